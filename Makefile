@@ -1,0 +1,54 @@
+# Everything a fresh machine needs is Python >= 3.10 and make. `make help` lists the commands.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+
+# Where host tests look for ComfyUI; every host found there runs them once.
+CACHE := $(HOME)/.cache/zoetrope
+NAME ?= ComfyUI
+HOST_TORCH ?= torch==2.11.* torchvision==0.26.* torchaudio==2.11.*
+
+.PHONY: help test check slow e2e host demo clean
+
+help:
+	@echo "make test                 install into $(VENV) and run the suite (host tests run where a host is found)"
+	@echo "make check                ruff, format, pyright, tests"
+	@echo "make slow                 property, fuzz and full-size tests as well"
+	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
+	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
+	@echo "make demo                 a clip through the core (the embedded model comes with a later release)"
+	@echo "TORCH='torch==2.13.0+cpu' chooses another torch requirement"
+
+$(VENV)/ready: requirements.txt pyproject.toml
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH) -e ".[dev,standalone]"
+	touch $@
+
+test: $(VENV)/ready
+	$(PYTEST)
+	$(PY) tests/support/other_hosts.py
+
+check: $(VENV)/ready
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+	$(MAKE) test
+
+slow: $(VENV)/ready
+	$(PYTEST) -m "not e2e"
+	$(PYTEST) -m "e2e and slow"
+
+e2e: $(VENV)/ready
+	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix $(CACHE)/node playwright-core || true
+	$(PYTEST) -m "e2e and not slow"
+
+host: $(VENV)/ready
+	$(PY) tests/support/get_host.py --name "$(NAME)" --source "$(SOURCE)" --torch "$(HOST_TORCH)"
+
+demo: $(VENV)/ready
+	$(VENV)/bin/zoetrope demo
+
+clean:
+	rm -rf $(VENV) output .pytest_cache .ruff_cache zoetrope.egg-info

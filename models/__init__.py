@@ -1,0 +1,1 @@
+"""Networks and files: the temporal layers, where they go, and the published families they come in."""

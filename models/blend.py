@@ -1,0 +1,52 @@
+"""How a temporal layer joins the picture: a residual, or a mix by alpha on one of the two sides.
+
+Every blend obeys strength s as DESIGN defines it: a residual delta is multiplied by s, and the weight of the spatial side
+becomes 1 - s*(1 - weight). s = 1 is the family as published; s = 0 is the image model.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """x + s * change (AnimateDiff, ModelScope, VideoCrafter)."""
+
+    def forward(self, x: Tensor, change: Tensor, strength: float) -> Tensor:
+        """x, change, result `(b f) c h w`."""
+        return x + change if strength == 1 else x + strength * change
+
+
+class Alpha(nn.Module):
+    """alpha * one side + (1 - alpha) * the other; which side alpha multiplies is a property of the family.
+
+    side   `spatial` (Align Your Latents 3.1, SVD's UNet) or `temporal` (SVD's decoder: the other way round).
+    gate   what the stored number goes through: `sigmoid` (SVD "learned"), `clamp` to [0, 1] (Align Your Latents), or
+           `raw` (SVD "fixed").
+    """
+
+    def __init__(self, side: Literal["spatial", "temporal"], gate: Literal["sigmoid", "clamp", "raw"], start: float):
+        super().__init__()
+        self.side = side
+        self.gate = gate
+        self.mix = nn.Parameter(torch.full((1,), float(start)))
+
+    def alpha(self) -> Tensor:
+        """alpha `(1,)` in float32."""
+        mix = self.mix.float()
+        return {"sigmoid": mix.sigmoid, "clamp": lambda: mix.clamp(0, 1), "raw": lambda: mix}[self.gate]()
+
+    def forward(self, x: Tensor, temporal: Tensor, strength: float) -> Tensor:
+        """x (spatial side), temporal, result `(b f) c h w`."""
+        alpha = self.alpha().to(x.device)
+        spatial = alpha if self.side == "spatial" else 1 - alpha
+        spatial = (1 - strength * (1 - spatial)).to(x.dtype)
+        return spatial * x + (1 - spatial) * temporal
+
+
+class AlphaOfResidual(Alpha):
+    """Alpha over a temporal side that is itself a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
+
+    def forward(self, x: Tensor, change: Tensor, strength: float) -> Tensor:
+        return super().forward(x, x + change, strength)

@@ -1,0 +1,174 @@
+"""Temporal layers: attention over frames, convolution over frames. They know one clip and no UNet.
+
+Axes: b clips, f frames, c channels, h w space, n sequences, d token width. A layer takes and gives `(b f) c h w`, so an
+image UNet that sees frames as its batch never notices. `ops` is the namespace of the leaf layers: `torch.nn`, or the host's
+own (`comfy.ops.manual_cast`), which then decides about dtype and device of the weights.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .attention import AttentionFunction, attend
+from .positions import NoPositions
+
+Scope = Literal["frame", "clip"]
+"""What a GroupNorm averages over: one frame, or all frames of the clip together. A property of the family."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a temporal layer is told at each call."""
+
+    frames: int
+    """Frames per clip: the batch is `b * frames` rows, frame index fastest."""
+    strength: float
+    context: Tensor | None
+    """Text tokens `(b f) n d`, for layers that attend to the prompt."""
+    attention: AttentionFunction
+
+
+class FeedForward(nn.Module):
+    """GEGLU with exact GELU (Shazeer 2020), hidden width 4d."""
+
+    def __init__(self, width: int, ops: Any):
+        super().__init__()
+        self.proj_in = ops.Linear(width, 8 * width)
+        self.proj_out = ops.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, f, d) -> (n, f, d)
+        hidden, gate = self.proj_in(x).chunk(2, dim=-1)
+        return self.proj_out(hidden * F.gelu(gate))
+
+
+class FrameAttention(nn.Module):
+    """Self-attention over the frames at each pixel."""
+
+    def __init__(self, width: int, heads: int, head_width: int, positions: NoPositions, ops: Any):
+        super().__init__()
+        self.heads = heads
+        self.positions = positions
+        self.to_q = ops.Linear(width, heads * head_width, bias=False)
+        self.to_k = ops.Linear(width, heads * head_width, bias=False)
+        self.to_v = ops.Linear(width, heads * head_width, bias=False)
+        self.to_out = ops.Linear(heads * head_width, width)
+
+    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
+        x = self.positions.on_tokens(x)
+        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
+        return self.to_out(self.positions.attend(clip.attention, q, k, v, self.heads))
+
+
+class TextAttention(nn.Module):
+    """Cross-attention from every frame's pixels to the text (SVD's `time_stack` has one to its image token).
+
+    reach  `frame`: each frame reads its own tokens, so a prompt may change along the shot; `clip`: all read frame 0's (SVD).
+    Keys do not depend on the pixel, so sequences are regrouped by picture instead of copying the text h*w times.
+    """
+
+    def __init__(self, width: int, heads: int, head_width: int, context: int, reach: Scope, ops: Any):
+        super().__init__()
+        self.heads = heads
+        self.reach = reach
+        self.to_q = ops.Linear(width, heads * head_width, bias=False)
+        self.to_k = ops.Linear(context, heads * head_width, bias=False)
+        self.to_v = ops.Linear(context, heads * head_width, bias=False)
+        self.to_out = ops.Linear(heads * head_width, width)
+
+    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d), n = (b p)
+        if clip.context is None:
+            raise ValueError("this motion module attends to the text, but the host passed no text context; connect a prompt")
+        b = clip.context.shape[0] // clip.frames
+        if self.reach == "frame":
+            context, group, back = clip.context, "(b p) f d -> (b f) p d", "(b f) p d -> (b p) f d"
+        else:
+            context, group, back = clip.context[:: clip.frames], "(b p) f d -> b (p f) d", "b (p f) d -> (b p) f d"
+        q = rearrange(self.to_q(x), group, b=b, f=clip.frames)
+        out = attend(clip.attention, q, self.to_k(context), self.to_v(context), self.heads)
+        return self.to_out(rearrange(out, back, b=b, f=clip.frames))
+
+
+class TemporalBlock(nn.Module):
+    """Attentions, each with its own norm and residual, then a feed-forward."""
+
+    def __init__(self, width: int, attentions: list[nn.Module], ops: Any):
+        super().__init__()
+        self.attentions = nn.ModuleList(attentions)
+        self.norms = nn.ModuleList(ops.LayerNorm(width) for _ in attentions)
+        self.ff_norm = ops.LayerNorm(width)
+        self.ff = FeedForward(width, ops)
+
+    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
+        for norm, attention in zip(self.norms, self.attentions, strict=True):
+            x = x + attention(norm(x), clip)
+        return x + self.ff(self.ff_norm(x))
+
+
+class TemporalLayer(nn.Module):
+    """What a motion module holds at one site: a branch over the clip, and the blend that joins it to the picture."""
+
+    def __init__(self, channels: int, blend: nn.Module):
+        super().__init__()
+        self.channels = channels
+        self.blend = blend
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        """x, result `(b f) c h w`: the residual's change, or the temporal side of an alpha blend."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, clip: Clip) -> Tensor:
+        return self.blend(x, self.branch(x, clip), clip.strength)
+
+
+class TemporalTransformer(TemporalLayer):
+    """GroupNorm, linear in, blocks over the frames at each pixel, linear out (AnimateDiff's temporal transformer)."""
+
+    def __init__(self, channels: int, blocks: list[TemporalBlock], inner: int, scope: Scope, blend: nn.Module, ops: Any):
+        super().__init__(channels, blend)
+        self.scope: Scope = scope
+        self.norm = ops.GroupNorm(32, channels, eps=1e-6)
+        self.proj_in = ops.Linear(channels, inner)
+        self.blocks = nn.ModuleList(blocks)
+        self.proj_out = ops.Linear(inner, channels)
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        h, w = x.shape[-2:]
+        x = group_norm(self.norm, x, clip.frames, self.scope)
+        x = rearrange(x, "(b f) c h w -> (b h w) f c", f=clip.frames)
+        x = self.proj_in(x)
+        for block in self.blocks:
+            x = block(x, clip)
+        x = self.proj_out(x)
+        return rearrange(x, "(b h w) f c -> (b f) c h w", h=h, w=w)
+
+
+class TemporalConv(TemporalLayer):
+    """Stages of GroupNorm over the clip, SiLU and a (3,1,1) convolution, zero-padded at the clip's ends.
+
+    Align Your Latents 3.1 (two stages); ModelScope and VideoCrafter's `temopral_conv` (four).
+    """
+
+    def __init__(self, channels: int, stages: int, blend: nn.Module, ops: Any):
+        super().__init__(channels, blend)
+        self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=1e-5) for _ in range(stages))
+        self.convs = nn.ModuleList(
+            ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(stages)
+        )
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            x = conv(F.silu(norm(x)))
+        return rearrange(x, "b c f h w -> (b f) c h w")
+
+
+def group_norm(norm: nn.Module, x: Tensor, frames: int, scope: Scope) -> Tensor:
+    """Applies a GroupNorm to `(b f) c h w`, per frame or over each whole clip."""
+    if scope == "frame":
+        return norm(x)
+    x = norm(rearrange(x, "(b f) c h w -> b c f h w", f=frames))
+    return rearrange(x, "b c f h w -> (b f) c h w")
+

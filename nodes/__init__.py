@@ -1,0 +1,16 @@
+"""What an artist sees: the pack's nodes, one file per shelf of the node menu."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import load, motion
+
+
+class ZoetropeExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [*load.NODES, *motion.NODES]
+
+
+async def comfy_entrypoint() -> ZoetropeExtension:
+    """Called once by the host, which then asks for the nodes."""
+    load.register_folders()
+    return ZoetropeExtension()

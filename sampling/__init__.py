@@ -1,0 +1,1 @@
+"""Maths on latents. Torch only; a model is any callable."""

@@ -1,0 +1,46 @@
+"""Gives the checkout its one import name, `zoetrope`, as the host does under a name of its own; finds host and golden files."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import golden
+import hosting
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+HOST, WHY_NO_HOST = hosting.enter_host()
+
+if "zoetrope" not in sys.modules:
+    spec = spec_from_file_location("zoetrope", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec and spec.loader
+    sys.modules["zoetrope"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["zoetrope"])
+
+torch.set_num_threads(2)
+torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("host") and not HOST:
+            item.add_marker(pytest.mark.skip(reason=WHY_NO_HOST))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    files = golden.all_files()
+    claimed = [p for p in files if golden.matches(p, golden.CLAIMED)]
+    awaited = [p for p in files if golden.awaited(p)]
+    skipped = sum(WHY_NO_HOST in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    where = f"on ComfyUI {hosting.version(HOST)}" if HOST else f"{skipped} SKIPPED, {WHY_NO_HOST}"
+    terminalreporter.write_line(f"golden files: {len(claimed)} claimed by tests, {len(awaited)} await later work")
+    terminalreporter.write_line(f"host tests: {where}")
+
+
+@pytest.fixture
+def tiny():  # noqa: ANN201
+    """The helpers that need a host, imported only where there is one (tests/support/tiny_host.py)."""
+    import tiny_host
+
+    return tiny_host

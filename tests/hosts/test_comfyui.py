@@ -1,0 +1,354 @@
+"""Motion modules in the real ComfyUI: golden UNets, strength, life cycle, company of other patches, dtypes, refusals."""
+
+import gc
+import logging
+from pathlib import Path
+from typing import Any
+
+import golden
+import pytest
+import torch
+from layers import clip_of, diffusers_unet, error_of, noise, own_motion
+from safetensors.torch import save_file
+from zoetrope.models.loading import motion_from
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def comfyui() -> Any:
+    from zoetrope.hosts import comfyui
+
+    return comfyui
+
+
+@pytest.fixture
+def base(tiny: Any) -> Any:
+    yield (patcher := tiny.model())
+    del patcher
+    tiny.unload()
+
+
+@pytest.fixture
+def motion(tmp_path: Path, comfyui: Any, base: Any) -> Any:
+    return own_file(comfyui, base, tmp_path / "one.safetensors", seed=1)
+
+
+def own_file(comfyui: Any, base: Any, path: Path, seed: int, dtype: torch.dtype = torch.float32) -> Any:
+    """A random motion module of our family, saved to a file and loaded as the node loads it."""
+    places = comfyui.unet_places(base.model.diffusion_model)
+    module = own_motion({site: width for site, (_, width) in places.items() if not site.endswith("out")}, seed=seed)
+    save_file({k: v.to(dtype).contiguous() for k, v in module.state_dict().items()}, path, {"zoetrope.frames": "4"})
+    return comfyui.load(str(path))
+
+
+def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
+    """A random AnimateDiff v3 file with one module, at down.0.0."""
+    from layers import randomise
+    from zoetrope.models.families.animatediff import ANIMATEDIFF, _transformer
+
+    shapes = {f"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
+    layer = randomise(_transformer("x", shapes, torch.nn), 3)
+    state = {ANIMATEDIFF.key_table.published(f"down.0.0.out.{k}"): v for k, v in layer.state_dict().items()}
+    save_file({str(k): v.contiguous() for k, v in state.items()}, path)
+    return path
+
+
+# -- the numbers -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "name"), golden.unet_cases())
+@torch.inference_mode()
+def test_whole_unet_gives_the_reference_output(tiny: Any, comfyui: Any, tmp_path: Path, path: Path, name: str) -> None:
+    case = golden.unet_case(path, name)
+    patcher = tiny.model(case.layout, case.spatial)
+    if case.motion:
+        save_file({k: v.contiguous() for k, v in case.motion.items()}, tmp_path / "m.safetensors")
+        patcher = comfyui.apply(patcher, comfyui.load(str(tmp_path / "m.safetensors")), 1.0, case.frames, True)
+    out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context)
+    assert error_of(out, case.output) < 2e-5
+
+
+@torch.inference_mode()
+def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path) -> None:
+    """One image UNet and one motion module of ours, with text attention, in both hosts. Needs the golden UNet's key names."""
+    from zoetrope.hosts.diffusers import motion_in
+
+    cases = golden.unet_cases()
+    if not cases:
+        pytest.skip("the map of key names between the hosts is a golden file, and there is none here")
+    import json
+
+    case = golden.unet_case(*cases[0].values)
+    names = json.loads(golden.sibling(cases[0].values[0], "cases", "names", ".json").read_text())
+    unet = diffusers_unet(case.layout)
+    unet.load_state_dict({names[k]: v for k, v in case.spatial.items()})
+    patcher = tiny.model(case.layout, case.spatial)
+    places = comfyui.unet_places(patcher.model.diffusion_model)
+    module = own_motion({s: w for s, (_, w) in places.items() if not s.endswith("out")}, context=case.context.shape[-1])
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, tmp_path / "m.safetensors")
+    motion = comfyui.load(str(tmp_path / "m.safetensors"))
+    for strength in (0.3, 1.0, 1.6):
+        patched = comfyui.apply(patcher, motion, strength, case.frames, False)
+        ours = tiny.call_unet(patched, case.sample, case.timesteps.float(), case.context)
+        with motion_in(unet, module, frames=case.frames, strength=strength):
+            theirs = unet(case.sample, case.timesteps, case.context).sample
+        assert (ours - theirs).abs().max() < 2e-5 * max(1.0, theirs.abs().max().item())
+
+
+def test_strength_0_is_the_hosts_output_bit_for_bit(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    plain = tiny.sample(base)
+    assert torch.equal(tiny.sample(comfyui.apply(base, motion, 0.0, 0, True)), plain)
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    assert not torch.allclose(tiny.sample(patched), plain, atol=1e-3)
+    for options in patched.model_options["transformer_options"].values():
+        options["strength"] = 0.0  # hooks in place, and told to do nothing
+    assert torch.equal(tiny.sample(patched), plain)
+
+
+def test_frames_see_each_other_only_with_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    """Change the last frame's noise: without motion the first frame stays the same bits, with motion it does not."""
+    x = noise(4, 4, 8, 8)
+    other = torch.cat([x[:3], noise(1, 4, 8, 8, seed=9)])
+    call = lambda patcher, x: tiny.call_unet(patcher, x, torch.full((4,), 500.0), noise(4, 7, 16))[0]  # noqa: E731
+    with torch.inference_mode():
+        assert torch.allclose(call(base, x), call(base, other), atol=1e-6)
+        patched = comfyui.apply(base, motion, 1.0, 0, False)
+        assert not torch.allclose(call(patched, x), call(patched, other), atol=1e-3)
+
+
+def test_the_schedule_is_the_familys_unless_the_user_keeps_the_models(tiny: Any, comfyui: Any, tmp_path: Path, base: Any) -> None:
+    motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
+    top = lambda patcher: float(patcher.get_model_object("model_sampling").sigma_max)  # noqa: E731
+    assert top(base) == pytest.approx(14.61, abs=0.01)
+    assert top(comfyui.apply(base, motion, 1.0, 0, True)) == pytest.approx(25.15, abs=0.01)  # reference/animatediff: "linear"
+    assert top(comfyui.apply(base, motion, 1.0, 0, False)) == top(base)
+    assert top(base) == pytest.approx(14.61, abs=0.01)
+
+
+def test_v_prediction_keeps_its_kind(tiny: Any, comfyui: Any, tmp_path: Path) -> None:
+    import comfy.model_sampling
+
+    motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
+    patched = comfyui.apply(tiny.model(prediction="V_PREDICTION"), motion, 1.0, 0, True)
+    assert isinstance(patched.get_model_object("model_sampling"), comfy.model_sampling.V_PREDICTION)
+
+
+# -- life cycle --------------------------------------------------------------------------------------------------------------
+
+
+def test_base_and_two_patched_models_interleave_bit_stably(tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path) -> None:
+    other = own_file(comfyui, base, tmp_path / "two.safetensors", seed=2)
+    models = [base, comfyui.apply(base, motion, 1.0, 0, True), comfyui.apply(base, other, 0.7, 0, True)]
+    first = [tiny.sample(model) for model in models]
+    assert not torch.allclose(first[1], first[2], atol=1e-3)
+    for index in (2, 0, 1, 1, 0, 2):
+        assert torch.equal(tiny.sample(models[index]), first[index]), index
+
+
+def test_two_motion_modules_on_one_model_both_act(tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path) -> None:
+    one = comfyui.apply(base, motion, 1.0, 0, True)
+    both = comfyui.apply(one, own_file(comfyui, base, tmp_path / "two.safetensors", seed=2), 1.0, 0, True)
+    out = tiny.sample(one)
+    assert not torch.allclose(tiny.sample(both), out, atol=1e-3)
+    assert torch.equal(tiny.sample(one), out)
+
+
+def test_a_clone_that_dies_while_sampling_changes_nothing(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    plain = tiny.sample(patched)
+
+    def kill(step: int, *args: Any) -> None:
+        clone = patched.clone()
+        del clone
+        gc.collect()
+
+    assert torch.equal(tiny.sample(patched, callback=kill), plain)
+    assert torch.equal(tiny.sample(patched), plain)
+
+
+def test_unloading_and_dropping_leave_the_base_clean(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    weights = {key: value.clone() for key, value in base.model.state_dict().items()}
+    plain = tiny.sample(base)
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    moved = tiny.sample(patched)
+    assert tiny.hooks_in(base) > 0
+    tiny.unload()
+    assert tiny.hooks_in(base) == 0
+    assert list(base.model.state_dict()) == list(weights)
+    assert all(torch.equal(value, weights[key]) for key, value in base.model.state_dict().items())
+    assert torch.equal(tiny.sample(patched), moved)
+    del patched
+    gc.collect()
+    assert torch.equal(tiny.sample(base), plain)
+    tiny.unload()
+    assert tiny.hooks_in(base) == 0
+
+
+def test_a_saved_checkpoint_carries_no_foreign_key(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    keys = {f"model.{key}" for key in base.model.state_dict() if key.startswith("diffusion_model.")}
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    tiny.sample(patched)
+    assert tiny.hooks_in(patched) > 0
+    saving = getattr(patched, "state_dict_for_saving", None) or patched.model.state_dict_for_saving  # newer hosts: the patcher
+    assert {key for key in saving() if "diffusion_model" in key} == keys
+
+
+def test_hooks_that_vanish_stop_the_run_instead_of_the_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+
+    def steal(step: int, *args: Any) -> None:
+        patched.eject_model()
+
+    with pytest.raises(RuntimeError, match="hooks are gone"):
+        tiny.sample(patched, callback=steal)
+
+
+def test_an_interrupt_is_honoured_within_a_call_and_the_next_run_is_sound(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    import comfy.model_management as management
+
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    plain = tiny.sample(patched)
+
+    def interrupt(step: int, *args: Any) -> None:
+        management.interrupt_current_processing()
+
+    with pytest.raises(management.InterruptProcessingException):
+        tiny.sample(patched, callback=interrupt)
+    assert torch.equal(tiny.sample(patched), plain)
+
+
+# -- company -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lora_works_under_and_over_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    key = next(k for k in base.model.state_dict() if "attn1.to_q.weight" in k)
+    last = next(k for k in reversed(base.model.state_dict()) if "output_blocks" in k and "conv.weight" in k)  # after an insertion
+    patch = {k: ("diff", (torch.full_like(base.model.state_dict()[k], 0.05),)) for k in (key, last)}
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    without = tiny.sample(patched)
+    over = patched.clone()
+    assert len(over.add_patches(patch)) == 2
+    under = base.clone()
+    under.add_patches(patch)
+    under = comfyui.apply(under, motion, 1.0, 0, True)
+    with_lora = tiny.sample(over)
+    assert not torch.allclose(with_lora, without, atol=1e-3)
+    assert torch.equal(tiny.sample(under), with_lora)
+    assert torch.equal(tiny.sample(patched), without)
+
+
+def test_a_controlnet_works_with_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    hint = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+
+    def guided(patcher: Any) -> torch.Tensor:
+        control = tiny.controlnet().set_cond_hint(hint, 1.0)
+        with_control = {"control": control, "control_apply_to_uncond": True}
+        return tiny.sample(patcher, positive=tiny.text(**with_control), negative=tiny.text(seed=2, **with_control))
+
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    assert not torch.allclose(guided(patched), tiny.sample(patched), atol=1e-3)
+    assert not torch.allclose(guided(patched), guided(base), atol=1e-3)
+    assert torch.equal(guided(comfyui.apply(base, motion, 0.0, 0, True)), guided(base))
+
+
+@pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
+def test_half_precision_files_and_checkpoints_run_under_the_hosts_casting(
+    tiny: Any, comfyui: Any, tmp_path: Path, storage: torch.dtype
+) -> None:
+    full, half = tiny.model(), tiny.model(storage=storage, compute=torch.float32)
+    exact = tiny.sample(comfyui.apply(full, own_file(comfyui, full, tmp_path / "f.safetensors", seed=1), 1.0, 0, True))
+    motion = own_file(comfyui, half, tmp_path / "h.safetensors", seed=1, dtype=storage)
+    assert {p.dtype for p in motion.patcher.model.parameters()} == {storage}
+    out = tiny.sample(comfyui.apply(half, motion, 1.0, 0, True))
+    assert out.isfinite().all()
+    assert (out - exact).abs().mean() < 0.1 * exact.std()
+
+
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m", "ddim", "lcm"])
+def test_every_kind_of_sampler_runs(tiny: Any, comfyui: Any, base: Any, motion: Any, sampler: str) -> None:
+    assert tiny.sample(comfyui.apply(base, motion, 1.0, 0, True), sampler=sampler).isfinite().all()
+
+
+def test_the_hosts_attention_is_used_and_may_be_overridden(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    shapes = []
+
+    def override(function: Any, q: Any, k: Any, v: Any, heads: int, *args: Any, **kwargs: Any) -> Any:
+        shapes.append(q.shape[1])
+        return function(q, k, v, heads, *args, **kwargs)
+
+    patched.model_options["transformer_options"]["optimized_attention_override"] = override
+    out = tiny.sample(patched)
+    assert 4 in shapes  # attention over 4 frames came by
+    assert torch.equal(out, tiny.sample(comfyui.apply(base, motion, 1.0, 0, True)))
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------------
+
+
+def test_1_17_33_and_10000_frames(tiny: Any, comfyui: Any, base: Any, tmp_path: Path, caplog: Any) -> None:
+    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, True)
+    with caplog.at_level(logging.WARNING):
+        assert tiny.sample(patched, frames=1).isfinite().all()
+    assert "trained on clips of 16 frames, this one has 1" in caplog.text
+    caplog.clear()
+    assert tiny.sample(patched, frames=17).isfinite().all()
+    assert "trained on clips" not in caplog.text
+    for frames in (33, 10_000):
+        with pytest.raises(ValueError, match=rf"32 frames apart, got a clip of {frames}\. Lower the latent's batch size to 32"):
+            tiny.sample(patched, frames=frames)
+    assert tiny.sample(patched, frames=16).isfinite().all()
+
+
+def test_a_batch_of_two_clips_and_one_that_is_no_whole_number(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    patched = comfyui.apply(base, motion, 1.0, 4, True)
+    assert tiny.sample(patched, frames=8).isfinite().all()
+    with pytest.raises(ValueError, match="whole clips of 4 frames, got 6 frames"):
+        tiny.sample(patched, frames=6)
+
+
+def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
+    """With windows the length of the whole latent says nothing; each call is checked instead."""
+    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors", frames=8))), 1.0, 0, True)
+    with pytest.raises(ValueError, match="8 frames apart, got a clip of 12"):
+        tiny.sample(patched, frames=12)
+    seen: list[int] = []
+
+    class Windows:
+        """Stands for the host's handler: two windows of 6 frames."""
+
+        def should_use_context(self, *args: Any, **kwargs: Any) -> bool:
+            return True
+
+        def execute(self, function: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any) -> Any:
+            parts = [function(model, conds, part, timestep[:6], options) for part in x.split(6)]
+            seen.extend(part[0].shape[0] for part in parts)
+            return [torch.cat(rows) for rows in zip(*parts, strict=True)]
+
+    patched.model_options["context_handler"] = Windows()
+    assert tiny.sample(patched, frames=12).isfinite().all()
+    assert set(seen) == {6}
+
+
+def test_a_model_that_is_no_stable_diffusion_unet_is_refused_by_name(comfyui: Any, motion: Any) -> None:
+    from types import SimpleNamespace
+
+    flux = SimpleNamespace(model=SimpleNamespace(diffusion_model=torch.nn.Linear(1, 1)))
+    with pytest.raises(ValueError, match=r"UNet of Stable Diffusion 1\.x, 2\.x or XL.*\(Linear\).*Load an SD1"):
+        comfyui.apply(flux, motion, 1.0, 0, True)
+
+
+def test_the_wrong_base_is_refused_before_sampling(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
+    wide = comfyui.load(str(animatediff_file(tmp_path / "wide.safetensors", width=64)))
+    with pytest.raises(ValueError, match=r"does not fit this model: down\.0\.0\.out: 64 channels in the file, 32 in the UNet"):
+        comfyui.apply(base, wide, 1.0, 0, True)
+
+
+def test_a_continuous_model_keeps_its_schedule_and_says_so(tiny: Any, comfyui: Any, tmp_path: Path, caplog: Any) -> None:
+    motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
+    edm = tiny.model(prediction="EDM")
+    with caplog.at_level(logging.WARNING):
+        patched = comfyui.apply(edm, motion, 1.0, 0, True)
+    assert "its schedule is kept" in caplog.text
+    assert patched.get_model_object("model_sampling") is edm.get_model_object("model_sampling")

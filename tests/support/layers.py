@@ -1,0 +1,72 @@
+"""Small things that many tests need: clips, random motion modules, a diffusers UNet of a given layout."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from zoetrope.models.attention import scaled_dot_product
+from zoetrope.models.families import zoetrope as own
+from zoetrope.models.motion import MotionModule
+from zoetrope.models.temporal import Clip
+
+
+def clip_of(frames: int, strength: float = 1.0, context: Tensor | None = None) -> Clip:
+    return Clip(frames, strength, context, scaled_dot_product)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights of the size a trained network has: scaled by fan-in, norms near one; position tables stay as they are."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        if name.endswith("positions.pe"):
+            continue
+        drawn = torch.randn(parameter.shape, generator=generator)
+        fan_in = max(1, parameter[0].numel())
+        scale, offset = (fan_in**-0.5, 0.0) if parameter.ndim > 1 else (0.1, float(name.endswith("norm.weight")))
+        parameter.data = (drawn * scale + offset).to(parameter.dtype)
+    return module
+
+
+def own_motion(sites: Mapping[str, int], context: int = 16, frames: int = 16, seed: int = 0) -> MotionModule:
+    """A random motion module of our own family for these sites."""
+    motion = MotionModule(own.design(sites, context, frames, nn), frames)
+    randomise(motion, seed)
+    return motion.requires_grad_(False).eval()
+
+
+def diffusers_unet(layout: Mapping[str, Any]) -> Any:
+    """A UNet2DConditionModel of the layout that an LDM config describes (levels with transformers, 8 heads)."""
+    from diffusers import UNet2DConditionModel
+
+    widths = [layout["model_channels"] * m for m in layout["channel_mult"]]
+    blocks = layout["num_res_blocks"][0]
+    levels = [depth > 0 for depth in layout["transformer_depth"][::blocks]]
+    return UNet2DConditionModel(
+        in_channels=layout["in_channels"],
+        out_channels=layout["out_channels"],
+        block_out_channels=widths,
+        layers_per_block=blocks,
+        cross_attention_dim=layout["context_dim"],
+        attention_head_dim=layout["num_heads"],
+        down_block_types=["CrossAttnDownBlock2D" if level else "DownBlock2D" for level in levels],
+        up_block_types=["CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(levels)],
+        mid_block_type="UNetMidBlock2DCrossAttn",
+        use_linear_projection=layout["use_linear_in_transformer"],
+        norm_eps=1e-5,
+    ).eval()
+
+
+def frames_first(video: Tensor) -> Tensor:
+    """`b c f h w` -> `(b f) c h w`."""
+    return rearrange(video, "b c f h w -> (b f) c h w")
+
+
+def error_of(rows: Tensor, video: Tensor) -> float:
+    """Largest difference between `(b f) c h w` and `b c f h w`."""
+    return (rows - frames_first(video)).abs().max().item()

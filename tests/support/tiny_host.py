@@ -1,0 +1,119 @@
+"""A ComfyUI MODEL of a quarter million parameters, built in memory; conditioning and sampling to go with it.
+
+Import this only where a host is found (the `tiny` fixture): it imports comfy.
+"""
+
+from typing import Any
+
+import comfy.controlnet
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import comfy.sample
+import comfy.supported_models_base
+import torch
+from comfy.cldm.cldm import ControlNet as ControlNetwork
+from layers import noise, randomise
+from torch import Tensor
+from zoetrope.hosts.comfyui import HostMotion
+from zoetrope.models.loading import Report
+from zoetrope.models.motion import MotionModule
+
+LAYOUT: dict[str, Any] = {
+    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1, 1], "channel_mult": [1, 2],
+    "transformer_depth": [1, 0], "transformer_depth_output": [1, 1, 0, 0], "transformer_depth_middle": 1, "context_dim": 16,
+    "num_heads": 4, "use_spatial_transformer": True, "use_linear_in_transformer": False, "adm_in_channels": None,
+    "legacy": False, "use_checkpoint": False,
+}  # fmt: skip
+
+
+def model(
+    layout: dict[str, Any] | None = None,
+    weights: dict[str, Tensor] | None = None,
+    prediction: str = "EPS",
+    storage: torch.dtype = torch.float32,
+    compute: torch.dtype | None = None,
+    seed: int = 0,
+) -> Any:
+    """A ModelPatcher around the host's own UNet; `storage` and `compute` as the host would set them for a checkpoint."""
+
+    class Config(comfy.supported_models_base.BASE):
+        latent_format = comfy.latent_formats.SD15
+        unet_extra_config: dict[str, Any] = {}  # noqa: RUF012
+        memory_usage_factor = 1.0
+
+        def model_type(self, state_dict: Any, prefix: str = "") -> Any:
+            return comfy.model_base.ModelType[prediction]
+
+    config = Config(dict(layout or LAYOUT))
+    config.set_inference_dtype(storage, compute)
+    base = config.get_model({}, "", device=torch.device("cpu")).eval()
+    if weights:
+        base.diffusion_model.load_state_dict(weights, strict=True)
+    else:  # comfy's layers start as uninitialised memory
+        randomise(base.diffusion_model, seed)
+    load = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(base, load_device=load, offload_device=comfy.model_management.unet_offload_device())
+
+
+def host_motion(motion: MotionModule, report: Report) -> HostMotion:
+    """A module in the host's hands, as `hosts.comfyui.load` makes it of a file."""
+    load = comfy.model_management.get_torch_device()
+    patcher = comfy.model_patcher.ModelPatcher(motion, load, comfy.model_management.unet_offload_device())
+    return HostMotion(patcher, report)
+
+
+def text(frames: int = 1, seed: int = 1, width: int = 16, **extra: Any) -> list[Any]:
+    """Conditioning as CLIPTextEncode gives it; one row for all frames, or one per frame."""
+    return [[noise(frames, 7, width, seed=seed), {"pooled_output": noise(1, 16, seed=seed), **extra}]]
+
+
+def sample(
+    patcher: Any,
+    frames: int = 4,
+    steps: int = 3,
+    guidance: float = 3.0,
+    sampler: str = "euler",
+    positive: Any = None,
+    negative: Any = None,
+    callback: Any = None,
+) -> Tensor:
+    """What KSampler does, on 8x8 latents."""
+    latent = torch.zeros(frames, 4, 8, 8)
+    start = comfy.sample.prepare_noise(latent, 5)
+    with torch.inference_mode():
+        return comfy.sample.sample(
+            patcher, start, steps, guidance, sampler, "normal", positive or text(), negative or text(seed=2), latent,
+            disable_pbar=True, seed=5, callback=callback,
+        )  # fmt: skip
+
+
+def controlnet(seed: int = 7) -> Any:
+    """A small ControlNet for the tiny UNet."""
+    layout = {k: v for k, v in LAYOUT.items() if k not in ("out_channels", "transformer_depth_output")}
+    network = ControlNetwork(**layout, hint_channels=3, operations=comfy.ops.manual_cast, dtype=torch.float32, device="cpu")
+    randomise(network, seed)
+    load = comfy.model_management.get_torch_device()
+    return comfy.controlnet.ControlNet(network.eval(), load_device=load, manual_cast_dtype=torch.float32)
+
+
+def hooks_in(patcher: Any) -> int:
+    """Forward hooks in the model's whole tree."""
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in patcher.model.modules())
+
+
+def unload() -> None:
+    comfy.model_management.unload_all_models()
+
+
+def call_unet(patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1) -> Tensor:
+    """One call of the UNet itself, loaded and injected by the host, with the patcher's wrappers and options."""
+    comfy.model_management.load_models_gpu([patched, *patched.get_nested_additional_models()])
+    options = {
+        **patched.model_options["transformer_options"],
+        "wrappers": patched.wrappers,
+        "cond_or_uncond": list(range(chunks)),
+    }
+    return patched.model.diffusion_model(x, timesteps, context=context, transformer_options=options)
