@@ -94,7 +94,7 @@ def rename(family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ours = {key: family.key_table.ours(key) for key in tensors}
     unexpected = [key for key, name in ours.items() if name is None]
     if unexpected:
-        raise ValueError(f"looks like {family.title}, but has keys that {family.title} does not have: {_some(unexpected)}")
+        raise ValueError(f"this looks like {family.title}, but has keys that {family.title} does not have: {_some(unexpected)}")
     return {name: tensors[key] for key, name in ours.items() if name is not None}
 
 
@@ -106,7 +106,7 @@ def _build(
         with torch.device("meta"):  # the file's tensors become the weights: nothing is allocated or initialised twice
             return MotionModule(family.build(shapes, metadata, ops), variant.max_frames), variant
     except (KeyError, IndexError) as error:
-        raise ValueError(f"looks like {family.title}, but lacks {error}; the file is incomplete, download it again") from error
+        raise ValueError(f"this looks like {family.title}, but lacks {error}; the file is incomplete, download it again") from error
 
 
 def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -> None:
@@ -121,14 +121,14 @@ def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -
     ]
     for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
         if keys:
-            raise ValueError(f"looks like {family.title}, but {what}: {_some(keys)}. Download the file again.")
+            raise ValueError(f"this looks like {family.title}, but {what}: {_some(keys)}. Download the file again.")
     motion.load_state_dict(dict(tensors), strict=True, assign=True)
     motion.requires_grad_(False).eval()
 
 
 def _unknown(keys: Iterable[str]) -> str:
     titles = ", ".join(family.title for family in FAMILIES)
-    return f"is no motion module that Zoetrope knows. Expected keys of {titles}; got {_some(sorted(keys))}. Pick another file."
+    return f"this is no motion module that Zoetrope knows. Expected keys of {titles}; got {_some(sorted(keys))}. Pick another file."
 
 
 def _some(lines: Iterable[str], most: int = 4) -> str:

@@ -1,0 +1,123 @@
+"""The nodes as the host sees them: schema, files, refusals."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from layers import own_motion
+from safetensors.torch import save_file
+from zoetrope.models.sites import Base, sites_of
+
+pytestmark = pytest.mark.host
+
+TINY = Base("tiny", (32, 64), 1, (True, False), 16)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder of the host's that holds one motion module."""
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path))
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", dict(folder_paths.folder_names_and_paths))
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
+    for name in ("animatediff_models", "zoetrope_motion"):
+        folder_paths.folder_names_and_paths.pop(name, None)
+        (tmp_path / name).mkdir()
+    from zoetrope.nodes.load import register_folders
+
+    register_folders()
+    motion = own_motion({s: w for s, w in sites_of(TINY).items() if not s.endswith("out")})
+    save_file({k: v.contiguous() for k, v in motion.state_dict().items()}, tmp_path / "animatediff_models" / "m.safetensors")
+    return tmp_path / "animatediff_models"
+
+
+def extension_nodes() -> list[Any]:
+    from zoetrope.nodes import comfy_entrypoint
+
+    return asyncio.run(asyncio.run(comfy_entrypoint()).get_node_list())
+
+
+def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_help_page() -> None:
+    ids = {}
+    for node in extension_nodes():
+        schema = node.GET_SCHEMA()
+        ids[schema.node_id] = schema
+        assert schema.node_id.startswith("Zoetrope")
+        assert "." not in schema.node_id
+        assert schema.category.startswith("Zoetrope/")
+        assert (schema.display_name + schema.category + schema.description).isascii()
+        assert all(i.tooltip for i in schema.inputs), schema.node_id
+        assert all(o.tooltip for o in schema.outputs), schema.node_id
+        page = Path(__file__).parents[2] / "web" / "docs" / f"{schema.node_id}.md"
+        text = page.read_text()
+        assert all(f"`{i.id}`" in text for i in schema.inputs), f"{page.name} leaves out an input"
+    assert set(ids) == {"ZoetropeLoadMotionModule", "ZoetropeApplyMotionModule"}
+
+
+def test_load_then_apply_then_sample(folder: Path, tiny: Any) -> None:
+    from zoetrope.nodes.load import LoadMotionModule
+    from zoetrope.nodes.motion import ApplyMotionModule
+
+    assert LoadMotionModule.define_schema().inputs[0].options == ["m.safetensors"]
+    (motion,) = LoadMotionModule.execute("m.safetensors").args
+    base = tiny.model()
+    (patched,) = ApplyMotionModule.execute(base, motion, 1.0, "from motion module").args
+    (off,) = ApplyMotionModule.execute(base, motion, 0.0, "from motion module", 0).args
+    plain = tiny.sample(base)
+    assert torch.equal(tiny.sample(off), plain)
+    assert not torch.allclose(tiny.sample(patched), plain, atol=1e-3)
+
+
+def test_files_outside_the_hosts_folders_are_never_read(folder: Path) -> None:
+    from zoetrope.nodes.load import motion_path
+
+    outside = folder.parent / "secret.safetensors"
+    outside.write_bytes((folder / "m.safetensors").read_bytes())
+    for name in ("../secret.safetensors", str(outside), "..\\secret.safetensors", "", "(no file yet)", "gone.safetensors"):
+        with pytest.raises(ValueError, match=r"no such file\. Put a \.safetensors or \.ckpt into models/animatediff_models"):
+            motion_path(name)
+
+
+def test_other_files_are_not_offered_and_an_empty_folder_says_so(folder: Path) -> None:
+    from zoetrope.nodes.load import LoadMotionModule, motion_files
+
+    (folder / "readme.txt").write_text("hello")
+    assert list(motion_files()) == ["m.safetensors"]
+    (folder / "m.safetensors").unlink()
+    import folder_paths
+
+    folder_paths.filename_list_cache.clear()
+    assert LoadMotionModule.define_schema().inputs[0].options == ["(no file yet)"]
+
+
+def test_a_replaced_file_is_loaded_again(folder: Path) -> None:
+    from zoetrope.nodes.load import LoadMotionModule
+
+    path = folder / "m.safetensors"
+    before = LoadMotionModule.fingerprint_inputs("m.safetensors")
+    assert LoadMotionModule.fingerprint_inputs("m.safetensors") == before
+    os.utime(path, ns=(1, 1))
+    assert LoadMotionModule.fingerprint_inputs("m.safetensors") != before
+    assert LoadMotionModule.fingerprint_inputs("gone.safetensors") != LoadMotionModule.fingerprint_inputs("gone.safetensors")
+
+
+def test_an_option_that_does_not_exist_is_refused(folder: Path, tiny: Any) -> None:
+    from zoetrope.nodes.motion import ApplyMotionModule
+
+    with pytest.raises(ValueError, match="schedule: expected one of from motion module, keep the model's, got 'whatever'"):
+        ApplyMotionModule.execute(tiny.model(), None, 1.0, "whatever")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["zoetrope", "Zoetrope.main-1.2 (copy) \u00e9"])
+def test_the_hosts_own_loader_takes_the_pack_from_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
+    import nodes as host_nodes
+    from real_server import install_pack
+
+    install_pack(tmp_path / name)
+    assert asyncio.run(host_nodes.load_custom_node(str(tmp_path / name)))
+    for node in ("ZoetropeLoadMotionModule", "ZoetropeApplyMotionModule"):
+        assert tmp_path.name in host_nodes.NODE_CLASS_MAPPINGS.pop(node).__module__

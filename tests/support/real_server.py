@@ -1,0 +1,132 @@
+"""A real ComfyUI server in a folder of its own, and a client that follows a queued graph to its end."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ODD_NAME = "My.Zoetrope-main_1.2"  # spaces and accents load too, but the host then serves no web files (docs/hosts.md)
+SHIPPED = (
+    "__init__.py", "pyproject.toml", "requirements.txt", "hosts", "media", "models", "nodes", "sampling", "web", "workflows", "locales", "demo",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    folder: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def get(self, path: str, **query: str) -> bytes:
+        target = urllib.parse.quote(path) + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        with urllib.request.urlopen(self.url + target, timeout=60) as answer:
+            return answer.read()
+
+    def json(self, path: str, **query: str) -> Any:
+        return json.loads(self.get(path, **query))
+
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        """Status and decoded answer, of refusals too."""
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def queue(self, graph: dict[str, Any]) -> str:
+        status, body = self.post("/prompt", {"prompt": graph})
+        assert status == 200, body
+        return body["prompt_id"]
+
+    def wait(self, prompt_id: str, seconds: float = 540) -> dict[str, Any]:
+        """The finished prompt's history. Polls: a socket would add a dependency and no certainty."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"the server died:\n{self.tail()}"
+            if entry := self.json(f"/history/{prompt_id}").get(prompt_id):
+                return entry
+            time.sleep(0.5)
+        raise AssertionError(f"not finished after {seconds} s:\n{self.tail()}")
+
+    def run(self, graph: dict[str, Any], seconds: float = 540) -> dict[str, Any]:
+        return self.wait(self.queue(graph), seconds)
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+def error_of(entry: dict[str, Any]) -> str:
+    """What the host shows an artist for a failed prompt; empty if it succeeded."""
+    for kind, data in entry["status"]["messages"]:
+        if kind == "execution_error":
+            return f"{data['exception_type']}: {data['exception_message']}"
+        if kind == "execution_interrupted":
+            return "interrupted"
+    return ""
+
+
+@contextmanager
+def serve(host: Path, folder: Path) -> Iterator[Server]:
+    """Starts `host` on a free port with the pack installed under an odd name, and stops it afterwards."""
+    install_pack(folder / "custom_nodes" / ODD_NAME)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, str(host / "main.py"), "--cpu", "--port", str(port), "--base-directory", str(folder),
+        "--disable-auto-launch", "--disable-api-nodes",
+    ]  # fmt: skip
+    frontend = host.parent / f"{host.name}.packages" / "comfyui_frontend_package" / "static"
+    if frontend.is_dir():  # this host's own frontend, where another's is installed (make host)
+        command += ["--front-end-root", str(frontend)]
+    log = folder / "server.log"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=host, env=environment, start_new_session=True)
+    server = Server(f"http://127.0.0.1:{port}", folder, log, process)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def install_pack(target: Path) -> None:
+    """Copies what an installation has; tests and training stay behind."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        elif source.is_file():
+            shutil.copy(source, target / name)
+
+
+def _wait_until_ready(server: Server, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            break
+        try:
+            server.get("/system_stats")
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.3)
+    raise AssertionError(f"the server did not start:\n{server.tail()}")
