@@ -49,8 +49,13 @@ class HostMotion:
 def load(path: str) -> HostMotion:
     """Reads a motion file with the host's leaf layers, which cast weights to the dtype and device of each call."""
     motion, report = load_motion(path, comfy.ops.manual_cast)
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", ModelPatcher)  # newer hosts stream weights through their own kind
-    devices = {"load_device": comfy.model_management.get_torch_device(), "offload_device": comfy.model_management.unet_offload_device()}
+    patcher = getattr(
+        comfy.model_patcher, "CoreModelPatcher", ModelPatcher
+    )  # newer hosts stream weights through their own kind
+    devices = {
+        "load_device": comfy.model_management.get_torch_device(),
+        "offload_device": comfy.model_management.unet_offload_device(),
+    }
     return HostMotion(patcher(motion, **devices), report)
 
 
@@ -79,8 +84,8 @@ def unet_of(model: Any) -> nn.Module:
     unet = model.model.diffusion_model
     if not (hasattr(unet, "input_blocks") and hasattr(unet, "output_blocks")):
         raise ValueError(
-            f"motion modules go into the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a {type(model.model).__name__} "
-            f"({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
+            f"motion modules go into the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
+            f"{type(model.model).__name__} ({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
         )
     return unet
 

@@ -27,7 +27,10 @@ def unet_places(unet: Any) -> dict[Site, tuple[nn.Module, int]]:
     middle = unet.mid_block
     width = middle.resnets[0].out_channels
     names = ("mid.0.resnet", "mid.attention", "mid.1.resnet")
-    places |= {name: (layer, width) for name, layer in zip(names, (middle.resnets[0], middle.attentions[0], middle.resnets[1]), strict=True)}
+    places |= {
+        name: (layer, width)
+        for name, layer in zip(names, (middle.resnets[0], middle.attentions[0], middle.resnets[1]), strict=True)
+    }
     for level, block in enumerate(unet.up_blocks):
         places |= _level(f"up.{level}", block)
     return places

@@ -22,9 +22,7 @@ def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor
     return rearrange(out, "n h t e -> n t (h e)")
 
 
-def attend(
-    attention: AttentionFunction, q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None
-) -> Tensor:
+def attend(attention: AttentionFunction, q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
     """Calls `attention` on as many rows at a time as every backend can take.
 
     Temporal attention has one short sequence per pixel, so its batch is huge: 2 clips of 64x64 latents are 8,192 sequences,

@@ -37,16 +37,17 @@ class Alpha(nn.Module):
         mix = self.mix.float()
         return {"sigmoid": mix.sigmoid, "clamp": lambda: mix.clamp(0, 1), "raw": lambda: mix}[self.gate]()
 
-    def forward(self, x: Tensor, temporal: Tensor, strength: float) -> Tensor:
-        """x (spatial side), temporal, result `(b f) c h w`."""
+    def forward(self, x: Tensor, branch: Tensor, strength: float) -> Tensor:
+        """x (spatial side), branch (temporal side), result `(b f) c h w`."""
         alpha = self.alpha().to(x.device)
         spatial = alpha if self.side == "spatial" else 1 - alpha
         spatial = (1 - strength * (1 - spatial)).to(x.dtype)
-        return spatial * x + (1 - spatial) * temporal
+        return spatial * x + (1 - spatial) * branch
 
 
 class AlphaOfResidual(Alpha):
     """Alpha over a temporal side that is itself a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
 
-    def forward(self, x: Tensor, change: Tensor, strength: float) -> Tensor:
-        return super().forward(x, x + change, strength)
+    def forward(self, x: Tensor, branch: Tensor, strength: float) -> Tensor:
+        """branch: the change, so that the temporal side is x + branch."""
+        return super().forward(x, x + branch, strength)

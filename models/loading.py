@@ -38,12 +38,13 @@ class Report:
         """A few readable lines."""
         variant = self.variant
         schedule = variant.schedule
+        betas = f"{schedule.curve}-linear {schedule.start}..{schedule.end}" if schedule else "that of the image model"
         lines = [
             f"{self.file} ({self.size_bytes / 2**20:,.1f} MiB)",
             f"family      {self.title} {variant.name}",
             f"fits        {', '.join(self.fits) or 'no Stable Diffusion UNet at full size'}",
             f"frames      trained on {variant.frames}, at most {variant.max_frames or 'any number'}",
-            f"schedule    {f'{schedule.curve}-linear {schedule.start}..{schedule.end}' if schedule else 'that of the image model'}",
+            f"schedule    {betas}",
             f"layers      {len(self.widths)} at widths {', '.join(map(str, sorted(set(self.widths.values()))))}",
             f"weights     {self.parameters / 1e6:,.1f} M in {', '.join(self.dtypes)}",
         ]
@@ -98,15 +99,15 @@ def rename(family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensors[key] for key, name in ours.items() if name is not None}
 
 
-def _build(
-    family: Family, shapes: Mapping[str, tuple[int, ...]], metadata: Metadata, ops: Any
-) -> tuple[MotionModule, Variant]:
+def _build(family: Family, shapes: Mapping[str, tuple[int, ...]], metadata: Metadata, ops: Any) -> tuple[MotionModule, Variant]:
     try:
         variant = family.variant(shapes, metadata)
         with torch.device("meta"):  # the file's tensors become the weights: nothing is allocated or initialised twice
             return MotionModule(family.build(shapes, metadata, ops), variant.max_frames), variant
     except (KeyError, IndexError) as error:
-        raise ValueError(f"this looks like {family.title}, but lacks {error}; the file is incomplete, download it again") from error
+        raise ValueError(
+            f"this looks like {family.title}, but lacks {error}; the file is incomplete, download it again"
+        ) from error
 
 
 def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -> None:
@@ -128,7 +129,8 @@ def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -
 
 def _unknown(keys: Iterable[str]) -> str:
     titles = ", ".join(family.title for family in FAMILIES)
-    return f"this is no motion module that Zoetrope knows. Expected keys of {titles}; got {_some(sorted(keys))}. Pick another file."
+    got = _some(sorted(keys))
+    return f"this is no motion module that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."
 
 
 def _some(lines: Iterable[str], most: int = 4) -> str:

@@ -154,9 +154,7 @@ class TemporalConv(TemporalLayer):
     def __init__(self, channels: int, stages: int, blend: nn.Module, ops: Any):
         super().__init__(channels, blend)
         self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=1e-5) for _ in range(stages))
-        self.convs = nn.ModuleList(
-            ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(stages)
-        )
+        self.convs = nn.ModuleList(ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(stages))
 
     def branch(self, x: Tensor, clip: Clip) -> Tensor:
         x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
@@ -171,4 +169,3 @@ def group_norm(norm: nn.Module, x: Tensor, frames: int, scope: Scope) -> Tensor:
         return norm(x)
     x = norm(rearrange(x, "(b f) c h w -> b c f h w", f=frames))
     return rearrange(x, "b c f h w -> (b f) c h w")
-

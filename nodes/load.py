@@ -36,7 +36,9 @@ def motion_path(name: str) -> str:
     path = folder and folder_paths.get_full_path(folder, name)
     if not path:
         where = " or ".join(f"models/{folder}" for folder in FOLDERS)
-        raise ValueError(f"motion module {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page.")
+        raise ValueError(
+            f"motion module {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page."
+        )
     return path
 
 

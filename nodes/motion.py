@@ -20,7 +20,9 @@ class ApplyMotionModule(io.ComfyNode):
                 "LoRA, ControlNet and every sampler work on the result as before."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."),
+                io.Model.Input(
+                    "model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."
+                ),
                 Motion.Input("motion", tooltip="From Load Motion Module."),
                 io.Float.Input(
                     "strength",
@@ -28,15 +30,15 @@ class ApplyMotionModule(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.01,
-                    tooltip="How much the motion module changes: 0 gives the image model's own pictures, 1 the module as published.",
+                    tooltip="How much motion changes: 0 gives the image model's own pictures, 1 the module as published.",
                 ),
                 io.Combo.Input(
                     "schedule",
                     options=list(SCHEDULES),
                     default=SCHEDULES[0],
                     tooltip=(
-                        "Noise schedule to sample with. Motion modules were trained with one of their own, and look washed out or "
-                        "noisy with another; keep the model's to stay closer to the still picture."
+                        "Noise schedule to sample with. Motion modules were trained with one of their own, and look washed "
+                        "out or noisy with another; keep the model's to stay closer to the still picture."
                     ),
                 ),
                 io.Int.Input(
@@ -52,7 +54,9 @@ class ApplyMotionModule(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0) -> io.NodeOutput:
+    def execute(
+        cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0
+    ) -> io.NodeOutput:
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
         return io.NodeOutput(comfyui.apply(model, motion, strength, frames, schedule == SCHEDULES[0]))

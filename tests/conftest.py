@@ -14,7 +14,8 @@ HOST, WHY_NO_HOST = hosting.enter_host()
 
 if "zoetrope" not in sys.modules:
     spec = spec_from_file_location("zoetrope", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     sys.modules["zoetrope"] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules["zoetrope"])
 

@@ -16,7 +16,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampling": set(),
     "models": set(),
 }
-HOST_PACKAGES = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "node_helpers", "latent_preview"}
+HOST_PACKAGES = {
+    "comfy",
+    "comfy_api",
+    "comfy_extras",
+    "comfy_execution",
+    "folder_paths",
+    "server",
+    "execution",
+    "node_helpers",
+    "latent_preview",
+}
 OTHERS: dict[str, set[str]] = {
     "models": {"torch", "einops", "safetensors"},
     "sampling": {"torch"},
@@ -61,7 +71,9 @@ def test_imports_point_down_only(path: Path) -> None:
         if kind == "outside":
             assert top != "zoetrope", "inside the pack imports are relative: the host loads it under a name of its own"
             allowed_host = here == "nodes" or path.name == "comfyui.py" and here == "hosts"
-            assert top not in HOST_PACKAGES or allowed_host, f"only nodes/ and hosts/comfyui.py import the host, not {path.name}"
+            assert top not in HOST_PACKAGES or allowed_host, (
+                f"only nodes/ and hosts/comfyui.py import the host, not {path.name}"
+            )
 
 
 @pytest.mark.parametrize("path", [p for p in sources() if room(p) in OTHERS], ids=lambda p: str(p.relative_to(ROOT)))
@@ -102,5 +114,7 @@ def test_families_are_named_only_in_their_own_files() -> None:
     for path in sources():
         if "families" in path.parts:
             continue
-        strings = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        strings = [
+            n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
         assert not names & set(strings), f"{path.name} names a family"

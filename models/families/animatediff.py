@@ -71,9 +71,7 @@ def _transformer(site: Site, shapes: Shapes, ops: Any) -> TemporalTransformer:
         for key, shape in shapes.items()
         if key.startswith(f"{site}.blocks.0.attentions.") and key.endswith(".positions.pe")
     ]
-    attentions = [
-        FrameAttention(channels, HEADS, channels // HEADS, Sinusoid(frames, channels), ops) for frames in tables
-    ]
+    attentions = [FrameAttention(channels, HEADS, channels // HEADS, Sinusoid(frames, channels), ops) for frames in tables]
     block = TemporalBlock(channels, list(attentions), ops)
     return TemporalTransformer(channels, [block], channels, "frame", Residual(), ops)
 

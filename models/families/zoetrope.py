@@ -35,7 +35,10 @@ def _same(spellings: tuple[str, ...]) -> tuple[Row, ...]:
 
 KEYS = KeyTable(
     places=(*_same(_PLACES), Row("mid.", "mid.")),
-    parameters=(*_same(tuple(f"resnet.{p}" for p in (*_CONV, "blend.mix"))), *_same(tuple(f"attention.{p}" for p in (*_TRANSFORMER, "blend.mix")))),
+    parameters=(
+        *_same(tuple(f"resnet.{p}" for p in (*_CONV, "blend.mix"))),
+        *_same(tuple(f"attention.{p}" for p in (*_TRANSFORMER, "blend.mix"))),
+    ),
 )
 
 

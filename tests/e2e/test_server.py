@@ -60,7 +60,14 @@ def test_the_workflow_opens_in_the_real_frontend_without_a_missing_node(server: 
     pictures.mkdir(parents=True, exist_ok=True)
     screenshot = pictures / f"{WORKFLOW.stem}-{server.json('/system_stats')['system']['comfyui_version']}.png"
     environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
-    command = ["node", str(HERE / "open_workflow.mjs"), server.url, str(WORKFLOW), str(tmp_path / "result.json"), str(screenshot)]
+    command = [
+        "node",
+        str(HERE / "open_workflow.mjs"),
+        server.url,
+        str(WORKFLOW),
+        str(tmp_path / "result.json"),
+        str(screenshot),
+    ]
     subprocess.run(command, check=True, env=environment, timeout=240)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["missing"] == []

@@ -8,9 +8,8 @@ from typing import Any
 import golden
 import pytest
 import torch
-from layers import clip_of, diffusers_unet, error_of, noise, own_motion
+from layers import diffusers_unet, error_of, noise, own_motion
 from safetensors.torch import save_file
-from zoetrope.models.loading import motion_from
 
 pytestmark = pytest.mark.host
 
@@ -47,7 +46,7 @@ def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
     from layers import randomise
     from zoetrope.models.families.animatediff import ANIMATEDIFF, _transformer
 
-    shapes = {f"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
+    shapes = {"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
     layer = randomise(_transformer("x", shapes, torch.nn), 3)
     state = {ANIMATEDIFF.key_table.published(f"down.0.0.out.{k}"): v for k, v in layer.state_dict().items()}
     save_file({str(k): v.contiguous() for k, v in state.items()}, path)
@@ -117,7 +116,9 @@ def test_frames_see_each_other_only_with_motion(tiny: Any, comfyui: Any, base: A
         assert not torch.allclose(call(patched, x), call(patched, other), atol=1e-3)
 
 
-def test_the_schedule_is_the_familys_unless_the_user_keeps_the_models(tiny: Any, comfyui: Any, tmp_path: Path, base: Any) -> None:
+def test_the_schedule_is_the_familys_unless_the_user_keeps_the_models(
+    tiny: Any, comfyui: Any, tmp_path: Path, base: Any
+) -> None:
     motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
     top = lambda patcher: float(patcher.get_model_object("model_sampling").sigma_max)  # noqa: E731
     assert top(base) == pytest.approx(14.61, abs=0.01)
@@ -137,7 +138,9 @@ def test_v_prediction_keeps_its_kind(tiny: Any, comfyui: Any, tmp_path: Path) ->
 # -- life cycle --------------------------------------------------------------------------------------------------------------
 
 
-def test_base_and_two_patched_models_interleave_bit_stably(tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path) -> None:
+def test_base_and_two_patched_models_interleave_bit_stably(
+    tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path
+) -> None:
     other = own_file(comfyui, base, tmp_path / "two.safetensors", seed=2)
     models = [base, comfyui.apply(base, motion, 1.0, 0, True), comfyui.apply(base, other, 0.7, 0, True)]
     first = [tiny.sample(model) for model in models]
@@ -204,7 +207,9 @@ def test_hooks_that_vanish_stop_the_run_instead_of_the_motion(tiny: Any, comfyui
         tiny.sample(patched, callback=steal)
 
 
-def test_an_interrupt_is_honoured_within_a_call_and_the_next_run_is_sound(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+def test_an_interrupt_is_honoured_within_a_call_and_the_next_run_is_sound(
+    tiny: Any, comfyui: Any, base: Any, motion: Any
+) -> None:
     import comfy.model_management as management
 
     patched = comfyui.apply(base, motion, 1.0, 0, True)
@@ -223,7 +228,9 @@ def test_an_interrupt_is_honoured_within_a_call_and_the_next_run_is_sound(tiny: 
 
 def test_a_lora_works_under_and_over_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
     key = next(k for k in base.model.state_dict() if "attn1.to_q.weight" in k)
-    last = next(k for k in reversed(base.model.state_dict()) if "output_blocks" in k and "conv.weight" in k)  # after an insertion
+    last = next(
+        k for k in reversed(base.model.state_dict()) if "output_blocks" in k and "conv.weight" in k
+    )  # after an insertion
     patch = {k: ("diff", (torch.full_like(base.model.state_dict()[k], 0.05),)) for k in (key, last)}
     patched = comfyui.apply(base, motion, 1.0, 0, True)
     without = tiny.sample(patched)

@@ -11,7 +11,9 @@ from zoetrope.models.temporal import FrameAttention, TextAttention
 def test_rows_never_exceed_the_limit_and_the_result_is_the_same() -> None:
     seen: list[int] = []
 
-    def counting(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, bias: torch.Tensor | None = None) -> torch.Tensor:
+    def counting(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
         seen.append(q.shape[0] * heads)
         return attention.scaled_dot_product(q, k, v, heads, bias)
 

@@ -13,12 +13,17 @@ def test_alpha_multiplies_the_named_side(side: str, expected: torch.Tensor) -> N
     assert torch.allclose(Alpha(side, "raw", 0.3)(X, T, 1.0), expected, atol=1e-6)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("gate", "stored", "alpha"), [("sigmoid", 0.0, 0.5), ("clamp", 1.7, 1.0), ("clamp", -2.0, 0.0), ("raw", 0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("gate", "stored", "alpha"), [("sigmoid", 0.0, 0.5), ("clamp", 1.7, 1.0), ("clamp", -2.0, 0.0), ("raw", 0.25, 0.25)]
+)
 def test_gates(gate: str, stored: float, alpha: float) -> None:
     assert Alpha("spatial", gate, stored).alpha().item() == alpha  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("blend", [Residual(), Alpha("spatial", "raw", 0.3), Alpha("temporal", "sigmoid", -1), AlphaOfResidual("spatial", "raw", 0.3)])
+@pytest.mark.parametrize(
+    "blend",
+    [Residual(), Alpha("spatial", "raw", 0.3), Alpha("temporal", "sigmoid", -1), AlphaOfResidual("spatial", "raw", 0.3)],
+)
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0, 2.0])
 def test_strength_multiplies_the_whole_change(blend: torch.nn.Module, strength: float) -> None:
     full = blend(X, T, 1.0) - X

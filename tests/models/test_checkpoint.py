@@ -106,7 +106,9 @@ def test_a_torch_file_of_something_else(tmp_path: Path) -> None:
     refused(tmp_path / "number.pt", "holds no tensors")
 
 
-@pytest.mark.parametrize("nest", [lambda w: w, lambda w: {"state_dict": w, "epoch": 3}, lambda w: {f"module.{k}": v for k, v in w.items()}])
+@pytest.mark.parametrize(
+    "nest", [lambda w: w, lambda w: {"state_dict": w, "epoch": 3}, lambda w: {f"module.{k}": v for k, v in w.items()}]
+)
 def test_torch_files_flat_nested_and_prefixed(tmp_path: Path, nest: object, weights: dict[str, torch.Tensor]) -> None:
     torch.save(nest(weights), tmp_path / "m.ckpt")  # type: ignore[operator]
     assert set(read_tensors(tmp_path / "m.ckpt")[0]) == set(weights)
@@ -115,7 +117,9 @@ def test_torch_files_flat_nested_and_prefixed(tmp_path: Path, nest: object, weig
 
 def test_a_model_of_another_kind_names_the_families(tmp_path: Path) -> None:
     save_file({"first_stage_model.encoder.conv_in.weight": torch.zeros(2)}, tmp_path / "vae.safetensors")
-    refused(tmp_path / "vae.safetensors", "this is no motion module that Zoetrope knows", "AnimateDiff", "first_stage_model.encoder")
+    refused(
+        tmp_path / "vae.safetensors", "this is no motion module that Zoetrope knows", "AnimateDiff", "first_stage_model.encoder"
+    )
 
 
 def test_keys_missing_left_over_and_misshapen_are_named(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:

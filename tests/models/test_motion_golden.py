@@ -10,9 +10,7 @@ from zoetrope.models.loading import motion_from
 
 TOLERANCE = 2e-5  # golden/animatediff/README.md: a single module in float32
 
-FILES = golden.claim(
-    "motion_module_v1*", "motion_module_v2*", "motion_module_v3*", unless=golden.AWAITED["every family"]
-)
+FILES = golden.claim("motion_module_v1*", "motion_module_v2*", "motion_module_v3*", unless=golden.AWAITED["every family"])
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -27,7 +27,7 @@ def recompute(name: str, like: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         return edm_sigmas(like.shape[0])
     if name == "svd_linear_cfg_scale":
         return linear_guidance(like.shape[0], float(like[0]), float(like[-1]))
-    return dict(zip(("svd_c_skip", "svd_c_out", "svd_c_in", "svd_c_noise"), v_scalings(inputs["sigmas"]), strict=True))[name]
+    return v_scalings(inputs["sigmas"])[("svd_c_skip", "svd_c_out", "svd_c_in", "svd_c_noise").index(name)]
 
 
 @pytest.mark.parametrize("path", golden.claim("embeddings*"))

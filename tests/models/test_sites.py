@@ -14,7 +14,12 @@ def test_counts_are_animatediffs() -> None:
 
 def test_widths_follow_the_levels() -> None:
     sites = sites_of(SDXL)
-    assert (sites["down.0.0.out"], sites["down.2.1.attention"], sites["up.0.2.attention"], sites["up.2.0.out"]) == (320, 1280, 1280, 320)
+    assert (sites["down.0.0.out"], sites["down.2.1.attention"], sites["up.0.2.attention"], sites["up.2.0.out"]) == (
+        320,
+        1280,
+        1280,
+        320,
+    )
     assert "down.0.0.attention" not in sites
     assert "up.2.0.attention" not in sites
 
@@ -26,11 +31,13 @@ def test_misfits_and_fitting() -> None:
     assert fitting({"down.0.0.resnet": 31}) == []
 
 
-LAYOUTS: dict[str, dict[str, Any]] = {
-    "SD1.x": {"channel_mult": [1, 2, 4, 4], "transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3},
-    "SD2.x": {"channel_mult": [1, 2, 4, 4], "transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3},
-    "SDXL": {"channel_mult": [1, 2, 4], "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_output": [0] * 3 + [2] * 3 + [10] * 3},
-}  # fmt: skip
+DEPTHS: dict[
+    str, tuple[list[int], list[int]]
+] = {  # transformer blocks per residual block, down and up, as the host detects them
+    "SD1.x": ([1] * 6 + [0] * 2, [1] * 9 + [0] * 3),
+    "SD2.x": ([1] * 6 + [0] * 2, [1] * 9 + [0] * 3),
+    "SDXL": ([0] * 2 + [2] * 2 + [10] * 2, [0] * 3 + [2] * 3 + [10] * 3),
+}
 
 
 @pytest.mark.host
@@ -40,10 +47,23 @@ def test_the_hosts_own_unet_has_exactly_these_sites(base: Base, tiny: Any) -> No
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from zoetrope.hosts.comfyui import unet_places
 
-    layout = LAYOUTS[base.name]
+    down, up = DEPTHS[base.name]
     unet = UNetModel(
-        image_size=32, in_channels=4, out_channels=4, model_channels=320, num_heads=8, use_spatial_transformer=True, legacy=False,
-        use_checkpoint=False, context_dim=base.context, num_res_blocks=[2] * len(layout["channel_mult"]),
-        transformer_depth_middle=1, device="meta", dtype=torch.float16, **layout,
-    )  # fmt: skip
+        image_size=32,
+        in_channels=4,
+        out_channels=4,
+        model_channels=320,
+        channel_mult=[width // 320 for width in base.widths],
+        num_res_blocks=[base.blocks] * len(base.widths),
+        num_heads=8,
+        use_spatial_transformer=True,
+        context_dim=base.context,
+        legacy=False,
+        use_checkpoint=False,
+        transformer_depth=down,
+        transformer_depth_output=up,
+        transformer_depth_middle=1,
+        device="meta",
+        dtype=torch.float16,
+    )
     assert {site: width for site, (_, width) in unet_places(unet).items()} == sites_of(base)

@@ -40,7 +40,7 @@ def test_rotary_and_t5_bias(path: Path) -> None:
     layer = FrameAttention(c["query_dim"], c["heads"], c["dim_head"], positions, nn)
     names = {"to_out.weight": "to_out.0.weight", "to_out.bias": "to_out.0.bias"}
     names["positions.relative.weight"] = "time_rel_pos_bias.relative_attention_bias.weight"
-    layer.load_state_dict({key: tensors["w." + names.get(key, key)] for key in layer.state_dict()})
+    layer.load_state_dict({key: tensors[f"w.{names.get(key, key)}"] for key in layer.state_dict()})
     out = layer(tensors["in.x"], clip_of(c["T"]))
     assert (out - tensors["out.out"]).abs().max() <= 2e-4 * tensors["out.out"].abs().max()
     reach = tensors["out.buckets"].shape[0] // 2
@@ -66,11 +66,22 @@ def test_clip_norm_transformer_without_and_with_a_relative_table(path: Path) -> 
             assert error_of(layer(frames_first(tensors[x]), clip_of(tensors[x].shape[2])), tensors[y]) < 1e-4
 
 
+OURS = {
+    "transformer_blocks": "blocks",
+    "ff.net.0.proj": "ff.proj_in",
+    "ff.net.2": "ff.proj_out",
+    "to_out.0": "to_out",
+    "relative_position_k.embeddings_table": "positions.keys",
+    "relative_position_v.embeddings_table": "positions.values",
+    "attn1": "attentions.0",
+    "attn2": "attentions.1",
+    "norm1": "norms.0",
+    "norm2": "norms.1",
+    "norm3": "ff_norm",
+}
+
+
 def _ours(key: str) -> str:
-    for theirs, ours in (
-        ("transformer_blocks", "blocks"), ("ff.net.0.proj", "ff.proj_in"), ("ff.net.2", "ff.proj_out"), ("to_out.0", "to_out"),
-        ("relative_position_k.embeddings_table", "positions.keys"), ("relative_position_v.embeddings_table", "positions.values"),
-        ("attn1", "attentions.0"), ("attn2", "attentions.1"), ("norm1", "norms.0"), ("norm2", "norms.1"), ("norm3", "ff_norm"),
-    ):  # fmt: skip
+    for theirs, ours in OURS.items():
         key = key.replace(theirs, ours)
     return key

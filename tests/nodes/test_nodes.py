@@ -114,8 +114,9 @@ def test_an_option_that_does_not_exist_is_refused(folder: Path, tiny: Any) -> No
 
 @pytest.mark.parametrize("name", ["zoetrope", "Zoetrope.main-1.2 (copy) \u00e9"])
 def test_the_hosts_own_loader_takes_the_pack_from_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
-    import nodes as host_nodes
     from real_server import install_pack
+
+    import nodes as host_nodes
 
     install_pack(tmp_path / name)
     assert asyncio.run(host_nodes.load_custom_node(str(tmp_path / name)))

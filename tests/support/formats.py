@@ -21,4 +21,6 @@ def published(name: str) -> dict[str, Tensor]:
 
 
 def _dtype(name: str) -> torch.dtype:
-    return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}.get(name) or getattr(torch, name)
+    return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}.get(name) or getattr(
+        torch, name
+    )

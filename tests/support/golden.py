@@ -139,7 +139,9 @@ def unet_case(path: Path, name: str) -> UNetCase:
         sample=rearrange(cases["sample"][:, :, :frames], "b c f h w -> (b f) c h w"),
         timesteps=cases["timestep_per_frame"].flatten() if name.endswith("per_frame_timestep") else shared,
         context=repeat(cases["encoder_hidden_states"], "b n d -> (b f) n d", f=frames),
-        motion={k: v for k, v in motion.items() if variant != "nomotion" and (variant == "v2" or not k.startswith("mid_block."))},
+        motion={
+            k: v for k, v in motion.items() if variant != "nomotion" and (variant == "v2" or not k.startswith("mid_block."))
+        },
         spatial=spatial,
         layout=config(header),
     )

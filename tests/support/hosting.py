@@ -37,7 +37,7 @@ def enter_host() -> tuple[Path | None, str]:
         from comfy.cli_args import args
 
         args.cpu = not torch.cuda.is_available()
-        import comfy.sd
+        import comfy.sd  # noqa: F401
         import comfy_api.latest  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
         sys.path.remove(str(hosts[0]))

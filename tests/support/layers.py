@@ -42,7 +42,7 @@ def own_motion(sites: Mapping[str, int], context: int = 16, frames: int = 16, se
 
 def diffusers_unet(layout: Mapping[str, Any]) -> Any:
     """A UNet2DConditionModel of the layout that an LDM config describes (levels with transformers, 8 heads)."""
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     widths = [layout["model_channels"] * m for m in layout["channel_mult"]]
     blocks = layout["num_res_blocks"][0]
@@ -50,12 +50,12 @@ def diffusers_unet(layout: Mapping[str, Any]) -> Any:
     return UNet2DConditionModel(
         in_channels=layout["in_channels"],
         out_channels=layout["out_channels"],
-        block_out_channels=widths,
+        block_out_channels=tuple(widths),
         layers_per_block=blocks,
         cross_attention_dim=layout["context_dim"],
         attention_head_dim=layout["num_heads"],
-        down_block_types=["CrossAttnDownBlock2D" if level else "DownBlock2D" for level in levels],
-        up_block_types=["CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(levels)],
+        down_block_types=tuple("CrossAttnDownBlock2D" if level else "DownBlock2D" for level in levels),
+        up_block_types=tuple("CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(levels)),
         mid_block_type="UNetMidBlock2DCrossAttn",
         use_linear_projection=layout["use_linear_in_transformer"],
         norm_eps=1e-5,

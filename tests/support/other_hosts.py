@@ -10,6 +10,15 @@ if __name__ == "__main__":
     worst = 0
     for host in found_hosts()[1:]:
         print(f"\n== the same host tests on ComfyUI {version(host)}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-q", "tests/hosts", "tests/nodes", "tests/models/test_sites.py", *sys.argv[1:]]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "tests/hosts",
+            "tests/nodes",
+            "tests/models/test_sites.py",
+            *sys.argv[1:],
+        ]
         worst = max(worst, subprocess.call(command, env={**os.environ, "COMFYUI_PATH": str(host)}))
     sys.exit(worst)

@@ -24,7 +24,12 @@ def _layer(first: str, width: int, table: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for name in (f"{place}norm", f"{block}norms.0", f"{block}norms.1", f"{block}ff_norm"):
         shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-    square = (f"{place}proj_in", f"{place}proj_out", f"{block}attention_blocks.0.to_out.0", f"{block}attention_blocks.1.to_out.0")
+    square = (
+        f"{place}proj_in",
+        f"{place}proj_out",
+        f"{block}attention_blocks.0.to_out.0",
+        f"{block}attention_blocks.1.to_out.0",
+    )
     for name in square:
         shapes |= {f"{name}.weight": (width, width), f"{name}.bias": (width,)}
     for index in (0, 1):

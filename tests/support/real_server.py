@@ -18,10 +18,20 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-ODD_NAME = "My.Zoetrope-main_1.2"  # spaces and accents load too, but the host then serves no web files (docs/hosts.md)
+ODD_NAME = "My.Zoetrope-main_1.2"
+"""Spaces and accents load too, but the host then serves no web files (docs/hosts.md)."""
 SHIPPED = (
-    "__init__.py", "pyproject.toml", "requirements.txt", "hosts", "media", "models", "nodes", "sampling", "web", "workflows", "locales", "demo",
-)  # fmt: skip
+    "__init__.py",
+    "pyproject.toml",
+    "requirements.txt",
+    "hosts",
+    "media",
+    "models",
+    "nodes",
+    "sampling",
+    "web",
+    "workflows",
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,9 @@ def serve(host: Path, folder: Path) -> Iterator[Server]:
     log = folder / "server.log"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=host, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, cwd=host, env=environment, start_new_session=True
+        )
     server = Server(f"http://127.0.0.1:{port}", folder, log, process)
     try:
         _wait_until_ready(server)

@@ -22,11 +22,23 @@ from zoetrope.models.loading import Report
 from zoetrope.models.motion import MotionModule
 
 LAYOUT: dict[str, Any] = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1, 1], "channel_mult": [1, 2],
-    "transformer_depth": [1, 0], "transformer_depth_output": [1, 1, 0, 0], "transformer_depth_middle": 1, "context_dim": 16,
-    "num_heads": 4, "use_spatial_transformer": True, "use_linear_in_transformer": False, "adm_in_channels": None,
-    "legacy": False, "use_checkpoint": False,
-}  # fmt: skip
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 32,
+    "num_res_blocks": [1, 1],
+    "channel_mult": [1, 2],
+    "transformer_depth": [1, 0],
+    "transformer_depth_output": [1, 1, 0, 0],
+    "transformer_depth_middle": 1,
+    "context_dim": 16,
+    "num_heads": 4,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": False,
+    "adm_in_channels": None,
+    "legacy": False,
+    "use_checkpoint": False,
+}
 
 
 def model(

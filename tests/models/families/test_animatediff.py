@@ -7,6 +7,7 @@ from zoetrope.models.families import detect
 from zoetrope.models.families.animatediff import ANIMATEDIFF
 from zoetrope.models.loading import motion_from
 
+
 @pytest.mark.parametrize("source", ["file list", "design"])
 @pytest.mark.parametrize("member", ANIMATEDIFF_MEMBERS)
 def test_full_size_keys_are_detected_mapped_and_mapped_back(member: str, source: str) -> None:
@@ -23,9 +24,12 @@ def test_full_size_keys_are_detected_mapped_and_mapped_back(member: str, source:
 def test_the_tables_two_directions_undo_each_other() -> None:
     for key in animatediff("v2"):
         ours = ANIMATEDIFF.key_table.ours(key)
-        assert ours and ANIMATEDIFF.key_table.published(ours) == key
+        assert ours
+        assert ANIMATEDIFF.key_table.published(ours) == key
 
 
-@pytest.mark.parametrize("name", ["pia", "sparsectrl_rgb_v3", "hotshotxl", "animatelcm_i2v", "motion_lora_v2", "sd_vae_kl", "svd_xt"])
+@pytest.mark.parametrize(
+    "name", ["pia", "sparsectrl_rgb_v3", "hotshotxl", "animatelcm_i2v", "motion_lora_v2", "sd_vae_kl", "svd_xt"]
+)
 def test_relatives_and_strangers_are_not_taken_for_it(name: str) -> None:
     assert detect(formats.published(name)) is None

@@ -31,7 +31,9 @@ def test_every_key_is_in_the_table_and_found_again(base: Base) -> None:
 
 def test_a_file_comes_back_bit_for_bit(tmp_path: Path) -> None:
     motion = own_motion(places(TINY))
-    save_file({k: v.contiguous() for k, v in motion.state_dict().items()}, tmp_path / "m.safetensors", {"zoetrope.frames": "12"})
+    save_file(
+        {k: v.contiguous() for k, v in motion.state_dict().items()}, tmp_path / "m.safetensors", {"zoetrope.frames": "12"}
+    )
     loaded, report = load_motion(tmp_path / "m.safetensors")
     assert (report.family, report.variant.frames, report.variant.max_frames) == ("zoetrope", 12, 16)
     assert loaded.widths == motion.widths

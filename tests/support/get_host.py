@@ -1,0 +1,54 @@
+"""`make host`: puts a real ComfyUI where host tests look, and its requirements into this environment.
+
+--source   a ComfyUI checkout or a git URL; empty: what lies there already, else comfy-cli installs the current one
+--name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) takes another name
+--torch    torch, torchvision and torchaudio that go together: newer torch has no matching torchaudio, and hosts import it
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from hosting import CACHE, version
+
+PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+FRONTEND = "comfyui-frontend-package"
+
+
+def fetch(source: str, target: Path) -> None:
+    """Makes `target` a ComfyUI: a link to a checkout, a clone of a repository, or comfy-cli's installation."""
+    if (target / "main.py").is_file():
+        print(f"{target} is there already")
+    elif source and (Path(source) / "main.py").is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(Path(source).resolve())
+    elif source:
+        subprocess.run(["git", "clone", "--quiet", source, str(target)], check=True)
+    else:
+        subprocess.run([*PIP, "comfy-cli"], check=True)
+        comfy = Path(sys.executable).parent / "comfy"
+        subprocess.run([str(comfy), "--skip-prompt", f"--workspace={target}", "install", "--cpu"], check=True)
+
+
+def requirements(host: Path, torch: str) -> None:
+    """Installs what the host needs; its frontend goes beside it, so that two hosts can each have their own."""
+    lines = [line.strip() for line in (host / "requirements.txt").read_text().splitlines()]
+    wanted = [line for line in lines if line and not line.startswith(("#", "torch", FRONTEND)) or line.startswith("torchsde")]
+    subprocess.run([*PIP, *torch.split(), *wanted], check=True)
+    frontend = next(line for line in lines if line.startswith(FRONTEND))
+    beside = host.parent / f"{host.name}.packages"
+    if not (beside / "comfyui_frontend_package").is_dir():
+        subprocess.run([*PIP, "--no-deps", "--target", str(beside), frontend], check=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default="")
+    parser.add_argument("--name", default="ComfyUI")
+    parser.add_argument("--torch", required=True)
+    arguments = parser.parse_args()
+    target = CACHE / arguments.name
+    fetch(arguments.source, target)
+    requirements(target, arguments.torch)
+    print(f"ComfyUI {version(target)} is ready for the host tests")
