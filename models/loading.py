@@ -74,8 +74,11 @@ def motion_from(
         raise ValueError(_unknown(tensors))
     ours = rename(family, tensors)
     shapes = {key: tuple(tensor.shape) for key, tensor in ours.items()}
-    motion, variant = _build(family, shapes, metadata, ops)
-    _fill(motion, ours, family)
+    plan, variant = _build(family, shapes, metadata, nn)
+    _compare(plan, ours, family)
+    motion, _ = _build(family, shapes, metadata, ops)
+    motion.load_state_dict(ours, strict=True, assign=True)
+    motion.requires_grad_(False).eval()
     report = Report(
         file=file,
         size_bytes=size_bytes,
@@ -104,14 +107,15 @@ def _build(family: Family, shapes: Mapping[str, tuple[int, ...]], metadata: Meta
         variant = family.variant(shapes, metadata)
         with torch.device("meta"):  # the file's tensors become the weights: nothing is allocated or initialised twice
             return MotionModule(family.build(shapes, metadata, ops), variant.max_frames), variant
-    except (KeyError, IndexError) as error:
+    except (LookupError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"this looks like {family.title}, but lacks {error}; the file is incomplete, download it again"
+            f"this looks like {family.title}, but its tensors do not make a whole module ({error}); download the file again"
         ) from error
 
 
-def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -> None:
-    expected = {key: tuple(value.shape) for key, value in motion.state_dict().items()}
+def _compare(plan: MotionModule, tensors: Mapping[str, Tensor], family: Family) -> None:
+    """Refuses tensors that are not exactly the plan's. The plan is built of torch's layers: a host's may have no shapes yet."""
+    expected = {key: tuple(value.shape) for key, value in plan.state_dict().items()}
     published = family.key_table.published
     missing = [published(key) or key for key in expected if key not in tensors]
     unexpected = [published(key) or key for key in tensors if key not in expected]
@@ -123,8 +127,6 @@ def _fill(motion: MotionModule, tensors: Mapping[str, Tensor], family: Family) -
     for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
         if keys:
             raise ValueError(f"this looks like {family.title}, but {what}: {_some(keys)}. Download the file again.")
-    motion.load_state_dict(dict(tensors), strict=True, assign=True)
-    motion.requires_grad_(False).eval()
 
 
 def _unknown(keys: Iterable[str]) -> str:

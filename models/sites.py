@@ -40,14 +40,6 @@ SDXL = Base("SDXL", (320, 640, 1280), 2, (False, True, True), 2048)
 BASES = (SD1, SD2, SDXL)
 
 
-def down(level: int, block: int, kind: str) -> Site:
-    return f"down.{level}.{block}.{kind}"
-
-
-def up(level: int, block: int, kind: str) -> Site:
-    return f"up.{level}.{block}.{kind}"
-
-
 def sites_of(base: Base) -> dict[Site, int]:
     """Every site of a base model, with its width in channels, in the order in which the UNet runs them."""
     sites = {"input": base.widths[0]}

@@ -1,24 +1,14 @@
 """Gives the checkout its one import name, `zoetrope`, as the host does under a name of its own; finds host and golden files."""
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import golden
 import hosting
 import pytest
 import torch
+from naming import name_the_checkout
 
-ROOT = Path(__file__).parents[1]
 HOST, WHY_NO_HOST = hosting.enter_host()
 
-if "zoetrope" not in sys.modules:
-    spec = spec_from_file_location("zoetrope", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    assert spec
-    assert spec.loader
-    sys.modules["zoetrope"] = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["zoetrope"])
-
+name_the_checkout()
 torch.set_num_threads(2)
 torch.backends.cuda.matmul.allow_tf32 = False
 

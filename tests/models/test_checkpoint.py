@@ -131,7 +131,11 @@ def test_keys_missing_left_over_and_misshapen_are_named(tmp_path: Path, weights:
     save_file(weights | {key: torch.zeros(31)}, path)
     refused(path, "wrong shapes", f"{key}: expected [32], got [31]")
     save_file({k: v for k, v in weights.items() if k != "down.0.0.attention.blocks.0.attentions.1.to_k.weight"}, path)
-    refused(path, "incomplete", "attentions.1.to_k.weight")
+    refused(path, "do not make a whole module", "attentions.1.to_k.weight")
+    save_file(weights | {"down.0.0.attention.norm.weight": torch.zeros(31)}, path)
+    refused(path, "do not make a whole module", "divisible")
+    save_file(weights | {"down.0.0.attention.blocks.0.attentions.0.positions.pe": torch.zeros(3)}, path)
+    refused(path, "do not make a whole module")
 
 
 def test_the_report_reads_well_and_is_plain_data(good: Path) -> None:

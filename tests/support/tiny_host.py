@@ -122,7 +122,17 @@ def unload() -> None:
 
 def call_unet(patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1) -> Tensor:
     """One call of the UNet itself, loaded and injected by the host, with the patcher's wrappers and options."""
+    load_unet(patched)
+    return call_loaded_unet(patched, x, timesteps, context, chunks)
+
+
+def load_unet(patched: Any) -> None:
+    """Loads and injects as the start of sampling does."""
     comfy.model_management.load_models_gpu([patched, *patched.get_nested_additional_models()])
+
+
+def call_loaded_unet(patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1) -> Tensor:
+    """What one step of sampling does."""
     options = {
         **patched.model_options["transformer_options"],
         "wrappers": patched.wrappers,

@@ -1,0 +1,199 @@
+"""What a motion module costs per UNet call: time, memory, and the floor beside it, in both hosts.
+
+    python benchmarks/motion.py [--latent 16] [--frames 16] [--calls 5] [--dtype float32]
+
+An SD1.5-sized UNet (random weights) runs bare and with an AnimateDiff v2 module in turn, in one process, after a warm-up;
+medians and their ratio are printed. floor: the ratio of floating-point operations, which no code can beat at equal speed per
+operation. memory: peak of live tensors during a call, weights left out, which the modules' are named apart.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+Call = Callable[[], torch.Tensor]
+Side = Callable[[], AbstractContextManager[Call]]
+"""Enters a model with or without motion and hands out the call to time."""
+
+
+class LivePeak(TorchDispatchMode):
+    """Follows the bytes of every storage made inside, and the most that lived at once."""
+
+    def __init__(self, weights: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._seen = {weight.untyped_storage().data_ptr() for weight in weights}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                self._follow(tensor.untyped_storage())
+        return out
+
+    def _follow(self, storage: Any) -> None:
+        pointer, size = storage.data_ptr(), storage.nbytes()
+        if pointer and pointer not in self._seen:
+            self._seen.add(pointer)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            weakref.finalize(storage, self._forget, pointer, size)
+
+    def _forget(self, pointer: int, size: int) -> None:
+        self._seen.discard(pointer)
+        self.live -= size
+
+
+def measure(bare: Side, moved: Side, weights: list[torch.Tensor], calls: int) -> dict[str, float]:
+    """Medians over interleaved calls, peaks and operation counts of the two. Entering a side (loading) is not timed."""
+    results: dict[str, float] = {}
+    times: dict[str, list[float]] = {"bare": [], "moved": []}
+    sides = (("bare", bare), ("moved", moved))
+    for name, side in sides:
+        with side() as call:
+            call()
+            with FlopCounterMode(display=False) as flops:
+                call()
+            with LivePeak(weights) as memory:
+                call()
+        results |= {f"{name}_flops": flops.get_total_flops(), f"{name}_peak": memory.peak}
+    for _ in range(calls):
+        for name, side in sides:
+            with side() as call:
+                times[name].append(seconds(call))
+    return results | {name: statistics.median(values) for name, values in times.items()}
+
+
+def seconds(call: Call) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def report(host: str, figures: dict[str, float], weights: int) -> None:
+    ratio, floor = figures["moved"] / figures["bare"], figures["moved_flops"] / figures["bare_flops"]
+    extra = (figures["moved_peak"] - figures["bare_peak"]) / 2**20
+    print(
+        f"{host:<10} bare {figures['bare'] * 1e3:8.0f} ms   with motion {figures['moved'] * 1e3:8.0f} ms   ratio {ratio:5.2f}"
+        f"   floor {floor:5.2f}   peak {figures['bare_peak'] / 2**20:7.0f} MiB {extra:+7.0f} MiB   weights {weights / 2**20:6.0f} MiB"
+    )
+
+
+def inputs(arguments: argparse.Namespace, device: torch.device) -> dict[str, torch.Tensor]:
+    rows = 2 * arguments.frames  # conditional and unconditional, as every guided sampler calls
+    draw = torch.Generator().manual_seed(0)
+    kind = {"device": device, "dtype": getattr(torch, arguments.dtype)}
+    return {
+        "x": torch.randn(rows, 4, arguments.latent, arguments.latent, generator=draw).to(**kind),
+        "t": torch.full((rows,), 500.0, device=device),
+        "text": torch.randn(rows, 77, 768, generator=draw).to(**kind),
+    }
+
+
+def in_diffusers(arguments: argparse.Namespace, device: torch.device, layout: dict[str, Any]) -> None:
+    from layers import diffusers_unet
+    from zoetrope.hosts.diffusers import motion_in
+
+    unet = diffusers_unet(layout).to(device, getattr(torch, arguments.dtype))
+    motion = random_module(torch.nn)
+    given = inputs(arguments, device)
+    call = lambda: unet(given["x"], given["t"], given["text"]).sample  # noqa: E731
+
+    @contextmanager
+    def moved() -> Iterator[Call]:
+        with motion_in(unet, motion, frames=arguments.frames):
+            yield call
+
+    report(
+        "diffusers",
+        measure(lambda: nullcontext(call), moved, [*unet.parameters(), *motion.parameters()], arguments.calls),
+        weights_of(motion),
+    )
+
+
+def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:
+    import tiny_host
+    from zoetrope.hosts import comfyui
+
+    dtype = getattr(torch, arguments.dtype)
+    base = tiny_host.model(layout, storage=dtype)
+    module = random_module(comfyui.comfy.ops.manual_cast)
+    motion = tiny_host.host_motion(module, module.report)
+    patched = comfyui.apply(base, motion, 1.0, arguments.frames, False)
+    given = inputs(arguments, base.load_device)
+
+    def side(patcher: Any) -> Side:
+        @contextmanager
+        def loaded() -> Iterator[Call]:
+            tiny_host.load_unet(patcher)
+            yield lambda: tiny_host.call_loaded_unet(patcher, given["x"], given["t"], given["text"], chunks=2)
+
+        return loaded
+
+    weights = [*base.model.parameters(), *module.parameters()]
+    report("ComfyUI", measure(side(base), side(patched), weights, arguments.calls), weights_of(module))
+
+
+def random_module(ops: Any) -> Any:
+    from layers import randomise
+    from published_keys import animatediff
+    from zoetrope.models.loading import motion_from
+
+    tensors = {key: torch.empty(value.shape) for key, value in animatediff("v2").items()}
+    motion, motion.report = motion_from(tensors, {}, "random", 0, ops)
+    return randomise(motion)
+
+
+def weights_of(motion: torch.nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in motion.parameters())
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latent", type=int, default=16, help="height and width of the latent (64 is a 512 px picture)")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--calls", type=int, default=5)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
+    arguments = parser.parse_args()
+    sys.argv = sys.argv[:1]
+    import hosting
+    from naming import name_the_checkout
+
+    host, why = hosting.enter_host()
+    name_the_checkout()
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    layout = {
+        "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "num_res_blocks": [2] * 4,
+        "channel_mult": [1, 2, 4, 4], "transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3,
+        "transformer_depth_middle": 1, "context_dim": 768, "num_heads": 8, "use_spatial_transformer": True,
+        "use_linear_in_transformer": False, "adm_in_channels": None, "legacy": False, "use_checkpoint": False,
+    }  # fmt: skip
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    print(f"SD1.5 UNet, AnimateDiff v2, {arguments.frames} frames x 2, {arguments.latent}x{arguments.latent} latents, "
+          f"{arguments.dtype}, {where}, torch {torch.__version__}")  # fmt: skip
+    in_diffusers(arguments, device, layout)
+    in_comfyui(arguments, layout) if host else print(f"ComfyUI    skipped: {why}")
+
+
+if __name__ == "__main__":
+    main()
