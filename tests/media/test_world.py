@@ -1,0 +1,75 @@
+"""The world's law and the detector that judges by it: at least 99 % right on ground truth, and on nothing by accident."""
+
+import pytest
+import torch
+from zoetrope.media.detector import watch
+from zoetrope.media.sheet import contact_sheet
+from zoetrope.media.world import COLOURS, MOTIONS, SHAPES, Scene, centre, draw, film, read_caption
+
+
+def scene(**fixed: object) -> Scene:
+    return draw(torch.Generator().manual_seed(0), **fixed)
+
+
+def test_the_detector_scores_at_least_99_percent_on_ground_truth() -> None:
+    generator = torch.Generator().manual_seed(1)
+    right = dict.fromkeys(("colour", "shape", "motion"), 0)
+    frames_right, clips = 0, 200
+    for _ in range(clips):
+        truth = draw(generator)
+        seen = watch(film(truth, 16, 64))
+        for kind in right:
+            right[kind] += getattr(seen, kind) == getattr(truth, kind)
+        frames_right += sum(s == truth.shape and c == truth.colour for s, c in zip(seen.shapes, seen.colours, strict=True))
+        assert seen.drift < 0.01
+        assert seen.jerk < 0.01
+    assert min(right.values()) >= 0.99 * clips, right
+    assert frames_right >= 0.99 * clips * 16
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_the_track_is_where_the_shape_is(size: int) -> None:
+    truth = scene(motion="moving up", shape="circle")
+    away = (watch(film(truth, 16, size)).track - centre(truth, torch.arange(16) / 8) + 0.5) % 1 - 0.5
+    assert away.norm(dim=-1).max() < 0.03
+
+
+def test_time_goes_on_for_ever_and_frame_rate_only_samples_it() -> None:
+    truth = scene(motion="moving right")
+    assert torch.equal(film(truth, 32, 64)[20:], film(truth, 12, 64, first=20))
+    assert torch.allclose(film(truth, 8, 64, fps=4), film(truth, 16, 64, fps=8)[::2])
+    lap = film(Scene(**{**truth.__dict__, "speed": 0.5}), 17, 64)  # half a picture a second: round in 16 frames
+    assert torch.allclose(lap[0], lap[16], atol=1e-4)
+
+
+def test_the_detector_is_not_fooled() -> None:
+    noise = torch.rand(16, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    assert watch(noise).shape not in SHAPES or watch(noise).jerk > 0.01
+    assert watch(torch.full((4, 3, 64, 64), 0.04)).colour == "none"
+    clip = film(scene(motion="moving left"), 16, 64)
+    assert watch(clip.flip(0)).motion == "moving right"
+    assert watch(clip[:1].expand(16, -1, -1, -1)).motion == "standing still"
+    shuffled = clip[torch.randperm(16, generator=torch.Generator().manual_seed(0))]
+    assert watch(shuffled).jerk > 10 * watch(clip).jerk
+    fading = clip * torch.linspace(1, 0.6, 16)[:, None, None, None]
+    assert watch(fading).drift > 0.1
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_a_caption_is_read_back(colour: str, motion: str) -> None:
+    truth = scene(colour=colour, motion=motion)
+    found, ignored = read_caption(truth.caption)
+    assert found == {k: getattr(truth, k) for k in ("colour", "shape", "motion", "background")}
+    assert ignored == []
+
+
+def test_words_outside_the_grammar_are_named() -> None:
+    found, ignored = read_caption("A RED circle, moving left over Paris at night")
+    assert found == {"colour": "red", "shape": "circle", "motion": "moving left"}
+    assert ignored == ["over", "paris", "at", "night"]
+
+
+def test_a_contact_sheet_has_a_row_per_clip_and_a_column_per_frame() -> None:
+    clip = film(scene(), 5, 32)
+    assert contact_sheet([clip, clip], gap=2, scale=2).size == (5 * 66, 2 * 66)
