@@ -44,7 +44,7 @@ def watch(clip: Tensor) -> Sighting:
     mask, inks = _mask(clip, background)
     track = circular_mean(mask)
     colours = tuple(_nearest_colour(ink) if area > 8 else "none" for ink, area in zip(inks, mask.sum((1, 2)), strict=True))
-    shapes = tuple(_shape(m) for m in centred(mask, track))
+    shapes = tuple(_shape(m) for m in centred((mask > 0.2).float(), track))
     step = _steps(track)
     velocity = step.mean(0) if len(step) else torch.zeros(2)
     early = inks[: max(1, len(inks) // 4)].mean(0)
@@ -89,9 +89,10 @@ def _background(clip: Tensor) -> Tensor:
 
 
 def _mask(clip: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels nearer to the shape's ink than to the background, `(f, h, w)`, and each frame's ink, `(f, 3)`.
+    """How much of each pixel is the shape's ink, `(f, h, w)` in [0, 1], and each frame's ink, `(f, 3)`.
 
-    The ink of a frame is the mean of its most saturated pixels; trails are fainter and fall on the background's side.
+    The ink of a frame is the mean of its most saturated pixels; trails, at most half as strong, count as background. Edges keep
+    their half tones, so that centres are finer than a pixel.
     """
     pixels = rearrange(clip, "f c h w -> f (h w) c")
     saturation = pixels.amax(-1) - pixels.amin(-1)
@@ -99,8 +100,8 @@ def _mask(clip: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     inks = pixels.gather(1, top[..., None].expand(-1, -1, 3)).mean(1)  # (f, 3)
     span = inks - background
     along = ((pixels - background) * span[:, None]).sum(-1) / span.square().sum(-1, keepdim=True).clamp(min=1e-6)
-    seen = (along > 0.6) & (saturation.amax(1, keepdim=True) > 0.25)
-    return rearrange(seen.float(), "f (h w) -> f h w", h=clip.shape[2]), inks
+    seen = ((along - 0.5) / 0.5).clamp(0, 1) * (saturation.amax(1, keepdim=True) > 0.25)
+    return rearrange(seen, "f (h w) -> f h w", h=clip.shape[2]), inks
 
 
 def _nearest_colour(ink: Tensor) -> str:

@@ -1,7 +1,7 @@
 """The procedural world that the embedded model learns and that every quality figure is measured on.
 
-Its law: the picture is a torus (what leaves right enters left), so a shot of any length has ground truth. One coloured shape on a
-plain background moves in one of a few ways; a short fading trail behind it makes its direction visible in a single frame.
+Its law: the picture is a torus (what leaves right enters left), so a shot of any length has ground truth. One coloured shape on
+a plain background moves in one of a few ways; a short fading trail behind it makes its direction visible in a single frame.
 Positions, sizes and speeds are in picture widths and seconds, so any picture size and frame rate shows the same scene.
 """
 
