@@ -10,7 +10,8 @@ CACHE := $(HOME)/.cache/zoetrope
 NAME ?= ComfyUI
 HOST_TORCH ?= torch==2.11.* torchvision==0.26.* torchaudio==2.11.*
 
-.PHONY: help test check slow e2e host demo clean
+# A change of TORCH= installs again; `make host` may change torch afterwards.
+.PHONY: FORCE help test check slow e2e host demo clean
 
 help:
 	@echo "make test                 install into $(VENV) and run the suite (host tests run where a host is found)"
@@ -18,13 +19,19 @@ help:
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
 	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
-	@echo "make demo                 a clip through the core (the embedded model comes with a later release)"
-	@echo "TORCH='torch==2.13.0+cpu' chooses another torch requirement"
+	@echo "make demo                 a clip through the core -> output/demo/clip.png (the embedded model comes later)"
+	@echo "make clean                removes $(VENV) and everything made"
+	@echo "TORCH='torch==2.13.0+cpu' chooses another torch requirement, VENV=... another environment"
 
-$(VENV)/ready: requirements.txt pyproject.toml
+$(VENV)/ready: requirements.txt pyproject.toml $(VENV)/torch
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check $(TORCH) -e ".[dev,standalone]"
 	touch $@
+
+$(VENV)/torch: FORCE
+	@mkdir -p $(VENV); echo "$(TORCH)" | cmp -s - $@ || echo "$(TORCH)" > $@
+
+FORCE:
 
 test: $(VENV)/ready
 	$(PYTEST)
@@ -33,7 +40,7 @@ test: $(VENV)/ready
 check: $(VENV)/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pyright
+	$(PY) -m pyright --pythonpath $(PY)
 	$(MAKE) test
 
 slow: $(VENV)/ready

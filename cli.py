@@ -48,6 +48,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     frames, width = 16, 32
     generator = torch.Generator().manual_seed(0)
     pixels = moving_disc(frames, 48)
+    torch.manual_seed(0)
     layer = transformer(width, width, frames, nn)
     for parameter in layer.proj_out.parameters():
         nn.init.normal_(parameter, std=0.3, generator=generator)

@@ -90,7 +90,7 @@ def seconds(call: Call) -> float:
 
 def products_alone(motion: torch.nn.Module, side: Side) -> float:
     """Seconds for the module's matrix products and nothing else: the floor that its extra time can be held against."""
-    shapes: list[tuple[torch.nn.Linear, torch.Size]] = []
+    shapes: list[tuple[Any, torch.Size]] = []
     hooks = [
         m.register_forward_hook(lambda m, args, out: shapes.append((m, args[0].shape)))
         for m in motion.modules()

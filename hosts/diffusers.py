@@ -6,6 +6,7 @@
 `timesteps` may hold one value per row, so every frame may have its own noise level.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,19 +21,29 @@ from ..models.temporal import Clip
 
 
 def unet_places(unet: Any) -> dict[Site, tuple[nn.Module, int]]:
-    """Site -> the UNet's own module there and its width in channels, in the order in which they run."""
+    """Site -> the UNet's own module there and its width in channels, in the order in which they run.
+
+    Raises ValueError for anything but a `UNet2DConditionModel`.
+    """
+    if not hasattr(unet, "down_blocks"):
+        raise ValueError(f"expected diffusers' UNet2DConditionModel, got {type(unet).__name__}")
     places: dict[Site, tuple[nn.Module, int]] = {"input": (unet.conv_in, unet.conv_in.out_channels)}
     for level, block in enumerate(unet.down_blocks):
         places |= _level(f"down.{level}", block)
-    middle = unet.mid_block
-    width = middle.resnets[0].out_channels
-    names = ("mid.0.resnet", "mid.attention", "mid.1.resnet")
-    places |= {
-        name: (layer, width)
-        for name, layer in zip(names, (middle.resnets[0], middle.attentions[0], middle.resnets[1]), strict=True)
-    }
+    if unet.mid_block is not None:
+        places |= _middle(unet.mid_block)
     for level, block in enumerate(unet.up_blocks):
         places |= _level(f"up.{level}", block)
+    return places
+
+
+def _middle(block: Any) -> dict[Site, tuple[nn.Module, int]]:
+    width = block.resnets[0].out_channels
+    places: dict[Site, tuple[nn.Module, int]] = {
+        f"mid.{index}.resnet": (resnet, width) for index, resnet in enumerate(block.resnets)
+    }
+    if block.attentions and block.attentions[0] is not None:
+        places["mid.attention"] = (block.attentions[0], width)
     return places
 
 
@@ -47,6 +58,12 @@ def _level(name: str, block: Any) -> dict[Site, tuple[nn.Module, int]]:
     return places
 
 
+def motion_like(motion: MotionModule, unet: Any) -> MotionModule:
+    """The module itself where its weights are of the UNet's dtype and device, else a copy; the given one never changes."""
+    same = all(p.device == unet.device and p.dtype == unet.dtype for p in motion.parameters())
+    return motion if same else copy.deepcopy(motion).to(unet.device, unet.dtype)
+
+
 @contextmanager
 def motion_in(
     unet: Any, motion: MotionModule, *, frames: int, strength: float = 1.0, attention: AttentionFunction = scaled_dot_product
@@ -58,7 +75,7 @@ def motion_in(
     """
     places = unet_places(unet)
     motion.check_fit({site: width for site, (_, width) in places.items()})
-    motion.to(unet.device, unet.dtype)
+    motion = motion_like(motion, unet)
     injection = Injection()
 
     def start(module: nn.Module, args: Any, kwargs: Any) -> None:

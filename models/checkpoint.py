@@ -26,6 +26,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
     Raises ValueError for anything that is not a readable file of tensors. Nothing in a file is ever executed.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: this is a folder; expected a .safetensors or .ckpt file")
     if not path.is_file():
         raise ValueError(f"{path.name}: there is no such file; expected a .safetensors or .ckpt in {path.parent}")
     if path.stat().st_size == 0:

@@ -54,6 +54,10 @@ class Row:
     published: str
     ours: str
 
+    def __post_init__(self) -> None:
+        if self.published.count("{}") != self.ours.count("{}"):
+            raise ValueError(f"a row needs as many {{}} on both sides, got {self.published!r} and {self.ours!r}")
+
 
 @dataclass(frozen=True)
 class KeyTable:

@@ -61,9 +61,9 @@ def frames_per_clip(rows: int, chunks: int, frames: int) -> int:
     """
     part = rows // chunks
     clip = frames or part
-    if rows % chunks or part % clip:
+    if frames < 0 or rows % chunks or part % clip:
         raise ValueError(
-            f"expected a batch of whole clips of {clip} frames, got {part} frames. "
-            f"Set the latent's batch size to a multiple of {clip}, or the node's frames to 0 (the whole batch is one clip)."
+            f"expected a batch of whole clips of {clip} frames, got {part} frames. Make the batch (the latent's batch size) "
+            f"a multiple of the frames per clip, or set frames to 0: then the whole batch is one clip."
         )
     return clip

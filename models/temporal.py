@@ -5,6 +5,7 @@ image UNet that sees frames as its batch never notices. `ops` is the namespace o
 own (`comfy.ops.manual_cast`), which then decides about dtype and device of the weights.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,6 +39,12 @@ class Clip:
     context: Tensor | None
     """Text tokens `(b f) n d`, for layers that attend to the prompt."""
     attention: AttentionFunction
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.strength):
+            raise ValueError(
+                f"strength: expected a finite number (0 is the image model, 1 the full motion), got {self.strength}"
+            )
 
 
 class FeedForward(nn.Module):

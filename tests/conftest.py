@@ -9,7 +9,7 @@ from naming import name_the_checkout
 HOST, WHY_NO_HOST = hosting.enter_host()
 
 name_the_checkout()
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the networks are tiny, and a second thread spins where other work wants the core
 torch.backends.cuda.matmul.allow_tf32 = False
 
 

@@ -74,7 +74,7 @@ def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path
     from zoetrope.hosts.diffusers import motion_in
 
     cases = golden.unet_cases()
-    if not cases:
+    if cases[0].values[0] is None:
         pytest.skip("the map of key names between the hosts is a golden file, and there is none here")
     import json
 

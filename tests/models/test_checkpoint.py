@@ -75,7 +75,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder.safetensors").mkdir()
-    refused(tmp_path / "folder.safetensors", "no such file")
+    refused(tmp_path / "folder.safetensors", "this is a folder; expected a .safetensors or .ckpt file")
 
 
 class Bomb:

@@ -24,22 +24,37 @@ def fetch(source: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(Path(source).resolve())
     elif source:
-        subprocess.run(["git", "clone", "--quiet", source, str(target)], check=True)
+        run(
+            "git",
+            "clone",
+            "--quiet",
+            source,
+            str(target),
+            remedy="SOURCE must be a ComfyUI checkout or a git URL that git can reach",
+        )
     else:
-        subprocess.run([*PIP, "comfy-cli"], check=True)
-        comfy = Path(sys.executable).parent / "comfy"
-        subprocess.run([str(comfy), "--skip-prompt", f"--workspace={target}", "install", "--cpu"], check=True)
+        run(*PIP, "comfy-cli", remedy="give SOURCE=<path or URL> instead")
+        comfy = str(Path(sys.executable).parent / "comfy")
+        install = ("--skip-prompt", f"--workspace={target}", "install", "--cpu")
+        run(comfy, *install, remedy="comfy-cli could not install ComfyUI; give SOURCE=<path or URL> instead")
+
+
+def run(*command: str, remedy: str) -> None:
+    """Runs a command; where it fails, ends with one line that says what to do."""
+    if subprocess.call(command):
+        sys.exit(f"make host: {command[0]} failed. {remedy}")
 
 
 def requirements(host: Path, torch: str) -> None:
     """Installs what the host needs; its frontend goes beside it, so that two hosts can each have their own."""
     lines = [line.strip() for line in (host / "requirements.txt").read_text().splitlines()]
     wanted = [line for line in lines if line and not line.startswith(("#", "torch", FRONTEND)) or line.startswith("torchsde")]
-    subprocess.run([*PIP, *torch.split(), *wanted], check=True)
+    print(f"installing {torch} (which go together) and ComfyUI's requirements into this environment", flush=True)
+    run(*PIP, *torch.split(), *wanted, remedy="the requirements could not be installed")
     frontend = next(line for line in lines if line.startswith(FRONTEND))
     beside = host.parent / f"{host.name}.packages"
     if not (beside / "comfyui_frontend_package").is_dir():
-        subprocess.run([*PIP, "--no-deps", "--target", str(beside), frontend], check=True)
+        run(*PIP, "--no-deps", "--target", str(beside), frontend, remedy="the frontend could not be installed")
 
 
 if __name__ == "__main__":

@@ -65,6 +65,9 @@ def claim(*patterns: str, unless: tuple[str, ...] = ()) -> list[Any]:
 def borrow(*patterns: str, unless: tuple[str, ...] = ()) -> list[Any]:
     """As `claim`, for tests of a part of what a file shows; the file still awaits the test that claims the whole."""
     found = [p for p in all_files() if matches(p, patterns) and not matches(p, unless)]
+    if not found:
+        reason = f"no golden file matches {', '.join(patterns)} here"
+        return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
     return [pytest.param(p, id=f"{p.parent.name}/{p.stem}") for p in found]
 
 
@@ -94,6 +97,8 @@ def unet_cases() -> list[Any]:
     parameters = []
     CLAIMED.update(("unet_tiny_spatial_ldm*", "unet_tiny_motion", "unet_tiny_names*"))
     for parameter in claim("unet_tiny_cases*"):
+        if parameter.values[0] is None:
+            return [pytest.param(None, "", id="none", marks=parameter.marks)]
         with safe_open(parameter.values[0], framework="pt") as file:
             outputs = [key for key in file.keys() if key.startswith("out.")]  # noqa: SIM118
         for name in outputs:

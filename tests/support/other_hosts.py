@@ -8,6 +8,8 @@ from hosting import found_hosts, version
 
 if __name__ == "__main__":
     worst = 0
+    if len(found_hosts()) < 2:
+        print("no second ComfyUI found: host tests ran on one version at most (make host NAME=ComfyUI-0.25 adds one)")
     for host in found_hosts()[1:]:
         print(f"\n== the same host tests on ComfyUI {version(host)}", flush=True)
         command = [
@@ -18,6 +20,7 @@ if __name__ == "__main__":
             "tests/hosts",
             "tests/nodes",
             "tests/models/test_sites.py",
+            "tests/sampling",
             *sys.argv[1:],
         ]
         worst = max(worst, subprocess.call(command, env={**os.environ, "COMFYUI_PATH": str(host)}))
