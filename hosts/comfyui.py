@@ -19,7 +19,7 @@ import comfy.model_patcher
 import comfy.model_sampling
 import comfy.ops
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor, nn
 
@@ -49,6 +49,8 @@ class HostMotion:
 def load(path: str) -> HostMotion:
     """Reads a motion file with the host's leaf layers, which cast weights to the dtype and device of each call."""
     motion, report = load_motion(path, comfy.ops.manual_cast)
+    for note in report.variant.notes:
+        log.warning("Zoetrope: %s: %s", report.file, note)
     patcher = getattr(
         comfy.model_patcher, "CoreModelPatcher", ModelPatcher
     )  # newer hosts stream weights through their own kind
@@ -87,6 +89,8 @@ def unet_of(model: Any) -> nn.Module:
             f"motion modules go into the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
             f"{type(model.model).__name__} ({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
         )
+    if any(isinstance(module, VideoResBlock) for module in unet.modules()):
+        raise ValueError("this MODEL is a video model with temporal layers of its own (SVD); load an image checkpoint instead")
     return unet
 
 
@@ -125,44 +129,54 @@ def _block(name: str, layers: Any) -> dict[Site, tuple[nn.Module, int]]:
 
 def _inject(patched: Any, motion: HostMotion, module: MotionModule, strength: float, frames: int) -> None:
     options = patched.model_options["transformer_options"]
-    key = f"{KEY}.{sum(name.startswith(KEY) for name in options)}"  # several motion modules may share one model
+    key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)  # several may share one model
     options[key] = {"strength": strength, "frames": frames}
-    injection = Injection()
-    patched.set_additional_models(key, [motion.patcher.clone()])
-    patched.set_injections(key, [_guarded(injection, key)])
-    patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, key, _check_length(motion.report, module, frames))
-    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, _run_clips(injection, module, key))
+    hooks = Hooks(key)
+    patched.set_additional_models(key, [motion.patcher.clone()])  # a clone: loading state belongs to one model each
+    patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
+    patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, key, _check_length(motion.report, module, key))
+    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, _run_clips(hooks, module, key))
 
 
-def _guarded(injection: Injection, key: str) -> PatcherInjection:
-    """Hooks with an owner: a dying clone of the model cannot unhook the one that is sampling.
+class Hooks:
+    """The hooks of one applied motion module, in every UNet its clones run (newer hosts clone a model onto another device).
 
-    clone() copies the host's is_injected flag and a patcher ejects when it is collected, so without the guard any clone
-    that dies during sampling would leave the rest of the frames without motion, silently.
+    Hooks have an owner: clone() copies the host's is_injected flag and a patcher ejects when it is collected, so without the
+    guard any clone that dies during sampling would leave the rest of the frames without motion, silently.
     """
-    owner: Callable[[], Any] = lambda: None  # noqa: E731
 
-    def inject(patcher: Any) -> None:
-        nonlocal owner
-        owner = weakref.ref(patcher)
-        places = unet_places(unet_of(patcher))
-        for additional in patcher.get_additional_models_with_key(key):
-            injection.install(additional.model, {site: place for site, (place, _) in places.items()})
+    def __init__(self, key: str):
+        self._key = key
+        self._injections: weakref.WeakKeyDictionary[nn.Module, Injection] = weakref.WeakKeyDictionary()
+        self._owners: weakref.WeakKeyDictionary[nn.Module, Callable[[], Any]] = weakref.WeakKeyDictionary()
 
-    def eject(patcher: Any) -> None:
-        if owner() in (patcher, None):  # None: the owner itself is dying, its weak reference is cleared already
-            injection.remove()
+    def inject(self, patcher: Any) -> None:
+        unet = unet_of(patcher)
+        self._owners[unet] = weakref.ref(patcher)
+        places = {site: place for site, (place, _) in unet_places(unet).items()}
+        for additional in patcher.get_additional_models_with_key(self._key):
+            self.of(unet).install(additional.model, places)
 
-    return PatcherInjection(inject, eject)
+    def eject(self, patcher: Any) -> None:
+        unet = patcher.model.diffusion_model
+        owner = self._owners.get(unet)
+        if owner and owner() in (patcher, None):  # None: the owner died in a reference cycle, its weak reference is cleared
+            self.of(unet).remove()
+
+    def of(self, unet: nn.Module) -> Injection:
+        """The injection in one UNet."""
+        return self._injections.setdefault(unet, Injection())
 
 
-def _check_length(report: Report, module: MotionModule, frames: int) -> Callable[..., Any]:
+def _check_length(report: Report, module: MotionModule, key: str) -> Callable[..., Any]:
     """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
 
     def prepare(executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
         options = kwargs.get("model_options") or (args[0] if args else None) or {}
-        if not options.get("context_handler"):  # context windows choose the clip themselves; each call is checked as well
-            clip = frames_per_clip(noise_shape[0], 1, frames)
+        own = options.get("transformer_options", {}).get(key, {})
+        # context windows choose the clip themselves; each call is checked as well
+        if own.get("strength", 0) != 0 and not options.get("context_handler"):
+            clip = frames_per_clip(noise_shape[0], 1, own.get("frames", 0))
             module.check_frames(clip)
             if clip < report.variant.frames:
                 log.warning(
@@ -175,7 +189,7 @@ def _check_length(report: Report, module: MotionModule, frames: int) -> Callable
     return prepare
 
 
-def _run_clips(injection: Injection, module: MotionModule, key: str) -> Callable[..., Any]:
+def _run_clips(hooks: Hooks, module: MotionModule, key: str) -> Callable[..., Any]:
     """Tells the hooks, for the time of one UNet call, what clip they see."""
 
     def run(executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
@@ -183,6 +197,7 @@ def _run_clips(injection: Injection, module: MotionModule, key: str) -> Callable
         options = transformer_options or {}
         comfy.model_management.throw_exception_if_processing_interrupted()
         clip = _clip(x, context, options, options.get(key, {}), module)
+        injection = hooks.of(executor.class_obj)  # the UNet that is running
         if clip and not injection.installed:
             raise RuntimeError(
                 "Zoetrope: the motion module's hooks are gone although its model is sampling; the picture would lose its "
@@ -223,7 +238,8 @@ def _set_schedule(patched: Any, schedule: NoiseSchedule) -> None:
     discrete = isinstance(current, comfy.model_sampling.ModelSamplingDiscrete)
     if not discrete or len(current.sigmas) != schedule.steps:
         log.warning(
-            "Zoetrope: the MODEL samples with %s (%s noise levels) instead of Stable Diffusion's %d; its schedule is kept.",
+            "Zoetrope: the MODEL samples with %s (%d noise levels), the motion module's schedule is for Stable Diffusion's "
+            "ModelSamplingDiscrete (%d); the MODEL's schedule is kept.",
             type(current).__bases__[0].__name__, len(getattr(current, "sigmas", ())), schedule.steps,
         )  # fmt: skip
         return

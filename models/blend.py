@@ -37,17 +37,19 @@ class Alpha(nn.Module):
         mix = self.mix.float()
         return {"sigmoid": mix.sigmoid, "clamp": lambda: mix.clamp(0, 1), "raw": lambda: mix}[self.gate]()
 
+    def weight(self, strength: float, like: Tensor) -> Tensor:
+        """Weight of the temporal side, s * (1 - weight of the spatial side), taken in float32 and handed out like `like`."""
+        alpha = self.alpha()
+        return (strength * (1 - alpha if self.side == "spatial" else alpha)).to(like.device, like.dtype)
+
     def forward(self, x: Tensor, branch: Tensor, strength: float) -> Tensor:
         """x (spatial side), branch (temporal side), result `(b f) c h w`."""
-        alpha = self.alpha().to(x.device)
-        spatial = alpha if self.side == "spatial" else 1 - alpha
-        spatial = (1 - strength * (1 - spatial)).to(x.dtype)
-        return spatial * x + (1 - spatial) * branch
+        return x + self.weight(strength, x) * (branch - x)
 
 
 class AlphaOfResidual(Alpha):
     """Alpha over a temporal side that is itself a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
 
     def forward(self, x: Tensor, branch: Tensor, strength: float) -> Tensor:
-        """branch: the change, so that the temporal side is x + branch."""
-        return super().forward(x, x + branch, strength)
+        """branch: the change alone; where it is zero, x comes out to the bit."""
+        return x + self.weight(strength, x) * branch

@@ -57,15 +57,20 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Metadata]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
+        raise ValueError(
+            f"{path.name}: torch {torch.__version__} cannot read torch checkpoints safely (CVE-2025-32434); "
+            "use the .safetensors version of this model, or torch 2.6 or later"
+        )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope never "
             f"runs what a file brings, or it is corrupt ({_first_line(error)}). Use the .safetensors version of this model, "
             "or convert it with a tool you trust."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a corrupt file may fail anywhere in torch's reader
         raise ValueError(
             f"{path.name}: expected a torch checkpoint, but it cannot be read ({_first_line(error)}). "
             "It is truncated, corrupt or of another kind; download it again and compare its size."

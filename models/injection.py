@@ -59,11 +59,14 @@ def frames_per_clip(rows: int, chunks: int, frames: int) -> int:
 
     frames   frames per clip as the user chose; 0 means that each part is one clip
     """
-    part = rows // chunks
-    clip = frames or part
-    if frames < 0 or rows % chunks or part % clip:
+    if frames < 0:
+        raise ValueError(f"frames: expected a count, or 0 for the whole batch, got {frames}")
+    part, left = divmod(rows, chunks)
+    if left or not part:
+        raise ValueError(f"expected {chunks} equal parts in the batch (one per conditioning), got {rows} rows")
+    if part % (frames or part):
         raise ValueError(
-            f"expected a batch of whole clips of {clip} frames, got {part} frames. Make the batch (the latent's batch size) "
-            f"a multiple of the frames per clip, or set frames to 0: then the whole batch is one clip."
+            f"expected a batch of whole clips of {frames} frames, got {part} frames. Make the batch (the latent's batch size, "
+            f"or the context window) a multiple of {frames}, or set frames to 0: then the whole batch is one clip."
         )
-    return clip
+    return frames or part

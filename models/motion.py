@@ -37,7 +37,8 @@ class MotionModule(nn.Module):
         if self.max_frames is not None and frames > self.max_frames:
             raise ValueError(
                 f"this motion module can tell {self.max_frames} frames apart, got a clip of {frames}. "
-                f"Lower the latent's batch size to {self.max_frames} or fewer, or sample in context windows of that length."
+                f"Lower the latent's batch size (or the frames per clip) to {self.max_frames} or fewer, "
+                "or sample in context windows."
             )
 
     def check_fit(self, found: Mapping[Site, int]) -> None:

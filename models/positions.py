@@ -52,9 +52,6 @@ def t5_buckets(distance: Tensor, buckets: int, furthest: int) -> Tensor:
 class NoPositions(nn.Module):
     """Frames without order; also the stages that an encoding may override."""
 
-    frames: int | None = None
-    """The most frames the encoding can tell apart; None where there is no limit."""
-
     def on_tokens(self, x: Tensor) -> Tensor:
         """x `(n, f, d)`, before the projections to q, k and v."""
         return x
@@ -78,7 +75,6 @@ class Sinusoid(NoPositions):
 
     def __init__(self, frames: int, width: int):
         super().__init__()
-        self.frames = frames
         self.pe = nn.Parameter(frame_table(frames, width))  # (1, frames, width)
 
     def on_tokens(self, x: Tensor) -> Tensor:

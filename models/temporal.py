@@ -166,7 +166,7 @@ class TemporalTransformer(TemporalLayer):
 
     def _pixels_at_once(self, x: Tensor) -> int:
         """How many pixels of every clip to take at a time, so that the widest activation stays within reach. Pixels do not
-        see each other here, so the result is the same to the bit."""
+        see each other here, so the size of a part does not change what is computed."""
         b, f, _, p = x.shape
         reach = WIDEST_ON_CPU if x.device.type == "cpu" else WIDEST
         return max(1, min(p, reach // (b * f * 8 * self.proj_in.out_features)))

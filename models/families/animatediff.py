@@ -1,8 +1,9 @@
-"""AnimateDiff v1, v2, v3: one temporal transformer at the end of each UNet block (arXiv 2307.04725).
+"""AnimateDiff v1, v2, v3 and SDXL beta: one temporal transformer at the end of each UNet block (arXiv 2307.04725).
 
 Sources: guoyww/AnimateDiff main e92bd56 for the maths and the published key names; golden files by the same code.
-The members differ in the length of their position table (24 in v1, else 32) and in the mid block's module (v2 only).
-Motion norms are per frame in all three. v1 was trained with the image UNet's residual and final norms over the whole clip.
+The members differ in the length of their position table (24 in v1, else 32), in the mid block's module (v2 only) and in their
+levels (three in SDXL beta, branch sdxl 8d19107). Motion norms are per frame in v1 to v3 and over the whole clip in SDXL beta.
+v1 was trained with the image UNet's residual and final norms over the whole clip.
 """
 
 from typing import Any
@@ -11,10 +12,11 @@ from ..blend import Residual
 from ..family import Family, KeyTable, Metadata, NoiseSchedule, Row, Shapes, Variant
 from ..positions import Sinusoid
 from ..sites import Site
-from ..temporal import FrameAttention, TemporalBlock, TemporalLayer, TemporalTransformer
+from ..temporal import FrameAttention, Scope, TemporalBlock, TemporalLayer, TemporalTransformer
 
 HEADS = 8
 SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.012, steps=1000)
+SDXL_SCHEDULE = NoiseSchedule(curve="root", start=0.00085, end=0.020, steps=1000)
 
 PLACES = (
     Row("down_blocks.{}.motion_modules.{}.temporal_transformer.", "down.{}.{}.out."),
@@ -44,15 +46,16 @@ PARAMETERS = (
 
 
 def variant(shapes: Shapes, metadata: Metadata) -> Variant:
-    """v2 has a mid module; else the table's length tells v1 (24) from v3 (32)."""
+    """Three levels are SDXL's; v2 has a mid module; else the table's length tells v1 (24) from v3 (32)."""
     table = min(shape[1] for key, shape in shapes.items() if key.endswith(".positions.pe"))
     name = "v2" if any(key.startswith("mid.") for key in shapes) else "v1" if table <= 24 else "v3"
+    name = "SDXL beta" if _is_sdxl(shapes) else name
     notes = ("v1's norms over the whole clip are not applied yet: expect a look between v1 and v3",) if name == "v1" else ()
     return Variant(
         name=name,
         frames=16,
         max_frames=table,
-        schedule=SCHEDULE,
+        schedule=SDXL_SCHEDULE if _is_sdxl(shapes) else SCHEDULE,
         spatial_norms="clip" if name == "v1" else "frame",
         notes=notes,
     )
@@ -61,10 +64,16 @@ def variant(shapes: Shapes, metadata: Metadata) -> Variant:
 def build(shapes: Shapes, metadata: Metadata, ops: Any) -> dict[Site, TemporalLayer]:
     """One transformer per site; its width, its attentions and its table length are those of the file."""
     sites = [key.removesuffix(".norm.weight") for key in shapes if key.endswith(".norm.weight")]
-    return {site: _transformer(site, shapes, ops) for site in sites}
+    scope: Scope = "clip" if _is_sdxl(shapes) else "frame"
+    return {site: transformer(site, shapes, scope, ops) for site in sites}
 
 
-def _transformer(site: Site, shapes: Shapes, ops: Any) -> TemporalTransformer:
+def _is_sdxl(shapes: Shapes) -> bool:
+    return {key.split(".")[1] for key in shapes if key.startswith("down.")} == {"0", "1", "2"}
+
+
+def transformer(site: Site, shapes: Shapes, scope: Scope, ops: Any) -> TemporalTransformer:
+    """The layer at one site; `scope` is what its GroupNorm averages over."""
     channels = shapes[f"{site}.norm.weight"][0]
     tables = [
         shape[1]
@@ -73,7 +82,7 @@ def _transformer(site: Site, shapes: Shapes, ops: Any) -> TemporalTransformer:
     ]
     attentions = [FrameAttention(channels, HEADS, channels // HEADS, Sinusoid(frames, channels), ops) for frames in tables]
     block = TemporalBlock(channels, list(attentions), ops)
-    return TemporalTransformer(channels, [block], channels, "frame", Residual(), ops)
+    return TemporalTransformer(channels, [block], channels, scope, Residual(), ops)
 
 
 ANIMATEDIFF = Family(

@@ -44,10 +44,10 @@ def own_file(comfyui: Any, base: Any, path: Path, seed: int, dtype: torch.dtype 
 def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
     """A random AnimateDiff v3 file with one module, at down.0.0."""
     from layers import randomise
-    from zoetrope.models.families.animatediff import ANIMATEDIFF, _transformer
+    from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
 
     shapes = {"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
-    layer = randomise(_transformer("x", shapes, torch.nn), 3)
+    layer = randomise(transformer("x", shapes, "frame", torch.nn), 3)
     state = {ANIMATEDIFF.key_table.published(f"down.0.0.out.{k}"): v for k, v in layer.state_dict().items()}
     save_file({str(k): v.contiguous() for k, v in state.items()}, path)
     return path
@@ -66,6 +66,12 @@ def test_whole_unet_gives_the_reference_output(tiny: Any, comfyui: Any, tmp_path
         patcher = comfyui.apply(patcher, comfyui.load(str(tmp_path / "m.safetensors")), 1.0, case.frames, True)
     out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context)
     assert error_of(out, case.output) < 2e-5
+    if case.motion:  # the same two clips as conditional and unconditional halves of a batch
+        patcher = comfyui.apply(
+            tiny.model(case.layout, case.spatial), comfyui.load(str(tmp_path / "m.safetensors")), 1.0, 0, True
+        )
+        out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context, chunks=2)
+        assert error_of(out, case.output) < 2e-5
 
 
 @torch.inference_mode()
@@ -103,6 +109,46 @@ def test_strength_0_is_the_hosts_output_bit_for_bit(tiny: Any, comfyui: Any, bas
     for options in patched.model_options["transformer_options"].values():
         options["strength"] = 0.0  # hooks in place, and told to do nothing
     assert torch.equal(tiny.sample(patched), plain)
+
+
+def test_strength_0_keeps_the_models_own_schedule_too(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
+    motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
+    assert torch.equal(tiny.sample(comfyui.apply(base, motion, 0.0, 0, True)), tiny.sample(base))
+
+
+@torch.inference_mode()
+def test_hooks_rest_outside_the_calls_that_are_ours(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    """While a patched model is loaded, its UNet called by anybody else gives the image model's bits."""
+    x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
+    plain = tiny.call_unet(base, x, t, text)
+    patched = comfyui.apply(base, motion, 1.0, 0, False)
+    assert not torch.equal(tiny.call_unet(patched, x, t, text), plain)
+    assert tiny.hooks_in(patched) > 0
+    assert torch.equal(patched.model.diffusion_model(x, t, context=text, transformer_options={}), plain)
+
+
+@torch.inference_mode()
+def test_two_unets_of_one_patch_keep_their_hooks_apart(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
+    """Newer hosts clone a patched model onto another UNet; loading the second must not silence the first."""
+    x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
+    patched = comfyui.apply(base, motion, 1.0, 0, False)
+    moved = tiny.call_unet(patched, x, t, text)
+    twin = patched.clone()
+    twin.model = tiny.model().model
+    patched.get_injections("zoetrope.motion.0")[0].inject(twin)
+    assert torch.equal(tiny.call_loaded_unet(patched, x, t, text), moved)
+    assert torch.equal(tiny.call_loaded_unet(twin, x, t, text), moved)
+    patched.get_injections("zoetrope.motion.0")[0].eject(twin)
+    assert torch.equal(tiny.call_loaded_unet(patched, x, t, text), moved)
+
+
+def test_numbers_changed_downstream_are_honoured(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
+    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, False)
+    own = patched.model_options["transformer_options"]["zoetrope.motion.0"]
+    own["frames"] = 16
+    assert tiny.sample(patched, frames=48).isfinite().all()  # three clips
+    own.update(frames=0, strength=0.0)
+    assert torch.equal(tiny.sample(patched, frames=40), tiny.sample(base, frames=40))
 
 
 def test_frames_see_each_other_only_with_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
@@ -303,7 +349,7 @@ def test_1_17_33_and_10000_frames(tiny: Any, comfyui: Any, base: Any, tmp_path: 
     assert tiny.sample(patched, frames=17).isfinite().all()
     assert "trained on clips" not in caplog.text
     for frames in (33, 10_000):
-        with pytest.raises(ValueError, match=rf"32 frames apart, got a clip of {frames}\. Lower the latent's batch size to 32"):
+        with pytest.raises(ValueError, match=rf"32 frames apart, got a clip of {frames}\. Lower the latent's batch size"):
             tiny.sample(patched, frames=frames)
     assert tiny.sample(patched, frames=16).isfinite().all()
 
@@ -336,6 +382,8 @@ def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, co
     patched.model_options["context_handler"] = Windows()
     assert tiny.sample(patched, frames=12).isfinite().all()
     assert set(seen) == {6}
+    with pytest.raises(ValueError, match="8 frames apart, got a clip of 9"):  # windows longer than the table
+        tiny.call_unet(patched, noise(9, 4, 8, 8), torch.full((9,), 500.0), noise(9, 7, 16))
 
 
 def test_a_model_that_is_no_stable_diffusion_unet_is_refused_by_name(comfyui: Any, motion: Any) -> None:
@@ -344,6 +392,22 @@ def test_a_model_that_is_no_stable_diffusion_unet_is_refused_by_name(comfyui: An
     flux = SimpleNamespace(model=SimpleNamespace(diffusion_model=torch.nn.Linear(1, 1)))
     with pytest.raises(ValueError, match=r"UNet of Stable Diffusion 1\.x, 2\.x or XL.*\(Linear\).*Load an SD1"):
         comfyui.apply(flux, motion, 1.0, 0, True)
+
+
+def test_a_video_model_is_refused(comfyui: Any, motion: Any) -> None:
+    from types import SimpleNamespace
+
+    from comfy.ldm.modules.diffusionmodules.openaimodel import VideoResBlock
+
+    unet = torch.nn.Module()
+    unet.input_blocks = torch.nn.ModuleList([_video_block(VideoResBlock)])
+    unet.output_blocks = torch.nn.ModuleList()
+    with pytest.raises(ValueError, match=r"video model with temporal layers of its own \(SVD\)"):
+        comfyui.apply(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet)), motion, 1.0, 0, True)
+
+
+def _video_block(kind: Any) -> Any:
+    return kind(channels=32, emb_channels=64, dropout=0.0, video_kernel_size=[3, 1, 1], device="meta")
 
 
 def test_the_wrong_base_is_refused_before_sampling(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
@@ -357,5 +421,6 @@ def test_a_continuous_model_keeps_its_schedule_and_says_so(tiny: Any, comfyui: A
     edm = tiny.model(prediction="EDM")
     with caplog.at_level(logging.WARNING):
         patched = comfyui.apply(edm, motion, 1.0, 0, True)
-    assert "its schedule is kept" in caplog.text
+    assert "samples with ModelSamplingContinuousEDM" in caplog.text
+    assert "the MODEL's schedule is kept" in caplog.text
     assert patched.get_model_object("model_sampling") is edm.get_model_object("model_sampling")

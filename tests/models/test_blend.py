@@ -30,5 +30,12 @@ def test_strength_multiplies_the_whole_change(blend: torch.nn.Module, strength: 
     assert torch.allclose(blend(X, T, strength) - X, strength * full, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_silent_branch_changes_no_bit_and_a_small_strength_is_not_rounded_away(dtype: torch.dtype) -> None:
+    x, blend = X.to(dtype), AlphaOfResidual("spatial", "sigmoid", 0.37)
+    assert torch.equal(blend(x, torch.zeros_like(x), 0.7), x)
+    assert blend.weight(0.003, x).item() == pytest.approx(0.003 * (1 - blend.alpha().item()), rel=0.01)
+
+
 def test_an_inner_residual_is_x_plus_change() -> None:
     assert torch.allclose(AlphaOfResidual("spatial", "raw", 0.3)(X, T, 1.0), X + 0.7 * T, atol=1e-6)

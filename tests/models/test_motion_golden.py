@@ -6,6 +6,8 @@ import golden
 import pytest
 import torch
 from layers import clip_of, error_of, frames_first
+from torch import nn
+from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
 from zoetrope.models.loading import motion_from
 
 TOLERANCE = 2e-5  # golden/animatediff/README.md: a single module in float32
@@ -54,3 +56,17 @@ def test_every_stage_gives_the_reference_activations(path: Path) -> None:
         if name != "norm":  # ours: (b h w) f c; theirs: (b f) (h w) c
             ours = ours.reshape(b, h * w, f, -1).transpose(1, 2).reshape(theirs.shape)
         assert (ours - theirs).abs().max().item() < TOLERANCE, name
+
+
+@pytest.mark.parametrize("path", golden.borrow("motion_module_sdxl_beta*"))
+@torch.inference_mode()
+def test_sdxl_betas_norm_spans_the_clip(path: Path) -> None:
+    """One module alone does not show its three levels, so the scope that a whole file would be given is given here."""
+    tensors, _ = golden.read(path)
+    table = ANIMATEDIFF.key_table.ours
+    prefix = "down_blocks.0.motion_modules.0."
+    ours = {str(table(prefix + k[2:])): v for k, v in tensors.items() if k.startswith("w.")}
+    layer = transformer("down.0.0.out", {k: tuple(v.shape) for k, v in ours.items()}, "clip", nn)
+    layer.load_state_dict({k.removeprefix("down.0.0.out."): v for k, v in ours.items()})
+    out = layer(frames_first(tensors["input"]), clip_of(tensors["input"].shape[2]))
+    assert error_of(out, tensors["output"]) < TOLERANCE

@@ -72,6 +72,17 @@ def test_load_then_apply_then_sample(folder: Path, tiny: Any) -> None:
     assert not torch.allclose(tiny.sample(patched), plain, atol=1e-3)
 
 
+def test_our_own_folder_is_looked_in_as_well(folder: Path) -> None:
+    import folder_paths
+    from zoetrope.nodes.load import motion_files, motion_path
+
+    own = folder.parent / "zoetrope_motion" / "own.safetensors"
+    own.write_bytes((folder / "m.safetensors").read_bytes())
+    folder_paths.filename_list_cache.clear()
+    assert motion_files() == {"m.safetensors": "animatediff_models", "own.safetensors": "zoetrope_motion"}
+    assert Path(motion_path("own.safetensors")) == own
+
+
 def test_files_outside_the_hosts_folders_are_never_read(folder: Path) -> None:
     from zoetrope.nodes.load import motion_path
 

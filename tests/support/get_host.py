@@ -10,10 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hosting import CACHE, version
+from hosting import CACHE, packages, version
 
 PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-FRONTEND = "comfyui-frontend-package"
 
 
 def fetch(source: str, target: Path) -> None:
@@ -46,15 +45,15 @@ def run(*command: str, remedy: str) -> None:
 
 
 def requirements(host: Path, torch: str) -> None:
-    """Installs what the host needs; its frontend goes beside it, so that two hosts can each have their own."""
+    """Installs what the host needs; its frontend and templates go beside it, so that two hosts can each have their own."""
     lines = [line.strip() for line in (host / "requirements.txt").read_text().splitlines()]
-    wanted = [line for line in lines if line and not line.startswith(("#", "torch", FRONTEND)) or line.startswith("torchsde")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    own = [line for line in lines if line.startswith("comfyui-")]
+    shared = [line for line in lines if line not in own and line not in ("torch", "torchvision", "torchaudio")]
     print(f"installing {torch} (which go together) and ComfyUI's requirements into this environment", flush=True)
-    run(*PIP, *torch.split(), *wanted, remedy="the requirements could not be installed")
-    frontend = next(line for line in lines if line.startswith(FRONTEND))
-    beside = host.parent / f"{host.name}.packages"
-    if not (beside / "comfyui_frontend_package").is_dir():
-        run(*PIP, "--no-deps", "--target", str(beside), frontend, remedy="the frontend could not be installed")
+    run(*PIP, *torch.split(), *shared, remedy="the requirements could not be installed")
+    if not packages(host).is_dir():
+        run(*PIP, "--target", str(packages(host)), *own, remedy="the frontend could not be installed")
 
 
 if __name__ == "__main__":

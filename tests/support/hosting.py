@@ -25,6 +25,11 @@ def version(host: Path) -> str:
     return match.group(1) if match else "unknown"
 
 
+def packages(host: Path) -> Path:
+    """Where `make host` puts the packages that only this host wants: its frontend, templates and help pages."""
+    return host.parent / f"{host.name}.packages"
+
+
 def enter_host() -> tuple[Path | None, str]:
     """Imports the default host's package. Returns its path, or None and the reason why host tests will skip."""
     hosts = found_hosts()
@@ -33,6 +38,7 @@ def enter_host() -> tuple[Path | None, str]:
     import torch
 
     sys.path.insert(0, str(hosts[0]))
+    sys.path.append(str(packages(hosts[0])))
     try:
         from comfy.cli_args import args
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hosting import packages
+
 ROOT = Path(__file__).parents[2]
 ODD_NAME = "My.Zoetrope-main_1.2"
 """Spaces and accents load too, but the host then serves no web files (docs/hosts.md)."""
@@ -102,11 +104,8 @@ def serve(host: Path, folder: Path) -> Iterator[Server]:
         sys.executable, str(host / "main.py"), "--cpu", "--port", str(port), "--base-directory", str(folder),
         "--disable-auto-launch", "--disable-api-nodes",
     ]  # fmt: skip
-    frontend = host.parent / f"{host.name}.packages" / "comfyui_frontend_package" / "static"
-    if frontend.is_dir():  # this host's own frontend, where another's is installed (make host)
-        command += ["--front-end-root", str(frontend)]
     log = folder / "server.log"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(packages(host))}  # its own frontend
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, cwd=host, env=environment, start_new_session=True

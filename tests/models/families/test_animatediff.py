@@ -28,6 +28,14 @@ def test_the_tables_two_directions_undo_each_other() -> None:
         assert ANIMATEDIFF.key_table.published(ours) == key
 
 
+def test_sdxl_beta_is_told_apart_by_its_levels_and_has_its_own_schedule_and_norms() -> None:
+    motion, report = motion_from(formats.published("animatediff_sdxl_beta"), {}, "any name.ckpt", 0)
+    assert (report.variant.name, report.fits, report.variant.max_frames) == ("SDXL beta", ("SDXL",), 32)
+    assert report.variant.schedule
+    assert (report.variant.schedule.curve, report.variant.schedule.end) == ("root", 0.020)
+    assert getattr(motion.layer("down.0.0.out"), "scope") == "clip"  # noqa: B009
+
+
 @pytest.mark.parametrize(
     "name", ["pia", "sparsectrl_rgb_v3", "hotshotxl", "animatelcm_i2v", "motion_lora_v2", "sd_vae_kl", "svd_xt"]
 )
