@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     files = golden.all_files()
-    claimed = [p for p in files if golden.matches(p, golden.CLAIMED)]
+    claimed = [p for p in files if golden.matches(p, golden.CLAIMED) and not golden.awaited(p)]
     awaited = [p for p in files if golden.awaited(p)]
     skipped = sum(WHY_NO_HOST in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     where = f"on ComfyUI {hosting.version(HOST)}" if HOST else f"{skipped} SKIPPED, {WHY_NO_HOST}"

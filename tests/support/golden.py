@@ -95,7 +95,7 @@ def unet_cases() -> list[Any]:
     """
     later = ("out.v1", "out.nomotion_clipnorm", "*.motion_lora_*", "*.domain_adapter_*", "*.diffusers_clip_norm")
     parameters = []
-    CLAIMED.update(("unet_tiny_spatial_ldm*", "unet_tiny_motion", "unet_tiny_names*"))
+    CLAIMED.update(("unet_tiny_spatial_ldm*", "unet_tiny_motion*", "unet_tiny_names*"))
     for parameter in claim("unet_tiny_cases*"):
         if parameter.values[0] is None:
             return [pytest.param(None, "", id="none", marks=parameter.marks)]
