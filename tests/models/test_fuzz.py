@@ -25,7 +25,7 @@ def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path, path.read_bytes()
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(data=st.data())
 def test_damage_is_refused_by_name_or_does_no_harm(sound: tuple[Path, bytes], data: st.DataObject) -> None:
     path, content = sound
