@@ -21,7 +21,7 @@ help:
 	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
 	@echo "make demo                 a clip through the core -> output/demo/clip.png (the embedded model comes later)"
 	@echo "make clean                removes $(VENV) and everything made"
-	@echo "TORCH='torch==2.13.0+cpu' chooses another torch requirement, VENV=... another environment"
+	@echo "TORCH='torch==2.11.*' chooses another torch requirement, VENV=... another environment"
 
 $(VENV)/ready: requirements.txt pyproject.toml $(VENV)/torch
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)

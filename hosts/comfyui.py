@@ -33,7 +33,6 @@ from ..models.temporal import Clip
 from ..sampling.schedule import betas, discrete_sigmas
 
 KEY = "zoetrope.motion"
-ModelPatcher = comfy.model_patcher.ModelPatcher
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +50,8 @@ def load(path: str) -> HostMotion:
     motion, report = load_motion(path, comfy.ops.manual_cast)
     for note in report.variant.notes:
         log.warning("Zoetrope: %s: %s", report.file, note)
-    patcher = getattr(
-        comfy.model_patcher, "CoreModelPatcher", ModelPatcher
-    )  # newer hosts stream weights through their own kind
+    # newer hosts stream weights through a kind of their own
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     devices = {
         "load_device": comfy.model_management.get_torch_device(),
         "offload_device": comfy.model_management.unet_offload_device(),
