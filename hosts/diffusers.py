@@ -60,8 +60,9 @@ def _level(name: str, block: Any) -> dict[Site, tuple[nn.Module, int]]:
 
 def motion_like(motion: MotionModule, unet: Any) -> MotionModule:
     """The module itself where its weights are of the UNet's dtype and device, else a copy; the given one never changes."""
-    same = all(p.device == unet.device and p.dtype == unet.dtype for p in motion.parameters())
-    return motion if same else copy.deepcopy(motion).to(unet.device, unet.dtype)
+    device, dtype = unet.device, unet.dtype  # once: diffusers walks the whole network for each
+    same = all(p.device == device and p.dtype == dtype for p in motion.parameters())
+    return motion if same else copy.deepcopy(motion).to(device, dtype)
 
 
 @contextmanager
