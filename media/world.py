@@ -32,6 +32,8 @@ MOTIONS: dict[str, tuple[float, float]] = {
 """Caption -> unit velocity (x right, y down)."""
 
 FPS = 8.0
+RATES = (4, 8, 16)
+"""Frame rates that the embedded model is conditioned on, as words of the prompt ("... at 8 fps")."""
 TRAIL = 3
 """Ghosts of earlier moments behind a moving shape, a sixteenth of a second apart, each fainter."""
 
@@ -54,7 +56,7 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        return f"a {self.colour} {self.shape} {self.motion} on {self.background}"
+        return write_caption({name: getattr(self, name) for name in ("colour", "shape", "motion", "background")})
 
 
 def draw(generator: torch.Generator, **fixed: Any) -> Scene:
@@ -80,18 +82,30 @@ def draw(generator: torch.Generator, **fixed: Any) -> Scene:
     return Scene(**{**drawn, **fixed})
 
 
+def write_caption(said: dict[str, str]) -> str:
+    """The prompt of this grammar that says `colour`, `shape`, `motion` and `background`, or those of them that are given."""
+    ground = f"on {said['background']}" if "background" in said else ""
+    words = ("a", *(said.get(kind, "") for kind in ("colour", "shape", "motion")), ground)
+    return " ".join(filter(None, words))
+
+
 def read_caption(text: str) -> tuple[dict[str, str], list[str]]:
     """What a prompt asks of this world, and the words in it that mean nothing here."""
     rest, found = f" {text.lower()} ", {}
-    kinds = (("motion", MOTIONS), ("colour", COLOURS), ("shape", SHAPES), ("background", BACKGROUNDS))
+    kinds = (("colour", COLOURS), ("shape", SHAPES), ("motion", MOTIONS), ("background", BACKGROUNDS))
     for kind, options in kinds:
-        for name in options:
-            pattern = rf"\b{name}\b"
-            if kind not in found and re.search(pattern, rest):
-                found[kind] = name
-                rest = re.sub(pattern, " ", rest, count=1)
+        first = re.search(rf"\b({'|'.join(options)})\b", rest)
+        if first:
+            found[kind] = first[1]
+            rest = rest[: first.start()] + " " + rest[first.end() :]
     ignored = [word for word in re.findall(r"[^\W_]+", rest) if word not in {"a", "an", "the", "on", "is", "background"}]
     return found, ignored
+
+
+def read_rate(text: str) -> tuple[str, int | None]:
+    """A prompt without its "at 8 fps", and the number in it where there is one."""
+    told = re.search(r",?\s*\bat\s+(\d+)\s*fps\b", text, re.IGNORECASE)
+    return (text[: told.start()] + text[told.end() :], int(told[1])) if told else (text, None)
 
 
 def film(scene: Scene, frames: int, size: int, fps: float = FPS, first: int = 0) -> Tensor:

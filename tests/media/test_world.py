@@ -46,6 +46,8 @@ def test_the_detector_is_not_fooled() -> None:
     noise = torch.rand(16, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     assert watch(noise).shape not in SHAPES or watch(noise).jerk > 0.01
     assert watch(torch.full((4, 3, 64, 64), 0.04)).colour == "none"
+    jumps = torch.cat([film(scene(motion="standing still", x=x, y=y), 1, 64) for x, y in torch.rand(16, 2).tolist()])
+    assert watch(jumps).motion == "jumping"
     clip = film(scene(motion="moving left"), 16, 64)
     assert watch(clip.flip(0)).motion == "moving right"
     assert watch(clip[:1].expand(16, -1, -1, -1)).motion == "standing still"

@@ -1,0 +1,101 @@
+"""Clips to playable files: H.264 in MP4, written frame by frame, whole or not at all."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import torch
+from einops import rearrange
+from torch import Tensor
+
+QUALITY = 8
+"""imageio-ffmpeg's scale, 1 to 10."""
+
+
+def write_video(path: str | Path, frames: Iterable[Tensor], fps: float) -> int:
+    """Writes an MP4 that every player takes (H.264, yuv420p) and returns the number of frames.
+
+    frames  pictures `(3, h, w)` in [0, 1], all of one even size; taken one at a time, so a shot need not fit into memory
+    fps     frames per second, more than 0
+    The file appears under its name when it is whole; an error or an interrupt leaves nothing behind.
+    Raises ValueError for no frames and for sizes that H.264 cannot take, OSError where the disk is full.
+    """
+    path = Path(path)
+    if fps <= 0:
+        raise ValueError(f"fps: expected more than 0, got {fps}")
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
+    try:
+        count = _encode(unfinished, frames, fps)
+        _check(unfinished, path, count)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
+
+
+def _encode(path: Path, frames: Iterable[Tensor], fps: float) -> int:
+    writer, size, count = None, None, 0
+    try:
+        for frame in frames:
+            if writer is None:
+                size = tuple(frame.shape[-2:])
+                writer = _open(path, size, fps)
+            elif tuple(frame.shape[-2:]) != size:
+                raise ValueError(f"frame {count}: expected {_say(size)} like the first, got {_say(tuple(frame.shape[-2:]))}")
+            pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+            try:
+                writer.send(rearrange(pixels, "c h w -> h w c").contiguous().numpy())
+            except OSError as error:
+                raise OSError(f"{path.parent}: frame {count} could not be written; is the disk full?") from error
+            count += 1
+    finally:
+        if writer is not None:
+            writer.close()
+    if count == 0:
+        raise ValueError("a video needs at least one frame, got none")
+    return count
+
+
+def _open(path: Path, size: tuple[int, ...] | None, fps: float):  # noqa: ANN202  a generator without a public name
+    h, w = size or (0, 0)
+    if h % 2 or w % 2:
+        raise ValueError(f"frame size: H.264 takes even sides only, got {_say((h, w))}; crop or pad by one pixel")
+    rate: Any = fps  # any number, whatever its stub says
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (w, h), fps=rate, codec="libx264", pix_fmt_out="yuv420p", quality=QUALITY, macro_block_size=2,
+        output_params=["-movflags", "+faststart"], ffmpeg_log_level="error",
+    )  # fmt: skip
+    try:
+        writer.send(None)
+    except RuntimeError as error:
+        raise OSError(f"no video encoder: {error}") from error
+    return writer
+
+
+def _check(unfinished: Path, path: Path, count: int) -> None:
+    """The encoder is another process and may have failed after the last frame was sent."""
+    try:
+        written, _ = imageio_ffmpeg.count_frames_and_secs(str(unfinished))
+    except RuntimeError:
+        written = 0
+    if written != count:
+        raise OSError(f"{path}: only {written} of {count} frames were written; is the disk full?")
+
+
+def read_video(path: str | Path) -> tuple[Tensor, float]:
+    """All frames `(f, 3, h, w)` in [0, 1] and the frame rate of a video that fits into memory."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    try:
+        about = next(reader)
+        w, h = about["size"]
+        raw = [torch.frombuffer(bytearray(frame), dtype=torch.uint8) for frame in reader]
+    finally:
+        reader.close()
+    return rearrange(torch.stack(raw), "f (h w c) -> f c h w", h=h, w=w, c=3) / 255, float(about["fps"])
+
+
+def _say(size: tuple[int, ...] | None) -> str:
+    h, w = size or (0, 0)
+    return f"{w}x{h}"
