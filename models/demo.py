@@ -1,0 +1,80 @@
+"""The embedded model's files and layout, for every host: `demo/*.safetensors`, Stable Diffusion's layout, a fifth as wide.
+
+A KL-VAE with f = 8 and 4 channels, a UNet with SD1.5's block map (transformers on the three upper levels and in the middle), a
+text encoder of the world's words, and a motion module of our own family. VAE and UNet are spelled as diffusers spells them.
+"""
+
+import json
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from .checkpoint import read_tensors
+from .families.zoetrope import design
+from .motion import MotionModule
+from .text import TextConfig, TextEncoder
+
+FOLDER = Path(__file__).parents[1] / "demo"
+PARTS = ("vae", "unet", "text", "motion")
+
+WIDTH = 64
+"""Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
+LEVELS = 4
+TRANSFORMERS = (True, True, True, False)
+"""Which UNet levels have spatial transformers, widest picture first."""
+UNET_BLOCKS, VAE_BLOCKS = 2, 1
+"""Residual blocks per level on the way down; one more on the way up."""
+HEADS = 2
+FRAMES = 16
+"""Clip length of training."""
+LONGEST = 64
+"""Length of the position table: the longest clip whose frames the motion module can tell apart."""
+PIXELS = 64
+"""Picture side of training."""
+
+MOTION_BLOCKS = ("down.0.1", "down.1.1", "down.2.1", "mid", "up.1.2", "up.2.0", "up.2.2", "up.3.0", "up.3.2")
+"""Where the temporal layers are: every level once on the way down, twice on the way up. All blocks would double their cost."""
+
+
+def part_path(name: str, folder: Path = FOLDER) -> Path:
+    """Where a part lies. Raises ValueError, with the remedy, where it is missing."""
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        raise ValueError(
+            f"the embedded model is not whole: {path.name} is missing from {folder}. "
+            f"Expected {', '.join(f'{part}.safetensors' for part in PARTS)}; install the pack again."
+        )
+    return path
+
+
+def read_part(name: str, folder: Path = FOLDER) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors (in the file's float16) and header of one part. Raises ValueError where it is missing or corrupt."""
+    tensors, metadata = read_tensors(part_path(name, folder))
+    return tensors, dict(metadata)
+
+
+def new_motion() -> MotionModule:
+    """An untrained motion module for the demo UNet, silent at birth; 1.1 M parameters."""
+    sites = {}
+    for block in MOTION_BLOCKS:
+        sites |= {f"{block}.attention": WIDTH} | ({} if block == "mid" else {f"{block}.resnet": WIDTH})
+    return MotionModule(design(sites, WIDTH, LONGEST, nn), LONGEST)
+
+
+def text_header(config: TextConfig) -> dict[str, str]:
+    """What the weights do not say: words in token order, length, heads."""
+    return {"zoetrope.text": json.dumps({"words": config.words, "length": config.length, "heads": config.heads})}
+
+
+def load_text(folder: Path = FOLDER) -> TextEncoder:
+    """The text encoder in float32, on the CPU, needing no gradient."""
+    tensors, header = read_part("text", folder)
+    try:
+        said = json.loads(header["zoetrope.text"])
+        words, length, heads = tuple(said["words"]), int(said["length"]), int(said["heads"])
+        width, layers = tensors["embedding.weight"].shape[1], len({key.split(".")[1] for key in tensors if "layers." in key})
+        text = TextEncoder(TextConfig(words, length, width, layers, heads))
+        text.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"text.safetensors in {folder}: not the embedded model's text encoder ({error})") from error
+    return text.requires_grad_(False).eval()
