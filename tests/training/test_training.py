@@ -1,0 +1,309 @@
+"""The recipe: configurations, noise levels, a run that is killed and resumed makes the same weights, stages on tiny data."""
+
+import json
+import multiprocessing
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from PIL import Image
+from torch import Tensor, nn
+from zoetrope.media.world import film
+from zoetrope.sampling.diffusion import SD_SIGMAS
+from zoetrope.training.config import ImageRun, VaeRun, VideoRun, read_config
+from zoetrope.training.denoising import draw_clips, image_loss, video_loss
+from zoetrope.training.evaluation import make_set, read_set, summarise
+from zoetrope.training.export import calibrated_vae
+from zoetrope.training.levels import KINDS, draw_levels
+from zoetrope.training.library import LENGTH, Library, build_library, encode_shot, fingerprint, scene_of
+from zoetrope.training.loop import average_gradients, averaged_weights, generators, train
+from zoetrope.training.networks import new_motion, new_text, new_unet, new_vae
+from zoetrope.training.vae import outlines, vae_loss, windows
+
+STAGES = Path(__file__).parents[2] / "training" / "stages"
+
+
+# -- configurations ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_stages_can_be_read() -> None:
+    kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
+    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
+    video = read_config(STAGES / "video.json")
+    assert isinstance(video, VideoRun)
+    assert sum(video.levels.values()) == pytest.approx(1)
+    assert set(video.levels) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stage": "film"}, "expected one of vae, image, video, got 'film'"),
+        ({"sped": 1}, "sped .unknown"),
+        ({"seed": None}, "seed .missing"),
+    ],
+)
+def test_a_wrong_configuration_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    fields = {**json.loads((STAGES / "image.json").read_text()), **change}
+    (tmp_path / "stage.json").write_text(json.dumps({k: v for k, v in fields.items() if v is not None}))
+    with pytest.raises(ValueError, match=f"stage.json: .*{words}"):
+        read_config(tmp_path / "stage.json")
+
+
+# -- noise levels ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8, 16])
+@pytest.mark.parametrize("kind", KINDS)
+def test_levels_are_what_their_kind_says(kind: str, frames: int) -> None:
+    generator = torch.Generator().manual_seed(frames)
+    for _ in range(50):
+        times, given = draw_levels(kind, frames, 0.5, generator)
+        assert times.shape == given.shape == (frames,)
+        assert times.min() >= 0
+        assert times.max() < len(SD_SIGMAS)
+        if kind == "one":
+            assert (times == times[0]).all()
+        if kind == "ramp":
+            assert (times.diff() >= 0).all()
+        wanted = {"one": [], "ramp": [], "first": [0], "ends": sorted({0, frames - 1})}
+        if kind in wanted:
+            assert given.nonzero().flatten().tolist() == wanted[kind]
+        elif frames > 1:
+            assert given[0]
+            assert len(set(given.nonzero().flatten().diff().tolist())) <= 1
+        assert (times[given] == 0).all()
+
+
+def test_a_bias_prefers_high_levels() -> None:
+    generator = torch.Generator().manual_seed(0)
+    means = [sum(float(draw_levels("one", 1, bias, generator)[0][0]) for _ in range(400)) / 400 for bias in (1.0, 0.5)]
+    assert means == pytest.approx([500, 667], abs=40)
+
+
+# -- the loop ----------------------------------------------------------------------------------------------------------------
+
+
+def tiny_run(**change: Any) -> ImageRun:
+    fields: dict[str, Any] = {
+        "stage": "image", "seed": 7, "steps": 12, "batch": 2, "rate": 0.01, "warmup": 3, "ema": 0.9, "size": 64,
+        "save_every": 4, "show_every": 6, "shots": 6, "dropped_prompts": 0.0,
+    }  # fmt: skip
+    return ImageRun(**fields | change)
+
+
+def fit_a_line(folder: Path, until: int | None = None, fail_at: int | None = None) -> dict[str, Tensor]:
+    """Trains one linear layer towards y = 3x + 1. Returns its weights."""
+    torch.manual_seed(0)
+    line, calls = nn.Linear(1, 1), 0
+
+    def loss(kind: torch.Generator, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        nonlocal calls
+        calls += 1
+        if calls == fail_at:
+            signal.raise_signal(signal.SIGINT)
+        x = torch.randn(32, 1, generator=generator)
+        error = (line(x) - 3 * x - 1).square().mean()
+        return error, {"error": float(error.detach())}
+
+    train(tiny_run(), {"line": line}, loss, lambda modules: Image.new("RGB", (4, 4)), folder, until)
+    return {key: value.clone() for key, value in line.state_dict().items()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)  # ignored where a shell started the suite in the background
+    whole = fit_a_line(tmp_path / "whole")
+    fit_a_line(tmp_path / "parts", until=5)
+    fit_a_line(tmp_path / "parts", fail_at=3)  # Ctrl-C in the middle of a step
+    assert "stopped at step 8" in capsys.readouterr().err  # the step was done whole
+    assert signal.getsignal(signal.SIGINT) is before
+    assert same(fit_a_line(tmp_path / "parts"), whole)
+    averages = [averaged_weights(tmp_path / name)["line"] for name in ("whole", "parts")]
+    assert same(*averages)
+    assert not same(averages[0], whole)
+    assert (tmp_path / "whole" / "sheet_000006.png").is_file()
+    assert json.loads((tmp_path / "whole" / "log.jsonl").read_text().splitlines()[-1])["step"] == 12
+
+
+def test_another_configuration_does_not_go_on(tmp_path: Path) -> None:
+    fit_a_line(tmp_path, until=4)
+    line = nn.Linear(1, 1)
+    never: Any = None
+    with pytest.raises(ValueError, match="rate differ"):
+        train(tiny_run(rate=0.02), {"line": line}, never, never, tmp_path)
+    with pytest.raises(ValueError, match="no state.pt"):
+        averaged_weights(tmp_path / "nowhere")
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    """A process that sees its own data; writes the gradient it was left with."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    line = nn.Linear(2, 1, bias=False)
+    kind, data = generators(3, 0)
+    value = torch.rand((), generator=data)
+    (line.weight.sum() * value).backward()
+    average_gradients([*line.parameters(), nn.Parameter(torch.zeros(1))])  # one that this step did not reach
+    torch.save((torch.rand((), generator=kind), value, line.weight.grad), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_take_the_same_kind_of_step_on_different_data(tmp_path: Path) -> None:
+    processes = [multiprocessing.get_context("fork").Process(target=one_of_two, args=(r, str(tmp_path))) for r in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    (kind, data, gradient), (kind2, data2, gradient2) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert kind == kind2
+    assert data != data2
+    assert torch.equal(gradient, gradient2)
+    assert torch.allclose(gradient, ((data + data2) / 2).expand(1, 2))
+
+
+# -- data --------------------------------------------------------------------------------------------------------------------
+
+
+class Encoder:
+    """Stands for a VAE: 8 px means of red, green, blue and brightness."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    class config:  # noqa: N801
+        scaling_factor = 0.5
+
+    def encode(self, pictures: Tensor) -> Any:
+        means = torch.nn.functional.avg_pool2d(pictures, 8)
+
+        class Out:
+            class latent_dist:  # noqa: N801
+                mean = torch.cat([means, means.mean(1, keepdim=True)], 1)
+
+        return Out
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return build_library(tmp_path_factory.mktemp("library") / "library.pt", Encoder(), "a", 6, 64, print)
+
+
+def test_a_clip_is_a_window_of_its_shot(library: Library) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for fps, stride in ((4, 4), (8, 2), (16, 1)):
+        clip = library.clip(3, 16, fps, generator)
+        starts = [s for s in range(LENGTH) if torch.equal(library.latents[3, s : s + 15 * stride + 1 : stride].float(), clip)]
+        assert starts
+    assert library.prompt(3, 8) == f"{scene_of(3).caption} at 8 fps"
+
+
+def test_a_library_grows_and_is_the_same_as_one_built_at_once(tmp_path: Path, library: Library) -> None:
+    said: list[str] = []
+    build_library(tmp_path / "library.pt", Encoder(), "a", 2, 64, said.append)
+    grown = build_library(tmp_path / "library.pt", Encoder(), "a", 6, 64, said.append)
+    assert said == ["encoded 2 of 2 shots", "encoded 6 of 6 shots"]
+    assert len(build_library(tmp_path / "library.pt", Encoder(), "a", 3, 64, said.append).scenes) == 3
+    build_library(tmp_path / "library.pt", Encoder(), "b", 1, 64, said.append)
+    assert "made by another VAE; encoding again" in said[2]
+    assert torch.equal(grown.latents, library.latents)
+    truth = film(scene_of(0), LENGTH, 64, 16) * 2 - 1
+    expected = Encoder().encode(truth).latent_dist.mean * 0.5
+    assert torch.allclose(encode_shot(Encoder(), scene_of(0), 64).float(), expected, atol=1e-3)
+
+
+def test_a_fingerprint_tells_vaes_apart() -> None:
+    line = nn.Linear(2, 2)
+    before = fingerprint(line)
+    assert fingerprint(line) == before
+    line.weight.data[0, 0] += 1
+    assert fingerprint(line) != before
+
+
+def test_prompts_are_dropped_as_often_as_asked(library: Library) -> None:
+    _, prompts = draw_clips(library, 400, 1, 0.25, torch.Generator().manual_seed(1))
+    assert prompts.count("") / 400 == pytest.approx(0.25, abs=0.07)
+
+
+def test_windows_show_the_shape() -> None:
+    run = read_config(STAGES / "vae.json")
+    assert isinstance(run, VaeRun)
+    pictures = windows(run, torch.Generator().manual_seed(3))
+    assert pictures.shape == (run.batch, 3, run.crop, run.crop)
+    saturation = pictures.amax(1) - pictures.amin(1)
+    assert ((saturation > 0.3).float().mean((1, 2)) > 0.02).all()
+    marked = outlines(pictures * 2 - 1)
+    assert 0.05 < marked.mean() < 0.9
+
+
+def test_evaluation_scenes_are_the_whole_world_and_not_those_of_training() -> None:
+    items = read_set()
+    assert [{"scene": vars(scene), "seeds": seeds} for scene, seeds in items] == make_set()
+    assert len({(scene.colour, scene.shape, scene.motion) for scene, _ in items}) == len(items) == 90
+    seeds = [seed for _, pair in items for seed in pair]
+    assert len(set(seeds)) == 180
+    trained = {(scene.x, scene.y) for scene in map(scene_of, range(2400))}
+    assert not trained & {(scene.x, scene.y) for scene, _ in items}
+
+
+def test_figures_of_the_truth_and_of_a_frozen_clip() -> None:
+    from zoetrope.media.detector import watch
+
+    scenes = [scene for scene, _ in read_set()[:10]]
+    truth = summarise([(scene, watch(film(scene, 16, 64))) for scene in scenes])
+    assert (truth.colour, truth.shape, truth.direction, truth.still) == (1, 1, 1, 1)
+    assert truth.jerk < 0.1
+    frozen = summarise([(scene, watch(film(scene, 1, 64).expand(16, -1, -1, -1))) for scene in scenes])
+    assert (frozen.direction, frozen.still) == (0, 1)
+
+
+# -- what is learned ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_calibrated_vae_gives_the_same_pictures_and_normal_latents(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = new_vae().eval()
+    vae.quant_conv.bias.data[:4] += torch.tensor([3.0, -2.0, 0.5, 0.0])
+    torch.save({"average": {"vae": vae.state_dict()}}, tmp_path / "state.pt")
+    calibrated = calibrated_vae(tmp_path)
+    pictures = torch.cat([film(scene_of(index), 1, 64) for index in range(40)]) * 2 - 1
+    with torch.no_grad():
+        before, after = vae.encode(pictures).latent_dist, calibrated.encode(pictures).latent_dist
+        shown = [v.decode(d.mean).sample for v, d in ((vae, before), (calibrated, after))]
+    latents = after.mean * calibrated.config.scaling_factor
+    assert latents.mean((0, 2, 3)).abs().max() < 0.3
+    assert latents.std((0, 2, 3)) == pytest.approx([1] * 4, abs=0.25)
+    assert (shown[0] - shown[1]).abs().max() < 1e-4
+    scale = after.mean.std((0, 2, 3)) / before.mean.std((0, 2, 3))  # the noise must shrink or grow as the latents do
+    assert torch.allclose(after.std / before.std, scale[None, :, None, None].expand_as(after.std), rtol=1e-3)
+
+
+def test_every_loss_reaches_what_it_should_train(library: Library) -> None:
+    torch.manual_seed(0)
+    unet, text, motion, vae = new_unet(), new_text(), new_motion(), new_vae()
+    image = tiny_run()
+    video = read_config(STAGES / "video.json")
+    assert isinstance(video, VideoRun)
+    stage = read_config(STAGES / "vae.json")
+    assert isinstance(stage, VaeRun)
+    assert gradients(image_loss(image, library, unet, text), unet, text) == [True, True]
+    clips = VideoRun(**{**vars(video), "batch": 1, "frames": (4,), "image_share": 0.0})
+    assert gradients(video_loss(clips, library, unet, text, motion), unet, text, motion) == [True, True, True]
+    stills = VideoRun(**{**vars(clips), "image_share": 1.0})
+    assert gradients(video_loss(stills, library, unet, text, motion), unet, text, motion) == [True, True, False]
+    assert gradients(vae_loss(VaeRun(**{**vars(stage), "batch": 1}), vae, torch.device("cpu")), vae) == [True]
+
+
+def gradients(loss: Any, *modules: Any) -> list[bool]:
+    for module in modules:
+        module.zero_grad(set_to_none=True)
+    value, figures = loss(*generators(1, 1))
+    assert value.isfinite()
+    assert figures
+    value.backward()
+    return [any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters()) for module in modules]

@@ -1,0 +1,117 @@
+"""Trains one stage of the embedded model; the same command goes on where it was stopped.
+
+python -m zoetrope.training vae     --output runs/vae
+python -m zoetrope.training image   --output runs/image --vae runs/vae
+python -m zoetrope.training video   --output runs/video --vae runs/vae --from runs/image
+torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
+python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video
+"""
+
+import argparse
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from .config import ImageRun, VaeRun, VideoRun, read_config
+from .denoising import image_loss, video_loss
+from .export import calibrated_vae, write_demo
+from .library import build_library, fingerprint
+from .loop import averaged_weights, leads, train
+from .networks import new_motion, new_text, new_unet, new_vae
+from .samples import show_clips, show_vae
+from .vae import vae_loss
+
+
+def main() -> None:
+    arguments = read_arguments()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.stage == "export":
+        write_demo(arguments.output, arguments.vae, arguments.start)
+        return
+    if "RANK" in os.environ:  # started by torchrun
+        backend = "nccl" if arguments.device.startswith("cuda") else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while the first one encodes
+        if arguments.device == "cuda":
+            arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
+    run, device = read_config(config_path(arguments.stage)), torch.device(arguments.device)
+    torch.manual_seed(run.seed)
+    if isinstance(run, VaeRun):
+        vae = new_vae().to(device)
+        train(run, {"vae": vae}, vae_loss(run, vae, device), show_vae(run.size), arguments.output, arguments.until)
+    elif isinstance(run, (ImageRun, VideoRun)):
+        train_denoiser(run, arguments, device)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m zoetrope.training", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("stage", help="a stage of training/stages, a JSON file like those, or `export`")
+    parser.add_argument("--output", type=Path, required=True, help="folder of this stage's state, log and sheets")
+    parser.add_argument("--vae", type=Path, help="output folder of the vae stage")
+    parser.add_argument("--from", dest="start", type=Path, help="output folder of the stage whose weights to start from")
+    parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
+    arguments = parser.parse_args()
+    export = arguments.stage == "export"
+    if not arguments.vae and (export or not isinstance(read_config(config_path(arguments.stage)), VaeRun)):
+        parser.error("this stage needs --vae, the output folder of the vae stage")
+    if not arguments.start and (export or isinstance(read_config(config_path(arguments.stage)), VideoRun)):
+        parser.error("this stage needs --from: the output folder of the image stage (video) or of the video stage (export)")
+    return arguments
+
+
+def config_path(stage: str) -> Path:
+    """A shipped stage by its name, or any file."""
+    shipped = Path(__file__).with_name("stages") / f"{stage}.json"
+    if not shipped.is_file() and not Path(stage).is_file():
+        known = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.json")))
+        raise SystemExit(f"stage {stage!r}: no such stage ({known}, export) and no such file")
+    return shipped if shipped.is_file() else Path(stage)
+
+
+def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, device: torch.device) -> None:
+    """The image stage, or the video stage on top of it."""
+    vae = calibrated_vae(arguments.vae).to(device)
+    if not leads():
+        dist.barrier()  # the first process encodes, the others read what it wrote
+    library = build_library(arguments.vae / "library.pt", vae, fingerprint(vae), run.shots, run.size, note)
+    if dist.is_initialized() and leads():
+        dist.barrier()
+    unet, text, motion = new_unet().to(device), new_text().to(device), new_motion().to(device)
+    modules: dict[str, nn.Module] = {"unet": unet, "text": text}
+    if arguments.start:
+        start_from(arguments.start, {**modules, "motion": motion})
+    if isinstance(run, ImageRun):
+        loss = image_loss(run, library, unet, text)
+    else:
+        loss = video_loss(run, library, unet, text, motion)
+        modules["motion"] = motion
+        unet.requires_grad_(run.train_image)
+        text.requires_grad_(run.train_image)
+    train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
+
+
+def start_from(folder: Path, modules: dict[str, Any]) -> None:
+    """Loads the averaged weights of an earlier stage; modules which that stage did not have keep their first weights."""
+    weights = averaged_weights(folder)
+    for name, module in modules.items():
+        if name in weights:
+            module.load_state_dict(weights[name])
+        else:
+            note(f"{folder} has no {name}: it starts fresh")
+
+
+def note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""One configuration per stage, from one JSON file, whole and without defaults."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage has."""
+
+    stage: str
+    """`vae`, `image` or `video`."""
+    seed: int
+    steps: int
+    batch: int
+    """Pictures (vae, image) or clips (video) per step."""
+    rate: float
+    warmup: int
+    """Steps until the learning rate is reached; after them it falls to zero along a cosine."""
+    ema: float
+    """Decay of the averaged weights, the ones that are shipped."""
+    size: int
+    """Picture side in pixels."""
+    save_every: int
+    show_every: int
+    """Steps between sample sheets, made with the averaged weights."""
+
+
+@dataclass(frozen=True)
+class VaeRun(Run):
+    crop: int
+    """Side of the windows around the shape that a share of the steps learns from: flat ground teaches little."""
+    crop_share: float
+    kl: float
+    """Weight of the divergence from a unit normal, in nats per latent number."""
+    edges: float
+    """How much more an outline's pixels weigh than flat ground."""
+
+
+@dataclass(frozen=True)
+class ImageRun(Run):
+    shots: int
+    """Encoded shots to learn from, each 61 frames at 16 per second; they are kept beside the VAE."""
+    dropped_prompts: float
+    """Share of prompts replaced by nothing, for classifier-free guidance."""
+
+
+@dataclass(frozen=True)
+class VideoRun(Run):
+    shots: int
+    """Encoded shots to learn from, each 61 frames at 16 per second; they are kept beside the VAE."""
+    frames: tuple[int, ...]
+    """Clip lengths; each step draws one, and takes as many clips as keep batch * frames[-1] pictures."""
+    image_share: float
+    """Share of the steps on single pictures with the temporal layers bypassed, so that the image model stands alone."""
+    levels: dict[str, float]
+    """Kind of noise levels (training/levels.py) -> share of the clips."""
+    level_bias: float
+    """Exponent of the draw of noise levels: 1 is even, less prefers high ones."""
+    dropped_prompts: float
+    train_image: bool
+    """False freezes UNet and text: the pure Align Your Latents recipe, for comparison."""
+
+
+STAGES: dict[str, type[Run]] = {"vae": VaeRun, "image": ImageRun, "video": VideoRun}
+
+
+def read_config(path: Path) -> Run:
+    """Raises ValueError that names the file and the fields that are missing or unknown."""
+    given = json.loads(path.read_text())
+    kind = STAGES.get(given.get("stage"))
+    if kind is None:
+        raise ValueError(f"{path.name}: stage: expected one of {', '.join(STAGES)}, got {given.get('stage')!r}")
+    names = {field.name for field in fields(kind)}
+    if problems := sorted(names ^ set(given)):
+        kinds = ", ".join(f"{name} ({'missing' if name in names else 'unknown'})" for name in problems)
+        raise ValueError(f"{path.name}: expected exactly the fields of {kind.__name__}, got {kinds}")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return kind(**values)

@@ -1,0 +1,63 @@
+"""From training states to `demo/`: averaged weights in half precision, one safetensors file per part, published spellings."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..media.world import draw, film
+from ..models.demo import text_header
+from .loop import averaged_weights
+from .networks import new_text, new_vae
+
+PICTURES = 256
+
+
+def calibrated_vae(folder: Path) -> Any:
+    """The trained VAE in eval mode, with latents of zero mean and unit variance after SD's scaling factor.
+
+    The shift and scale of each channel are folded into `quant_conv` and `post_quant_conv`, so that no host needs to know them.
+    """
+    vae = new_vae()
+    vae.load_state_dict(averaged_weights(folder)["vae"])
+    vae.requires_grad_(False).eval()
+    shift, scale = latent_statistics(vae)
+    scale = scale * vae.config.scaling_factor  # the factor that brings a channel to 1 / scaling_factor
+    means, spreads = vae.quant_conv.weight[:4], vae.quant_conv.bias
+    means /= scale[:, None, None, None]
+    spreads[:4] = (spreads[:4] - shift) / scale
+    spreads[4:] -= 2 * scale.log()  # log variance
+    back = vae.post_quant_conv
+    back.bias += (back.weight[:, :, 0, 0] * shift).sum(1)
+    back.weight *= scale[None, :, None, None]
+    return vae
+
+
+def latent_statistics(vae: Any) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each latent channel over pictures of the world, `(c,)` each."""
+    generator = torch.Generator().manual_seed(99)
+    pictures = torch.cat([film(draw(generator), 1, 64) for _ in range(PICTURES)])
+    latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32)])
+    flat = rearrange(latents, "b c h w -> c (b h w)")
+    return flat.mean(1), flat.std(1)
+
+
+def write_demo(folder: Path, vae: Path, denoiser: Path) -> None:
+    """vae, unet, text and motion.safetensors in float16, each whole or not at all."""
+    weights = averaged_weights(denoiser)
+    parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]] = {
+        "vae": (calibrated_vae(vae).state_dict(), {}),
+        "unet": (weights["unet"], {}),
+        "text": (weights["text"], text_header(new_text().config)),
+        "motion": (weights["motion"], {"zoetrope.frames": "16"}),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (tensors, metadata) in parts.items():
+        half = {key: value.half().contiguous() for key, value in tensors.items()}
+        new = folder / f"{name}.new"
+        save_file(half, new, {"format": "pt", **metadata})
+        new.chmod(0o644)  # the library makes files that only their owner may read
+        new.replace(folder / f"{name}.safetensors")

@@ -1,0 +1,86 @@
+"""A library of encoded shots: what the image and video stages learn from, so that no step waits for the VAE.
+
+Each shot is one scene of the world at 16 fps, long enough for a 16-frame clip at 4 fps, as scaled latents in half precision.
+Clips at any rate are windows of it: a stride and a first frame.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..media.world import MOTIONS, RATES, Scene, draw, film
+
+FPS = 16
+LENGTH = 61
+SAVE_EVERY = 200
+TRAINING_SEED = 7_000_000
+"""Scenes of training are drawn from here on; the evaluation set has its scenes in a file and noise seeds far below."""
+
+
+@dataclass(frozen=True)
+class Library:
+    scenes: tuple[Scene, ...]
+    latents: Tensor
+    """(n, LENGTH, 4, h, w), float16, scaled to unit variance."""
+
+    def clip(self, index: int, frames: int, fps: int, generator: torch.Generator) -> Tensor:
+        """A window of shot `index`, `(frames, 4, h, w)` float32."""
+        stride = FPS // fps
+        first = int(torch.randint(LENGTH - stride * (frames - 1), (), generator=generator))
+        return self.latents[index, first : first + stride * (frames - 1) + 1 : stride].float()
+
+    def prompt(self, index: int, fps: int) -> str:
+        return f"{self.scenes[index].caption} at {fps} fps"
+
+
+def scene_of(index: int) -> Scene:
+    return draw(torch.Generator().manual_seed(TRAINING_SEED + index))
+
+
+def pick_rate(generator: torch.Generator) -> int:
+    """8 fps half of the time, the others a quarter each."""
+    return (
+        RATES[1],
+        *RATES,
+    )[int(torch.randint(4, (), generator=generator))]
+
+
+@torch.no_grad()
+def encode_shot(vae: Any, scene: Scene, size: int) -> Tensor:
+    """(LENGTH, 4, h, w) float16. A scene that stands still is encoded once."""
+    frames = film(scene, LENGTH if any(MOTIONS[scene.motion]) else 1, size, FPS) * 2 - 1
+    latents = vae.encode(frames.to(vae.device, vae.dtype)).latent_dist.mean * vae.config.scaling_factor
+    return latents.expand(LENGTH, -1, -1, -1).half().cpu()
+
+
+def fingerprint(network: Any) -> str:
+    """Of all weights: latents are of use only to the VAE that made them."""
+    digest = hashlib.sha256()
+    for value in network.state_dict().values():
+        digest.update(value.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note: Any = print) -> Library:
+    """Encodes shots 0 .. shots - 1 into `path`, going on from what it holds already if the VAE is the same.
+
+    maker   fingerprint of the VAE
+    """
+    latents = torch.empty(0, LENGTH, 4, size // 8, size // 8).half()
+    if path.is_file():
+        stored = torch.load(path, weights_only=True)
+        if stored["maker"] == maker and stored["latents"].shape[2:] == latents.shape[2:]:
+            latents = stored["latents"]
+        else:
+            note(f"{path}: made by another VAE; encoding again")
+    while len(latents) < shots:
+        until = min(shots, len(latents) + SAVE_EVERY)
+        latents = torch.cat([latents, *(encode_shot(vae, scene_of(i), size)[None] for i in range(len(latents), until))])
+        torch.save({"maker": maker, "latents": latents}, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+        note(f"encoded {until} of {shots} shots")
+    return Library(tuple(scene_of(index) for index in range(shots)), latents[:shots])

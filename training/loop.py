@@ -1,0 +1,189 @@
+"""One loop for every stage: seeded, resumable at any moment, averaged weights, a line of progress.
+
+Step n draws everything (scenes, noise, levels) from generators seeded with (seed, n), so a run that was killed and resumed
+makes the same weights as one that was not. Under `torchrun` every process takes a batch of its own and gradients are averaged.
+"""
+
+import copy
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from .config import Run
+
+Loss = Callable[[torch.Generator, torch.Generator], tuple[Tensor, dict[str, float]]]
+"""(what kind of step, the same in all processes; its data) -> loss, figures to show"""
+Show = Callable[[Mapping[str, Any]], Image]
+
+
+class Averaged:
+    """Exponential average of weights, kept beside the module that learns."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], decay: float):
+        self.decay = decay
+        self.weights = {name: {k: v.detach().clone() for k, v in m.state_dict().items()} for name, m in modules.items()}
+
+    @torch.no_grad()
+    def follow(self, modules: Mapping[str, nn.Module], step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))  # early averages forget the random start
+        for name, module in modules.items():
+            for key, value in module.state_dict().items():
+                self.weights[name][key].lerp_(value.to(self.weights[name][key].dtype), 1 - decay)
+
+    def on_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+        """Copies of the modules with the averaged weights, in eval mode."""
+        copies = {name: copy.deepcopy(module).eval() for name, module in modules.items()}
+        for name, module in copies.items():
+            module.load_state_dict(self.weights[name])
+        return copies
+
+
+def train(
+    config: Run, modules: Mapping[str, nn.Module], loss: Loss, show: Show, folder: Path, until: int | None = None
+) -> None:
+    """Trains what requires a gradient in `modules` and writes `folder/state.pt` as it goes.
+
+    show    makes a sample sheet of modules that hold the averaged weights
+    until   stop (and save) after this step instead of config.steps
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=config.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    average = Averaged(modules, config.ema)
+    step = resume(config, modules, optimiser, average, folder)
+    last = min(config.steps, until or config.steps)
+    started, first = time.monotonic(), step
+    with interrupts() as interrupted:
+        while step < last and not interrupted.is_set():
+            for group in optimiser.param_groups:
+                group["lr"] = config.rate * pace(step, config)
+            value, figures = loss(*generators(config.seed, step))
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            average_gradients(parameters)
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            average.follow(modules, step)
+            step += 1
+            if not leads():
+                continue
+            if step % config.save_every == 0 or step == last:
+                save(config, modules, optimiser, average, step, folder)
+            if step % config.show_every == 0 or step == last:
+                show(average.on_copies(modules)).save(folder / f"sheet_{step:06d}.png")
+            each = (time.monotonic() - started) / (step - first)
+            progress(step, last, figures | {"loss": float(value.detach())}, each, folder)
+        if step < last and leads():
+            save(config, modules, optimiser, average, step, folder)
+            print(f"\nstopped at step {step}; the same command goes on from there", file=sys.stderr)
+
+
+@contextmanager
+def interrupts() -> Iterator[Event]:
+    """Ctrl-C sets the event, so that a step is done whole before the state is saved; a second one breaks off at once."""
+    asked = Event()
+
+    def ask(*_: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def leads() -> bool:
+    """Whether this is the process that saves and speaks: the only one, or the first of several."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def generators(seed: int, step: int) -> tuple[torch.Generator, torch.Generator]:
+    """For the kind of a step and for its data."""
+    kind = seed * 10_000_019 + step
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    return torch.Generator().manual_seed(kind), torch.Generator().manual_seed(kind + (rank + 1) * 1_000_000_007)
+
+
+def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Over all processes, in one message. A step reaches the same parameters in each."""
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def pace(step: int, config: Run) -> float:
+    """Share of the learning rate at a step: a linear rise, then half a cosine."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(1, config.steps - config.warmup)))
+
+
+def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int, folder: Path) -> None:
+    """Writes the state whole or not at all."""
+    state = {
+        "config": asdict(config),
+        "step": step,
+        "modules": {name: module.state_dict() for name, module in modules.items()},
+        "average": average.weights,
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, folder / "state.new")
+    os.replace(folder / "state.new", folder / "state.pt")
+
+
+def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder: Path) -> int:
+    """Loads `folder/state.pt` where there is one. Returns the number of steps done."""
+    path = folder / "state.pt"
+    if not path.is_file():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["config"] != asdict(config):
+        changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
+        raise ValueError(f"{path}: begun with another configuration ({', '.join(changed)} differ); choose another --output")
+    for name, module in modules.items():
+        module.load_state_dict(state["modules"][name])
+        for key, value in state["average"][name].items():
+            average.weights[name][key].copy_(value)
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"]
+
+
+def averaged_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Module -> key -> averaged weight, from a stage's output folder."""
+    path = folder / "state.pt"
+    if not path.is_file():
+        raise ValueError(f"{folder}: no state.pt there; expected the output folder of a stage that has been trained")
+    return torch.load(path, map_location="cpu", weights_only=True)["average"]
+
+
+def progress(step: int, last: int, figures: Mapping[str, float], each: float, folder: Path) -> None:
+    """A line on the terminal now and then, and every fiftieth step in `folder/log.jsonl`."""
+    if step % 50 and step != last:
+        return
+    with (folder / "log.jsonl").open("a") as log:
+        print(json.dumps({"step": step, **{k: round(v, 5) for k, v in figures.items()}}), file=log)
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    print(
+        f"step {step}/{last}  {shown}  {each:.2f} s/step, {(last - step) * each / 60:.0f} min left", file=sys.stderr, flush=True
+    )

@@ -1,0 +1,47 @@
+"""Sample sheets of a stage on the way: pictures beside their reconstructions, clips of a few prompts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from PIL.Image import Image
+
+from ..hosts.diffusers_demo import Demo
+from ..media.sheet import contact_sheet
+from ..media.world import draw, film
+from .loop import Show
+
+PROMPTS = (
+    "a red circle moving right on black",
+    "a green square moving up on white",
+    "a blue triangle moving left on grey",
+    "a yellow circle moving down on black",
+    "a cyan square standing still on grey",
+    "a magenta triangle moving right on white",
+)
+FRAMES = 16
+STEPS = 15
+
+
+def show_vae(size: int) -> Show:
+    """Truth above reconstruction."""
+    generator = torch.Generator().manual_seed(5)
+    truth = torch.cat([film(draw(generator), 1, size) for _ in range(12)])
+
+    @torch.inference_mode()
+    def show(modules: Mapping[str, Any]) -> Image:
+        vae = modules["vae"]
+        back = vae.decode(vae.encode(truth.to(vae.device) * 2 - 1).latent_dist.mean).sample / 2 + 0.5
+        return contact_sheet([truth, back.cpu()], scale=2)
+
+    return show
+
+
+def show_clips(vae: Any) -> Show:
+    """One row per prompt; the image stage shows its stills frame by frame."""
+
+    def show(modules: Mapping[str, Any]) -> Image:
+        demo = Demo(vae, modules["unet"], modules["text"], modules.get("motion"))
+        return contact_sheet(list(demo.film_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
+
+    return show
