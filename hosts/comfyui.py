@@ -1,4 +1,4 @@
-"""ComfyUI as host: motion modules as additional models, run by guarded forward hooks. The only importer of comfy.
+"""ComfyUI as host: motion modules as additional models, run by guarded forward hooks. Only `comfyui*.py` import comfy.
 
 Nothing of the host is replaced. A patched MODEL is a clone with three additions under one key: the temporal layers as an
 additional model (loaded, counted and moved by the host), an injection that hooks and unhooks them, and plain numbers in

@@ -2,12 +2,12 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import load, motion
+from . import load, motion, vae
 
 
 class ZoetropeExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*load.NODES, *motion.NODES]
+        return [*load.NODES, *motion.NODES, *vae.NODES]
 
 
 async def comfy_entrypoint() -> ZoetropeExtension:

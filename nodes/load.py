@@ -7,7 +7,7 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..hosts import comfyui
+from ..hosts import comfyui, comfyui_demo
 from ..models.checkpoint import SAFETENSORS, TORCH
 from .types import Motion
 
@@ -74,4 +74,32 @@ class LoadMotionModule(io.ComfyNode):
         return io.NodeOutput(comfyui.load(motion_path(motion_name)))
 
 
-NODES: list[type[io.ComfyNode]] = [LoadMotionModule]
+class LoadDemoModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeLoadDemoModel",
+            display_name="Load Demo Model",
+            category="Zoetrope/Load",
+            description=(
+                "The tiny text-to-video model that comes with Zoetrope: nothing to download. It films one coloured shape, for "
+                "example: a red circle moving right on black at 8 fps. 64x64 pixels, 16 frames."
+            ),
+            inputs=[],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The image model; motion comes with Apply Motion Module."),
+                io.Clip.Output(
+                    display_name="clip", tooltip="Knows colours, shapes, motions and backgrounds; see the help page."
+                ),
+                io.Vae.Output(display_name="vae", tooltip="For Decode Video and Encode Video."),
+                Motion.Output(display_name="motion", tooltip="The motion module; connect it to Apply Motion Module."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        demo = comfyui_demo.load_demo()
+        return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion)
+
+
+NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadDemoModel]

@@ -55,7 +55,13 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         page = Path(__file__).parents[2] / "web" / "docs" / f"{schema.node_id}.md"
         text = page.read_text()
         assert all(f"`{i.id}`" in text for i in schema.inputs), f"{page.name} leaves out an input"
-    assert set(ids) == {"ZoetropeLoadMotionModule", "ZoetropeApplyMotionModule"}
+    assert set(ids) == {
+        "ZoetropeLoadMotionModule",
+        "ZoetropeLoadDemoModel",
+        "ZoetropeApplyMotionModule",
+        "ZoetropeEncodeVideo",
+        "ZoetropeDecodeVideo",
+    }
 
 
 def test_load_then_apply_then_sample(folder: Path, tiny: Any) -> None:
@@ -133,3 +139,27 @@ def test_the_hosts_own_loader_takes_the_pack_from_a_folder_of_any_name(name: str
     assert asyncio.run(host_nodes.load_custom_node(str(tmp_path / name)))
     for node in ("ZoetropeLoadMotionModule", "ZoetropeApplyMotionModule"):
         assert tmp_path.name in host_nodes.NODE_CLASS_MAPPINGS.pop(node).__module__
+
+
+def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
+    import comfy.model_patcher
+    import comfy.sd
+    from zoetrope.hosts.comfyui import HostMotion
+    from zoetrope.nodes.load import LoadDemoModel
+    from zoetrope.nodes.vae import DecodeVideo, EncodeVideo
+
+    model, clip, vae, motion = LoadDemoModel.execute().result
+    assert isinstance(model, comfy.model_patcher.ModelPatcher)
+    assert isinstance(clip, comfy.sd.CLIP)
+    assert isinstance(vae, comfy.sd.VAE)
+    assert isinstance(motion, HostMotion)
+    pictures = torch.rand(5, 64, 72, 4, generator=torch.Generator().manual_seed(0))  # with an alpha channel
+    latent = EncodeVideo.execute(pictures, vae, 2).result[0]
+    assert latent["samples"].shape == (5, 4, 8, 9)
+    shown = DecodeVideo.execute(latent, vae, 3).result[0]
+    assert shown.shape == (5, 64, 72, 3)
+    assert (shown.device.type, shown.dtype) == ("cpu", torch.float32)
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    del model, clip, vae, motion
+    tiny.unload()

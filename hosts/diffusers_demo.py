@@ -1,0 +1,177 @@
+"""The embedded model on diffusers: from a prompt to frames without ComfyUI.
+
+demo = load_demo()
+clip = demo.film("a red circle moving right on black", frames=16, seed=1)     # (16, 3, 64, 64) in [0, 1]
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ..media.world import RATES, read_rate
+from ..models.demo import (
+    FOLDER,
+    FRAMES,
+    HEADS,
+    LEVELS,
+    LONGEST,
+    PIXELS,
+    TRANSFORMERS,
+    UNET_BLOCKS,
+    VAE_BLOCKS,
+    WIDTH,
+    load_text,
+    part_path,
+    read_part,
+)
+from ..models.loading import load_motion
+from ..models.motion import MotionModule
+from ..models.text import TextEncoder
+from ..sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
+from .diffusers import motion_in, unet_places
+
+STEPS = 25
+GUIDANCE = 3.0
+FPS = 8
+
+
+def new_vae() -> Any:
+    """64 px -> 8x8 latents of 4 channels, 1.5 M parameters, untrained."""
+    layout: dict[str, Any] = {
+        "block_out_channels": (WIDTH,) * LEVELS,
+        "down_block_types": ("DownEncoderBlock2D",) * LEVELS,
+        "up_block_types": ("UpDecoderBlock2D",) * LEVELS,
+        "layers_per_block": VAE_BLOCKS,
+    }
+    return AutoencoderKL(latent_channels=4, norm_num_groups=32, **layout)
+
+
+def new_unet() -> Any:
+    """4.3 M parameters, untrained."""
+    down = tuple("CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in TRANSFORMERS)
+    up = tuple("CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(TRANSFORMERS))
+    return UNet2DConditionModel(
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(WIDTH,) * LEVELS,
+        layers_per_block=UNET_BLOCKS,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=HEADS,  # diffusers' word for the number of heads
+        down_block_types=down,
+        up_block_types=up,
+        norm_num_groups=32,
+    )
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The embedded model's parts, ready to run."""
+
+    vae: Any
+    unet: Any
+    text: TextEncoder
+    motion: MotionModule | None
+    """None gives the image model frame by frame."""
+
+    def film(
+        self,
+        prompt: str,
+        frames: int = 16,
+        seed: int = 0,
+        *,
+        fps: int = FPS,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        size: int = PIXELS,
+        note: Callable[[int], object] | None = None,
+    ) -> Tensor:
+        """One clip `(frames, 3, size, size)` in [0, 1].
+
+        fps       what the model is told about the time between frames: 4, 8 or 16; goes before what the prompt says of it
+        guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the prompt alone
+        note      called after each sampling step with the number of steps done
+        Raises ValueError for a number of frames or a size that the model cannot make.
+        """
+        return self.film_batch([prompt], frames, [seed], fps=fps, steps=steps, guidance=guidance, size=size, note=note)[0]
+
+    @torch.inference_mode()
+    def film_batch(
+        self,
+        prompts: list[str],
+        frames: int,
+        seeds: list[int],
+        *,
+        fps: int = FPS,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        size: int = PIXELS,
+        note: Callable[[int], object] | None = None,
+    ) -> Tensor:
+        """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
+        self.check(frames, size, steps, fps)
+        prompts = [self._prompt(prompt, fps) for prompt in prompts]
+        sigmas = spaced_sigmas(steps)
+        parts = [torch.randn(frames, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        x = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w").to(self.unet.device) * sigmas[0]
+        context = self.text(self.text.tokenize([*prompts, ""]).to(x.device))
+        context = repeat(context, "b n d -> b f n d", f=frames)
+        told = rearrange(context[:-1], "b f n d -> (b f) n d")
+        untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
+        with motion_in(self.unet, self.motion, frames=frames) if self.motion else nullcontext():
+            latents = euler(self._guided(told, untold, guidance), x, sigmas, note=note)
+        pictures = [self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latents.split(16)]
+        return rearrange((torch.cat(pictures) / 2 + 0.5).clamp(0, 1).cpu(), "(b f) c h w -> b f c h w", f=frames)
+
+    def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int = FPS) -> None:
+        """Raises ValueError for what the model cannot make."""
+        spaced_sigmas(steps)
+        if not 1 <= frames <= LONGEST:
+            raise ValueError(f"frames: expected 1 to {LONGEST} (trained on {FRAMES}), got {frames}")
+        if fps not in RATES:
+            raise ValueError(f"fps: expected one of {', '.join(map(str, RATES))}, got {fps}")
+        if size < PIXELS or size % 8:
+            raise ValueError(f"size: expected a multiple of 8 pixels, {PIXELS} or more, got {size}")
+
+    def _prompt(self, prompt: str, fps: int) -> str:
+        """The prompt with its rate said once. Raises ValueError where no word of it is known; an empty one is fine."""
+        asked, _ = read_rate(prompt)
+        if asked.strip() and not self.text.tokens_of(asked):
+            raise ValueError(f"prompt {prompt!r}: no word of it is known; the words are {', '.join(self.text.config.words)}")
+        return f"{asked} at {fps} fps"
+
+    def _guided(self, told: Tensor, untold: Tensor, guidance: float) -> Denoiser:
+        """Classifier-free guidance, both halves in one call of the network."""
+        context = torch.cat([told, untold])
+
+        def predict(x: Tensor, times: Tensor) -> Tensor:
+            if guidance == 1:
+                return self.unet(x, times, told).sample
+            wanted, plain = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
+            return plain + guidance * (wanted - plain)
+
+        return v_denoiser(predict)
+
+
+def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo:
+    """The embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
+    motion, _ = load_motion(part_path("motion", folder))
+    motion.check_fit({site: width for site, (_, width) in unet_places(new_unet()).items()})
+    vae, unet = (_filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
+    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device))
+
+
+def _filled(name: str, network: Any, folder: Path) -> Any:
+    tensors, _ = read_part(name, folder)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{name}.safetensors in {folder}: not the embedded model's {name} ({error})") from error
+    return network.requires_grad_(False).eval()
