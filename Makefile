@@ -19,7 +19,7 @@ help:
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
 	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
-	@echo "make demo                 a clip through the core -> output/demo/clip.png (the embedded model comes later)"
+	@echo "make demo                 a prompt, a video: the embedded model -> output/demo/clip.mp4, clip.png"
 	@echo "make clean                removes $(VENV) and everything made"
 	@echo "TORCH='torch==2.11.*' chooses another torch requirement, VENV=... another environment"
 

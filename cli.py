@@ -1,41 +1,59 @@
-"""The library without a graph: `zoetrope inspect FILE`, `zoetrope demo`."""
+"""The library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`."""
 
 import argparse
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import torch
-from einops import einsum
-from torch import Tensor, nn
+from torch import Tensor
 
+from .media.detector import watch
 from .media.sheet import contact_sheet
-from .models.attention import scaled_dot_product
-from .models.families.zoetrope import transformer
+from .media.video import write_video
+from .media.world import COLOURS, MOTIONS, SHAPES, read_caption, read_rate, write_caption
 from .models.loading import load_motion
-from .models.temporal import Clip
+
+PROMPT = "a red circle moving right on black"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0, or 2 where the input was bad (the reason goes to stderr)."""
-    parser = argparse.ArgumentParser(prog="zoetrope", description="Any image checkpoint becomes an endless shot.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    inspect = commands.add_parser("inspect", help="say what a motion file is and what it fits")
-    inspect.add_argument("file", type=Path)
-    inspect.add_argument("--json", action="store_true", help="plain data instead of text")
-    inspect.set_defaults(run=_inspect)
-    demo = commands.add_parser("demo", help="a synthetic clip through the temporal core (the embedded model is not there yet)")
-    demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR")
-    demo.set_defaults(run=_demo)
-    arguments = parser.parse_args(argv)
+    """Runs one command. Returns the exit status: 0; 2 where the input was bad (the reason goes to stderr); 130 on Ctrl-C."""
+    arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
         run(arguments)
     except (ValueError, OSError) as error:
         print(f"zoetrope: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nzoetrope: stopped; no half file is left", file=sys.stderr)
+        return 130
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="zoetrope", description="Any image checkpoint becomes an endless shot.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    inspect = commands.add_parser("inspect", help="say what a motion file is and what it fits")
+    inspect.add_argument("file", type=Path)
+    inspect.add_argument("--json", action="store_true", help="plain data instead of text")
+    inspect.set_defaults(run=_inspect)
+    demo = commands.add_parser("demo", help="a prompt to a video with the embedded model, no ComfyUI needed")
+    demo.add_argument("--prompt", default=PROMPT, help=f"default: {PROMPT!r}")
+    demo.add_argument("--frames", type=int, default=16, help="1 to 64; trained on 16")
+    demo.add_argument("--fps", type=int, help="4, 8 (default) or 16")
+    demo.add_argument("--steps", type=int, default=25)
+    demo.add_argument("--guidance", type=float, default=3.0, help="how strictly the prompt is followed; default 3")
+    demo.add_argument("--seed", type=int, default=7)
+    demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR", help="for clip.mp4 and clip.png")
+    demo.set_defaults(run=_demo)
+    return parser
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -43,40 +61,83 @@ def _inspect(arguments: argparse.Namespace) -> None:
     print(json.dumps(report.as_dict(), indent=1) if arguments.json else report.text())
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a prompt means in the embedded model's world."""
+
+    prompt: str
+    fps: int
+    asked: dict[str, str]
+    ignored: list[str]
+
+
 def _demo(arguments: argparse.Namespace) -> None:
-    """An untrained temporal layer on a moving disc: shows that the core runs and that strength 0 changes nothing."""
-    frames, width = 16, 32
-    generator = torch.Generator().manual_seed(0)
-    pixels = moving_disc(frames, 48)
-    torch.manual_seed(0)
-    layer = transformer(width, width, frames, nn)
-    for parameter in layer.proj_out.parameters():
-        nn.init.normal_(parameter, std=0.3, generator=generator)
-    lift = torch.linalg.qr(torch.randn(width, 3, generator=generator)).Q  # orthogonal columns: lowering undoes lifting
-    features = einsum(pixels, lift, "f c h w, d c -> f d h w")
-    text = torch.randn(frames, 4, width, generator=generator)
-    rows = [pixels]
-    with torch.inference_mode():
-        off, on = (layer(features, Clip(frames, s, text, scaled_dot_product)) for s in (0.0, 1.0))
-    rows += [einsum(out, lift, "f d h w, d c -> f c h w") for out in (off, on)]
+    """Prompt to clip.mp4, clip.png and one line of JSON with what the detector sees in the clip."""
+    wish = _understand(arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    sheet = arguments.output / "clip.png"
-    contact_sheet(rows).save(sheet)
-    summary = {"sheet": str(sheet), "rows": ["input", "strength 0", "strength 1"], "frames": frames}
-    summary["strength_0_unchanged"] = torch.equal(off, features)
-    summary["strength_1_mean_change"] = round((on - features).abs().mean().item(), 4)
-    print("The embedded model is not part of this version: this is a synthetic clip through an untrained temporal layer.")
+    started = time.monotonic()
+    demo, bar_of = _load_demo()
+    demo.check(arguments.frames, steps=arguments.steps, fps=wish.fps)
+    loaded = time.monotonic()
+    settings = {"fps": wish.fps, "steps": arguments.steps, "guidance": arguments.guidance}
+    with bar_of(total=arguments.steps, desc="sampling", unit="step", file=sys.stderr) as bar:
+        clip = demo.film(wish.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
+    sampled = time.monotonic()
+    video, sheet = arguments.output / "clip.mp4", arguments.output / "clip.png"
+    with TemporaryDirectory(prefix=".unfinished", dir=arguments.output) as aside:  # both files appear, or none
+        write_video(Path(aside) / video.name, clip, wish.fps)
+        contact_sheet([clip], scale=2).save(Path(aside) / sheet.name)
+        for path in (video, sheet):
+            os.replace(Path(aside) / path.name, path)
+    seconds = {"load": loaded - started, "sample": sampled - loaded, "write": time.monotonic() - sampled}
+    summary = {
+        "video": str(video),
+        "sheet": str(sheet),
+        "frames": len(clip),
+        "seed": arguments.seed,
+        **asdict(wish),
+        **_verdict(wish.asked, clip),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
     print(json.dumps(summary))
 
 
-def moving_disc(frames: int, size: int) -> Tensor:
-    """A disc that crosses a torus once, `(frames, 3, size, size)` in [0, 1]."""
-    line = torch.arange(size) / size
-    centre = torch.arange(frames) / frames
-    away = (line[None] - centre[:, None] + 0.5) % 1 - 0.5  # (frames, size), the short way round
-    disc = (away[:, None, :] ** 2 + (line - 0.5)[None, :, None] ** 2 < 0.04).float()[:, None]
-    colours = torch.tensor([[0.95, 0.45, 0.2], [0.1, 0.12, 0.2]])[:, None, :, None, None]
-    return disc * colours[0] + (1 - disc) * colours[1]
+def _load_demo() -> tuple[Any, Any]:
+    """The model and the progress bar, imported only here: they need more than ComfyUI brings."""
+    try:
+        from tqdm import tqdm
+
+        from .hosts.diffusers_demo import load_demo
+    except ImportError as error:
+        remedy = "pip install -e '.[standalone]' in the checkout"
+        raise ValueError(f"`zoetrope demo` runs on diffusers ({error}); install it with: {remedy}") from error
+    return load_demo(), tqdm
+
+
+def _understand(arguments: argparse.Namespace) -> Wish:
+    """Raises ValueError where no word of the prompt means anything, and for frame rates that were never learned."""
+    prompt, told = read_rate(arguments.prompt)
+    asked, ignored = read_caption(prompt)
+    grammar = (
+        f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}; motions: {', '.join(MOTIONS)}; on black, grey or white"
+    )
+    if not asked:
+        raise ValueError(f"prompt {prompt!r}: the embedded model knows none of it. It knows {grammar}. Try {PROMPT!r}.")
+    fps = next(rate for rate in (arguments.fps, told, 8) if rate is not None)
+    if not 0 <= arguments.seed < 2**63:
+        raise ValueError(f"seed: expected 0 to 2^63 - 1, got {arguments.seed}")
+    if ignored:
+        print(f"zoetrope: ignored {', '.join(map(repr, ignored))}; the embedded model knows {grammar}", file=sys.stderr)
+    return Wish(write_caption(asked), fps, asked, ignored)
+
+
+def _verdict(asked: dict[str, str], clip: Tensor) -> dict[str, Any]:
+    """What the detector sees, and whether it is what was asked for: null where nothing of it shows in one frame."""
+    sight = watch(clip)
+    kinds = ("colour", "shape", "motion", "background") if len(clip) > 1 else ("colour", "shape", "background")
+    seen = {kind: getattr(sight, kind) for kind in kinds}
+    judged = asked.keys() & seen
+    return {"seen": seen, "as_asked": all(seen[kind] == asked[kind] for kind in judged) if judged else None}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
-WORKFLOW = ROOT / "workflows" / "02_animatediff_sd15.json"
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 API_FORM = HERE / "02_animatediff_sd15.api.json"
+DEMO_FORM = HERE / "01_text_to_video_demo.api.json"
 CHECKPOINT, MOTION = "v1-5-pruned-emaonly.ckpt", "v3_sd15_mm.ckpt"
 
 
@@ -46,35 +47,39 @@ def test_the_pack_loads_from_a_folder_with_an_odd_name(server: Server) -> None:
 
 def test_help_pages_and_templates_are_served(server: Server) -> None:
     assert b"# Apply Motion Module" in server.get(f"/extensions/{ODD_NAME}/docs/ZoetropeApplyMotionModule.md")
-    assert WORKFLOW.stem in str(server.json("/workflow_templates"))
-    served = server.get(f"/api/workflow_templates/{ODD_NAME}/{WORKFLOW.stem}.jpg")
-    assert served == WORKFLOW.with_suffix(".jpg").read_bytes()
+    listed = str(server.json("/workflow_templates"))
+    for workflow in WORKFLOWS:
+        assert workflow.stem in listed
+        served = server.get(f"/api/workflow_templates/{ODD_NAME}/{workflow.stem}.jpg")
+        assert served == workflow.with_suffix(".jpg").read_bytes()
 
 
-def test_the_workflow_opens_in_the_real_frontend_without_a_missing_node(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_workflow_opens_in_the_real_frontend_without_a_missing_node(server: Server, tmp_path: Path, workflow: Path) -> None:
+    api_form = HERE / f"{workflow.stem}.api.json"
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     playwright = hosting.CACHE / "node" / "node_modules" / "playwright-core"
     if not chromium or not shutil.which("node") or not playwright.is_dir():
         pytest.skip("needs chromium, node and playwright-core: `make e2e` installs the last where npm is at hand")
     pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
     pictures.mkdir(parents=True, exist_ok=True)
-    screenshot = pictures / f"{WORKFLOW.stem}-{server.json('/system_stats')['system']['comfyui_version']}.png"
+    screenshot = pictures / f"{workflow.stem}-{server.json('/system_stats')['system']['comfyui_version']}.png"
     environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     command = [
         "node",
         str(HERE / "open_workflow.mjs"),
         server.url,
-        str(WORKFLOW),
+        str(workflow),
         str(tmp_path / "result.json"),
         str(screenshot),
     ]
     subprocess.run(command, check=True, env=environment, timeout=240)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["missing"] == []
-    assert result["count"] == len(json.loads(WORKFLOW.read_text())["nodes"])
+    assert result["count"] == len(json.loads(workflow.read_text())["nodes"])
     assert screenshot.stat().st_size > 20_000
-    stored = json.loads(API_FORM.read_text())
-    remedy = f"{API_FORM.name} is not what the frontend makes of the workflow; store the output in {tmp_path / 'result.json'}"
+    stored = json.loads(api_form.read_text())
+    remedy = f"{api_form.name} is not what the frontend makes of the workflow; store the output in {tmp_path / 'result.json'}"
     assert set(result["output"]) == set(stored), remedy
     for key, node in stored.items():
         converted = result["output"][key]
@@ -94,18 +99,36 @@ def small_graph(frames: int = 16, **motion: Any) -> dict[str, Any]:
     return graph
 
 
+def frames_of(server: Server, entry: dict[str, Any]) -> tuple[list[Any], float]:
+    """The pictures `(h, w, 3)` uint8 and the frame rate of the one video that a run saved."""
+    import av
+
+    (saved,) = [file for output in entry["outputs"].values() for file in output.get("images", [])]
+    with av.open(str(server.folder / "output" / saved["subfolder"] / saved["filename"])) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        return frames, float(video.streams.video[0].average_rate or 0)
+
+
+def test_the_demo_workflow_makes_the_video_that_its_prompt_asks_for(server: Server) -> None:
+    import numpy as np
+    import torch
+    from zoetrope.media.detector import watch
+
+    entry = server.run(json.loads(DEMO_FORM.read_text()))
+    assert error_of(entry) == ""
+    frames, rate = frames_of(server, entry)
+    assert (len(frames), frames[0].shape, rate) == (16, (256, 256, 3), 8.0)
+    sight = watch(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[..., 2::4, 2::4] / 255)
+    assert (sight.colour, sight.shape, sight.motion) == ("red", "circle", "moving right")
+
+
 @pytest.mark.slow
 def test_the_shipped_workflow_makes_a_video_of_full_size_synthetic_files(server: Server) -> None:
-    import av
     import numpy as np
 
     entry = server.run(small_graph())
     assert error_of(entry) == ""
-    (saved,) = [file for output in entry["outputs"].values() for file in output.get("images", [])]
-    path = server.folder / "output" / saved["subfolder"] / saved["filename"]
-    with av.open(str(path)) as video:
-        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
-        rate = float(video.streams.video[0].average_rate or 0)
+    frames, rate = frames_of(server, entry)
     assert (len(frames), frames[0].shape, rate) == (16, (64, 64, 3), 8.0)
     assert np.std(frames[0]) > 1
 

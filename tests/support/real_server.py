@@ -24,6 +24,7 @@ ODD_NAME = "My.Zoetrope-main_1.2"
 """Spaces and accents load too, but the host then serves no web files (docs/hosts.md)."""
 SHIPPED = (
     "__init__.py",
+    "demo",
     "pyproject.toml",
     "requirements.txt",
     "hosts",

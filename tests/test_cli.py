@@ -1,0 +1,101 @@
+"""`zoetrope demo`: a prompt, a video, a line of JSON; bad input leaves a reason and no files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from zoetrope import cli
+from zoetrope.media.video import read_video
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = cli.main(list(map(str, arguments)))
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_a_prompt_becomes_a_video_a_sheet_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "demo", "--output", tmp_path / "deep" / "er")
+    assert status == 0
+    (line,) = out.splitlines()
+    summary = json.loads(line)
+    assert summary["as_asked"] is True
+    assert summary["seen"] == {"colour": "red", "shape": "circle", "motion": "moving right", "background": "black"}
+    assert "25/25" in err  # the progress bar
+    frames, rate = read_video(summary["video"])
+    assert (len(frames), rate) == (16, 8.0)
+    assert {path.name for path in (tmp_path / "deep" / "er").iterdir()} == {"clip.mp4", "clip.png"}
+
+
+def test_words_outside_the_grammar_are_named_and_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "a photorealistic yellow square standing still on grey"
+    status, out, err = run(capsys, "demo", "--prompt", prompt, "--steps", 4, "--frames", 2, "--output", tmp_path)
+    assert status == 0
+    assert json.loads(out)["ignored"] == ["photorealistic"]
+    assert "ignored 'photorealistic'; the embedded model knows colours: red, green" in err
+
+
+def test_a_rate_in_the_prompt_is_the_rate_of_the_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The workflow's prompt, pasted."""
+    prompt = "a red circle moving right on black at 16 fps"
+    status, out, _ = run(capsys, "demo", "--prompt", prompt, "--steps", 2, "--frames", 4, "--output", tmp_path)
+    assert status == 0
+    summary = json.loads(out)
+    assert (summary["fps"], summary["ignored"], summary["prompt"]) == (16, [], "a red circle moving right on black")
+    assert read_video(summary["video"])[1] == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--prompt", "a dog on a skateboard"], "knows none of it. It knows colours: red"),
+        (["--prompt", ""], "knows none of it"),
+        (["--frames", "0"], "frames: expected 1 to 64 (trained on 16), got 0"),
+        (["--frames", "10000"], "frames: expected 1 to 64"),
+        (["--steps", "0"], "steps: expected 1 to 1000"),
+        (["--seed", "99999999999999999999"], "seed: expected 0 to"),
+        (["--fps", "0"], "fps: expected one of 4, 8, 16"),
+    ],
+)
+def test_bad_input_is_a_reason_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    status, out, err = run(capsys, "demo", *arguments, "--output", tmp_path)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, _, err = run(capsys, "demo", "--output", tmp_path / "file")
+    assert status == 2
+    assert str(tmp_path / "file") in err
+    assert "sampling" not in err
+
+
+@pytest.mark.parametrize("moment", ["contact_sheet", "write_video"])
+def test_ctrl_c_while_writing_leaves_the_last_clip_and_nothing_half(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "clip.mp4").write_bytes(b"the last good one")
+    monkeypatch.setattr(cli, moment, interrupted)
+    status, out, err = run(capsys, "demo", "--steps", 1, "--frames", 1, "--output", tmp_path)
+    assert (status, out) == (130, "")
+    assert "no half file is left" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert (tmp_path / "clip.mp4").read_bytes() == b"the last good one"
+
+
+@pytest.mark.parametrize("frames", [1, 17])
+def test_other_lengths(tmp_path: Path, capsys: pytest.CaptureFixture[str], frames: int) -> None:
+    status, out, _ = run(capsys, "demo", "--steps", 1, "--frames", frames, "--output", tmp_path, "--prompt", "moving right")
+    assert status == 0
+    summary = json.loads(out)
+    assert (summary["as_asked"] is None) == (frames == 1)  # one frame shows no motion
+    assert len(read_video(summary["video"])[0]) == frames
