@@ -81,7 +81,7 @@ def _check(unfinished: Path, path: Path, count: int) -> None:
     except RuntimeError:
         written = 0
     if written != count:
-        raise OSError(f"{path}: only {written} of {count} frames were written; is the disk full?")
+        raise OSError(f"{path.name}: only {written} of {count} frames were written; is the disk full?")
 
 
 def read_video(path: str | Path) -> tuple[Tensor, float]:

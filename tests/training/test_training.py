@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
 from zoetrope.media.world import film
-from zoetrope.sampling.diffusion import SD_SIGMAS
+from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
 from zoetrope.training.config import ImageRun, VaeRun, VideoRun, read_config
-from zoetrope.training.denoising import draw_clips, image_loss, video_loss
+from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
 from zoetrope.training.evaluation import make_set, read_set, summarise
 from zoetrope.training.export import calibrated_vae
 from zoetrope.training.levels import KINDS, draw_levels
@@ -281,6 +282,24 @@ def test_a_calibrated_vae_gives_the_same_pictures_and_normal_latents(tmp_path: P
     assert (shown[0] - shown[1]).abs().max() < 1e-4
     scale = after.mean.std((0, 2, 3)) / before.mean.std((0, 2, 3))  # the noise must shrink or grow as the latents do
     assert torch.allclose(after.std / before.std, scale[None, :, None, None].expand_as(after.std), rtol=1e-3)
+
+
+def test_given_frames_are_shown_clean_and_not_learned_from() -> None:
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    given = torch.tensor([True, False, False])
+    batch = Batch(clean, noise, torch.tensor([0, 400, 900]), given, ["a red circle"], 3)
+
+    class Unet:
+        device = torch.device("cpu")
+
+        def __call__(self, x: Tensor, times: Tensor, context: Tensor) -> Any:
+            assert torch.equal(x[0], clean[0])
+            assert not torch.equal(x[1], clean[1])
+            assert context.shape == (3, 12, 64)
+            return SimpleNamespace(sample=torch.zeros_like(x))
+
+    wanted = velocity(clean, noise, SD_SIGMAS[batch.times])[1:].square().mean()
+    assert denoising_error(Unet(), new_text(), None, batch) == pytest.approx(float(wanted))
 
 
 def test_every_loss_reaches_what_it_should_train(library: Library) -> None:
