@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..media.world import draw, film
-from ..models.demo import text_header
+from ..models.demo import FRAMES, PIXELS, text_header
 from .loop import averaged_weights
 from .networks import new_text, new_vae
 
@@ -39,7 +39,7 @@ def calibrated_vae(folder: Path) -> Any:
 def latent_statistics(vae: Any) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each latent channel over pictures of the world, `(c,)` each."""
     generator = torch.Generator().manual_seed(99)
-    pictures = torch.cat([film(draw(generator), 1, 64) for _ in range(PICTURES)])
+    pictures = torch.cat([film(draw(generator), 1, PIXELS) for _ in range(PICTURES)])
     latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32)])
     flat = rearrange(latents, "b c h w -> c (b h w)")
     return flat.mean(1), flat.std(1)
@@ -52,7 +52,7 @@ def write_demo(folder: Path, vae: Path, denoiser: Path) -> None:
         "vae": (calibrated_vae(vae).state_dict(), {}),
         "unet": (weights["unet"], {}),
         "text": (weights["text"], text_header(new_text().config)),
-        "motion": (weights["motion"], {"zoetrope.frames": "16"}),
+        "motion": (weights["motion"], {"zoetrope.frames": str(FRAMES)}),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, (tensors, metadata) in parts.items():

@@ -43,10 +43,8 @@ def scene_of(index: int) -> Scene:
 
 def pick_rate(generator: torch.Generator) -> int:
     """8 fps half of the time, the others a quarter each."""
-    return (
-        RATES[1],
-        *RATES,
-    )[int(torch.randint(4, (), generator=generator))]
+    rates = (RATES[1], *RATES)
+    return rates[int(torch.randint(len(rates), (), generator=generator))]
 
 
 @torch.no_grad()

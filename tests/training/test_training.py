@@ -12,8 +12,11 @@ import torch
 import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
+from zoetrope.hosts.diffusers_demo import load_demo
 from zoetrope.media.world import film
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
+from zoetrope.training import export, samples
+from zoetrope.training.__main__ import main
 from zoetrope.training.config import ImageRun, VaeRun, VideoRun, read_config
 from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
 from zoetrope.training.evaluation import make_set, read_set, summarise
@@ -326,3 +329,29 @@ def gradients(loss: Any, *modules: Any) -> list[bool]:
     assert figures
     value.backward()
     return [any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters()) for module in modules]
+
+
+def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card's four commands, one step each, and the model they leave behind."""
+    monkeypatch.setattr(samples, "STEPS", 1)
+    monkeypatch.setattr(export, "PICTURES", 8)
+
+    def run(stage: str, *arguments: object, **change: Any) -> None:
+        fields = json.loads((STAGES / f"{stage}.json").read_text()) | {"steps": 1, "batch": 1, **change}
+        (tmp_path / f"{stage}.json").write_text(json.dumps(fields))
+        monkeypatch.setattr("sys.argv", ["training", *map(str, (tmp_path / f"{stage}.json", *arguments))])
+        main()
+
+    vae, image, video = ("--output", tmp_path / "vae"), tmp_path / "image", tmp_path / "video"
+    run("vae", *vae)
+    run("image", "--output", image, "--vae", vae[1], shots=2)
+    run("video", "--output", video, "--vae", vae[1], "--from", image, shots=2, image_share=0.0)
+    parts = ("export", "--output", tmp_path / "demo", "--vae", vae[1], "--from", video)
+    monkeypatch.setattr("sys.argv", ["training", *map(str, parts)])
+    main()
+    demo = load_demo(tmp_path / "demo")
+    assert demo.film("a red circle", 2, steps=1).shape == (2, 3, 64, 64)
+    begun, kept = (averaged_weights(folder)["unet"]["conv_in.weight"] for folder in (image, video))
+    assert torch.equal(demo.unet.conv_in.weight.half(), kept.half())
+    assert (kept - begun).abs().max() < 1e-3  # the video stage went on from the image stage
+    assert (image / "sheet_000001.png").is_file()
