@@ -158,7 +158,7 @@ def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:
     base = tiny_host.model(layout, storage=dtype)
     module = random_module(comfyui.comfy.ops.manual_cast)
     motion = tiny_host.host_motion(module, module.report)
-    patched = comfyui.apply(base, motion, 1.0, arguments.frames, False)
+    patched = comfyui.apply(base, motion, comfyui.Settings(frames=arguments.frames, schedule="keep the model's"))
     given = inputs(arguments, base.load_device)
 
     def side(patcher: Any) -> Side:

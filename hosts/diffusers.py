@@ -7,55 +7,80 @@
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from ..models.attention import AttentionFunction, scaled_dot_product
-from ..models.injection import Injection, frames_per_clip
+from ..models.dial import Dial, check_dial
+from ..models.family import NormKind
+from ..models.injection import Injection, Places, frames_per_clip
 from ..models.motion import MotionModule
+from ..models.positions import Beyond
 from ..models.sites import Site
 from ..models.temporal import Clip
 
+Named = dict[Site, tuple[nn.Module, int]]
 
-def unet_places(unet: Any) -> dict[Site, tuple[nn.Module, int]]:
-    """Site -> the UNet's own module there and its width in channels, in the order in which they run.
+
+def unet_places(unet: Any) -> Places:
+    """The UNet's own module at each site, and its norms.
 
     Raises ValueError for anything but a `UNet2DConditionModel`.
     """
     if not hasattr(unet, "down_blocks"):
         raise ValueError(f"expected diffusers' UNet2DConditionModel, got {type(unet).__name__}")
-    places: dict[Site, tuple[nn.Module, int]] = {"input": (unet.conv_in, unet.conv_in.out_channels)}
-    for level, block in enumerate(unet.down_blocks):
-        places |= _level(f"down.{level}", block)
-    if unet.mid_block is not None:
-        places |= _middle(unet.mid_block)
-    for level, block in enumerate(unet.up_blocks):
-        places |= _level(f"up.{level}", block)
-    return places
-
-
-def _middle(block: Any) -> dict[Site, tuple[nn.Module, int]]:
-    width = block.resnets[0].out_channels
-    places: dict[Site, tuple[nn.Module, int]] = {
-        f"mid.{index}.resnet": (resnet, width) for index, resnet in enumerate(block.resnets)
+    sites: Named = {
+        "time": (unet.time_embedding, unet.time_embedding.linear_2.out_features),
+        "input": (unet.conv_in, unet.conv_in.out_channels),
     }
-    if block.attentions and block.attentions[0] is not None:
-        places["mid.attention"] = (block.attentions[0], width)
-    return places
+    for level, block in enumerate(unet.down_blocks):
+        sites |= _level(f"down.{level}", block)
+    if unet.mid_block is not None:
+        sites |= _middle(unet.mid_block)
+    for level, block in enumerate(unet.up_blocks):
+        sites |= _level(f"up.{level}", block)
+    return Places(sites, _norms(unet, sites))
 
 
-def _level(name: str, block: Any) -> dict[Site, tuple[nn.Module, int]]:
-    places: dict[Site, tuple[nn.Module, int]] = {}
+def _norms(unet: Any, sites: Named) -> dict[NormKind, tuple[nn.Module, ...]]:
+    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
+    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return {
+        "resnet": tuple(resnet.get_submodule(name) for resnet in resnets for name in ("norm1", "norm2")),
+        "transformer": tuple(module.get_submodule("norm") for module in transformers),
+        "out": (unet.conv_norm_out,),
+    }
+
+
+def _middle(block: Any) -> Named:
+    width = block.resnets[0].out_channels
+    first, *others = ((f"mid.{index}.resnet", (resnet, width)) for index, resnet in enumerate(block.resnets))
+    attention = _attention("mid", block.attentions[0], width) if block.attentions and block.attentions[0] is not None else {}
+    return dict([first]) | attention | dict(others)
+
+
+def _level(name: str, block: Any) -> Named:
+    places: Named = {}
     attentions = list(getattr(block, "attentions", ()))
     for index, resnet in enumerate(block.resnets):
-        place = f"{name}.{index}"
-        places[f"{place}.resnet"] = places[f"{place}.out"] = (resnet, resnet.out_channels)
+        place, width = f"{name}.{index}", resnet.out_channels
+        places[f"{place}.resnet"] = (resnet, width)
         if attentions:
-            places[f"{place}.attention"] = places[f"{place}.out"] = (attentions[index], resnet.out_channels)
+            places |= _attention(place, attentions[index], width)
+        places[f"{place}.out"] = (attentions[index] if attentions else resnet, width)
     return places
+
+
+def _attention(place: str, transformer: Any, width: int) -> Named:
+    places: Named = {}
+    if len(transformer.transformer_blocks) == 1:
+        (block,) = transformer.transformer_blocks
+        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
+        places = {f"{place}.{kind}": (module, width) for kind, module in inside.items()}
+    return places | {f"{place}.attention": (transformer, width)}
 
 
 def motion_like(motion: MotionModule, unet: Any) -> MotionModule:
@@ -67,29 +92,53 @@ def motion_like(motion: MotionModule, unet: Any) -> MotionModule:
 
 @contextmanager
 def motion_in(
-    unet: Any, motion: MotionModule, *, frames: int, strength: float = 1.0, attention: AttentionFunction = scaled_dot_product
+    unet: Any,
+    motion: MotionModule,
+    *,
+    frames: int,
+    strength: Dial = 1.0,
+    attention: AttentionFunction = scaled_dot_product,
+    amount: Dial | tuple[Dial, ...] = 1.0,
+    fps: float | None = None,
+    beyond: Beyond = "refuse",
+    levels: Mapping[str, float] | None = None,
 ) -> Iterator[None]:
     """Runs `motion` inside `unet` for the length of a `with` block; afterwards the UNet is as it was.
 
     frames    frames per clip; 0: the whole batch is one clip (no guidance halves)
+    strength, amount   numbers, or one per frame and place `(f or 1, h or 1, w or 1)`
+    fps       for families that are told the frame rate; None: the family's own
+    beyond    how positions are made for clips longer than the module was trained on
+    levels    beginnings of sites -> factor of the strength there
     Raises ValueError where the module does not fit this UNet, or the clip is longer than the module can take.
     """
     places = unet_places(unet)
-    motion.check_fit({site: width for site, (_, width) in places.items()})
+    motion.check_fit(places.widths)
+    check_dial("strength", strength)
     motion = motion_like(motion, unet)
     injection = Injection()
+    told = {"amount": amount, "fps": fps or motion.fps, "beyond": beyond}
 
     def start(module: nn.Module, args: Any, kwargs: Any) -> None:
         sample = args[0] if args else kwargs["sample"]
         context = args[2] if len(args) > 2 else kwargs.get("encoder_hidden_states")
-        clip = frames_per_clip(sample.shape[0], 1, frames)
-        motion.check_frames(clip)
-        injection.start(Clip(clip, strength, context, attention))
+        count = frames_per_clip(sample.shape[0], 1, frames)
+        motion.check_frames(count, beyond)
+        size = (sample.shape[-2], sample.shape[-1])
+        injection.start(Clip(count, strength, context, attention, size=size, **told), sample.shape[0], levels)
+
+    with installed(injection, motion, places, unet, start):
+        yield
+
+
+@contextmanager
+def installed(injection: Injection, motion: MotionModule, places: Places, unet: Any, start: Any) -> Iterator[None]:
+    """Hooks in for the length of the block; `start` runs before each call of the UNet."""
 
     def stop(module: nn.Module, args: Any, output: Any) -> None:
         injection.start(None)
 
-    injection.install(motion, {site: place for site, (place, _) in places.items()})
+    injection.install(motion, places)
     handles = (
         unet.register_forward_pre_hook(start, with_kwargs=True),
         unet.register_forward_hook(stop, always_call=True),

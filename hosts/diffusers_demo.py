@@ -163,7 +163,7 @@ class Demo:
 def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo:
     """The embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
     motion, _ = load_motion(part_path("motion", folder))
-    motion.check_fit({site: width for site, (_, width) in unet_places(new_unet()).items()})
+    motion.check_fit(unet_places(new_unet()).widths)
     vae, unet = (_filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
     return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device))
 

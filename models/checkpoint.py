@@ -1,4 +1,4 @@
-"""From a file to tensors: safetensors, or torch files through weights-only loading. Every refusal names file and remedy."""
+"""From a file or folder to tensors: safetensors, or torch files through weights-only loading. Refusals name file and remedy."""
 
 import pickle
 import zipfile
@@ -14,20 +14,23 @@ from .family import Metadata
 
 SAFETENSORS = frozenset({".safetensors", ".sft"})
 TORCH = frozenset({".ckpt", ".pt", ".pth", ".bin"})
-CONTAINERS = ("state_dict",)
-"""Names under which training frameworks nest the weights."""
-PREFIXES = ("module.",)
-"""What data-parallel training puts before every key."""
+CONTAINERS = ("ema", "state_dict", "module", "model", "controlnet")
+"""Names under which training frameworks nest the weights; averaged ones first."""
+PREFIXES = ("_forward_module.", "module.")
+"""What data-parallel training (DeepSpeed, torch) puts before every key."""
+FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+"""What diffusers calls the weights in a folder; shards and half-precision variants add to it."""
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
     """All tensors of a file on the CPU, spelled as the file spells them, and its text header.
 
+    path   a file, or a folder as diffusers writes them (a module's own, or a pipeline's with `unet` in it)
     Raises ValueError for anything that is not a readable file of tensors. Nothing in a file is ever executed.
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"{path}: this is a folder; expected a .safetensors or .ckpt file")
+        return _read_folder(path)
     if not path.is_file():
         raise ValueError(f"{path.name}: there is no such file; expected a .safetensors or .ckpt in {path.parent}")
     if path.stat().st_size == 0:
@@ -42,6 +45,44 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
         raise ValueError(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}")
     if not tensors:
         raise ValueError(f"{path.name}: the file holds no tensors; it is not a model")
+    return tensors, metadata
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The weight files of a folder that diffusers wrote, all shards of one set; full precision before `fp16`."""
+    for place in (folder, folder / "unet", folder / "motion_adapter"):
+        for stem in FOLDER_STEMS:
+            for suffix in (".safetensors", ".bin"):
+                for variant in ("", ".fp16"):
+                    if (single := place / f"{stem}{variant}{suffix}").is_file():
+                        return [single]
+                    if shards := sorted(place.glob(f"{stem}{variant}-?????-of-?????{suffix}")):
+                        return _all_shards(shards)
+    raise ValueError(
+        f"{folder.name}: this is a folder without weights; expected diffusion_pytorch_model.safetensors in it or in its unet "
+        "folder"
+    )
+
+
+def _all_shards(shards: list[Path]) -> list[Path]:
+    expected = int(shards[0].stem.rpartition("-of-")[2])
+    if len(shards) != expected:
+        raise ValueError(f"{shards[0].parent.name}: expected {expected} parts of weights, got {len(shards)}; download the rest")
+    return shards
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the weights in a folder."""
+    return sum(file.stat().st_size for file in (files_of(path) if path.is_dir() else [path]))
+
+
+def _read_folder(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
+    tensors: dict[str, Tensor] = {}
+    metadata: dict[str, str] = {}
+    for file in files_of(folder):
+        held, header = read_tensors(file)
+        tensors |= held
+        metadata |= header
     return tensors, metadata
 
 
@@ -79,9 +120,9 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:
-    for name in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
+    for _ in range(2):  # such as {"ema": {"state_dict": ...}}
+        if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+            content = next((content[name] for name in CONTAINERS if isinstance(content.get(name), Mapping)), content)
     if not isinstance(content, Mapping):
         raise ValueError(f"{path.name}: expected a table of tensors, got {type(content).__name__}; it is not a model")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

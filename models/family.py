@@ -1,19 +1,25 @@
 """What one published design of temporal layers is, as data: how to know its files, spell its keys, build its layers."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
+from torch import Tensor
+
+from .keytable import KeyTable, compiled
 from .sites import Site
-from .temporal import Scope, TemporalLayer
+from .temporal import TemporalLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""Key -> shape, all that detection and building may look at besides the file's metadata."""
+"""Key -> shape."""
 
 Metadata = Mapping[str, str]
 """The text table of a safetensors header; empty for other containers."""
+
+NormKind = Literal["resnet", "transformer", "out"]
+"""GroupNorms of an image UNet: those of residual blocks, of spatial transformers, and the last one."""
+
+RESIDUAL_AND_LAST: tuple[NormKind, ...] = ("resnet", "out")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,17 @@ class NoiseSchedule:
     start: float
     end: float
     steps: int
+    zero_terminal: bool = False
+    """Shifted so that the last step is pure noise (arXiv 2305.08891); needs v-prediction."""
+
+
+@dataclass(frozen=True)
+class InputScale:
+    """VideoCrafter's `scale_arr`: clean latents enter as scale(t) * x0, from 1 at t = 0 evenly down to `end`, then flat."""
+
+    end: float
+    until: int
+    """Number of timesteps of the way down."""
 
 
 @dataclass(frozen=True)
@@ -42,60 +59,52 @@ class Variant:
     """The longest clip its positions can tell apart; None where nothing ends."""
     schedule: NoiseSchedule | None
     """None: the schedule of the image model."""
-    spatial_norms: Scope
-    """What the image UNet's own norms average over when this module is at work."""
+    clip_norms: tuple[NormKind, ...]
+    """Which of the image UNet's norms average over the whole clip when this module is at work; the others over one frame."""
     notes: tuple[str, ...]
+    bases: tuple[str, ...]
+    """Names of the base models it was made for; none: whichever has its sites in its widths."""
+    prediction: Literal["eps", "v"] | None = None
+    """What the published sampler takes the output for; None: whatever the image model predicts."""
+    scale: InputScale | None = None
+    whole: str = ""
+    """What of the host's own runs such a file whole, where something does."""
+    fps: float | None = None
+    """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a key table: the published spelling and ours, with `{}` for each number they share, in order."""
+class Contents:
+    """What a file holds, spelled our way."""
 
-    published: str
-    ours: str
-
-    def __post_init__(self) -> None:
-        if self.published.count("{}") != self.ours.count("{}"):
-            raise ValueError(f"a row needs as many {{}} on both sides, got {self.published!r} and {self.ours!r}")
+    motion: Shapes
+    """Keys of the temporal layers."""
+    parts: Mapping[str, Shapes]
+    """Everything else, by part: `unet`, `text`, `vae`, `vision`, `image`, `buffer`, ..."""
+    buffers: Mapping[str, Tensor]
+    """Values of the part `buffer`: schedules that some training codes store. May be without storage (meta)."""
+    metadata: Metadata
 
 
 @dataclass(frozen=True)
-class KeyTable:
-    """Places x parameters: a key is one row of the first table followed by one row of the second."""
+class Spelling:
+    """One way in which files of a family are spelled: the authors', a library's, a converter's."""
 
-    places: tuple[Row, ...]
-    parameters: tuple[Row, ...]
+    name: str
+    marks: tuple[str, ...]
+    """Published spellings, `{}` for numbers; a file is spelled so when each occurs among its keys, after any common prefix."""
+    strangers: tuple[str, ...]
+    """Published spellings whose presence says that it is a relative, not this."""
+    table: Callable[[Shapes, str], KeyTable]
+    """(published keys and shapes, prefix before the marks) -> the table for a file with these keys."""
 
-    @cached_property
-    def _rows(self) -> list[Row]:
-        return [Row(p.published + q.published, p.ours + q.ours) for p in self.places for q in self.parameters]
+    def knows(self, keys: Collection[str]) -> bool:
+        return all(_occurs(mark, keys) for mark in self.marks) and not any(_occurs(s, keys) for s in self.strangers)
 
-    @cached_property
-    def _to_ours(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_pattern(row.published), row.ours) for row in self._rows]
-
-    @cached_property
-    def _to_published(self) -> list[tuple[re.Pattern[str], str]]:
-        return [(_pattern(row.ours), row.published) for row in self._rows]
-
-    def ours(self, published: str) -> str | None:
-        """Our spelling of a published key; None where the table has no row for it."""
-        return _translate(published, self._to_ours)
-
-    def published(self, ours: str) -> str | None:
-        """The published spelling of one of our keys; None where the table has no row for it."""
-        return _translate(ours, self._to_published)
-
-
-def _pattern(spelling: str) -> re.Pattern[str]:
-    return re.compile(re.escape(spelling).replace(r"\{\}", r"(\d+)"))
-
-
-def _translate(key: str, rows: list[tuple[re.Pattern[str], str]]) -> str | None:
-    for pattern, spelling in rows:
-        if match := pattern.fullmatch(key):
-            return spelling.format(*match.groups())
-    return None
+    def prefix(self, keys: Collection[str]) -> str:
+        """What stands before the marks, usually nothing."""
+        pattern = compiled("{*}" + self.marks[0])
+        return next(match.group(1) for key in keys if (match := pattern.fullmatch(key)) and _whole(match.group(1)))
 
 
 @dataclass(frozen=True)
@@ -105,21 +114,21 @@ class Family:
     name: str
     title: str
     """How people call it."""
-    marks: tuple[str, ...]
-    """Published spellings, `{}` for numbers; a file is of this family when each occurs among its keys."""
-    strangers: tuple[str, ...]
-    """Published spellings whose presence says that it is a relative, not this family."""
-    key_table: KeyTable
-    variant: Callable[[Shapes, Metadata], Variant]
-    """Reads the member off the shapes, spelled our way."""
-    build: Callable[[Shapes, Metadata, Any], dict[Site, TemporalLayer]]
-    """Makes empty layers for these shapes (spelled our way) out of the leaf layers in `ops`."""
+    spellings: tuple[Spelling, ...]
+    variant: Callable[[Contents], Variant]
+    """Reads the member off what the file holds."""
+    build: Callable[[Contents, Any], dict[Site, TemporalLayer]]
+    """Makes empty layers for these shapes out of the leaf layers in `ops`."""
 
-    def knows(self, keys: Collection[str]) -> bool:
-        """Whether a file with these published keys is of this family."""
-        return all(_occurs(mark, keys) for mark in self.marks) and not any(_occurs(s, keys) for s in self.strangers)
+    def spelling(self, keys: Collection[str]) -> Spelling | None:
+        """How a file with these published keys is spelled; None where it is not of this family."""
+        return next((spelling for spelling in self.spellings if spelling.knows(keys)), None)
 
 
-def _occurs(spelling: str, keys: Collection[str]) -> bool:
-    pattern = _pattern(spelling)
-    return any(pattern.fullmatch(key) for key in keys)
+def _occurs(mark: str, keys: Collection[str]) -> bool:
+    pattern = compiled("{*}" + mark)
+    return any((match := pattern.fullmatch(key)) and _whole(match.group(1)) for key in keys)
+
+
+def _whole(prefix: str) -> bool:
+    return not prefix or prefix.endswith(".")

@@ -1,19 +1,40 @@
 """Hooks that run one motion module inside one UNet, for every host alike.
 
-A temporal layer follows the UNet's own module at its site by a torch forward hook: the UNet's tree, its keys and its
-weights never change, and taking the handles away leaves nothing behind. Hooks act only while a clip is running, so a hook
-that is still installed does nothing to a call that is not ours.
+A temporal layer follows the UNet's own module at its site by a torch hook: the UNet's tree, its keys and its weights never
+change, and taking the handles away leaves nothing behind. Hooks act only while a clip is running, so a hook that is still
+installed does nothing to a call that is not ours.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+from einops import rearrange
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from .dial import is_zero
+from .family import NormKind
 from .motion import MotionModule
 from .sites import Site
-from .temporal import Clip
+from .temporal import Clip, TemporalLayer
+
+BEFORE = ("before_text", "before_ff")
+"""Kinds of sites whose module is the norm that reads the place; the host adds what we change to both ways on from there."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a host's UNet offers."""
+
+    sites: Mapping[Site, tuple[nn.Module, int]]
+    """The UNet's own module at each site and its width in channels, in the order in which they run."""
+    norms: Mapping[NormKind, tuple[nn.Module, ...]]
+    """Its GroupNorms."""
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {site: width for site, (_, width) in self.sites.items()}
 
 
 class Injection:
@@ -22,36 +43,93 @@ class Injection:
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
         self._clip: Clip | None = None
+        self._rows = 0
+        self._levels: Mapping[str, float] = {}
 
     @property
     def installed(self) -> bool:
         return bool(self._handles)
 
-    def install(self, motion: MotionModule, places: Mapping[Site, nn.Module]) -> None:
+    def install(self, motion: MotionModule, places: Places) -> None:
         """Hooks every layer of `motion` behind the UNet's module at its site. Leftovers are removed first."""
         self.remove()
         for site in motion.widths:
-            self._handles.append(places[site].register_forward_hook(self._hook(motion.layer(site))))
+            module, layer = places.sites[site][0], motion.layer(site)
+            if site.rpartition(".")[2] in BEFORE:
+                self._handles.append(module.register_forward_pre_hook(self._before(site, layer)))
+            else:
+                self._handles.append(module.register_forward_hook(self._after(site, layer)))
+        for kind in motion.clip_norms:
+            for norm in places.norms[kind]:
+                self._handles += self._over_clip(norm)
 
     def remove(self) -> None:
         """Takes every hook away; harmless when there is none."""
         while self._handles:
             self._handles.pop().remove()
 
-    def start(self, clip: Clip | None) -> Clip | None:
-        """From now on hooks act on this clip, or let everything pass where it is None. Returns what they acted on before."""
-        before, self._clip = self._clip, clip
+    def start(self, clip: Clip | None, rows: int = 0, levels: Mapping[str, float] | None = None) -> tuple[Any, ...]:
+        """From now on hooks act on this clip, or let everything pass where it is None or has strength 0.
+
+        rows     frames in the whole batch
+        levels   beginnings of sites -> factor of the strength there; the longest that fits counts
+        Returns what they acted on before, to be handed to `start` again.
+        """
+        before = (self._clip, self._rows, self._levels)
+        self._clip = None if clip is None or is_zero(clip.strength) else clip
+        self._rows, self._levels = rows, levels or {}
         return before
 
-    def _hook(self, layer: nn.Module) -> Any:
+    def _at(self, site: Site) -> Clip | None:
+        factor = level_strength(site, self._levels) if self._levels else 1.0
+        return self._clip.at(factor) if self._clip and factor else None
+
+    def _after(self, site: Site, layer: TemporalLayer) -> Any:
         def follow(module: nn.Module, args: Any, output: Any) -> Any:
-            if self._clip is None or self._clip.strength == 0:
+            clip = self._at(site)
+            if clip is None:
                 return None  # the UNet's own output, untouched
+            if layer.timed:
+                clip = replace(clip, embedding=args[1])
             if isinstance(output, tuple):  # diffusers' transformers return one
-                return (layer(output[0], self._clip), *output[1:])
-            return layer(output, self._clip)
+                return (layer(output[0], clip), *output[1:])
+            return layer(output, clip)
 
         return follow
+
+    def _before(self, site: Site, layer: TemporalLayer) -> Any:
+        def precede(module: nn.Module, args: Any) -> None:
+            if clip := self._at(site):
+                # in place: the block keeps a second hold on x, for its own residual
+                args[0].copy_(layer(args[0], clip))
+
+        return precede
+
+    def _over_clip(self, norm: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
+        """Makes a GroupNorm of the image UNet average over each whole clip: it is shown the frames below each other."""
+        shown: list[int] = []
+
+        def fold(module: nn.Module, args: Any) -> Any:
+            shown.clear()
+            if self._clip is None or args[0].shape[0] != self._rows:  # another module's hook has done it already
+                return None
+            shown.append(self._clip.frames)
+            pattern = "(b f) c h w -> b c (f h) w" if args[0].ndim == 4 else "(b f) c n -> b c (f n)"
+            return (rearrange(args[0], pattern, f=self._clip.frames),)
+
+        def unfold(module: nn.Module, args: Any, output: Tensor) -> Any:
+            if not shown:
+                return None
+            pattern = "b c (f h) w -> (b f) c h w" if output.ndim == 4 else "b c (f n) -> (b f) c n"
+            return rearrange(output, pattern, f=shown.pop())
+
+        return norm.register_forward_pre_hook(fold), norm.register_forward_hook(unfold)
+
+
+def level_strength(site: Site, levels: Mapping[str, float]) -> float:
+    """The factor of the longest beginning of `site` among `levels`; 1 where there is none."""
+    fitting = [name for name in levels if site == name or site.startswith(f"{name}.")]
+    return levels[max(fitting, key=len)] if fitting else 1.0
 
 
 def frames_per_clip(rows: int, chunks: int, frames: int) -> int:

@@ -1,9 +1,12 @@
 """A motion module: the temporal layers of one file, keyed by site. It knows no UNet and no host."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from torch import nn
 
+from .family import NormKind
+from .positions import Beyond
 from .sites import Site, fitting, misfits
 from .temporal import TemporalLayer
 
@@ -14,11 +17,23 @@ class MotionModule(nn.Module):
     So a state-dict key is a site followed by the layer's own key, and nothing needs to translate between the two.
     """
 
-    def __init__(self, layers: Mapping[Site, TemporalLayer], max_frames: int | None):
-        """max_frames: the longest clip the positions can tell apart, None where nothing ends."""
+    def __init__(
+        self,
+        layers: Mapping[Site, TemporalLayer],
+        max_frames: int | None,
+        clip_norms: tuple[NormKind, ...] = (),
+        fps: float | None = None,
+    ):
+        """
+        max_frames  the longest clip the positions can tell apart, None where nothing ends
+        clip_norms  which norms of the image UNet average over the whole clip when the module is at work
+        fps         the frame rate that it is told where the user chooses none; None where it is told none
+        """
         super().__init__()
         self.widths: dict[Site, int] = {site: layer.channels for site, layer in layers.items()}
         self.max_frames = max_frames
+        self.clip_norms = clip_norms
+        self.fps = fps
         for site, layer in layers.items():
             *path, name = site.split(".")
             place: nn.Module = self
@@ -28,17 +43,17 @@ class MotionModule(nn.Module):
                 place = place.get_submodule(step)
             place.add_module(name, layer)
 
-    def layer(self, site: Site) -> nn.Module:
+    def layer(self, site: Site) -> TemporalLayer:
         """The layer at a site of this module."""
-        return self.get_submodule(site)
+        return cast(TemporalLayer, self.get_submodule(site))
 
-    def check_frames(self, frames: int) -> None:
-        """Refuses a clip longer than the positions can tell apart."""
-        if self.max_frames is not None and frames > self.max_frames:
+    def check_frames(self, frames: int, beyond: Beyond = "refuse") -> None:
+        """Refuses a clip longer than the positions can tell apart, unless `beyond` says how to make more of them."""
+        if self.max_frames is not None and frames > self.max_frames and beyond == "refuse":
             raise ValueError(
                 f"this motion module can tell {self.max_frames} frames apart, got a clip of {frames}. "
                 f"Lower the latent's batch size (or the frames per clip) to {self.max_frames} or fewer, "
-                "or sample in context windows."
+                "sample in context windows, or let Apply Motion Module stretch the positions (longer_clips)."
             )
 
     def check_fit(self, found: Mapping[Site, int]) -> None:

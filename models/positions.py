@@ -5,12 +5,18 @@ Tables are leaf modules and are cast where they are used: a host may store them 
 """
 
 import math
+from typing import Literal
 
 import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .attention import AttentionFunction, attend
+
+Beyond = Literal["refuse", "stretch", "repeat last"]
+"""What a table of positions does for a clip that is longer: nothing is trained there. `stretch` spreads the table over the
+clip, in between values interpolated; `repeat last` gives all further frames its last entry."""
 
 
 def sinusoid(values: Tensor, width: int, *, sin_first: bool = False, shift: int = 0, base: float = 10_000.0) -> Tensor:
@@ -33,6 +39,17 @@ def frame_table(frames: int, width: int, base: float = 10_000.0) -> Tensor:
     return rearrange([angles.sin(), angles.cos()], "two f i -> 1 f (i two)")
 
 
+def lengthened(table: Tensor, frames: int, beyond: Beyond) -> Tensor:
+    """The first `frames` rows of a table `(1, n, d)`, made longer as `beyond` says where it is too short."""
+    known = table.shape[1]
+    if frames <= known or beyond == "refuse":
+        return table[:, :frames]
+    if beyond == "repeat last":
+        return torch.cat([table, table[:, -1:].expand(-1, frames - known, -1)], dim=1)
+    stretched = F.interpolate(rearrange(table.float(), "1 n d -> 1 d n"), frames, mode="linear", align_corners=True)
+    return rearrange(stretched, "1 d n -> 1 n d")
+
+
 def rotary_angles(frames: int, dims: int, base: float = 10_000.0) -> Tensor:
     """Rotation angles `(frames, dims/2)`: frame index times `base^(-2i/dims)` (RoFormer, section 3.2.2)."""
     rates = base ** (-torch.arange(0, dims, 2, dtype=torch.float32) / dims)
@@ -52,7 +69,7 @@ def t5_buckets(distance: Tensor, buckets: int, furthest: int) -> Tensor:
 class NoPositions(nn.Module):
     """Frames without order; also the stages that an encoding may override."""
 
-    def on_tokens(self, x: Tensor) -> Tensor:
+    def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
         """x `(n, f, d)`, before the projections to q, k and v."""
         return x
 
@@ -77,8 +94,31 @@ class Sinusoid(NoPositions):
         super().__init__()
         self.pe = nn.Parameter(frame_table(frames, width))  # (1, frames, width)
 
-    def on_tokens(self, x: Tensor) -> Tensor:
-        return x + self.pe[:, : x.shape[1]].to(x.device, x.dtype)
+    def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
+        return x + lengthened(self.pe, x.shape[1], beyond).to(x.device, x.dtype)
+
+
+class FormulaSinusoid(NoPositions):
+    """The same table where a file holds none (AnimateLCM): made when called, at any length up to `frames`."""
+
+    def __init__(self, frames: int, width: int):
+        super().__init__()
+        self.frames = frames
+        self.width = width
+
+    def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
+        return x + lengthened(frame_table(self.frames, self.width), x.shape[1], beyond).to(x.device, x.dtype)
+
+
+class SharedPositions(NoPositions):
+    """Another attention's positions: some files store one table for both attentions of a block (diffusers' adapters)."""
+
+    def __init__(self, owner: NoPositions):
+        super().__init__()
+        self._owner = (owner,)  # in a tuple: a module of its own would appear twice among the keys
+
+    def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
+        return self._owner[0].on_tokens(x, beyond)
 
 
 class Rotary(NoPositions):
@@ -123,6 +163,14 @@ class RotaryT5(Rotary):
 
     def bias(self, like: Tensor) -> Tensor:
         return self.relative.bias(like)
+
+
+class Causal(NoPositions):
+    """Each frame sees itself and earlier ones (an option of VideoCrafter's code that no published file switches on)."""
+
+    def bias(self, like: Tensor) -> Tensor:
+        frames = like.shape[1]
+        return torch.full((1, 1, frames, frames), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
 
 
 class RelativeTable(NoPositions):

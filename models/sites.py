@@ -2,12 +2,16 @@
 
 A site is a string, the same for every host:
 
-    input                           after the first convolution
-    down.{level}.{block}.resnet     after a residual block            level 0 is the widest picture
-    down.{level}.{block}.attention  after a spatial transformer
-    down.{level}.{block}.out        after the last of the two, before any downsampler
-    mid.0.resnet, mid.attention, mid.1.resnet
-    up.{level}.{block}.resnet | attention | out        level 0 is the smallest picture, as published files count
+    time                              on the time embedding, before classes are added
+    input                             after the first convolution
+    down.{level}.{block}.resnet       after a residual block            level 0 is the widest picture
+    down.{level}.{block}.before_text  inside a spatial transformer: between self-attention and text attention,
+    down.{level}.{block}.before_ff    between text attention and feed-forward,
+    down.{level}.{block}.block        and after the feed-forward; tokens, not pictures; transformers of one block only
+    down.{level}.{block}.attention    after a spatial transformer
+    down.{level}.{block}.out          after the last of all these, before any downsampler
+    mid.0.resnet, mid.before_text, mid.before_ff, mid.block, mid.attention, mid.1.resnet
+    up.{level}.{block}.resnet | ... | out              level 0 is the smallest picture, as published files count
 
 `out` is AnimateDiff's rule (after the transformer, else after the residual block), so its files fit UNets that have their
 transformers at other levels. A site is also the path of its layer inside a MotionModule, dots and all.
@@ -28,35 +32,44 @@ class Base:
     """Channels per level, widest picture first."""
     blocks: int
     """Residual blocks per down level; up levels have one more."""
-    attention: tuple[bool, ...]
-    """Whether each level has spatial transformers."""
+    attention: tuple[int, ...]
+    """Blocks in each spatial transformer of a level; 0: the level has none."""
     context: int
     """Width of the text tokens."""
 
 
-SD1 = Base("SD1.x", (320, 640, 1280, 1280), 2, (True, True, True, False), 768)
-SD2 = Base("SD2.x", (320, 640, 1280, 1280), 2, (True, True, True, False), 1024)
-SDXL = Base("SDXL", (320, 640, 1280), 2, (False, True, True), 2048)
+SD1 = Base("SD1.x", (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 768)
+SD2 = Base("SD2.x", (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1024)
+SDXL = Base("SDXL", (320, 640, 1280), 2, (0, 2, 10), 2048)
 BASES = (SD1, SD2, SDXL)
 
 
 def sites_of(base: Base) -> dict[Site, int]:
     """Every site of a base model, with its width in channels, in the order in which the UNet runs them."""
-    sites = {"input": base.widths[0]}
+    sites = {"time": 4 * base.widths[0], "input": base.widths[0]}
     levels = list(zip(base.widths, base.attention, strict=True))
-    for level, (width, attention) in enumerate(levels):
+    for level, (width, depth) in enumerate(levels):
         for block in range(base.blocks):
-            sites |= _block(f"down.{level}.{block}", width, attention)
-    sites |= dict.fromkeys(("mid.0.resnet", "mid.attention", "mid.1.resnet"), base.widths[-1])
-    for level, (width, attention) in enumerate(reversed(levels)):
+            sites |= _block(f"down.{level}.{block}", width, depth)
+    middle = ("0.resnet", *_kinds(base.attention[-1] or 1), "1.resnet")
+    sites |= {f"mid.{kind}": base.widths[-1] for kind in middle}
+    for level, (width, depth) in enumerate(reversed(levels)):
         for block in range(base.blocks + 1):
-            sites |= _block(f"up.{level}.{block}", width, attention)
+            sites |= _block(f"up.{level}.{block}", width, depth)
     return sites
 
 
-def _block(place: str, width: int, attention: bool) -> dict[Site, int]:
-    kinds = ("resnet", "attention", "out") if attention else ("resnet", "out")
+IN_BLOCK = ("before_text", "before_ff", "block")
+"""Kinds of sites inside a spatial transformer, where layers see tokens `(b f) (h w) d`."""
+
+
+def _block(place: str, width: int, depth: int) -> dict[Site, int]:
+    kinds = ("resnet", *(_kinds(depth) if depth else ()), "out")
     return {f"{place}.{kind}": width for kind in kinds}
+
+
+def _kinds(depth: int) -> tuple[str, ...]:
+    return (*IN_BLOCK, "attention") if depth == 1 else ("attention",)
 
 
 def misfits(wanted: Mapping[Site, int], found: Mapping[Site, int]) -> list[str]:
@@ -68,6 +81,11 @@ def misfits(wanted: Mapping[Site, int], found: Mapping[Site, int]) -> list[str]:
         if site in found and found[site] != width
     ]
     return lines
+
+
+def base_of(sites: Mapping[Site, int], context: int) -> Base | None:
+    """The base model whose UNet has exactly these sites and this width of text tokens; None for any other layout."""
+    return next((base for base in BASES if base.context == context and sites_of(base) == dict(sites)), None)
 
 
 def fitting(wanted: Mapping[Site, int], bases: Iterable[Base] = BASES) -> list[str]:

@@ -5,17 +5,17 @@ image UNet that sees frames as its batch never notices. `ops` is the namespace o
 own (`comfy.ops.manual_cast`), which then decides about dtype and device of the weights.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import AttentionFunction, attend
-from .positions import NoPositions
+from .dial import Dial, check_dial, over_pictures, over_pixels
+from .positions import Beyond, NoPositions
 
 Scope = Literal["frame", "clip"]
 """What a GroupNorm averages over: one frame, or all frames of the clip together. A property of the family."""
@@ -35,16 +35,34 @@ class Clip:
 
     frames: int
     """Frames per clip: the batch is `b * frames` rows, frame index fastest."""
-    strength: float
+    strength: Dial
     context: Tensor | None
     """Text tokens `(b f) n d`, for layers that attend to the prompt."""
     attention: AttentionFunction
+    amount: Dial | tuple[Dial, ...] = 1.0
+    """Multiplies the keys of attention over frames: more or less motion. Several: one per attention of a layer, in turn."""
+    fps: float | None = None
+    """For families that are told the frame rate."""
+    beyond: Beyond = "refuse"
+    """How positions are made for clips longer than their table."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the latent."""
+    embedding: Tensor | None = None
+    """The time embedding `(b f) e` that the UNet gives its residual blocks; there only."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.strength):
-            raise ValueError(
-                f"strength: expected a finite number (0 is the image model, 1 the full motion), got {self.strength}"
-            )
+        amounts = self.amount if isinstance(self.amount, tuple) else (self.amount,)
+        for name, dial in (("strength", self.strength), *(("amount", amount) for amount in amounts)):
+            if not isinstance(dial, Tensor):  # a look into a tensor would wait for the GPU; hosts check theirs once
+                check_dial(name, dial)
+
+    def at(self, factor: float) -> "Clip":
+        """The same clip with its strength multiplied."""
+        return self if factor == 1 else replace(self, strength=self.strength * factor)
+
+    def of_attention(self, index: int) -> "Clip":
+        """What the attention of this number in a layer is told."""
+        return replace(self, amount=self.amount[index % len(self.amount)]) if isinstance(self.amount, tuple) else self
 
 
 class FeedForward(nn.Module):
@@ -73,8 +91,8 @@ class FrameAttention(nn.Module):
         self.to_out = ops.Linear(heads * head_width, width)
 
     def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
-        x = self.positions.on_tokens(x)
-        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
+        x = self.positions.on_tokens(x, clip.beyond)
+        q, k, v = self.to_q(x), self.to_k(x) * clip.amount, self.to_v(x)
         return self.to_out(self.positions.attend(clip.attention, q, k, v, self.heads))
 
 
@@ -118,25 +136,32 @@ class TemporalBlock(nn.Module):
         self.ff = FeedForward(width, ops)
 
     def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
-        for norm, attention in zip(self.norms, self.attentions, strict=True):
-            x = x + attention(norm(x), clip)
+        for index, (norm, attention) in enumerate(zip(self.norms, self.attentions, strict=True)):
+            x = x + attention(norm(x), clip.of_attention(index))
         return x + self.ff(self.ff_norm(x))
 
 
 class TemporalLayer(nn.Module):
     """What a motion module holds at one site: a branch over the clip, and the blend that joins it to the picture."""
 
+    timed = False
+    """Whether it is told the time embedding (`clip.embedding`) as the residual block before it is."""
+
     def __init__(self, channels: int, blend: nn.Module):
         super().__init__()
         self.channels = channels
         self.blend = blend
+
+    def strength(self, x: Tensor, clip: Clip) -> Dial:
+        """The clip's strength, shaped to multiply x."""
+        return over_pictures(clip.strength, x, clip.frames)
 
     def branch(self, x: Tensor, clip: Clip) -> Tensor:
         """x, result `(b f) c h w`: the residual's change, or the temporal side of an alpha blend."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, clip: Clip) -> Tensor:
-        return self.blend(x, self.branch(x, clip), clip.strength)
+        return self.blend(x, self.branch(x, clip), self.strength(x, clip))
 
 
 class TemporalTransformer(TemporalLayer):
@@ -152,9 +177,11 @@ class TemporalTransformer(TemporalLayer):
 
     def branch(self, x: Tensor, clip: Clip) -> Tensor:
         h, w = x.shape[-2:]
-        x = group_norm(self.norm, x, clip.frames, self.scope)
-        x = rearrange(x, "(b f) c h w -> b f c (h w)", f=clip.frames)
-        parts = [self._over_frames(part, clip) for part in x.split(self._pixels_at_once(x), dim=-1)]
+        pictures = group_norm(self.norm, x, clip.frames, self.scope)
+        x = rearrange(pictures, "(b f) c h w -> b f c (h w)", f=clip.frames)
+        step = self._pixels_at_once(x)
+        told = split_over_pixels(clip, pictures, step)
+        parts = [self._over_frames(part, each) for part, each in zip(x.split(step, dim=-1), told, strict=True)]
         return rearrange(torch.cat(parts, dim=-1), "b f c (h w) -> (b f) c h w", h=h, w=w)
 
     def _over_frames(self, x: Tensor, clip: Clip) -> Tensor:  # b f c p -> b f c p
@@ -188,6 +215,28 @@ class TemporalConv(TemporalLayer):
         for norm, conv in zip(self.norms, self.convs, strict=True):
             x = conv(F.silu(norm(x)))
         return rearrange(x, "b c f h w -> (b f) c h w")
+
+
+def split_over_pixels(clip: Clip, x: Tensor, step: int) -> list[Clip]:
+    """What each slice of `step` pixels of x `(b f) c h w` is told: a mask of amounts is cut along."""
+    count = -(-x.shape[-2] * x.shape[-1] // step)
+    amounts = clip.amount if isinstance(clip.amount, tuple) else (clip.amount,)
+    if not any(isinstance(amount, Tensor) for amount in amounts):
+        return [clip] * count
+    b = x.shape[0] // clip.frames
+    cut = [_cut(over_pixels(amount, x, clip.frames), step, count, b) for amount in amounts]
+    return [_with_amount(clip, parts) for parts in zip(*cut, strict=True)]
+
+
+def _cut(amount: Dial, step: int, count: int, b: int) -> list[Dial]:
+    if not isinstance(amount, Tensor):
+        return [amount] * count
+    return [repeat(part, "f p -> (b p) f 1", b=b) for part in amount.split(step, dim=-1)]
+
+
+def _with_amount(clip: Clip, amounts: tuple[Dial, ...]) -> Clip:
+    one, *more = amounts
+    return replace(clip, amount=amounts if more else one)
 
 
 def group_norm(norm: nn.Module, x: Tensor, frames: int, scope: Scope) -> Tensor:

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import load, motion, vae
+from . import files, load, motion, vae
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -12,5 +12,5 @@ class ZoetropeExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> ZoetropeExtension:
     """Called once by the host, which then asks for the nodes."""
-    load.register_folders()
+    files.register_folders()
     return ZoetropeExtension()

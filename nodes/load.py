@@ -1,45 +1,13 @@
 """The Load shelf: files from the model folders."""
 
-import os
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 from comfy_api.latest import io
 
-from ..hosts import comfyui, comfyui_demo
-from ..models.checkpoint import SAFETENSORS, TORCH
+from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo
+from .files import MOTION, VIDEO, file_input, fingerprint, path_of
+from .motion import SCALES, chosen
 from .types import Motion
-
-FOLDERS = ("animatediff_models", "zoetrope_motion")
-"""Model folders that hold motion modules: the one everybody has them in already, and our own."""
-
-NOTHING = "(no file yet)"
-
-
-def register_folders() -> None:
-    """Tells the host about the model folders; those it knows already keep their paths."""
-    for name in FOLDERS:
-        folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
-
-
-def motion_files() -> dict[str, str]:
-    """File name as shown -> model folder, for every motion file the host can see."""
-    suffixes = SAFETENSORS | TORCH
-    found = {name: folder for folder in reversed(FOLDERS) for name in folder_paths.get_filename_list(folder)}
-    return {name: found[name] for name in sorted(found) if Path(name).suffix.lower() in suffixes}
-
-
-def motion_path(name: str) -> str:
-    """The path of a file that the host lists. Raises ValueError for any other name: paths come from the host only."""
-    folder = motion_files().get(name)
-    path = folder and folder_paths.get_full_path(folder, name)
-    if not path:
-        where = " or ".join(f"models/{folder}" for folder in FOLDERS)
-        raise ValueError(
-            f"motion module {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page."
-        )
-    return path
 
 
 class LoadMotionModule(io.ComfyNode):
@@ -49,29 +17,80 @@ class LoadMotionModule(io.ComfyNode):
             node_id="ZoetropeLoadMotionModule",
             display_name="Load Motion Module",
             category="Zoetrope/Load",
-            description="Loads temporal layers. What kind they are is read off the file itself, never off its name.",
+            description=(
+                "Loads temporal layers of any known family. What kind they are is read off the file itself, never off its "
+                "name. Of a whole video checkpoint only the temporal layers are taken."
+            ),
             inputs=[
-                io.Combo.Input(
-                    "motion_name",
-                    options=list(motion_files()) or [NOTHING],
-                    tooltip="A motion module in models/animatediff_models or models/zoetrope_motion.",
-                ),
+                file_input("motion_name", MOTION, "A motion module in models/animatediff_models or models/zoetrope_motion."),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="The motion module; connect it to Apply Motion Module.")],
         )
 
     @classmethod
     def fingerprint_inputs(cls, motion_name: str) -> Any:
-        """The same name with another file behind it is another module."""
-        try:
-            status = os.stat(motion_path(motion_name))
-        except (ValueError, OSError):
-            return float("nan")
-        return [motion_name, status.st_mtime_ns, status.st_size]
+        return fingerprint(MOTION, motion_name)
 
     @classmethod
     def execute(cls, motion_name: str) -> io.NodeOutput:
-        return io.NodeOutput(comfyui.load(motion_path(motion_name)))
+        return io.NodeOutput(comfyui.load(path_of(MOTION, motion_name)))
+
+
+class LoadVideoCheckpoint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeLoadVideoCheckpoint",
+            display_name="Load Video Checkpoint",
+            category="Zoetrope/Load",
+            description=(
+                "Loads a whole video model (VideoCrafter, DynamiCrafter, ModelScope, ZeroScope, LaVie, SEINE, LVDM): its image "
+                "UNet with its temporal layers applied, and CLIP and VAE where the file holds them."
+            ),
+            inputs=[
+                file_input("checkpoint_name", VIDEO, "A file in models/checkpoints, diffusion_models or zoetrope_video."),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=120.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="What VideoCrafter and DynamiCrafter are told as frame rate. 0: the family's own.",
+                ),
+                io.Combo.Input(
+                    "scaled_latents",
+                    options=list(SCALES),
+                    default=SCALES[0],
+                    optional=True,
+                    tooltip=(
+                        "scaled: sample as VideoCrafter and DynamiCrafter were trained; reference: leave their scaling out, as "
+                        "FIFO-Diffusion's published sampler does."
+                    ),
+                ),
+                io.Clip.Input("clip", optional=True, tooltip="Handed on where the file holds no text encoder."),
+                io.Vae.Input("vae", optional=True, tooltip="Handed on where the file holds no VAE."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The video model: connect it to a sampler."),
+                io.Clip.Output(display_name="clip", tooltip="The file's text encoder, else the one connected."),
+                io.Vae.Output(display_name="vae", tooltip="The file's VAE, else the one connected."),
+                Motion.Output(display_name="motion", tooltip="Its temporal layers alone, for another checkpoint or a report."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint_name: str, **settings: Any) -> Any:
+        return [fingerprint(VIDEO, checkpoint_name), settings.get("fps"), settings.get("scaled_latents")]
+
+    @classmethod
+    def execute(
+        cls, checkpoint_name: str, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None, vae: Any = None
+    ) -> io.NodeOutput:
+        settings = comfyui.Settings(fps=fps, scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0])
+        loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings)
+        given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
+        return io.NodeOutput(loaded.model, *given, loaded.motion)
 
 
 class LoadDemoModel(io.ComfyNode):
@@ -102,4 +121,4 @@ class LoadDemoModel(io.ComfyNode):
         return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion)
 
 
-NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadDemoModel]
+NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadDemoModel]

@@ -1,11 +1,22 @@
 """The Motion shelf: temporal layers on a loaded checkpoint."""
 
-from comfy_api.latest import io
+from typing import Any, cast
+
+from comfy_api.latest import io, ui
 
 from ..hosts import comfyui
+from ..hosts.comfyui_sampling import FAMILY, MODEL
+from ..models.controls import dial_of, read_levels
+from ..models.lora import load_lora
+from ..models.positions import Beyond
+from ..models.report import sha256
+from ..sampling.schedule import NAMED
+from .files import LORA, file_input, fingerprint, path_of
 from .types import Motion
 
-SCHEDULES = ("from motion module", "keep the model's")
+SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
+LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch", "repeat the last position": "repeat last"}
+SCALES = ("scaled", "reference")
 
 
 class ApplyMotionModule(io.ComfyNode):
@@ -17,49 +28,190 @@ class ApplyMotionModule(io.ComfyNode):
             category="Zoetrope/Motion",
             description=(
                 "Makes a video model of an image checkpoint: the batch of the latent becomes the frames of a clip. "
-                "LoRA, ControlNet and every sampler work on the result as before."
+                "LoRA, ControlNet and every sampler work on the result as before. Several may follow each other."
             ),
-            inputs=[
-                io.Model.Input(
-                    "model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."
-                ),
-                Motion.Input("motion", tooltip="From Load Motion Module."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.01,
-                    tooltip="How much motion changes: 0 gives the image model's own pictures, 1 the module as published.",
-                ),
-                io.Combo.Input(
-                    "schedule",
-                    options=list(SCHEDULES),
-                    default=SCHEDULES[0],
-                    tooltip=(
-                        "Noise schedule to sample with. Motion modules were trained with one of their own, and look washed "
-                        "out or noisy with another; keep the model's to stay closer to the still picture."
-                    ),
-                ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    optional=True,
-                    tooltip="Frames per clip. 0: the whole batch is one clip. 16 with a batch of 32 makes two clips at once.",
-                ),
-            ],
+            inputs=[*_required(), *_time(), *_frames(), *_per_frame()],
             outputs=[io.Model.Output(display_name="model", tooltip="The same checkpoint with motion.")],
         )
 
     @classmethod
     def execute(
-        cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0
-    ) -> io.NodeOutput:
-        if schedule not in SCHEDULES:
-            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {schedule!r}")
-        return io.NodeOutput(comfyui.apply(model, motion, strength, frames, schedule == SCHEDULES[0]))
+        cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0, amount: float = 1.0,
+        start: float = 0.0, end: float = 1.0, longer_clips: str = "refuse", fps: float = 0.0, levels: str = "",
+        strength_per_frame: str = "", amount_per_frame: str = "", strength_mask: Any = None, amount_mask: Any = None,
+        scaled_latents: str = SCALES[0],
+    ) -> io.NodeOutput:  # fmt: skip
+        settings = comfyui.Settings(
+            strength=dial_of("strength", strength, strength_per_frame, strength_mask),
+            amount=dial_of("amount", amount, amount_per_frame, amount_mask),
+            levels=read_levels(levels),
+            frames=frames,
+            start=start,
+            end=end,
+            beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
+            fps=fps,
+            schedule=chosen("schedule", schedule, SCHEDULES),
+            scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0],
+        )
+        return io.NodeOutput(comfyui.apply(model, motion, settings))
 
 
-NODES: list[type[io.ComfyNode]] = [ApplyMotionModule]
+def chosen(name: str, value: str, options: Any) -> str:
+    """The host does not check combos: an unknown option is refused here."""
+    if value not in options:
+        raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+    return value
+
+
+def _required() -> list[Any]:
+    return [
+        io.Model.Input("model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."),
+        Motion.Input("motion", tooltip="From Load Motion Module."),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=2.0,
+            step=0.01,
+            tooltip="How much motion changes: 0 gives the image model's own pictures, 1 the module as published.",
+        ),
+        io.Combo.Input(
+            "schedule",
+            options=list(SCHEDULES),
+            default=SCHEDULES[0],
+            tooltip=(
+                "Noise schedule to sample with. Motion modules were trained with one of their own, and look washed "
+                "out or noisy with another; keep the model's to stay closer to the still picture, or try the average."
+            ),
+        ),
+    ]
+
+
+def _time() -> list[Any]:
+    percent: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
+    return [
+        io.Int.Input(
+            "frames",
+            default=0,
+            min=0,
+            max=4096,
+            optional=True,
+            tooltip="Frames per clip. 0: the whole batch is one clip. 16 with a batch of 32 makes two clips at once.",
+        ),
+        io.Float.Input(
+            "amount",
+            default=1.0,
+            min=0.0,
+            max=3.0,
+            step=0.01,
+            optional=True,
+            tooltip="More (above 1) or less (below 1) motion at the same strength: how sharply frames look at each other.",
+        ),
+        io.Float.Input("start", default=0.0, tooltip="Share of the sampling after which motion begins to act.", **percent),
+        io.Float.Input("end", default=1.0, tooltip="Share of the sampling at which motion ends.", **percent),
+    ]
+
+
+def _frames() -> list[Any]:
+    return [
+        io.Combo.Input(
+            "longer_clips",
+            options=list(LONGER),
+            default="refuse",
+            optional=True,
+            tooltip=(
+                "What to do with a clip longer than the module can tell apart. It was not trained for that: stretching slows "
+                "motion down, repeating the last position lets it settle."
+            ),
+        ),
+        io.Float.Input(
+            "fps",
+            default=0.0,
+            min=0.0,
+            max=120.0,
+            step=0.5,
+            optional=True,
+            tooltip="For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own.",
+        ),
+        io.String.Input(
+            "levels",
+            default="",
+            optional=True,
+            tooltip="Strength per level of the UNet, for example: down: 0.5, mid: 0, up.3: 1. Empty: the same everywhere.",
+        ),
+    ]
+
+
+def _per_frame() -> list[Any]:
+    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over the clip (0, 1 is a ramp)."
+    mask = "White is full, black none; one picture for the clip, or one per frame."
+    return [
+        io.String.Input("strength_per_frame", default="", optional=True, tooltip=f"Multiplies strength. {lists}"),
+        io.String.Input("amount_per_frame", default="", optional=True, tooltip=f"Multiplies amount. {lists}"),
+        io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
+        io.Mask.Input("amount_mask", optional=True, tooltip=f"Where amount acts. {mask}"),
+        io.Combo.Input(
+            "scaled_latents",
+            options=list(SCALES),
+            default=SCALES[0],
+            optional=True,
+            tooltip=(
+                "VideoCrafter and DynamiCrafter were trained on latents that get smaller with noise. scaled: sample as they "
+                "were trained; reference: leave it out, as FIFO-Diffusion's published sampler does."
+            ),
+        ),
+    ]
+
+
+class ApplyMotionLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeApplyMotionLora",
+            display_name="Apply Motion LoRA",
+            category="Zoetrope/Motion",
+            description=(
+                "Teaches a motion module a camera move or a style of motion. v3's domain adapter is an ordinary LoRA of the "
+                "image model; it is applied there together with the module. Several may follow each other."
+            ),
+            inputs=[
+                Motion.Input("motion", tooltip="From Load Motion Module, or another Apply Motion LoRA."),
+                file_input(
+                    "lora_name", LORA, "A motion LoRA in models/animatediff_motion_lora or models/zoetrope_motion_lora."
+                ),
+                io.Float.Input(
+                    "strength", default=1.0, min=-4.0, max=4.0, step=0.01, tooltip="Below 0 the move goes the other way."
+                ),
+            ],
+            outputs=[Motion.Output(display_name="motion", tooltip="The motion module with the LoRA.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str, strength: float) -> Any:
+        return [fingerprint(LORA, lora_name), strength]
+
+    @classmethod
+    def execute(cls, motion: comfyui.HostMotion, lora_name: str, strength: float) -> io.NodeOutput:
+        return io.NodeOutput(comfyui.with_lora(motion, load_lora(path_of(LORA, lora_name)), strength))
+
+
+class MotionReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeMotionReport",
+            display_name="Motion Report",
+            category="Zoetrope/Motion",
+            description="Says what a motion module is: family, trained frames, fitting checkpoints, schedule, size, SHA-256.",
+            inputs=[Motion.Input("motion", tooltip="From Load Motion Module or Load Video Checkpoint.")],
+            outputs=[io.String.Output(display_name="report", tooltip="The same text, for other nodes.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, motion: comfyui.HostMotion) -> io.NodeOutput:
+        text = f"{motion.report.text()}\nsha256      {sha256(motion.path)}"
+        return io.NodeOutput(text, ui=cast(Any, ui.PreviewText(text)))
+
+
+NODES: list[type[io.ComfyNode]] = [ApplyMotionModule, ApplyMotionLora, MotionReport]

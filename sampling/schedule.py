@@ -38,3 +38,43 @@ def v_scalings(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def linear_guidance(frames: int, first: float, last: float) -> Tensor:
     """Guidance scale per frame, rising from the first to the last `(frames,)` (SVD's linear prediction guider)."""
     return torch.linspace(first, last, frames)
+
+
+def every_nth(sigmas: Tensor, kept: int) -> Tensor:
+    """`kept` of the sigmas at even distances, the noisiest among them (latent consistency models learn on 50 of 1000)."""
+    step = len(sigmas) // kept
+    return sigmas[step - 1 + len(sigmas) % kept :: step]
+
+
+LINEAR = discrete_sigmas(betas("root", 0.00085, 0.012, 1000))
+SQRT_LINEAR = discrete_sigmas(betas("beta", 0.00085, 0.012, 1000))
+
+NAMED = {
+    "linear (Stable Diffusion)": LINEAR,
+    "sqrt_linear (AnimateDiff)": SQRT_LINEAR,
+    "average of the two": (LINEAR + SQRT_LINEAR) / 2,
+    "linear to 0.020 (AnimateDiff SDXL)": discrete_sigmas(betas("root", 0.00085, 0.020, 1000)),
+    "lcm": every_nth(LINEAR, 50),
+    "lcm, 100 levels": every_nth(LINEAR, 100),
+    "lcm on sqrt_linear": every_nth(SQRT_LINEAR, 50),
+}
+"""Schedules by the names that ComfyUI's users know, as sigmas, cleanest first (AnimateDiff-Evolved's beta schedules)."""
+
+SMALLEST_KEPT = 4.8973451890853435e-08
+"""What is kept of the clean latent at the last step of a zero-terminal schedule, in place of 0, so that sigma stays finite (the
+number is ComfyUI's, so that its own zero-SNR sampling and ours agree)."""
+
+
+def zero_terminal(betas: Tensor) -> Tensor:
+    """Betas shifted so that the last step is pure noise (arXiv 2305.08891, algorithm 1), float64."""
+    root = torch.cumprod(1 - betas.double(), dim=0).sqrt()
+    kept = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    kept[-1] = SMALLEST_KEPT
+    before = torch.cat([kept.new_ones(1), kept[:-1]])
+    return 1 - kept / before
+
+
+def scale_table(end: float, until: int, steps: int) -> Tensor:
+    """What clean latents are multiplied by at each timestep: evenly from 1 to `end` over `until` steps, then flat, float64
+    (VideoCrafter's `scale_arr`)."""
+    return torch.cat([torch.linspace(1, end, until, dtype=torch.float64), torch.full((steps - until,), end).double()])

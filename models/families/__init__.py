@@ -4,11 +4,17 @@ from collections.abc import Collection
 
 from ..family import Family
 from .animatediff import ANIMATEDIFF
+from .hotshotxl import HOTSHOT
+from .lavie import LAVIE
+from .lvdm import LVDM
+from .modelscope import MODELSCOPE
+from .svd import SVD
+from .videocrafter import VIDEOCRAFTER
 from .zoetrope import ZOETROPE
 
-FAMILIES: tuple[Family, ...] = (ANIMATEDIFF, ZOETROPE)
+FAMILIES: tuple[Family, ...] = (ANIMATEDIFF, HOTSHOT, VIDEOCRAFTER, MODELSCOPE, LAVIE, SVD, LVDM, ZOETROPE)
 
 
 def detect(keys: Collection[str]) -> Family | None:
     """The family whose marks occur among published keys; file names are never looked at."""
-    return next((family for family in FAMILIES if family.knows(keys)), None)
+    return next((family for family in FAMILIES if family.spelling(keys)), None)

@@ -1,99 +1,179 @@
-"""AnimateDiff v1, v2, v3 and SDXL beta: one temporal transformer at the end of each UNet block (arXiv 2307.04725).
+"""AnimateDiff and its relatives: one temporal transformer at the end of each UNet block (arXiv 2307.04725).
 
-Sources: guoyww/AnimateDiff main e92bd56 for the maths and the published key names; golden files by the same code.
-The members differ in the length of their position table (24 in v1, else 32), in the mid block's module (v2 only) and in their
-levels (three in SDXL beta, branch sdxl 8d19107). Motion norms are per frame in v1 to v3 and over the whole clip in SDXL beta.
-v1 was trained with the image UNet's residual and final norms over the whole clip.
+Sources: guoyww/AnimateDiff main e92bd56 for the maths and the published key names, branch sdxl 8d19107; G-U-N/AnimateLCM
+f873122; open-mmlab/PIA 73f06d7; diffusers 0.42.1 for the spelling of its adapters. Golden files by the authors' code.
+
+member           position table   levels   mid module   image UNet's norms   besides
+v1               24               4        no           clip
+v2, Lightning    32               4        yes          frame
+v3               32               4        no           frame
+PIA              32               4        no           clip                 conv_in for a picture and a mask
+AnimateLCM       none: 64 built   4        yes          frame                (in diffusers' spelling it has one of 32)
+AnimateLCM-I2V   none: 64 built   4        yes          frame                img_encoder
+SDXL beta        32               3        no           frame                motion norms over the whole clip
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from ..blend import Residual
-from ..family import Family, KeyTable, Metadata, NoiseSchedule, Row, Shapes, Variant
-from ..positions import Sinusoid
-from ..sites import Site
+from ..family import RESIDUAL_AND_LAST, Contents, Family, NoiseSchedule, NormKind, Shapes, Spelling, Variant
+from ..keytable import KeyTable, Row, prefixed, product, weights
+from ..ldm import diffusers_spatial
+from ..positions import FormulaSinusoid, NoPositions, SharedPositions, Sinusoid
+from ..sites import SD1, SDXL, Site
+from ..spellings import FEED_FORWARD, TRANSFORMER
 from ..temporal import FrameAttention, Scope, TemporalBlock, TemporalLayer, TemporalTransformer
 
 HEADS = 8
+BUILT_FRAMES = 64
+"""Length of AnimateLCM's table, which its files do not hold (its own code builds it)."""
+
 SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.012, steps=1000)
 SDXL_SCHEDULE = NoiseSchedule(curve="root", start=0.00085, end=0.020, steps=1000)
 
-PLACES = (
-    Row("down_blocks.{}.motion_modules.{}.temporal_transformer.", "down.{}.{}.out."),
-    Row("mid_block.motion_modules.0.temporal_transformer.", "mid.attention."),
-    Row("up_blocks.{}.motion_modules.{}.temporal_transformer.", "up.{}.{}.out."),
-)
-PARAMETERS = (
-    *(Row(f"norm.{p}", f"norm.{p}") for p in ("weight", "bias")),
-    *(Row(f"proj_in.{p}", f"proj_in.{p}") for p in ("weight", "bias")),
-    *(Row(f"proj_out.{p}", f"proj_out.{p}") for p in ("weight", "bias")),
-    *(Row(f"transformer_blocks.{{}}.norms.{{}}.{p}", f"blocks.{{}}.norms.{{}}.{p}") for p in ("weight", "bias")),
-    *(
-        Row(f"transformer_blocks.{{}}.attention_blocks.{{}}.{theirs}", f"blocks.{{}}.attentions.{{}}.{ours}")
-        for theirs, ours in (
-            ("pos_encoder.pe", "positions.pe"),
-            ("to_q.weight", "to_q.weight"),
-            ("to_k.weight", "to_k.weight"),
-            ("to_v.weight", "to_v.weight"),
-            ("to_out.0.weight", "to_out.weight"),
-            ("to_out.0.bias", "to_out.bias"),
-        )
-    ),
-    *(Row(f"transformer_blocks.{{}}.ff_norm.{p}", f"blocks.{{}}.ff_norm.{p}") for p in ("weight", "bias")),
-    *(Row(f"transformer_blocks.{{}}.ff.net.0.proj.{p}", f"blocks.{{}}.ff.proj_in.{p}") for p in ("weight", "bias")),
-    *(Row(f"transformer_blocks.{{}}.ff.net.2.{p}", f"blocks.{{}}.ff.proj_out.{p}") for p in ("weight", "bias")),
+SITES = (
+    Row("down_blocks.{}.motion_modules.{}.", "down.{}.{}.out."),
+    Row("mid_block.motion_modules.0.", "mid.attention."),
+    Row("up_blocks.{}.motion_modules.{}.", "up.{}.{}.out."),
 )
 
 
-def variant(shapes: Shapes, metadata: Metadata) -> Variant:
-    """Three levels are SDXL's; v2 has a mid module; else the table's length tells v1 (24) from v3 (32)."""
-    table = min(shape[1] for key, shape in shapes.items() if key.endswith(".positions.pe"))
-    name = "v2" if any(key.startswith("mid.") for key in shapes) else "v1" if table <= 24 else "v3"
-    name = "SDXL beta" if _is_sdxl(shapes) else name
-    notes = ("v1's norms over the whole clip are not applied yet: expect a look between v1 and v3",) if name == "v1" else ()
-    return Variant(
-        name=name,
-        frames=16,
-        max_frames=table,
-        schedule=SDXL_SCHEDULE if _is_sdxl(shapes) else SCHEDULE,
-        spatial_norms="clip" if name == "v1" else "frame",
-        notes=notes,
+def layer_rows(positions: str) -> tuple[Row, ...]:
+    """One temporal transformer in the authors' spelling; positions: what they call the table."""
+    attention = (
+        *(Row(f"to_{q}.weight", f"to_{q}.weight") for q in "qkv"),
+        *weights(("to_out.0", "to_out")),
+        Row(f"pos_encoder.{positions}", "positions.pe"),
+    )
+    return (
+        *weights(("norm", "norm"), ("proj_in", "proj_in"), ("proj_out", "proj_out")),
+        *weights(("transformer_blocks.{}.norms.{}", "blocks.{}.norms.{}")),
+        *weights(("transformer_blocks.{}.ff_norm", "blocks.{}.ff_norm")),
+        *prefixed(FEED_FORWARD, "transformer_blocks.{}.ff.", "blocks.{}.ff."),
+        *prefixed(attention, "transformer_blocks.{}.attention_blocks.{}.", "blocks.{}.attentions.{}."),
     )
 
 
-def build(shapes: Shapes, metadata: Metadata, ops: Any) -> dict[Site, TemporalLayer]:
+ADAPTER_LAYER = (*TRANSFORMER, Row("transformer_blocks.{}.pos_embed.pe", "blocks.{}.attentions.0.positions.pe"))
+"""The same in diffusers' spelling; one table of positions for both attentions."""
+
+IMAGE = (*weights(("conv_in", "image:conv_in")), Row("img_encoder.{*}", "image:img_encoder.{*}"))
+"""PIA's and AnimateLCM-I2V's picture inputs."""
+
+SPARSECTRL = (
+    "controlnet_cond_embedding.conv_in.weight",
+    "controlnet_cond_embedding.weight",
+    "controlnet_down_blocks.{}.weight",
+)
+
+
+def published(keys: Shapes, prefix: str) -> KeyTable:
+    places = tuple(Row(f"{prefix}{row.published}temporal_transformer.", row.ours) for row in SITES)
+    return KeyTable((*product(places, layer_rows("pe")), *besides(keys, prefix)))
+
+
+def adapter(keys: Shapes, prefix: str) -> KeyTable:
+    """diffusers' MotionAdapter, or a whole UNetMotionModel."""
+    return KeyTable((*product(prefixed(SITES, prefix), ADAPTER_LAYER), *besides(keys, prefix)))
+
+
+def besides(keys: Shapes, prefix: str) -> tuple[Row, ...]:
+    """Picture inputs, and the image UNet that some files were saved with."""
+    whole = any(".resnets." in key for key in keys)
+    return prefixed((*IMAGE, *(diffusers_spatial(keys) if whole else ())), prefix)
+
+
+@dataclass(frozen=True)
+class Member:
+    frames: int
+    max_frames: int
+    clip_norms: tuple[NormKind, ...]
+    note: str
+
+
+MEMBERS = {
+    "v1": Member(16, 24, RESIDUAL_AND_LAST, ""),
+    "v2": Member(16, 32, (), ""),
+    "v3": Member(16, 32, (), ""),
+    "PIA": Member(16, 32, RESIDUAL_AND_LAST, "its picture input is not connected: it moves the prompt's own picture"),
+    "AnimateLCM": Member(16, BUILT_FRAMES, (), "for few steps: its LCM LoRA, sampler lcm, 4 to 8 steps, cfg 1 to 2"),
+    "AnimateLCM-I2V": Member(16, BUILT_FRAMES, (), "its picture input is not connected; otherwise as AnimateLCM"),
+    "SDXL beta": Member(16, 32, (), ""),
+}
+
+
+def variant(contents: Contents) -> Variant:
+    name = _member(contents)
+    member = MEMBERS[name]
+    tables = [shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe")]
+    return Variant(
+        name=name,
+        frames=member.frames,
+        max_frames=min(tables, default=member.max_frames),
+        schedule=SDXL_SCHEDULE if name == "SDXL beta" else SCHEDULE,
+        clip_norms=member.clip_norms,
+        notes=(member.note,) if member.note else (),
+        bases=(SDXL.name,) if name == "SDXL beta" else (SD1.name,),
+    )
+
+
+def _member(contents: Contents) -> str:
+    image = contents.parts.get("image", {})
+    tables = [shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe")]
+    middle = any(key.startswith("mid.") for key in contents.motion)
+    if _levels(contents.motion) == 3:
+        return "SDXL beta"
+    if any(key.startswith("img_encoder.") for key in image):
+        return "AnimateLCM-I2V"
+    if not tables:
+        return "AnimateLCM"
+    if "conv_in.weight" in image:
+        return "PIA"
+    return "v2" if middle else "v1" if min(tables) <= 24 else "v3"
+
+
+def _levels(shapes: Shapes) -> int:
+    down = {int(key.split(".")[1]) for key in shapes if key.startswith("down.")}
+    return len(down) if down == set(range(len(down))) else 4
+
+
+def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
     """One transformer per site; its width, its attentions and its table length are those of the file."""
+    scope: Scope = "clip" if _levels(contents.motion) == 3 else "frame"
+    return transformers(contents.motion, scope, ops)
+
+
+def transformers(shapes: Shapes, scope: Scope, ops: Any) -> dict[Site, TemporalLayer]:
     sites = [key.removesuffix(".norm.weight") for key in shapes if key.endswith(".norm.weight")]
-    scope: Scope = "clip" if _is_sdxl(shapes) else "frame"
     return {site: transformer(site, shapes, scope, ops) for site in sites}
-
-
-def _is_sdxl(shapes: Shapes) -> bool:
-    return {key.split(".")[1] for key in shapes if key.startswith("down.")} == {"0", "1", "2"}
 
 
 def transformer(site: Site, shapes: Shapes, scope: Scope, ops: Any) -> TemporalTransformer:
     """The layer at one site; `scope` is what its GroupNorm averages over."""
     channels = shapes[f"{site}.norm.weight"][0]
-    tables = [
-        shape[1]
-        for key, shape in shapes.items()
-        if key.startswith(f"{site}.blocks.0.attentions.") and key.endswith(".positions.pe")
-    ]
-    attentions = [FrameAttention(channels, HEADS, channels // HEADS, Sinusoid(frames, channels), ops) for frames in tables]
-    block = TemporalBlock(channels, list(attentions), ops)
-    return TemporalTransformer(channels, [block], channels, scope, Residual(), ops)
+    place = f"{site}.blocks.0.attentions."
+    count = 1 + max(int(key.removeprefix(place).split(".")[0]) for key in shapes if key.startswith(place))
+    positions: list[NoPositions] = []
+    for index in range(count):
+        table = shapes.get(f"{place}{index}.positions.pe")
+        if table:
+            positions.append(Sinusoid(table[1], channels))
+        else:
+            positions.append(SharedPositions(positions[0]) if positions else FormulaSinusoid(BUILT_FRAMES, channels))
+    attentions = [FrameAttention(channels, HEADS, channels // HEADS, each, ops) for each in positions]
+    return TemporalTransformer(channels, [TemporalBlock(channels, [*attentions], ops)], channels, scope, Residual(), ops)
 
 
 ANIMATEDIFF = Family(
     name="animatediff",
     title="AnimateDiff",
-    marks=(
-        "down_blocks.{}.motion_modules.{}.temporal_transformer.proj_in.weight",
-        "down_blocks.{}.motion_modules.{}.temporal_transformer.transformer_blocks.{}.attention_blocks.{}.pos_encoder.pe",
+    spellings=(
+        Spelling("published", ("down_blocks.{}.motion_modules.{}.temporal_transformer.proj_in.weight",), SPARSECTRL, published),
+        Spelling(
+            "diffusers", ("down_blocks.{}.motion_modules.{}.transformer_blocks.{}.attn1.to_q.weight",), SPARSECTRL, adapter
+        ),
     ),
-    strangers=("conv_in.weight", "input_hint_block.{}.weight", "controlnet_cond_embedding.conv_in.weight"),
-    key_table=KeyTable(PLACES, PARAMETERS),
     variant=variant,
     build=build,
 )

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..blend import AlphaOfResidual
-from ..family import Family, KeyTable, Metadata, Row, Shapes, Variant
+from ..family import Contents, Family, Shapes, Spelling, Variant
+from ..keytable import KeyTable, product, same
 from ..positions import Sinusoid
 from ..sites import Site
 from ..temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer, TextAttention
@@ -18,7 +19,6 @@ from ..temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLaye
 HEAD_WIDTH = 32
 STAGES = 2
 
-_PLACES = ("down.{}.{}.", "mid.{}.", "up.{}.{}.")
 _CONV = ("norms.{}.weight", "norms.{}.bias", "convs.{}.weight", "convs.{}.bias")
 _TRANSFORMER = (
     *(f"{name}.{p}" for name in ("norm", "proj_in", "proj_out") for p in ("weight", "bias")),
@@ -27,35 +27,32 @@ _TRANSFORMER = (
     "blocks.{}.attentions.{}.to_out.bias",
     "blocks.{}.attentions.{}.positions.pe",
 )
-
-
-def _same(spellings: tuple[str, ...]) -> tuple[Row, ...]:
-    return tuple(Row(spelling, spelling) for spelling in spellings)
-
-
-KEYS = KeyTable(
-    places=(*_same(_PLACES), Row("mid.", "mid.")),
-    parameters=(
-        *_same(tuple(f"resnet.{p}" for p in (*_CONV, "blend.mix"))),
-        *_same(tuple(f"attention.{p}" for p in (*_TRANSFORMER, "blend.mix"))),
-    ),
+ROWS = product(
+    same("down.{}.{}.", "mid.{}.", "up.{}.{}.", "mid."),
+    same(*(f"resnet.{p}" for p in (*_CONV, "blend.mix")), *(f"attention.{p}" for p in (*_TRANSFORMER, "blend.mix"))),
 )
 
 
-def variant(shapes: Shapes, metadata: Metadata) -> Variant:
-    table = min(shape[1] for key, shape in shapes.items() if key.endswith(".positions.pe"))
+def table(keys: Shapes, prefix: str) -> KeyTable:
+    return KeyTable(ROWS)
+
+
+def variant(contents: Contents) -> Variant:
+    length = min(shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe"))
     return Variant(
         name="v1",
-        frames=int(metadata.get("zoetrope.frames", table)),
-        max_frames=table,
+        frames=int(contents.metadata.get("zoetrope.frames", length)),
+        max_frames=length,
         schedule=None,
-        spatial_norms="frame",
+        clip_norms=(),
         notes=(),
+        bases=(),
     )
 
 
-def build(shapes: Shapes, metadata: Metadata, ops: Any) -> dict[Site, TemporalLayer]:
+def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
     """Empty layers for a file of these shapes."""
+    shapes = contents.motion
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():
         if key.endswith(".resnet.norms.0.weight"):
@@ -105,9 +102,7 @@ def _silence(layer: Any) -> None:
 ZOETROPE = Family(
     name="zoetrope",
     title="Zoetrope",
-    marks=("down.{}.{}.resnet.blend.mix", "down.{}.{}.attention.blend.mix"),
-    strangers=(),
-    key_table=KEYS,
+    spellings=(Spelling("published", ("down.{}.{}.resnet.blend.mix", "down.{}.{}.attention.blend.mix"), (), table),),
     variant=variant,
     build=build,
 )

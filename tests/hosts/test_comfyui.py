@@ -33,10 +33,15 @@ def motion(tmp_path: Path, comfyui: Any, base: Any) -> Any:
     return own_file(comfyui, base, tmp_path / "one.safetensors", seed=1)
 
 
+def widths_of(model: Any) -> dict[str, int]:
+    from zoetrope.hosts.comfyui_unet import unet_places
+
+    return unet_places(model.model.diffusion_model).widths
+
+
 def own_file(comfyui: Any, base: Any, path: Path, seed: int, dtype: torch.dtype = torch.float32) -> Any:
     """A random motion module of our family, saved to a file and loaded as the node loads it."""
-    places = comfyui.unet_places(base.model.diffusion_model)
-    module = own_motion({site: width for site, (_, width) in places.items() if not site.endswith("out")}, seed=seed)
+    module = own_motion(widths_of(base), seed=seed)
     save_file({k: v.to(dtype).contiguous() for k, v in module.state_dict().items()}, path, {"zoetrope.frames": "4"})
     return comfyui.load(str(path))
 
@@ -48,8 +53,8 @@ def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
 
     shapes = {"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
     layer = randomise(transformer("x", shapes, "frame", torch.nn), 3)
-    state = {ANIMATEDIFF.key_table.published(f"down.0.0.out.{k}"): v for k, v in layer.state_dict().items()}
-    save_file({str(k): v.contiguous() for k, v in state.items()}, path)
+    state = ANIMATEDIFF.spellings[0].table({}, "").restore({f"down.0.0.out.{k}": v for k, v in layer.state_dict().items()})
+    save_file({k: v.contiguous() for k, v in state.items()}, path)
     return path
 
 
@@ -60,18 +65,23 @@ def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
 @torch.inference_mode()
 def test_whole_unet_gives_the_reference_output(tiny: Any, comfyui: Any, tmp_path: Path, path: Path, name: str) -> None:
     case = golden.unet_case(path, name)
-    patcher = tiny.model(case.layout, case.spatial)
-    if case.motion:
-        save_file({k: v.contiguous() for k, v in case.motion.items()}, tmp_path / "m.safetensors")
-        patcher = comfyui.apply(patcher, comfyui.load(str(tmp_path / "m.safetensors")), 1.0, case.frames, True)
-    out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context)
-    assert error_of(out, case.output) < 2e-5
-    if case.motion:  # the same two clips as conditional and unconditional halves of a batch
-        patcher = comfyui.apply(
-            tiny.model(case.layout, case.spatial), comfyui.load(str(tmp_path / "m.safetensors")), 1.0, 0, True
-        )
-        out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context, chunks=2)
+    for chunks in (1, 2):  # two clips in one batch; then the same two as conditional and unconditional halves
+        patcher = tiny.model(case.layout, case.spatial)
+        if case.motion:
+            save_file({k: v.contiguous() for k, v in case.motion.items()}, tmp_path / "m.safetensors")
+            motion = with_loras(comfyui, comfyui.load(str(tmp_path / "m.safetensors")), case)
+            patcher = tiny.applied(patcher, motion, 1.0, case.frames if chunks == 1 else 0)
+        elif case.clip_norms:
+            patcher = tiny.applied(patcher, tiny.host_motion(*golden.norms_alone(case)), 1.0, case.frames if chunks == 1 else 0)
+        out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context, chunks=chunks)
         assert error_of(out, case.output) < 2e-5
+        tiny.unload()
+
+
+def with_loras(comfyui: Any, motion: Any, case: golden.UNetCase) -> Any:
+    from zoetrope.models.lora import lora_from
+
+    return comfyui.with_lora(motion, lora_from(case.lora, "l.ckpt"), case.lora_strength) if case.lora else motion
 
 
 @torch.inference_mode()
@@ -89,12 +99,11 @@ def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path
     unet = diffusers_unet(case.layout)
     unet.load_state_dict({names[k]: v for k, v in case.spatial.items()})
     patcher = tiny.model(case.layout, case.spatial)
-    places = comfyui.unet_places(patcher.model.diffusion_model)
-    module = own_motion({s: w for s, (_, w) in places.items() if not s.endswith("out")}, context=case.context.shape[-1])
+    module = own_motion(widths_of(patcher), context=case.context.shape[-1])
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, tmp_path / "m.safetensors")
     motion = comfyui.load(str(tmp_path / "m.safetensors"))
     for strength in (0.3, 1.0, 1.6):
-        patched = comfyui.apply(patcher, motion, strength, case.frames, False)
+        patched = tiny.applied(patcher, motion, strength, case.frames, False)
         ours = tiny.call_unet(patched, case.sample, case.timesteps.float(), case.context)
         with motion_in(unet, module, frames=case.frames, strength=strength):
             theirs = unet(case.sample, case.timesteps, case.context).sample
@@ -103,8 +112,8 @@ def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path
 
 def test_strength_0_is_the_hosts_output_bit_for_bit(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
     plain = tiny.sample(base)
-    assert torch.equal(tiny.sample(comfyui.apply(base, motion, 0.0, 0, True)), plain)
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    assert torch.equal(tiny.sample(tiny.applied(base, motion, 0.0, 0, True)), plain)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     assert not torch.allclose(tiny.sample(patched), plain, atol=1e-3)
     for options in patched.model_options["transformer_options"].values():
         options["strength"] = 0.0  # hooks in place, and told to do nothing
@@ -113,7 +122,7 @@ def test_strength_0_is_the_hosts_output_bit_for_bit(tiny: Any, comfyui: Any, bas
 
 def test_strength_0_keeps_the_models_own_schedule_too(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
     motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
-    assert torch.equal(tiny.sample(comfyui.apply(base, motion, 0.0, 0, True)), tiny.sample(base))
+    assert torch.equal(tiny.sample(tiny.applied(base, motion, 0.0, 0, True)), tiny.sample(base))
 
 
 @torch.inference_mode()
@@ -121,7 +130,7 @@ def test_hooks_rest_outside_the_calls_that_are_ours(tiny: Any, comfyui: Any, bas
     """While a patched model is loaded, its UNet called by anybody else gives the image model's bits."""
     x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
     plain = tiny.call_unet(base, x, t, text)
-    patched = comfyui.apply(base, motion, 1.0, 0, False)
+    patched = tiny.applied(base, motion, 1.0, 0, False)
     assert not torch.equal(tiny.call_unet(patched, x, t, text), plain)
     assert tiny.hooks_in(patched) > 0
     assert torch.equal(patched.model.diffusion_model(x, t, context=text, transformer_options={}), plain)
@@ -131,7 +140,7 @@ def test_hooks_rest_outside_the_calls_that_are_ours(tiny: Any, comfyui: Any, bas
 def test_two_unets_of_one_patch_keep_their_hooks_apart(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
     """Newer hosts clone a patched model onto another UNet; loading the second must not silence the first."""
     x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
-    patched = comfyui.apply(base, motion, 1.0, 0, False)
+    patched = tiny.applied(base, motion, 1.0, 0, False)
     moved = tiny.call_unet(patched, x, t, text)
     twin = patched.clone()
     twin.model = tiny.model().model
@@ -143,7 +152,7 @@ def test_two_unets_of_one_patch_keep_their_hooks_apart(tiny: Any, comfyui: Any, 
 
 
 def test_numbers_changed_downstream_are_honoured(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
-    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, False)
+    patched = tiny.applied(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, False)
     own = patched.model_options["transformer_options"]["zoetrope.motion.0"]
     own["frames"] = 16
     assert tiny.sample(patched, frames=48).isfinite().all()  # three clips
@@ -158,7 +167,7 @@ def test_frames_see_each_other_only_with_motion(tiny: Any, comfyui: Any, base: A
     call = lambda patcher, x: tiny.call_unet(patcher, x, torch.full((4,), 500.0), noise(4, 7, 16))[0]  # noqa: E731
     with torch.inference_mode():
         assert torch.allclose(call(base, x), call(base, other), atol=1e-6)
-        patched = comfyui.apply(base, motion, 1.0, 0, False)
+        patched = tiny.applied(base, motion, 1.0, 0, False)
         assert not torch.allclose(call(patched, x), call(patched, other), atol=1e-3)
 
 
@@ -168,8 +177,8 @@ def test_the_schedule_is_the_familys_unless_the_user_keeps_the_models(
     motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
     top = lambda patcher: float(patcher.get_model_object("model_sampling").sigma_max)  # noqa: E731
     assert top(base) == pytest.approx(14.61, abs=0.01)
-    assert top(comfyui.apply(base, motion, 1.0, 0, True)) == pytest.approx(25.15, abs=0.01)  # reference/animatediff: "linear"
-    assert top(comfyui.apply(base, motion, 1.0, 0, False)) == top(base)
+    assert top(tiny.applied(base, motion, 1.0, 0, True)) == pytest.approx(25.15, abs=0.01)  # reference/animatediff: "linear"
+    assert top(tiny.applied(base, motion, 1.0, 0, False)) == top(base)
     assert top(base) == pytest.approx(14.61, abs=0.01)
 
 
@@ -177,7 +186,7 @@ def test_v_prediction_keeps_its_kind(tiny: Any, comfyui: Any, tmp_path: Path) ->
     import comfy.model_sampling
 
     motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
-    patched = comfyui.apply(tiny.model(prediction="V_PREDICTION"), motion, 1.0, 0, True)
+    patched = tiny.applied(tiny.model(prediction="V_PREDICTION"), motion, 1.0, 0, True)
     assert isinstance(patched.get_model_object("model_sampling"), comfy.model_sampling.V_PREDICTION)
 
 
@@ -188,7 +197,7 @@ def test_base_and_two_patched_models_interleave_bit_stably(
     tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path
 ) -> None:
     other = own_file(comfyui, base, tmp_path / "two.safetensors", seed=2)
-    models = [base, comfyui.apply(base, motion, 1.0, 0, True), comfyui.apply(base, other, 0.7, 0, True)]
+    models = [base, tiny.applied(base, motion, 1.0, 0, True), tiny.applied(base, other, 0.7, 0, True)]
     first = [tiny.sample(model) for model in models]
     assert not torch.allclose(first[1], first[2], atol=1e-3)
     for index in (2, 0, 1, 1, 0, 2):
@@ -196,15 +205,15 @@ def test_base_and_two_patched_models_interleave_bit_stably(
 
 
 def test_two_motion_modules_on_one_model_both_act(tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path) -> None:
-    one = comfyui.apply(base, motion, 1.0, 0, True)
-    both = comfyui.apply(one, own_file(comfyui, base, tmp_path / "two.safetensors", seed=2), 1.0, 0, True)
+    one = tiny.applied(base, motion, 1.0, 0, True)
+    both = tiny.applied(one, own_file(comfyui, base, tmp_path / "two.safetensors", seed=2), 1.0, 0, True)
     out = tiny.sample(one)
     assert not torch.allclose(tiny.sample(both), out, atol=1e-3)
     assert torch.equal(tiny.sample(one), out)
 
 
 def test_a_clone_that_dies_while_sampling_changes_nothing(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     plain = tiny.sample(patched)
 
     def kill(step: int, *args: Any) -> None:
@@ -219,7 +228,7 @@ def test_a_clone_that_dies_while_sampling_changes_nothing(tiny: Any, comfyui: An
 def test_unloading_and_dropping_leave_the_base_clean(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
     weights = {key: value.clone() for key, value in base.model.state_dict().items()}
     plain = tiny.sample(base)
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     moved = tiny.sample(patched)
     assert tiny.hooks_in(base) > 0
     tiny.unload()
@@ -236,7 +245,7 @@ def test_unloading_and_dropping_leave_the_base_clean(tiny: Any, comfyui: Any, ba
 
 def test_a_saved_checkpoint_carries_no_foreign_key(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
     keys = {f"model.{key}" for key in base.model.state_dict() if key.startswith("diffusion_model.")}
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     tiny.sample(patched)
     assert tiny.hooks_in(patched) > 0
     saving = getattr(patched, "state_dict_for_saving", None) or patched.model.state_dict_for_saving  # newer hosts: the patcher
@@ -244,7 +253,7 @@ def test_a_saved_checkpoint_carries_no_foreign_key(tiny: Any, comfyui: Any, base
 
 
 def test_hooks_that_vanish_stop_the_run_instead_of_the_motion(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
 
     def steal(step: int, *args: Any) -> None:
         patched.eject_model()
@@ -258,7 +267,7 @@ def test_an_interrupt_is_honoured_within_a_call_and_the_next_run_is_sound(
 ) -> None:
     import comfy.model_management as management
 
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     plain = tiny.sample(patched)
 
     def interrupt(step: int, *args: Any) -> None:
@@ -278,13 +287,13 @@ def test_a_lora_works_under_and_over_motion(tiny: Any, comfyui: Any, base: Any, 
         k for k in reversed(base.model.state_dict()) if "output_blocks" in k and "conv.weight" in k
     )  # after an insertion
     patch = {k: ("diff", (torch.full_like(base.model.state_dict()[k], 0.05),)) for k in (key, last)}
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     without = tiny.sample(patched)
     over = patched.clone()
     assert len(over.add_patches(patch)) == 2
     under = base.clone()
     under.add_patches(patch)
-    under = comfyui.apply(under, motion, 1.0, 0, True)
+    under = tiny.applied(under, motion, 1.0, 0, True)
     with_lora = tiny.sample(over)
     assert not torch.allclose(with_lora, without, atol=1e-3)
     assert torch.equal(tiny.sample(under), with_lora)
@@ -299,10 +308,10 @@ def test_a_controlnet_works_with_motion(tiny: Any, comfyui: Any, base: Any, moti
         with_control = {"control": control, "control_apply_to_uncond": True}
         return tiny.sample(patcher, positive=tiny.text(**with_control), negative=tiny.text(seed=2, **with_control))
 
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     assert not torch.allclose(guided(patched), tiny.sample(patched), atol=1e-3)
     assert not torch.allclose(guided(patched), guided(base), atol=1e-3)
-    assert torch.equal(guided(comfyui.apply(base, motion, 0.0, 0, True)), guided(base))
+    assert torch.equal(guided(tiny.applied(base, motion, 0.0, 0, True)), guided(base))
 
 
 @pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
@@ -310,21 +319,21 @@ def test_half_precision_files_and_checkpoints_run_under_the_hosts_casting(
     tiny: Any, comfyui: Any, tmp_path: Path, storage: torch.dtype
 ) -> None:
     full, half = tiny.model(), tiny.model(storage=storage, compute=torch.float32)
-    exact = tiny.sample(comfyui.apply(full, own_file(comfyui, full, tmp_path / "f.safetensors", seed=1), 1.0, 0, True))
+    exact = tiny.sample(tiny.applied(full, own_file(comfyui, full, tmp_path / "f.safetensors", seed=1), 1.0, 0, True))
     motion = own_file(comfyui, half, tmp_path / "h.safetensors", seed=1, dtype=storage)
     assert {p.dtype for p in motion.patcher.model.parameters()} == {storage}
-    out = tiny.sample(comfyui.apply(half, motion, 1.0, 0, True))
+    out = tiny.sample(tiny.applied(half, motion, 1.0, 0, True))
     assert out.isfinite().all()
     assert (out - exact).abs().mean() < 0.1 * exact.std()
 
 
 @pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m", "ddim", "lcm"])
 def test_every_kind_of_sampler_runs(tiny: Any, comfyui: Any, base: Any, motion: Any, sampler: str) -> None:
-    assert tiny.sample(comfyui.apply(base, motion, 1.0, 0, True), sampler=sampler).isfinite().all()
+    assert tiny.sample(tiny.applied(base, motion, 1.0, 0, True), sampler=sampler).isfinite().all()
 
 
 def test_the_hosts_attention_is_used_and_may_be_overridden(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
-    patched = comfyui.apply(base, motion, 1.0, 0, True)
+    patched = tiny.applied(base, motion, 1.0, 0, True)
     shapes = []
 
     def override(function: Any, q: Any, k: Any, v: Any, heads: int, *args: Any, **kwargs: Any) -> Any:
@@ -334,14 +343,14 @@ def test_the_hosts_attention_is_used_and_may_be_overridden(tiny: Any, comfyui: A
     patched.model_options["transformer_options"]["optimized_attention_override"] = override
     out = tiny.sample(patched)
     assert 4 in shapes  # attention over 4 frames came by
-    assert torch.equal(out, tiny.sample(comfyui.apply(base, motion, 1.0, 0, True)))
+    assert torch.equal(out, tiny.sample(tiny.applied(base, motion, 1.0, 0, True)))
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------------
 
 
 def test_1_17_33_and_10000_frames(tiny: Any, comfyui: Any, base: Any, tmp_path: Path, caplog: Any) -> None:
-    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, True)
+    patched = tiny.applied(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors"))), 1.0, 0, True)
     with caplog.at_level(logging.WARNING):
         assert tiny.sample(patched, frames=1).isfinite().all()
     assert "trained on clips of 16 frames, this one has 1" in caplog.text
@@ -355,7 +364,7 @@ def test_1_17_33_and_10000_frames(tiny: Any, comfyui: Any, base: Any, tmp_path: 
 
 
 def test_a_batch_of_two_clips_and_one_that_is_no_whole_number(tiny: Any, comfyui: Any, base: Any, motion: Any) -> None:
-    patched = comfyui.apply(base, motion, 1.0, 4, True)
+    patched = tiny.applied(base, motion, 1.0, 4, True)
     assert tiny.sample(patched, frames=8).isfinite().all()
     with pytest.raises(ValueError, match="whole clips of 4 frames, got 6 frames"):
         tiny.sample(patched, frames=6)
@@ -363,7 +372,7 @@ def test_a_batch_of_two_clips_and_one_that_is_no_whole_number(tiny: Any, comfyui
 
 def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
     """With windows the length of the whole latent says nothing; each call is checked instead."""
-    patched = comfyui.apply(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors", frames=8))), 1.0, 0, True)
+    patched = tiny.applied(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors", frames=8))), 1.0, 0, True)
     with pytest.raises(ValueError, match="8 frames apart, got a clip of 12"):
         tiny.sample(patched, frames=12)
     seen: list[int] = []
@@ -386,15 +395,15 @@ def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, co
         tiny.call_unet(patched, noise(9, 4, 8, 8), torch.full((9,), 500.0), noise(9, 7, 16))
 
 
-def test_a_model_that_is_no_stable_diffusion_unet_is_refused_by_name(comfyui: Any, motion: Any) -> None:
+def test_a_model_that_is_no_stable_diffusion_unet_is_refused_by_name(tiny: Any, comfyui: Any, motion: Any) -> None:
     from types import SimpleNamespace
 
     flux = SimpleNamespace(model=SimpleNamespace(diffusion_model=torch.nn.Linear(1, 1)))
     with pytest.raises(ValueError, match=r"UNet of Stable Diffusion 1\.x, 2\.x or XL.*\(Linear\).*Load an SD1"):
-        comfyui.apply(flux, motion, 1.0, 0, True)
+        tiny.applied(flux, motion, 1.0, 0, True)
 
 
-def test_a_video_model_is_refused(comfyui: Any, motion: Any) -> None:
+def test_a_video_model_is_refused(tiny: Any, comfyui: Any, motion: Any) -> None:
     from types import SimpleNamespace
 
     from comfy.ldm.modules.diffusionmodules.openaimodel import VideoResBlock
@@ -403,7 +412,7 @@ def test_a_video_model_is_refused(comfyui: Any, motion: Any) -> None:
     unet.input_blocks = torch.nn.ModuleList([_video_block(VideoResBlock)])
     unet.output_blocks = torch.nn.ModuleList()
     with pytest.raises(ValueError, match=r"video model with temporal layers of its own \(SVD\)"):
-        comfyui.apply(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet)), motion, 1.0, 0, True)
+        tiny.applied(SimpleNamespace(model=SimpleNamespace(diffusion_model=unet)), motion, 1.0, 0, True)
 
 
 def _video_block(kind: Any) -> Any:
@@ -413,14 +422,14 @@ def _video_block(kind: Any) -> Any:
 def test_the_wrong_base_is_refused_before_sampling(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
     wide = comfyui.load(str(animatediff_file(tmp_path / "wide.safetensors", width=64)))
     with pytest.raises(ValueError, match=r"does not fit this model: down\.0\.0\.out: 64 channels in the file, 32 in the UNet"):
-        comfyui.apply(base, wide, 1.0, 0, True)
+        tiny.applied(base, wide, 1.0, 0, True)
 
 
 def test_a_continuous_model_keeps_its_schedule_and_says_so(tiny: Any, comfyui: Any, tmp_path: Path, caplog: Any) -> None:
     motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
     edm = tiny.model(prediction="EDM")
     with caplog.at_level(logging.WARNING):
-        patched = comfyui.apply(edm, motion, 1.0, 0, True)
+        patched = tiny.applied(edm, motion, 1.0, 0, True)
     assert "samples with ModelSamplingContinuousEDM" in caplog.text
     assert "the MODEL's schedule is kept" in caplog.text
     assert patched.get_model_object("model_sampling") is edm.get_model_object("model_sampling")

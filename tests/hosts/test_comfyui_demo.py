@@ -53,7 +53,7 @@ def sample(demo: Any, tiny: Any, frames: int, seed: int = 7, prompt: str = PROMP
     from zoetrope.hosts import comfyui
 
     settings = {"steps": 25, "sampler": "euler", "scheduler": "normal", "model": demo.model, "strength": 1.0} | settings
-    model = comfyui.apply(settings["model"], demo.motion, settings["strength"], 0, True)
+    model = comfyui.apply(settings["model"], demo.motion, comfyui.Settings(strength=settings["strength"]))
     latent = torch.zeros(frames, 4, 8, 8)
     with torch.inference_mode():
         return comfy.sample.sample(

@@ -28,7 +28,7 @@ def test_the_example_on_the_page_is_a_working_family(tmp_path: Path, monkeypatch
 
     layers = {site: toy._layer(32, nn) for site in ("down.0.0.out", "up.1.2.out")}
     made = randomise(MotionModule(layers, None)).requires_grad_(False)
-    published = {toy.TOY.key_table.published(key): value for key, value in made.state_dict().items()}
+    published = toy.TOY.spellings[0].table({}, "").restore(made.state_dict())
     assert families.detect(published) is toy.TOY
     motion, report = loading.motion_from(published, {}, "toy.safetensors", 0)
     assert (report.family, set(motion.widths)) == ("toy", set(layers))

@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,7 +76,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder.safetensors").mkdir()
-    refused(tmp_path / "folder.safetensors", "this is a folder; expected a .safetensors or .ckpt file")
+    refused(tmp_path / "folder.safetensors", "this is a folder without weights", "expected diffusion_pytorch_model.safetensors")
 
 
 class Bomb:
@@ -144,3 +145,51 @@ def test_the_report_reads_well_and_is_plain_data(good: Path) -> None:
     for word in ("Zoetrope v1", "frames      trained on 16, at most 16", "float32", "32"):
         assert word in report.text()
     assert json.loads(json.dumps(report.as_dict()))["variant"]["max_frames"] == 16
+
+
+@pytest.mark.parametrize("place", ["", "unet", "motion_adapter"])
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors"])
+def test_a_folder_as_diffusers_writes_it(tmp_path: Path, weights: dict[str, torch.Tensor], place: str, name: str) -> None:
+    folder = tmp_path / "adapter"
+    (folder / place).mkdir(parents=True)
+    save_file(weights, folder / place / name)
+    _, report = load_motion(folder)
+    assert (report.file, report.keys) == ("adapter", len(weights))
+    assert report.size_bytes == (folder / place / name).stat().st_size
+
+
+def test_a_folder_in_parts_and_with_a_part_missing(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    keys = sorted(weights)
+    half = len(keys) // 2
+    for number, some in ((1, keys[:half]), (2, keys[half:])):
+        save_file({key: weights[key] for key in some}, tmp_path / f"diffusion_pytorch_model-0000{number}-of-00002.safetensors")
+    assert load_motion(tmp_path)[1].keys == len(weights)
+    (tmp_path / "diffusion_pytorch_model-00001-of-00002.safetensors").unlink()
+    refused(tmp_path, "expected 2 parts of weights, got 1")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t: {"state_dict": t},
+        lambda t: {"ema": t, "model": {k: v * 0 for k, v in t.items()}},
+        lambda t: {"module": {f"_forward_module.{k}": v for k, v in t.items()}, "global_step": 7},
+        lambda t: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in t.items()}},
+        lambda t: {**t, "animatediff_config": {"any": 1}, "global_step": 7},
+    ],
+    ids=["state_dict", "ema before model", "DeepSpeed", "data parallel", "loose entries"],
+)
+def test_nested_and_prefixed_torch_files(tmp_path: Path, weights: dict[str, torch.Tensor], wrap: Any) -> None:
+    torch.save(wrap(weights), tmp_path / "m.ckpt")
+    tensors, _ = read_tensors(tmp_path / "m.ckpt")
+    assert tensors.keys() == weights.keys()
+    assert all(torch.equal(tensors[key], value) for key, value in weights.items())
+    assert load_motion(tmp_path / "m.ckpt")[1].family == "zoetrope"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_every_dtype_is_kept(tmp_path: Path, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+    save_file({key: value.to(dtype) for key, value in weights.items()}, tmp_path / "m.safetensors")
+    motion, report = load_motion(tmp_path / "m.safetensors")
+    assert report.dtypes == (str(dtype).removeprefix("torch."),)
+    assert all(parameter.dtype == dtype for parameter in motion.parameters())

@@ -1,18 +1,18 @@
 """Motion modules against the original AnimateDiff code, one module at a time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import golden
 import pytest
 import torch
 from layers import clip_of, error_of, frames_first
-from torch import nn
-from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
 from zoetrope.models.loading import motion_from
+from zoetrope.models.temporal import TemporalLayer
 
 TOLERANCE = 2e-5  # golden/animatediff/README.md: a single module in float32
 
-FILES = golden.claim("motion_module_v1*", "motion_module_v2*", "motion_module_v3*", unless=golden.AWAITED["every family"])
+FILES = golden.claim("motion_module_v1*", "motion_module_v2*", "motion_module_v3*", unless=("motion_module_v1_controls*",))
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -58,15 +58,59 @@ def test_every_stage_gives_the_reference_activations(path: Path) -> None:
         assert (ours - theirs).abs().max().item() < TOLERANCE, name
 
 
-@pytest.mark.parametrize("path", golden.borrow("motion_module_sdxl_beta*"))
+@pytest.mark.parametrize("path", golden.claim("motion_module_sdxl_beta*", "motion_module_hotshotxl*"))
 @torch.inference_mode()
-def test_sdxl_betas_norm_spans_the_clip(path: Path) -> None:
-    """One module alone does not show its three levels, so the scope that a whole file would be given is given here."""
+def test_sdxls_modules_give_the_reference_output(path: Path) -> None:
+    """A file is known as SDXL's by its three levels, so the one module of the golden file is put at each of them."""
     tensors, _ = golden.read(path)
-    table = ANIMATEDIFF.key_table.ours
-    prefix = "down_blocks.0.motion_modules.0."
-    ours = {str(table(prefix + k[2:])): v for k, v in tensors.items() if k.startswith("w.")}
-    layer = transformer("down.0.0.out", {k: tuple(v.shape) for k, v in ours.items()}, "clip", nn)
-    layer.load_state_dict({k.removeprefix("down.0.0.out."): v for k, v in ours.items()})
-    out = layer(frames_first(tensors["input"]), clip_of(tensors["input"].shape[2]))
-    assert error_of(out, tensors["output"]) < TOLERANCE
+    name = "temporal_attentions" if "hotshot" in path.stem else "motion_modules"
+    layer = {k[2:]: v for k, v in tensors.items() if k.startswith("w.")}
+    published = {f"down_blocks.{n}.{name}.0.{k}": v for n in range(3) for k, v in layer.items()}
+    motion, report = motion_from(published, {}, path.name, 0)
+    assert report.family == ("hotshotxl" if "hotshot" in path.stem else "animatediff")
+    for level in range(3):
+        out = motion.layer(f"down.{level}.0.out")(frames_first(tensors["input"]), clip_of(tensors["input"].shape[2]))
+        assert error_of(out, tensors["output"]) < TOLERANCE
+
+
+def controls_of(path: Path) -> tuple[dict[str, torch.Tensor], TemporalLayer]:
+    """The controls' file and the module whose weights and input it was computed with, which lie in the file beside it."""
+    tensors = golden.read(golden.sibling(path, "_controls", ""))[0] | golden.read(path)[0]
+    published = {f"down_blocks.0.motion_modules.0.{k[2:]}": v for k, v in tensors.items() if k.startswith("w.")}
+    return tensors, motion_from(published, {}, path.name, 0)[0].layer("down.0.0.out")
+
+
+@pytest.mark.parametrize("path", golden.claim("motion_module_v1_controls*"))
+@torch.inference_mode()
+def test_amount_and_strength_are_the_controls_people_know(path: Path) -> None:
+    """`scale` multiplies keys: a number, one per attention, or a mask; `effect` blends the module: a number or a mask."""
+    tensors, layer = controls_of(path)
+    x = frames_first(tensors["input"])
+    clip = clip_of(tensors["input"].shape[2])
+    seen = 0
+    for key, expected in tensors.items():
+        _, _, name = key.partition("output_")
+        kind, _, value = name.partition("_")
+        if kind == "scale":
+            numbers = tuple(float(part) for part in value.removeprefix("list_").split("_") if part != "mask")
+            amount = tensors["scale_mask"] if value == "mask" else numbers if len(numbers) != 1 else float(value)
+            told = replace(clip, amount=amount)
+        elif kind == "effect":
+            told = replace(clip, strength=tensors["effect_mask"] if value == "mask" else float(value))
+        else:
+            continue
+        seen += 1
+        assert error_of(layer(x, told), expected) < TOLERANCE, key
+    assert seen >= 4
+
+
+@pytest.mark.parametrize("path", golden.borrow("motion_module_v1_controls*"))
+@torch.inference_mode()
+def test_slices_of_pixels_do_not_change_a_masked_amount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoetrope.models import temporal
+
+    tensors, layer = controls_of(path)
+    b, _, f, _, _ = tensors["input"].shape
+    monkeypatch.setattr(temporal, "WIDEST_ON_CPU", b * f * 8 * layer.channels * 7)  # 7 pixels at a time
+    told = replace(clip_of(f), amount=tensors["scale_mask"])
+    assert error_of(layer(frames_first(tensors["input"]), told), tensors["output_scale_mask"]) < TOLERANCE

@@ -45,7 +45,7 @@ DEPTHS: dict[
 def test_the_hosts_own_unet_has_exactly_these_sites(base: Base, tiny: Any) -> None:
     import torch
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-    from zoetrope.hosts.comfyui import unet_places
+    from zoetrope.hosts.comfyui_unet import unet_places
 
     down, up = DEPTHS[base.name]
     unet = UNetModel(
@@ -62,8 +62,8 @@ def test_the_hosts_own_unet_has_exactly_these_sites(base: Base, tiny: Any) -> No
         use_checkpoint=False,
         transformer_depth=down,
         transformer_depth_output=up,
-        transformer_depth_middle=1,
+        transformer_depth_middle=base.attention[-1] or 1,
         device="meta",
         dtype=torch.float16,
     )
-    assert {site: width for site, (_, width) in unet_places(unet).items()} == sites_of(base)
+    assert unet_places(unet).widths == sites_of(base)

@@ -1,15 +1,25 @@
 """The convolution of Align Your Latents, and the core's other building blocks, against other people's code."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import golden
 import pytest
 import torch
+from einops import rearrange, repeat
 from layers import clip_of, error_of, frames_first
 from torch import nn
 from zoetrope.models.blend import Alpha, Residual
-from zoetrope.models.positions import NoPositions, RelativeTable, RotaryT5, t5_buckets
-from zoetrope.models.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalTransformer
+from zoetrope.models.families import svd
+from zoetrope.models.inblock import FrameRate
+from zoetrope.models.injection import Injection, Places
+from zoetrope.models.keytable import KeyTable, Row
+from zoetrope.models.loading import take_apart
+from zoetrope.models.motion import MotionModule
+from zoetrope.models.positions import Causal, NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
+from zoetrope.models.spellings import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
+from zoetrope.models.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer
+from zoetrope.models.timestack import TimeStackBlock, TimeStackConv
 
 
 @pytest.mark.parametrize("path", golden.claim("videoldm_*"))
@@ -27,61 +37,203 @@ def test_alpha_blended_convolution(path: Path) -> None:
     assert (out - tensors["out.out"]).abs().max() <= 2e-4 * tensors["out.out"].abs().max()
 
 
-# The encodings below are parts of the core that no family uses yet; their golden files belong to the family issue, which will
-# load them through families. Here they prove the parts.
+def only_layer(published: dict[str, torch.Tensor], site: str) -> TemporalLayer:
+    """The layer at `site` of a file with these keys."""
+    return take_apart(published, {}, "golden", 0).motion.layer(site)
 
 
-@pytest.mark.parametrize("path", golden.borrow("lavie_temporal_attention*"))
+def within(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """golden/video/README.md: 2e-4 times the largest value."""
+    return bool((ours - theirs).abs().max() <= 2e-4 * theirs.abs().max())
+
+
+@pytest.mark.parametrize("path", golden.claim("lavie_temporal_attention*"))
 @torch.inference_mode()
 def test_rotary_and_t5_bias(path: Path) -> None:
     tensors, header = golden.read(path)
     c = golden.config(header)
+    rows = KeyTable((*ATTENTION, Row("time_rel_pos_bias.relative_attention_bias.weight", "positions.relative.weight")))
     positions = RotaryT5(c["rotary_dim"], c["heads"], c["rel_pos_buckets"], c["rel_pos_max_distance"])
     layer = FrameAttention(c["query_dim"], c["heads"], c["dim_head"], positions, nn)
-    names = {"to_out.weight": "to_out.0.weight", "to_out.bias": "to_out.0.bias"}
-    names["positions.relative.weight"] = "time_rel_pos_bias.relative_attention_bias.weight"
-    layer.load_state_dict({key: tensors[f"w.{names.get(key, key)}"] for key in layer.state_dict()})
-    out = layer(tensors["in.x"], clip_of(c["T"]))
-    assert (out - tensors["out.out"]).abs().max() <= 2e-4 * tensors["out.out"].abs().max()
+    layer.load_state_dict(rows.rename(weights_of(tensors))[0])
+    assert within(layer(tensors["in.x"], clip_of(c["T"])), tensors["out.out"])
     reach = tensors["out.buckets"].shape[0] // 2
     buckets = t5_buckets(torch.arange(-reach, reach + 1), c["rel_pos_buckets"], c["rel_pos_max_distance"])
     assert torch.equal(buckets, tensors["out.buckets"])
+    assert within(rearrange(positions.bias(tensors["in.x"]), "1 h q k -> h q k"), tensors["out.rel_pos_bias"])
+    q = rearrange(tensors["in.q"], "1 h f e -> 1 f (h e)")
+    turned, _ = positions.on_heads(q, q, c["heads"])
+    assert within(rearrange(turned, "1 f (h e) -> 1 h f e", h=c["heads"]), tensors["out.q_rotated"])
 
 
-@pytest.mark.parametrize("path", golden.borrow("temporal_transformer_plain*", "temporal_transformer_relpos*"))
+def weights_of(tensors: dict[str, torch.Tensor], unless: str = "rotary_emb") -> dict[str, torch.Tensor]:
+    return {key[2:]: value for key, value in tensors.items() if key.startswith("w.") and unless not in key}
+
+
+TRANSFORMER_FILES = golden.claim("temporal_transformer_*")
+
+
+@pytest.mark.parametrize("path", TRANSFORMER_FILES)
 @torch.inference_mode()
-def test_clip_norm_transformer_without_and_with_a_relative_table(path: Path) -> None:
+def test_videocrafters_temporal_transformer(path: Path) -> None:
+    """Plain, with relative tables (also shorter and longer clips than the table), causal, and the first layer's kind."""
     tensors, header = golden.read(path)
     c = golden.config(header)
+    inner = c["n_heads"] * c["d_head"]
 
     def attention() -> FrameAttention:
-        positions = RelativeTable(c["temporal_length"], c["d_head"]) if "relpos" in path.stem else NoPositions()
-        return FrameAttention(c["channels"], c["n_heads"], c["d_head"], positions, nn)
+        relative = RelativeTable(c["temporal_length"], c["d_head"]) if "relpos" in path.stem else NoPositions()
+        return FrameAttention(inner, c["n_heads"], c["d_head"], Causal() if c.get("causal") else relative, nn)
 
-    block = TemporalBlock(c["channels"], [attention(), attention()], nn)
-    layer = TemporalTransformer(c["channels"], [block], c["channels"], "clip", Residual(), nn)
-    layer.load_state_dict({_ours(key[2:]): value for key, value in tensors.items() if key.startswith("w.")})
-    for x, y in (("x", "y"), ("x_short", "y_short"), ("x_long", "y_long")):
-        if x in tensors:
-            assert error_of(layer(frames_first(tensors[x]), clip_of(tensors[x].shape[2])), tensors[y]) < 1e-4
-
-
-OURS = {
-    "transformer_blocks": "blocks",
-    "ff.net.0.proj": "ff.proj_in",
-    "ff.net.2": "ff.proj_out",
-    "to_out.0": "to_out",
-    "relative_position_k.embeddings_table": "positions.keys",
-    "relative_position_v.embeddings_table": "positions.values",
-    "attn1": "attentions.0",
-    "attn2": "attentions.1",
-    "norm1": "norms.0",
-    "norm2": "norms.1",
-    "norm3": "ff_norm",
-}
+    block = TemporalBlock(inner, [attention(), attention()], nn)
+    layer = TemporalTransformer(c["channels"], [block], inner, "clip", Residual(), nn)
+    rows = TRANSFORMER if tensors["w.proj_in.weight"].ndim == 2 else TRANSFORMER_AS_CONV
+    layer.load_state_dict(KeyTable(rows).rename(weights_of(tensors))[0])
+    pairs = [(x, y) for x, y in (("x", "y"), ("x_short", "y_short"), ("x_long", "y_long")) if x in tensors]
+    assert pairs
+    for x, y in pairs:
+        assert error_of(layer(frames_first(tensors[x]), clip_of(tensors[x].shape[2])), tensors[y]) < 1e-4
 
 
-def _ours(key: str) -> str:
-    for theirs, ours in OURS.items():
-        key = key.replace(theirs, ours)
-    return key
+@pytest.mark.parametrize("path", golden.claim("temporal_conv_block*"))
+@torch.inference_mode()
+def test_videocrafters_temporal_convolution(path: Path) -> None:
+    tensors, header = golden.read(path)
+    layer = TemporalConv(golden.config(header)["channels"], 4, Residual(), nn)
+    layer.load_state_dict(KeyTable(CONV).rename(weights_of(tensors))[0])
+    assert error_of(layer(frames_first(tensors["x"]), clip_of(tensors["x"].shape[2])), tensors["y"]) < 1e-4
+
+
+@pytest.mark.parametrize("path", golden.claim("resblock_temporal_conv*"))
+@torch.inference_mode()
+def test_it_follows_the_residual_sum(path: Path) -> None:
+    tensors, header = golden.read(path)
+    c = golden.config(header)
+    layer = TemporalConv(c["out_channels"], 4, Residual(), nn)
+    inside = {k.removeprefix("temopral_conv."): v for k, v in weights_of(tensors).items() if k.startswith("temopral_conv.")}
+    layer.load_state_dict(KeyTable(CONV).rename(inside)[0])
+    out = layer(tensors["y_no_temporal_conv"], clip_of(c["frames"]))
+    assert (out - tensors["y"]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("path", golden.claim("time_fps_embedding*"))
+@torch.inference_mode()
+def test_frame_rate_is_added_to_the_time_embedding(path: Path) -> None:
+    tensors, header = golden.read(path)
+    width = golden.config(header)["model_channels"]
+    layer = FrameRate(width, tensors["emb"].shape[1], nn)
+    named = {"proj_in": "fps_embedding.0", "proj_out": "fps_embedding.2"}
+    layer.load_state_dict({f"{o}.{p}": tensors[f"w.{t}.{p}"] for o, t in named.items() for p in ("weight", "bias")})
+    assert (sinusoid(tensors["timesteps"], width) - tensors["sin_t"]).abs().max() < 1e-4
+    first, second = (nn.functional.linear, nn.functional.silu)
+    hidden = second(first(tensors["sin_t"], tensors["w.time_embed.0.weight"], tensors["w.time_embed.0.bias"]))
+    time = first(hidden, tensors["w.time_embed.2.weight"], tensors["w.time_embed.2.bias"])
+    for row, fps in enumerate(tensors["fps"].tolist()):
+        out = layer(time[row : row + 1], replace(clip_of(1), fps=fps))
+        assert (out - tensors["emb"][row]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("path", golden.claim("svd_resblock_*"))
+@torch.inference_mode()
+def test_svds_residual_block_over_time(path: Path) -> None:
+    """Its alpha multiplies the spatial side. Where `learned_with_images` marks a frame as a picture, alpha is 1: strength 0."""
+    tensors, header = golden.read(path)
+    c = golden.config(header)
+    gate = "raw" if c["merge_strategy"] == "fixed" else "sigmoid"
+    layer = TimeStackConv(c["out_channels"], c["emb_channels"], Alpha("spatial", gate, 0.0), nn)
+    layer.load_state_dict(KeyTable(svd.LDM_CONV).rename(only_temporal(tensors))[0])
+    clip = replace(clip_of(c["T"]), embedding=tensors["in.emb"])
+    assert within(layer(tensors["out.spatial_only"], clip), tensors["out.video"])
+    if "out.with_images" in tensors:
+        for index, clip_rows in enumerate(rearrange(torch.arange(c["B"] * c["T"]), "(b f) -> b f", f=c["T"])):
+            moving = 1 - tensors["in.image_only_indicator_with_images"][index].float()
+            told = replace(clip, strength=rearrange(moving, "f -> f 1 1"), embedding=tensors["in.emb"][clip_rows])
+            out = layer(tensors["out.spatial_only"][clip_rows], told)
+            assert within(out, tensors["out.with_images"][clip_rows])
+
+
+def only_temporal(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    marks = ("time_stack.", "time_mixer.", "time_pos_embed.")
+    return {key: value for key, value in weights_of(tensors).items() if key.startswith(marks)}
+
+
+@pytest.mark.parametrize("path", golden.claim("svd_transformer_*"))
+@torch.inference_mode()
+def test_svds_transformer_over_time(path: Path) -> None:
+    """Between the image model's own block and its way out; diffusers' transformer runs those."""
+    from diffusers.models.transformers.transformer_2d import Transformer2DModel
+
+    tensors, header = golden.read(path)
+    c = golden.config(header)
+    spatial = Transformer2DModel(
+        c["n_heads"],
+        c["d_head"],
+        c["in_channels"],
+        num_layers=1,
+        cross_attention_dim=c["context_dim"],
+        use_linear_projection=True,
+    )
+    temporal = only_temporal(tensors)
+    spatial.load_state_dict({key: value for key, value in weights_of(tensors).items() if key not in temporal})
+    gate = "raw" if c["merge_strategy"] == "fixed" else "sigmoid"
+    layer = TimeStackBlock(c["in_channels"], c["n_heads"], c["context_dim"], Alpha("spatial", gate, 0.0), nn)
+    layer.load_state_dict(KeyTable(svd.LDM_BLOCK).rename(temporal)[0])
+    size = tuple(tensors["in.x"].shape[-2:])
+    told = replace(clip_of(c["T"], context=tensors["in.context"]), size=size)
+    block = spatial.get_submodule("transformer_blocks.0")
+    outputs = {"out.video": [(told, slice(None))]}
+    if "out.with_images" in tensors:
+        outputs["out.with_images"] = []
+        for index in range(c["B"]):
+            rows = slice(index * c["T"], (index + 1) * c["T"])
+            moving = rearrange(1 - tensors["in.image_only_indicator_with_images"][index].float(), "f -> f 1 1")
+            outputs["out.with_images"].append((replace(told, strength=moving, context=tensors["in.context"][rows]), rows))
+    for name, calls in outputs.items():
+        for clip, rows in calls:
+            handle = block.register_forward_hook(lambda module, args, out, clip=clip: layer(out, clip))
+            out = spatial(tensors["in.x"][rows], encoder_hidden_states=tensors["in.context"][rows]).sample
+            handle.remove()
+            assert within(out, tensors[name][rows]), name
+
+
+@pytest.mark.parametrize("path", golden.claim("modelscope_temporal_*"))
+@torch.inference_mode()
+def test_modelscopes_layers(path: Path) -> None:
+    tensors, header = golden.read(path)
+    c = golden.config(header)
+    if "conv" in path.stem:
+        layer: TemporalLayer = TemporalConv(c["dim"], 4, Residual(), nn)
+        rows = CONV
+    else:
+        heads, head = c["num_attention_heads"], c["attention_head_dim"]
+        pair = [FrameAttention(heads * head, heads, head, NoPositions(), nn) for _ in range(2)]
+        block = TemporalBlock(heads * head, [*pair], nn)
+        layer = TemporalTransformer(c["in_channels"], [block], heads * head, "clip", Residual(), nn)
+        rows = TRANSFORMER
+    layer.load_state_dict(KeyTable(rows).rename(weights_of(tensors))[0])
+    assert within(layer(tensors["in.x"], clip_of(c["T"])), tensors["out.out"])
+
+
+@pytest.mark.parametrize("path", golden.claim("lavie_base_block*"))
+@torch.inference_mode()
+def test_lavies_attention_stands_between_text_and_feed_forward(path: Path) -> None:
+    """In diffusers' block, hooked where a motion module would be."""
+    from diffusers.models.attention import BasicTransformerBlock
+
+    tensors, header = golden.read(path)
+    c = golden.config(header)
+    spatial = BasicTransformerBlock(c["dim"], c["heads"], c["dim_head"], cross_attention_dim=c["cross_attention_dim"])
+    weights = weights_of(tensors)
+    temporal = {key: value for key, value in weights.items() if "_temp" in key}
+    spatial.load_state_dict({key: value for key, value in weights.items() if key not in temporal})
+    place = "down_blocks.0.attentions.0.transformer_blocks.0."
+    edges = {"down_blocks.0.resnets.0.norm1.bias": torch.zeros(1), "conv_in.weight": torch.zeros(1, 4, 3, 3)}
+    layer = only_layer({f"{place}{key}": value for key, value in temporal.items()} | edges, "down.0.0.before_ff")
+    injection = Injection()
+    motion = MotionModule({"down.0.0.before_ff": layer}, None)
+    injection.install(motion, Places({"down.0.0.before_ff": (spatial.norm3, c["dim"])}, {}))
+    injection.start(replace(clip_of(c["T"]), size=(1, c["HW"])), c["B"] * c["T"])
+    context = repeat(tensors["in.context"], "b n d -> (b f) n d", f=c["T"])
+    out = spatial(tensors["in.x"], encoder_hidden_states=context)
+    injection.remove()
+    assert within(out, tensors["out.out"])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import golden
 import pytest
@@ -13,11 +14,16 @@ FOLDER = golden.ROOT.parent / "shared" / "formats"
 
 def published(name: str) -> dict[str, Tensor]:
     """Tensors without storage, spelled and shaped as the published file's. Skips aloud where the list is not at hand."""
+    keys = record(name)["keys"]
+    return {key: torch.empty(shape, dtype=_dtype(dtype), device="meta") for key, (shape, dtype) in keys.items()}
+
+
+def record(name: str) -> dict[str, Any]:
+    """A whole file of the folder. Skips aloud where it is not at hand."""
     path: Path = FOLDER / f"{name}.json"
     if not path.is_file():
         pytest.skip(f"no key list of {name} here: shared/formats is not beside the checkout")
-    keys = json.loads(path.read_text())["keys"]
-    return {key: torch.empty(shape, dtype=_dtype(dtype), device="meta") for key, (shape, dtype) in keys.items()}
+    return json.loads(path.read_text())
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -21,13 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
 AWAITED = {
-    "every family": (
-        "motion_module_v1_controls*", "motion_module_hotshotxl*", "motion_module_sdxl_beta*", "unet_tiny_motion_lora*",
-        "unet_tiny_domain_adapter*", "beta_schedules*", "temporal_transformer_*", "temporal_conv_block*",
-        "resblock_temporal_conv*", "time_fps_embedding*", "unet_videocrafter2*", "unet_videocrafter1_t2v*",
-        "unet_lvdm_short*", "ddim_videocrafter_trajectory*", "svd_*", "modelscope_*", "lavie_base_*",
-        "lavie_temporal_attention*",
-    ),
     "endless shot": ("context_windows*", "fifo_*", "unet_per_frame_timesteps*"),
     "video VAE": ("lvdm_autoencoder3d*", "vae_*", "uav_vae_*", "uav_temporal_module_vae*"),
     "image to video": (
@@ -89,20 +82,20 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def unet_cases() -> list[Any]:
-    """pytest parameters (file, name of an output) for the whole UNets that the pack's families reproduce by now.
+    """pytest parameters (file, name of an output) for whole UNets with AnimateDiff's modules.
 
-    Claims the files that a case draws weights from as well. Outputs of later work are listed here until it is done.
+    Claims the files that a case draws weights from as well. Outputs that document another library's difference are no target.
     """
-    later = ("out.v1", "out.nomotion_clipnorm", "*.motion_lora_*", "*.domain_adapter_*", "*.diffusers_clip_norm")
+    no_target = ("*.diffusers_clip_norm",)
     parameters = []
-    CLAIMED.update(("unet_tiny_spatial_ldm*", "unet_tiny_motion*", "unet_tiny_names*"))
+    CLAIMED.update(("unet_tiny_spatial_ldm*", "unet_tiny_motion*", "unet_tiny_names*", "unet_tiny_domain_adapter*"))
     for parameter in claim("unet_tiny_cases*"):
         if parameter.values[0] is None:
             return [pytest.param(None, "", id="none", marks=parameter.marks)]
         with safe_open(parameter.values[0], framework="pt") as file:
             outputs = [key for key in file.keys() if key.startswith("out.")]  # noqa: SIM118
         for name in outputs:
-            if not any(fnmatchcase(name, pattern) for pattern in later):
+            if not any(fnmatchcase(name, pattern) for pattern in no_target):
                 parameters.append(pytest.param(parameter.values[0], name, id=f"{parameter.id}-{name}"))
     return parameters
 
@@ -124,6 +117,11 @@ class UNetCase:
     spatial: dict[str, Tensor]
     """The UNet's weights in LDM spelling."""
     layout: dict[str, Any]
+    lora: dict[str, Tensor]
+    """A LoRA in published spelling, for the motion module or (domain adapter) for the UNet; empty where the case has none."""
+    lora_strength: float
+    clip_norms: bool
+    """Whether the reference's residual and last norms span the clip."""
 
     @property
     def frames(self) -> int:
@@ -134,22 +132,45 @@ def unet_case(path: Path, name: str) -> UNetCase:
     """Reads one case, with what it needs from the other files of its folder."""
     cases, _ = read(path)
     spatial, header = read(sibling(path, "cases", "spatial_ldm"))
-    motion, _ = read(sibling(path, "cases", "motion"))
-    variant = name.split(".")[1]
+    _, variant, *extra = name.split(".", 2)
     output = cases[name]
     frames = output.shape[2]
     shared = repeat(cases["timestep"], "b -> (b f)", f=frames)
+    kind, _, strength = extra[0].rpartition("_") if extra else ("", "", "")
+    lora = read(sibling(path, "cases", kind))[0] if kind in ("motion_lora", "domain_adapter") else {}
     return UNetCase(
         output=output,
         sample=rearrange(cases["sample"][:, :, :frames], "b c f h w -> (b f) c h w"),
         timesteps=cases["timestep_per_frame"].flatten() if name.endswith("per_frame_timestep") else shared,
         context=repeat(cases["encoder_hidden_states"], "b n d -> (b f) n d", f=frames),
-        motion={
-            k: v for k, v in motion.items() if variant != "nomotion" and (variant == "v2" or not k.startswith("mid_block."))
-        },
+        motion=member_weights(path, variant),
         spatial=spatial,
         layout=config(header),
+        lora=lora,
+        lora_strength=float(strength) if lora else 0.0,
+        clip_norms=variant in ("v1", "nomotion_clipnorm"),
     )
+
+
+def member_weights(path: Path, variant: str) -> dict[str, Tensor]:
+    """The motion weights as a file of this member has them: the mid block in v2 only, tables of 24 in v1."""
+    if variant.startswith("nomotion"):
+        return {}
+    motion, _ = read(sibling(path, "cases", "motion"))
+    kept = {key: value for key, value in motion.items() if variant == "v2" or not key.startswith("mid_block.")}
+    return {key: value[:, :24] if variant == "v1" and key.endswith(".pe") else value for key, value in kept.items()}
+
+
+def norms_alone(case: UNetCase) -> tuple[Any, Any]:
+    """A motion module without layers, whose only effect is that norms span the clip."""
+    from types import SimpleNamespace
+
+    from zoetrope.models.family import RESIDUAL_AND_LAST
+    from zoetrope.models.motion import MotionModule
+
+    module = MotionModule({}, None, RESIDUAL_AND_LAST).requires_grad_(False)
+    variant = SimpleNamespace(frames=case.frames, schedule=None, notes=())
+    return module, SimpleNamespace(file="none", fits=(), variant=variant)
 
 
 def sibling(path: Path, old: str, new: str, suffix: str = ".safetensors") -> Path:

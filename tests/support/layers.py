@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from zoetrope.models.attention import scaled_dot_product
 from zoetrope.models.families import zoetrope as own
+from zoetrope.models.ldm import diffusers_table
 from zoetrope.models.motion import MotionModule
 from zoetrope.models.temporal import Clip
 
@@ -41,25 +42,39 @@ def own_motion(sites: Mapping[str, int], context: int = 16, frames: int = 16, se
 
 
 def diffusers_unet(layout: Mapping[str, Any]) -> Any:
-    """A UNet2DConditionModel of the layout that an LDM config describes (levels with transformers, 8 heads)."""
+    """A UNet2DConditionModel of the layout that an LDM config describes."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     widths = [layout["model_channels"] * m for m in layout["channel_mult"]]
     blocks = layout["num_res_blocks"][0]
     levels = [depth > 0 for depth in layout["transformer_depth"][::blocks]]
+    heads: Any = layout["num_heads"]
+    if "num_head_channels" in layout:
+        heads = tuple(width // layout["num_head_channels"] for width in widths)
+    classes = layout.get("adm_in_channels")
     return UNet2DConditionModel(
         in_channels=layout["in_channels"],
         out_channels=layout["out_channels"],
         block_out_channels=tuple(widths),
         layers_per_block=blocks,
         cross_attention_dim=layout["context_dim"],
-        attention_head_dim=layout["num_heads"],
+        attention_head_dim=heads,
+        norm_num_groups=layout.get("groups", 32),
         down_block_types=tuple("CrossAttnDownBlock2D" if level else "DownBlock2D" for level in levels),
         up_block_types=tuple("CrossAttnUpBlock2D" if level else "UpBlock2D" for level in reversed(levels)),
         mid_block_type="UNetMidBlock2DCrossAttn",
         use_linear_projection=layout["use_linear_in_transformer"],
         norm_eps=1e-5,
+        class_embed_type="projection" if classes else None,
+        projection_class_embeddings_input_dim=classes,
     ).eval()
+
+
+def as_diffusers(ldm: Mapping[str, Tensor], unet: Any) -> dict[str, Tensor]:
+    """An image UNet's weights in diffusers' spelling."""
+    names = {key: value for key, value in unet.state_dict().items() if not key.startswith("class_embedding")}
+    weights = diffusers_table(names).restore({f"unet:{key}": value for key, value in ldm.items()})
+    return {key.replace("add_embedding", "class_embedding"): value for key, value in weights.items()}
 
 
 def frames_first(video: Tensor) -> Tensor:

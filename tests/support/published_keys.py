@@ -4,8 +4,9 @@ import torch
 from zoetrope.models.families.animatediff import ANIMATEDIFF
 from zoetrope.models.sites import SD1, sites_of
 
-ANIMATEDIFF_MEMBERS = {"v1": (560, 24, "clip"), "v2": (588, 32, "frame"), "v3": (560, 32, "frame")}
-"""Member -> number of keys, length of the position table, scope of the image UNet's norms."""
+TABLE = ANIMATEDIFF.spellings[0].table({}, "")
+ANIMATEDIFF_MEMBERS = {"v1": (560, 24, ("resnet", "out")), "v2": (588, 32, ()), "v3": (560, 32, ())}
+"""Member -> number of keys, length of the position table, norms of the image UNet that span the clip."""
 
 
 def animatediff(member: str) -> dict[str, torch.Tensor]:
@@ -14,7 +15,7 @@ def animatediff(member: str) -> dict[str, torch.Tensor]:
     shapes: dict[str, tuple[int, ...]] = {}
     for site, width in sites_of(SD1).items():
         if site.endswith(".out") or (site == "mid.attention" and member == "v2"):
-            shapes |= _layer(ANIMATEDIFF.key_table.published(f"{site}.norm.weight") or "", width, table)
+            shapes |= _layer(TABLE.published(f"{site}.norm.weight") or "", width, table)
     return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 

@@ -3,6 +3,7 @@
 Import this only where a host is found (the `tiny` fixture): it imports comfy.
 """
 
+from pathlib import Path
 from typing import Any
 
 import comfy.controlnet
@@ -17,9 +18,10 @@ import torch
 from comfy.cldm.cldm import ControlNet as ControlNetwork
 from layers import noise, randomise
 from torch import Tensor
-from zoetrope.hosts.comfyui import HostMotion
-from zoetrope.models.loading import Report
+from zoetrope.hosts.comfyui import HostMotion, Settings, apply
+from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
 from zoetrope.models.motion import MotionModule
+from zoetrope.models.report import Report
 
 LAYOUT: dict[str, Any] = {
     "image_size": 32,
@@ -48,8 +50,12 @@ def model(
     storage: torch.dtype = torch.float32,
     compute: torch.dtype | None = None,
     seed: int = 0,
+    groups: int = 32,
 ) -> Any:
-    """A ModelPatcher around the host's own UNet; `storage` and `compute` as the host would set them for a checkpoint."""
+    """A ModelPatcher around the host's own UNet; `storage` and `compute` as the host would set them for a checkpoint.
+
+    groups   of its GroupNorms: the host fixes 32, other numbers are handed in as its layers
+    """
 
     class Config(comfy.supported_models_base.BASE):
         latent_format = comfy.latent_formats.SD15
@@ -61,6 +67,8 @@ def model(
 
     config = Config(dict(layout or LAYOUT))
     config.set_inference_dtype(storage, compute)
+    if groups != 32:
+        config.custom_operations = grouped(groups)
     base = config.get_model({}, "", device=torch.device("cpu")).eval()
     if weights:
         base.diffusion_model.load_state_dict(weights, strict=True)
@@ -70,11 +78,30 @@ def model(
     return comfy.model_patcher.ModelPatcher(base, load_device=load, offload_device=comfy.model_management.unet_offload_device())
 
 
+def grouped(groups: int) -> Any:
+    """The host's layers with another number of groups in every GroupNorm."""
+
+    class Layers(comfy.ops.manual_cast):
+        class GroupNorm(comfy.ops.manual_cast.GroupNorm):
+            def __init__(self, num_groups: int, num_channels: int, *args: Any, **kwargs: Any):
+                super().__init__(groups, num_channels, *args, **kwargs)
+
+    return Layers
+
+
 def host_motion(motion: MotionModule, report: Report) -> HostMotion:
     """A module in the host's hands, as `hosts.comfyui.load` makes it of a file."""
     load = comfy.model_management.get_torch_device()
     patcher = comfy.model_patcher.ModelPatcher(motion, load, comfy.model_management.unet_offload_device())
-    return HostMotion(patcher, report)
+    return HostMotion(patcher, report, Path(report.file))
+
+
+def applied(
+    model: Any, motion: HostMotion, strength: float = 1.0, frames: int = 0, own_schedule: bool = True, **more: Any
+) -> Any:
+    """`model` with `motion`; `more` are other settings."""
+    schedule = FAMILY if own_schedule else MODEL
+    return apply(model, motion, Settings(strength=strength, frames=frames, schedule=schedule, **more))
 
 
 def text(frames: int = 1, seed: int = 1, width: int = 16, **extra: Any) -> list[Any]:
@@ -120,10 +147,12 @@ def unload() -> None:
     comfy.model_management.unload_all_models()
 
 
-def call_unet(patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1) -> Tensor:
+def call_unet(
+    patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1, classes: Tensor | None = None
+) -> Tensor:
     """One call of the UNet itself, loaded and injected by the host, with the patcher's wrappers and options."""
     load_unet(patched)
-    return call_loaded_unet(patched, x, timesteps, context, chunks)
+    return call_loaded_unet(patched, x, timesteps, context, chunks, classes)
 
 
 def load_unet(patched: Any) -> None:
@@ -131,11 +160,13 @@ def load_unet(patched: Any) -> None:
     comfy.model_management.load_models_gpu([patched, *patched.get_nested_additional_models()])
 
 
-def call_loaded_unet(patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1) -> Tensor:
+def call_loaded_unet(
+    patched: Any, x: Tensor, timesteps: Tensor, context: Tensor, chunks: int = 1, classes: Tensor | None = None
+) -> Tensor:
     """What one step of sampling does."""
     options = {
         **patched.model_options["transformer_options"],
         "wrappers": patched.wrappers,
         "cond_or_uncond": list(range(chunks)),
     }
-    return patched.model.diffusion_model(x, timesteps, context=context, transformer_options=options)
+    return patched.model.diffusion_model(x, timesteps, context=context, y=classes, transformer_options=options)

@@ -25,7 +25,8 @@ def test_every_key_is_in_the_table_and_found_again(base: Base) -> None:
     with torch.device("meta"):
         motion = MotionModule(design(places(base), base.context, 16, nn), 16)
     keys = list(motion.state_dict())
-    assert [ZOETROPE.key_table.published(k) for k in keys] == keys == [ZOETROPE.key_table.ours(k) for k in keys]
+    table = ZOETROPE.spellings[0].table({}, "")
+    assert [table.published(k) for k in keys] == keys == [table.ours(k) for k in keys]
     assert detect(keys) is ZOETROPE
 
 

@@ -1,0 +1,67 @@
+"""Whole video checkpoints: image UNet, text encoder and VAE through the host's own classes, temporal layers through ours."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.ops
+import comfy.sd
+import folder_paths
+
+from ..models.loading import Opened, Parts, open_file
+from .comfyui import HostMotion, Settings, apply, host_motion
+
+log = logging.getLogger(__name__)
+
+PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model."}
+"""Where the host looks for the parts of a checkpoint."""
+
+
+@dataclass(frozen=True)
+class VideoCheckpoint:
+    """What a whole file became. Parts that it does not hold are None."""
+
+    model: Any
+    clip: Any
+    vae: Any
+    motion: HostMotion
+
+
+def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
+    """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.
+
+    Raises ValueError where the file holds temporal layers only, or is one that the host loads by itself.
+    """
+    opened = open_file(path, comfy.ops.manual_cast)
+    report = opened.report
+    if report.variant.whole:
+        raise ValueError(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
+    if "unet" not in opened.parts:
+        raise ValueError(
+            f"{report.file}: this holds temporal layers only ({report.title} {report.variant.name}); load it with Load Motion "
+            "Module and put it on a checkpoint with Apply Motion Module"
+        )
+    model, clip, vae = _through_the_host(opened)
+    motion = host_motion(opened, path)
+    missing = [name for name, value in (("CLIP", clip), ("VAE", vae)) if value is None]
+    if missing:
+        log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(missing))
+    patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
+    return VideoCheckpoint(patched, clip, vae, motion)
+
+
+def _through_the_host(opened: Opened) -> tuple[Any, Any, Any]:
+    parts: Parts = opened.parts
+    weights = {
+        prefix + key: value for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
+    }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
+    found = comfy.sd.load_state_dict_guess_config(
+        weights,
+        output_vae="vae" in parts,
+        output_clip="text" in parts,
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+    )
+    if not found or found[0] is None:
+        raise ValueError(f"{opened.report.file}: the host does not know the image UNet in it; update ComfyUI")
+    model, clip, vae, _ = found
+    return model, clip, vae

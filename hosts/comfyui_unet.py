@@ -1,0 +1,87 @@
+"""The host's UNet: whether it is one, where its sites are, which base model it belongs to."""
+
+from typing import Any
+
+import comfy.ldm.modules.attention as comfy_attention
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
+from torch import nn
+
+from ..models.family import NormKind
+from ..models.injection import Places
+from ..models.sites import Base, Site, base_of
+
+Named = dict[Site, tuple[nn.Module, int]]
+
+
+def unet_of(model: Any) -> Any:
+    """The model's Stable Diffusion UNet. Raises ValueError for other architectures."""
+    unet = model.model.diffusion_model
+    if not (hasattr(unet, "input_blocks") and hasattr(unet, "output_blocks")):
+        raise ValueError(
+            f"motion modules go into the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
+            f"{type(model.model).__name__} ({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
+        )
+    if any(isinstance(module, VideoResBlock) for module in unet.modules()):
+        raise ValueError("this MODEL is a video model with temporal layers of its own (SVD); load an image checkpoint instead")
+    return unet
+
+
+def base_of_unet(unet: Any, places: Places) -> Base | None:
+    """The base model whose full-size UNet this is; None for any other layout."""
+    texts = [m.to_k.in_features for n, m in unet.named_modules() if n.endswith("attn2") and hasattr(m, "to_k")]
+    return base_of(places.widths, texts[0]) if texts else None
+
+
+def unet_places(unet: Any) -> Places:
+    """The UNet's own module at each site, and its norms."""
+    width = unet.model_channels
+    sites: Named = {"time": (unet.time_embed, 4 * width), "input": (unet.input_blocks[0][0], width)}
+    level = block = 0
+    for layers in list(unet.input_blocks)[1:]:
+        if isinstance(layers[0], Downsample):
+            level, block = level + 1, 0
+            continue
+        sites |= _block(f"down.{level}.{block}", layers)
+        block += 1
+    if unet.middle_block is not None and len(unet.middle_block) == 3:
+        first, attention, second = unet.middle_block
+        width = first.out_channels
+        sites |= {"mid.0.resnet": (first, width), **_attention("mid", attention, width), "mid.1.resnet": (second, width)}
+    level = block = 0
+    for layers in unet.output_blocks:
+        sites |= _block(f"up.{level}.{block}", layers)
+        block += 1
+        if any(isinstance(layer, Upsample) for layer in layers):
+            level, block = level + 1, 0
+    return Places(sites, _norms(unet, sites))
+
+
+def _block(name: str, layers: Any) -> Named:
+    sites: Named = {}
+    last: tuple[nn.Module, int] | None = None
+    for layer in layers:
+        if isinstance(layer, ResBlock):
+            sites[f"{name}.resnet"] = last = (layer, layer.out_channels)
+        elif isinstance(layer, comfy_attention.SpatialTransformer):
+            sites |= _attention(name, layer, layer.in_channels)
+            last = (layer, layer.in_channels)
+    return sites | ({f"{name}.out": last} if last else {})
+
+
+def _attention(name: str, transformer: Any, width: int) -> Named:
+    sites: Named = {}
+    if len(transformer.transformer_blocks) == 1:
+        (block,) = transformer.transformer_blocks
+        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
+        sites = {f"{name}.{kind}": (module, width) for kind, module in inside.items()}
+    return sites | {f"{name}.attention": (transformer, width)}
+
+
+def _norms(unet: Any, sites: Named) -> dict[NormKind, tuple[nn.Module, ...]]:
+    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
+    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return {
+        "resnet": tuple(resnet.get_submodule(f"{part}.0") for resnet in resnets for part in ("in_layers", "out_layers")),
+        "transformer": tuple(module.get_submodule("norm") for module in transformers),
+        "out": (unet.out[0],),
+    }

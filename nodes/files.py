@@ -1,0 +1,70 @@
+"""Files of the host's model folders, as nodes offer them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..models.checkpoint import SAFETENSORS, TORCH
+
+NOTHING = "(no file yet)"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One sort of files and the model folders that hold it, the first counting where two have a file of one name."""
+
+    what: str
+    folders: tuple[str, ...]
+    own: tuple[str, ...]
+    """Those of them that we tell the host about; it knows the others."""
+
+
+MOTION = Shelf("motion module", ("animatediff_models", "zoetrope_motion"), ("animatediff_models", "zoetrope_motion"))
+LORA = Shelf(
+    "motion LoRA", ("animatediff_motion_lora", "zoetrope_motion_lora"), ("animatediff_motion_lora", "zoetrope_motion_lora")
+)
+VIDEO = Shelf("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
+
+
+def register_folders() -> None:
+    """Tells the host about the model folders; those it knows already keep their paths."""
+    for shelf in (MOTION, LORA, VIDEO):
+        for name in shelf.own:
+            folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
+
+
+def files_of(shelf: Shelf) -> dict[str, str]:
+    """File name as shown -> model folder, for every file of the shelf that the host can see."""
+    suffixes = SAFETENSORS | TORCH
+    found = {name: folder for folder in reversed(shelf.folders) for name in folder_paths.get_filename_list(folder)}
+    return {name: found[name] for name in sorted(found) if Path(name).suffix.lower() in suffixes}
+
+
+def path_of(shelf: Shelf, name: str) -> str:
+    """The path of a file that the host lists. Raises ValueError for any other name: paths come from the host only."""
+    folder = files_of(shelf).get(name)
+    path = folder and folder_paths.get_full_path(folder, name)
+    if not path:
+        where = " or ".join(f"models/{folder}" for folder in shelf.folders)
+        raise ValueError(
+            f"{shelf.what} {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page."
+        )
+    return path
+
+
+def file_input(name: str, shelf: Shelf, tooltip: str) -> Any:
+    """A list of the files to choose from."""
+    return io.Combo.Input(name, options=list(files_of(shelf)) or [NOTHING], tooltip=tooltip)
+
+
+def fingerprint(shelf: Shelf, name: str) -> Any:
+    """The same name with another file behind it is another file."""
+    try:
+        status = os.stat(path_of(shelf, name))
+    except (ValueError, OSError):
+        return float("nan")
+    return [name, status.st_mtime_ns, status.st_size]

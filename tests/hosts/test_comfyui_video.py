@@ -1,0 +1,185 @@
+"""Whole video UNets of the original codes in ComfyUI's own UNet class with hooks; sampling objects; whole checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import golden
+import golden_video
+import pytest
+import torch
+
+pytestmark = pytest.mark.host
+
+
+def unet_with_motion(tiny: Any, case: golden_video.VideoCase) -> tuple[Any, Any]:
+    layout = dict(case.layout)
+    base = tiny.model(layout, case.spatial, groups=layout.pop("groups", 32))
+    return base, tiny.host_motion(case.opened.motion, case.opened.report)
+
+
+@pytest.mark.parametrize("path", golden_video.parameters())
+@torch.inference_mode()
+def test_whole_unet_gives_the_reference_output(tiny: Any, path: Path) -> None:
+    case = golden_video.read(path)
+    base, motion = unet_with_motion(tiny, case)
+    arguments = (case.sample, case.timesteps.float(), case.context)
+    plain = tiny.call_unet(base, *arguments, classes=case.classes)
+    out = tiny.call_unet(tiny.applied(base, motion, 1.0, case.frames), *arguments, classes=case.classes)
+    assert (out - case.output).abs().max() <= case.tolerance
+    chunks = case.sample.shape[0] // case.frames  # the clips as conditional and unconditional parts of a batch
+    out = tiny.call_unet(tiny.applied(base, motion), *arguments, chunks=chunks, classes=case.classes)
+    assert (out - case.output).abs().max() <= case.tolerance
+    off = tiny.applied(base, motion, 0.0)
+    assert torch.equal(tiny.call_unet(off, *arguments, classes=case.classes), plain)
+    assert torch.equal(tiny.call_unet(base, *arguments, classes=case.classes), plain)
+    tiny.unload()
+    assert tiny.hooks_in(base) == 0
+
+
+@pytest.mark.parametrize("path", golden.claim("beta_schedules*"))
+def test_named_schedules_are_those_that_people_know(path: Path) -> None:
+    from zoetrope.sampling.schedule import NAMED
+
+    tensors, _ = golden.read(path)
+    names = {
+        "sigmas.linear (HotshotXL/default)": "linear (Stable Diffusion)",
+        "sigmas.sqrt_linear (AnimateDiff)": "sqrt_linear (AnimateDiff)",
+        "sigmas.avg(sqrt_linear,linear)": "average of the two",
+        "sigmas.linear (AnimateDiff-SDXL)": "linear to 0.020 (AnimateDiff SDXL)",
+        "sigmas.lcm": "lcm",
+        "sigmas.lcm[100_ots]": "lcm, 100 levels",
+        "sigmas.lcm >> sqrt_linear": "lcm on sqrt_linear",
+    }
+    assert set(names) == set(tensors)
+    for theirs, ours in names.items():
+        error = (NAMED[ours] - tensors[theirs]).abs() / tensors[theirs]
+        assert error.max() < 1e-6, ours
+
+
+TRAJECTORY = golden.claim("ddim_videocrafter_trajectory*")
+
+
+@pytest.mark.parametrize("kind", ["vc2", "vc1_1024", "vc1_512"])
+@pytest.mark.parametrize("path", TRAJECTORY)
+@torch.inference_mode()
+def test_the_models_sampling_object_knows_videocrafters_scale(tiny: Any, path: Path, kind: str) -> None:
+    """The reference's DDIM (eta 1, guidance 4), step by step, with a MODEL whose UNet is the recorded formula.
+
+    The sampler sees the host's own variable and the MODEL's own sigmas alone; DDIM is written in them, and the noise is the
+    recorded one. So a host sampler that takes the MODEL's word for sigma and clean estimate is right too.
+    """
+    tensors, header = golden.read(path)
+    guidance = golden.config(header)["cfg"]
+    sampling = sampling_of(tiny, kind)
+    steps = tensors[f"{kind}.ddim_timesteps"].long()
+    kept = 1 / (1 + plain_sigmas() ** 2)  # the reference's alphas_cumprod
+    alphas = kept[steps]
+    before = torch.cat([kept[:1], alphas[:-1]])
+    scale = tensors.get(f"{kind}.ddim_scale_arr", torch.ones(len(steps))).double()
+    scale_before = tensors.get(f"{kind}.ddim_scale_arr_prev", torch.ones(len(steps))).double()
+    x = tensors[f"{kind}.x_inter"][0].double()
+    cond, uncond = tensors["cond"].double(), tensors["uncond"].double()
+    for done, index in enumerate(reversed(range(len(steps)))):
+        t = float(steps[index])
+        y = x / alphas[index].sqrt() / scale[index]  # the host's variable
+        sigma = sampling.sigma(steps[index : index + 1].float()).double()
+        assert (sigma - ((1 - alphas[index]) / alphas[index]).sqrt() / scale[index]).abs() < 1e-5 * sigma
+
+        def predicted(c: torch.Tensor, y: torch.Tensor = y, sigma: torch.Tensor = sigma, t: float = t) -> torch.Tensor:
+            seen = sampling.calculate_input(sigma, y)
+            mean = seen.mean(dim=2, keepdim=True).tanh()
+            noise = 0.3 * seen + 0.1 * mean + 0.2 * (1 - t / 1000) * c
+            return sampling.calculate_denoised(sigma, noise, y)
+
+        clean = predicted(uncond) + guidance * (predicted(cond) - predicted(uncond))
+        assert (clean - tensors[f"{kind}.pred_x0"][done + 1]).abs().max() < 1e-4
+        noise = (y - clean) / sigma
+        up = ((1 - before[index]) / (1 - alphas[index]) * (1 - alphas[index] / before[index])).sqrt()  # eta 1
+        x = (
+            before[index].sqrt() * scale_before[index] * clean
+            + (1 - before[index] - up**2).sqrt() * noise
+            + up * tensors[f"{kind}.step_noise"][done].double()
+        )
+        assert (x - tensors[f"{kind}.x_inter"][done + 1]).abs().max() < 1e-4
+    assert (x - tensors[f"{kind}.result"]).abs().max() < 1e-4
+
+
+def plain_sigmas() -> torch.Tensor:
+    from zoetrope.sampling.schedule import LINEAR
+
+    return LINEAR
+
+
+def sampling_of(tiny: Any, kind: str) -> Any:
+    """The sampling object that applying a module of this member gives a MODEL."""
+    from zoetrope.hosts.comfyui_sampling import set_schedule
+    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE
+    from zoetrope.models.family import Variant
+
+    member = {"vc2": "VideoCrafter2 T2V 512", "vc1_1024": "VideoCrafter1 T2V 1024", "vc1_512": "VideoCrafter1 T2V 512"}[kind]
+    variant = Variant(member, 16, None, SCHEDULE, (), (), (), "eps", MEMBERS[member].scale)
+    patched = tiny.model()
+    set_schedule(patched, variant, "eps", scaled=True)
+    return patched.get_model_object("model_sampling")
+
+
+@torch.inference_mode()
+def test_scaled_sampling_is_exact_for_eps_and_v_with_one_or_many_noise_levels(tiny: Any) -> None:
+    """A model that answers truly about `scale * clean + sigma * noise` gives the clean latent back, from pure noise on down."""
+    from zoetrope.hosts.comfyui_sampling import set_schedule
+    from zoetrope.models.families.videocrafter import SCHEDULE, ZERO_SNR
+    from zoetrope.models.family import InputScale, Variant
+
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(5, 4, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    for prediction, schedule in (("eps", SCHEDULE), ("v", ZERO_SNR)):
+        patched = tiny.model()
+        set_schedule(patched, Variant("m", 16, None, schedule, (), (), (), prediction, InputScale(0.3, 400)), prediction, True)
+        sampling = patched.get_model_object("model_sampling")
+        for times in ([700.0], [0.0, 100.0, 399.0, 400.0, 990.0]):
+            sigma = sampling.sigma(torch.tensor(times))
+            scale = sampling.scales[torch.tensor(times).long()].double()
+            level = sigma.double().reshape(-1, 1, 1, 1)
+            y = clean + level * noise
+            x = sampling.calculate_input(sigma, y)
+            own = (sigma.double() * scale).reshape(-1, 1, 1, 1)
+            root = (1 + own**2).sqrt()
+            wide = scale.reshape(-1, 1, 1, 1)
+            assert torch.allclose(x, (wide * clean + own * noise) / root, atol=1e-5)
+            answer = noise if prediction == "eps" else (noise - own * wide * clean) / root
+            assert torch.allclose(sampling.calculate_denoised(sigma, answer, y), clean, atol=2e-4), (prediction, times)
+        top = sampling.sigma_max
+        start = sampling.noise_scaling(top, noise.clone(), torch.zeros_like(clean), max_denoise=True)
+        assert torch.allclose(sampling.calculate_input(top, start), noise, atol=1e-3)  # the network first sees plain noise
+
+
+@torch.inference_mode()
+def test_reference_leaves_the_scale_out_and_keeping_the_models_schedule_changes_nothing(tiny: Any) -> None:
+    cases = golden.borrow("unet_videocrafter2*")
+    if cases[0].values[0] is None:
+        pytest.skip("no golden VideoCrafter UNet here")
+    case = golden_video.read(cases[0].values[0])
+    base, motion = unet_with_motion(tiny, case)
+    sigmas = {
+        "model": tiny.applied(base, motion, own_schedule=False),
+        "reference": tiny.applied(base, motion, scaled=False),
+        "scaled": tiny.applied(base, motion),
+    }
+    found = {name: patched.get_model_object("model_sampling").sigma_max.item() for name, patched in sigmas.items()}
+    assert found["model"] == pytest.approx(found["reference"], rel=1e-6)
+    assert found["scaled"] == pytest.approx(found["reference"] / 0.7, rel=1e-6)
+    out = tiny.sample(sigmas["scaled"], frames=8, positive=tiny.text(width=48), negative=tiny.text(seed=2, width=48))
+    assert out.isfinite().all()
+
+
+def test_two_modules_that_both_want_norms_over_the_clip_fold_once(tiny: Any) -> None:
+    """Chained modules share the UNet's norms; the second finds them folded and leaves them alone."""
+    parameters = golden.borrow("lavie_base_unet*")
+    if parameters[0].values[0] is None:
+        pytest.skip("no golden LaVie UNet here")
+    case = golden_video.read(parameters[0].values[0])
+    base, motion = unet_with_motion(tiny, case)
+    with torch.inference_mode():
+        twice = tiny.applied(tiny.applied(base, motion, 1.0, case.frames), motion, 1e-9, case.frames)
+        out = tiny.call_unet(twice, case.sample, case.timesteps.float(), case.context)
+    assert (out - case.output).abs().max() <= case.tolerance

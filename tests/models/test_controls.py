@@ -1,0 +1,86 @@
+"""What artists write into fields, and the dials it becomes."""
+
+import pytest
+import torch
+from layers import noise
+from zoetrope.models.controls import dial_of, read_levels, read_numbers
+from zoetrope.models.dial import over_pictures, over_rows, over_tokens, picture_of
+from zoetrope.models.injection import level_strength
+
+
+def test_levels_are_read_and_the_longest_name_counts() -> None:
+    levels = read_levels(" down: 0.5, mid:0 ,up.3: 1.5, up.3.2: 2")
+    assert levels == {"down": 0.5, "mid": 0.0, "up.3": 1.5, "up.3.2": 2.0}
+    expected = {"down.0.1.out": 0.5, "mid.attention": 0.0, "up.3.1.resnet": 1.5, "up.3.2.before_ff": 2.0, "up.0.0.out": 1.0}
+    expected |= {"time": 1.0, "up.30.0.out": 1.0}
+    assert {site: level_strength(site, levels) for site in expected} == expected
+    assert read_levels("  ") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("down", "part 1 is 'down'; expected a place and a number"),
+        ("down: 1, sideways: 2", "part 2 is 'sideways: 2'"),
+        ("down: much", "part 1 is 'much', expected a number"),
+        ("down: nan", "expected a finite number"),
+        ("down: 1, down: 2", "down is given twice"),
+    ],
+)
+def test_levels_that_cannot_be_read_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_levels(text)
+
+
+def test_numbers_and_masks_multiply() -> None:
+    assert read_numbers("x", "0, 0.5,1") == [0.0, 0.5, 1.0]
+    assert dial_of("strength", 0.7, "", None) == 0.7
+    ramp = dial_of("strength", 0.5, "0, 2", None)
+    assert isinstance(ramp, torch.Tensor)
+    assert ramp.flatten().tolist() == [0.0, 1.0]
+    masked = dial_of("strength", 2.0, "1, 0.5", torch.full((2, 3, 4), 0.5))
+    assert isinstance(masked, torch.Tensor)
+    assert masked[:, 0, 0].tolist() == [1.0, 0.5]
+    with pytest.raises(ValueError, match="strength: the list has 3 values and the mask 2 pictures"):
+        dial_of("strength", 1.0, "1, 1, 1", torch.ones(2, 3, 4))
+    for text in ("1,,2", "one", "1, inf"):
+        with pytest.raises(ValueError, match="amount: part"):
+            dial_of("amount", 1.0, text, None)
+    with pytest.raises(ValueError, match="at most 4096 numbers, got 5000"):
+        read_numbers("strength", ",".join(["1"] * 5000))
+
+
+def test_dials_take_the_shape_of_what_they_multiply() -> None:
+    dial = torch.tensor([0.0, 1.0, 0.5]).reshape(3, 1, 1)
+    pictures = over_pictures(dial, noise(6, 8, 4, 5), 3)
+    assert isinstance(pictures, torch.Tensor)
+    assert pictures.shape == (6, 1, 4, 5)
+    assert pictures[:, 0, 0, 0].tolist() == [0.0, 1.0, 0.5, 0.0, 1.0, 0.5]
+    tokens = over_tokens(dial, noise(6, 6, 8), 3, (8, 12))
+    assert isinstance(tokens, torch.Tensor)
+    assert tokens.shape == (6, 6, 1)
+    rows = over_rows(dial, noise(6, 8), 3)
+    assert isinstance(rows, torch.Tensor)
+    assert rows.flatten().tolist() == [0.0, 1.0, 0.5, 0.0, 1.0, 0.5]
+    assert over_pictures(0.3, noise(6, 8, 4, 5), 3) == 0.3
+
+
+def test_fewer_numbers_are_spread_evenly_and_masks_are_resized() -> None:
+    ramp = over_rows(torch.tensor([0.0, 1.0]).reshape(2, 1, 1), noise(5, 8), 5)
+    assert isinstance(ramp, torch.Tensor)
+    assert ramp.flatten().tolist() == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    left = torch.zeros(1, 16, 16)
+    left[:, :, :8] = 1
+    small = over_pictures(left, noise(2, 3, 4, 4), 2)
+    assert isinstance(small, torch.Tensor)
+    assert small[0, 0].tolist() == [[1, 1, 0, 0]] * 4
+
+
+@pytest.mark.parametrize("size", [(8, 12), (9, 13), (1, 7), (64, 64), (27, 48)])
+def test_the_level_is_known_by_its_number_of_pixels(size: tuple[int, int]) -> None:
+    h, w = size
+    for _ in range(4):
+        assert picture_of(h * w, size) == (h, w)
+        h, w = -(-h // 2), -(-w // 2)
+    with pytest.raises(ValueError, match="expected a level of the"):
+        picture_of(h * w + 10_000, size)
