@@ -11,7 +11,7 @@ NAME ?= ComfyUI
 HOST_TORCH ?= torch==2.11.* torchvision==0.26.* torchaudio==2.11.*
 
 # A change of TORCH= installs again; `make host` may change torch afterwards.
-.PHONY: FORCE help test check slow e2e host demo clean
+.PHONY: FORCE help test check slow e2e parity host demo clean
 
 help:
 	@echo "make test                 install into $(VENV) and run the suite (host tests run where a host is found)"
@@ -19,6 +19,7 @@ help:
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
 	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
+	@echo "make parity               runs the golden tests on every host found and writes docs/parity.md"
 	@echo "make demo                 a prompt, a video: the embedded model -> output/demo/clip.mp4, clip.png"
 	@echo "make clean                removes $(VENV) and everything made"
 	@echo "TORCH='torch==2.11.*' chooses another torch requirement, VENV=... another environment"
@@ -50,6 +51,16 @@ slow: $(VENV)/ready
 e2e: $(VENV)/ready
 	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix $(CACHE)/node playwright-core || true
 	$(PYTEST) -m "e2e and not slow"
+
+GOLDEN := tests/models tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
+	tests/hosts/test_comfyui_video.py
+
+parity: $(VENV)/ready
+	rm -f .parity.jsonl
+	PARITY=.parity.jsonl $(PYTEST) -q $(GOLDEN)
+	PARITY=.parity.jsonl $(PY) tests/support/other_hosts.py
+	$(PY) tests/support/parity.py .parity.jsonl > docs/parity.md
+	rm -f .parity.jsonl
 
 host: $(VENV)/ready
 	$(PY) tests/support/get_host.py --name "$(NAME)" --source "$(SOURCE)" --torch "$(HOST_TORCH)"

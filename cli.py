@@ -18,6 +18,7 @@ from .media.sheet import contact_sheet
 from .media.video import write_video
 from .media.world import COLOURS, MOTIONS, SHAPES, read_caption, read_rate, write_caption
 from .models.loading import load_motion
+from .models.report import sha256
 
 PROMPT = "a red circle moving right on black"
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zoetrope", description="Any image checkpoint becomes an endless shot.")
     commands = parser.add_subparsers(dest="command", required=True)
-    inspect = commands.add_parser("inspect", help="say what a motion file is and what it fits")
+    inspect = commands.add_parser("inspect", help="say what a motion file or folder is and what it fits")
     inspect.add_argument("file", type=Path)
     inspect.add_argument("--json", action="store_true", help="plain data instead of text")
     inspect.set_defaults(run=_inspect)
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _inspect(arguments: argparse.Namespace) -> None:
     _, report = load_motion(arguments.file)
-    print(json.dumps(report.as_dict(), indent=1) if arguments.json else report.text())
+    digest = sha256(arguments.file)
+    as_json = {**report.as_dict(), "sha256": digest}
+    print(json.dumps(as_json, indent=1) if arguments.json else f"{report.text()}\nsha256      {digest}")
 
 
 @dataclass(frozen=True)

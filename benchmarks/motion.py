@@ -179,7 +179,7 @@ def random_module(ops: Any) -> Any:
     from published_keys import animatediff
     from zoetrope.models.loading import motion_from
 
-    tensors = {key: torch.empty(value.shape) for key, value in animatediff("v2").items()}
+    tensors = {key: torch.zeros(value.shape) for key, value in animatediff("v2").items()}
     motion, motion.report = motion_from(tensors, {}, "random", 0, ops)
     return randomise(motion)
 

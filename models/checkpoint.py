@@ -18,6 +18,8 @@ CONTAINERS = ("ema", "state_dict", "module", "model", "controlnet")
 """Names under which training frameworks nest the weights; averaged ones first."""
 PREFIXES = ("_forward_module.", "module.")
 """What data-parallel training (DeepSpeed, torch) puts before every key."""
+MOST_NUMBERS = 10**10
+"""No model of these kinds has a quarter as many weights; a small file can claim more than any memory holds."""
 FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 """What diffusers calls the weights in a folder; shards and half-precision variants add to it."""
 
@@ -45,6 +47,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
         raise ValueError(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}")
     if not tensors:
         raise ValueError(f"{path.name}: the file holds no tensors; it is not a model")
+    if (total := sum(tensor.numel() for tensor in tensors.values())) > MOST_NUMBERS:
+        raise ValueError(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, the file claims {total:,}")
     return tensors, metadata
 
 
@@ -103,6 +107,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             f"{path.name}: torch {torch.__version__} cannot read torch checkpoints safely (CVE-2025-32434); "
             "use the .safetensors version of this model, or torch 2.6 or later"
         )
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -117,6 +123,20 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             "It is truncated, corrupt or of another kind; download it again and compare its size."
         ) from error
     return _unwrap(path, content)
+
+
+def _check_archive(path: Path) -> None:
+    """Torch stores tensors uncompressed: an archive that unpacks to more than its own size is none of torch's (a zip bomb)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return  # torch's own reader says what is wrong
+    if unpacked > path.stat().st_size:
+        raise ValueError(
+            f"{path.name}: the archive claims to unpack to {unpacked:,} bytes, more than the file's {path.stat().st_size:,}; "
+            "torch does not write such files. Do not use it; download the model again from a source you trust."
+        )
 
 
 def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:

@@ -74,6 +74,7 @@ def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, siz
     )
     plan, variant = _build(family, contents, nn)
     _compare(plan, ours, family, table)
+    _check_finite(ours, family, table)
     motion, _ = _build(family, contents, ops)
     motion.load_state_dict(ours, strict=True, assign=True)
     motion.requires_grad_(False).eval()
@@ -154,6 +155,20 @@ def _compare(plan: MotionModule, tensors: Mapping[str, Tensor], family: Family, 
     for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
         if keys:
             raise ValueError(f"this looks like {family.title}, but {what}: {some(keys)}. Download the file again.")
+
+
+def _check_finite(tensors: Mapping[str, Tensor], family: Family, table: KeyTable) -> None:
+    """A weight that is no number makes every frame black, long after anyone remembers the file."""
+    broken = [
+        table.published(key) or key
+        for key, value in tensors.items()
+        if value.device.type != "meta" and not bool(torch.isfinite(value).all())
+    ]
+    if broken:
+        raise ValueError(
+            f"this looks like {family.title}, but has infinite or undefined weights: {some(broken)}. Download the file again, "
+            "or its full-precision version."
+        )
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:

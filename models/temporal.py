@@ -92,7 +92,9 @@ class FrameAttention(nn.Module):
 
     def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
         x = self.positions.on_tokens(x, clip.beyond)
-        q, k, v = self.to_q(x), self.to_k(x) * clip.amount, self.to_v(x)
+        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
+        if isinstance(clip.amount, Tensor) or clip.amount != 1:
+            k = k * clip.amount
         return self.to_out(self.positions.attend(clip.attention, q, k, v, self.heads))
 
 

@@ -2,6 +2,7 @@
 
 import golden
 import hosting
+import parity
 import pytest
 import torch
 from naming import name_the_checkout
@@ -27,6 +28,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     where = f"on ComfyUI {hosting.version(HOST)}" if HOST else f"{skipped} SKIPPED, {WHY_NO_HOST}"
     terminalreporter.write_line(f"golden files: {len(claimed)} claimed by tests, {len(awaited)} await later work")
     terminalreporter.write_line(f"host tests: {where}")
+    parity.write_rows()
 
 
 @pytest.fixture

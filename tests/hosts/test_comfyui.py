@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import golden
+import parity
 import pytest
 import torch
-from layers import diffusers_unet, error_of, noise, own_motion
+from layers import animatediff_file, diffusers_unet, error_of, noise, own_motion
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
@@ -46,18 +47,6 @@ def own_file(comfyui: Any, base: Any, path: Path, seed: int, dtype: torch.dtype 
     return comfyui.load(str(path))
 
 
-def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
-    """A random AnimateDiff v3 file with one module, at down.0.0."""
-    from layers import randomise
-    from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
-
-    shapes = {"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
-    layer = randomise(transformer("x", shapes, "frame", torch.nn), 3)
-    state = ANIMATEDIFF.spellings[0].table({}, "").restore({f"down.0.0.out.{k}": v for k, v in layer.state_dict().items()})
-    save_file({k: v.contiguous() for k, v in state.items()}, path)
-    return path
-
-
 # -- the numbers -------------------------------------------------------------------------------------------------------------
 
 
@@ -74,7 +63,8 @@ def test_whole_unet_gives_the_reference_output(tiny: Any, comfyui: Any, tmp_path
         elif case.clip_norms:
             patcher = tiny.applied(patcher, tiny.host_motion(*golden.norms_alone(case)), 1.0, case.frames if chunks == 1 else 0)
         out = tiny.call_unet(patcher, case.sample, case.timesteps.float(), case.context, chunks=chunks)
-        assert error_of(out, case.output) < 2e-5
+        error = error_of(out, case.output)
+        assert parity.within("AnimateDiff", f"{path.stem} {name}", tiny.NAME, error, 2e-5)
         tiny.unload()
 
 

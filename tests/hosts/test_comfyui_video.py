@@ -5,6 +5,7 @@ from typing import Any
 
 import golden
 import golden_video
+import parity
 import pytest
 import torch
 
@@ -25,7 +26,8 @@ def test_whole_unet_gives_the_reference_output(tiny: Any, path: Path) -> None:
     arguments = (case.sample, case.timesteps.float(), case.context)
     plain = tiny.call_unet(base, *arguments, classes=case.classes)
     out = tiny.call_unet(tiny.applied(base, motion, 1.0, case.frames), *arguments, classes=case.classes)
-    assert (out - case.output).abs().max() <= case.tolerance
+    error = (out - case.output).abs().max().item()
+    assert parity.within(case.opened.report.title, path.stem, tiny.NAME, error, case.tolerance)
     chunks = case.sample.shape[0] // case.frames  # the clips as conditional and unconditional parts of a batch
     out = tiny.call_unet(tiny.applied(base, motion), *arguments, chunks=chunks, classes=case.classes)
     assert (out - case.output).abs().max() <= case.tolerance
@@ -111,15 +113,18 @@ def plain_sigmas() -> torch.Tensor:
 
 
 def sampling_of(tiny: Any, kind: str) -> Any:
-    """The sampling object that applying a module of this member gives a MODEL."""
-    from zoetrope.hosts.comfyui_sampling import set_schedule
+    """The sampling object of the MODEL that the node gives for a file of this member."""
+    from types import SimpleNamespace
+
     from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE
     from zoetrope.models.family import Variant
+    from zoetrope.models.motion import MotionModule
+    from zoetrope.nodes.motion import ApplyMotionModule
 
     member = {"vc2": "VideoCrafter2 T2V 512", "vc1_1024": "VideoCrafter1 T2V 1024", "vc1_512": "VideoCrafter1 T2V 512"}[kind]
     variant = Variant(member, 16, None, SCHEDULE, (), (), (), "eps", MEMBERS[member].scale)
-    patched = tiny.model()
-    set_schedule(patched, variant, "eps", scaled=True)
+    motion = tiny.host_motion(MotionModule({}, None), SimpleNamespace(file="none", fits=(), variant=variant))
+    (patched,) = ApplyMotionModule.execute(tiny.model(), motion, 1.0, "from motion module").args
     return patched.get_model_object("model_sampling")
 
 
@@ -183,3 +188,25 @@ def test_two_modules_that_both_want_norms_over_the_clip_fold_once(tiny: Any) -> 
         twice = tiny.applied(tiny.applied(base, motion, 1.0, case.frames), motion, 1e-9, case.frames)
         out = tiny.call_unet(twice, case.sample, case.timesteps.float(), case.context)
     assert (out - case.output).abs().max() <= case.tolerance
+
+
+@torch.inference_mode()
+def test_every_kind_of_layer_interleaves_bit_stably_and_leaves_the_base_clean(tiny: Any) -> None:
+    """VideoCrafter: pictures, and rows of the time embedding, with a sampling object of its own; SVD: tokens and alphas."""
+    found = [p for p in golden.borrow("unet_videocrafter2*", "modelscope_unet_original*") if p.values[0] is not None]
+    if not found:
+        pytest.skip("no golden video UNets here")
+    for parameter in found:
+        case = golden_video.read(parameter.values[0])
+        width = case.context.shape[-1]
+        base, motion = unet_with_motion(tiny, case)
+        weights = {key: value.clone() for key, value in base.model.state_dict().items()}
+        models = [base, tiny.applied(base, motion), tiny.applied(base, motion, 0.5, fps=7.0)]
+        prompts = {"positive": tiny.text(width=width), "negative": tiny.text(seed=2, width=width)}
+        first = [tiny.sample(model, frames=8, **prompts) for model in models]
+        assert not torch.allclose(first[1], first[2], atol=1e-3)
+        for index in (2, 0, 1, 0, 2):
+            assert torch.equal(tiny.sample(models[index], frames=8, **prompts), first[index]), index
+        tiny.unload()
+        assert tiny.hooks_in(base) == 0
+        assert all(torch.equal(value, weights[key]) for key, value in base.model.state_dict().items())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import golden
+import parity
 import pytest
 import torch
 from layers import diffusers_unet, error_of, noise, own_motion
@@ -29,7 +30,8 @@ def test_whole_unet_gives_the_reference_output(path: Path, name: str) -> None:
         return
     motion = golden.norms_alone(case)[0] if not case.motion else with_lora(unet, case, name)
     with motion_in(unet, motion, frames=case.frames):
-        assert error_of(unet(*arguments).sample, case.output) < TOLERANCE
+        error = error_of(unet(*arguments).sample, case.output)
+    assert parity.within("AnimateDiff", f"{path.stem} {name}", "diffusers", error, TOLERANCE)
 
 
 def with_lora(unet: Any, case: golden.UNetCase, name: str) -> MotionModule:

@@ -1,13 +1,16 @@
 """Small things that many tests need: clips, random motion modules, a diffusers UNet of a given layout."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from einops import rearrange
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from zoetrope.models.attention import scaled_dot_product
 from zoetrope.models.families import zoetrope as own
+from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
 from zoetrope.models.ldm import diffusers_table
 from zoetrope.models.motion import MotionModule
 from zoetrope.models.temporal import Clip
@@ -39,6 +42,15 @@ def own_motion(sites: Mapping[str, int], context: int = 16, frames: int = 16, se
     motion = MotionModule(own.design(sites, context, frames, nn), frames)
     randomise(motion, seed)
     return motion.requires_grad_(False).eval()
+
+
+def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:
+    """A random AnimateDiff v3 file with one module, at down.0.0."""
+    shapes = {"x.norm.weight": (width,)} | {f"x.blocks.0.attentions.{i}.positions.pe": (1, frames, width) for i in (0, 1)}
+    layer = randomise(transformer("x", shapes, "frame", torch.nn), 3)
+    state = ANIMATEDIFF.spellings[0].table({}, "").restore({f"down.0.0.out.{k}": v for k, v in layer.state_dict().items()})
+    save_file({k: v.contiguous() for k, v in state.items()}, path)
+    return path
 
 
 def diffusers_unet(layout: Mapping[str, Any]) -> Any:

@@ -14,6 +14,7 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.sample
 import comfy.supported_models_base
+import comfyui_version
 import torch
 from comfy.cldm.cldm import ControlNet as ControlNetwork
 from layers import noise, randomise
@@ -22,6 +23,8 @@ from zoetrope.hosts.comfyui import HostMotion, Settings, apply
 from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
 from zoetrope.models.motion import MotionModule
 from zoetrope.models.report import Report
+
+NAME = f"ComfyUI {comfyui_version.__version__}"
 
 LAYOUT: dict[str, Any] = {
     "image_size": 32,

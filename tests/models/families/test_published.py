@@ -1,6 +1,7 @@
 """Every published key list at full size: known by its keys, mapped without one missing or left over, and mapped back."""
 
 import formats
+import parity
 import pytest
 import torch
 from zoetrope.models.families import FAMILIES, detect
@@ -103,6 +104,7 @@ def test_known_mapped_and_mapped_back(name: str) -> None:
     _, table = table_of(found, tensors)
     back = table.restore(rename(found, table, tensors))
     assert {key: tuple(value.shape) for key, value in back.items()} == {k: tuple(v.shape) for k, v in tensors.items()}
+    parity.mapped(opened.report.title, member, name, len(tensors), len(opened.report.widths))
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -195,3 +197,4 @@ def test_lvdms_unconditional_file_fills_its_network_and_maps_back() -> None:
     assert {key for key in ours if ":" not in key} == set(unet.state_dict())
     back = LVDM_TABLE.restore(ours)
     assert {key: tuple(value.shape) for key, value in back.items()} == {k: tuple(v.shape) for k, v in tensors.items()}
+    parity.mapped("LVDM", "unconditional (a network of its own)", "lvdm_short", len(tensors), 0)
