@@ -153,8 +153,8 @@ def check_golden(evolved: Evolved, folder: Path) -> None:
         ours, _ = apply_ours(base, folder / "golden.safetensors", case.frames)
         theirs = evolved.apply(base, evolved.narrow(case.motion, name.removeprefix("out.")))
         evolved.start(theirs, case.frames)
-        rows = [value.to(base.load_device) for value in (case.sample, case.timesteps.float(), case.context)]
-        errors = [error_of(tiny_host.call_unet(patched, *rows).cpu(), case.output) for patched in (ours, theirs)]
+        x, t, text = (value.to(base.load_device) for value in (case.sample, case.timesteps.float(), case.context))
+        errors = [error_of(tiny_host.call_unet(patched, x, t, text).cpu(), case.output) for patched in (ours, theirs)]
         print(f"golden {name}: largest error of ours {errors[0]:.1e}, of theirs {errors[1]:.1e}", flush=True)
         if max(errors) > TOLERANCE:
             raise SystemExit(f"{name} is not reproduced within {TOLERANCE}: times of different computations say nothing")

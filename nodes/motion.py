@@ -1,5 +1,6 @@
 """The Motion shelf: temporal layers on a loaded checkpoint."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from comfy_api.latest import io, ui
@@ -12,7 +13,7 @@ from ..models.positions import Beyond
 from ..models.report import sha256
 from ..sampling.schedule import NAMED
 from .files import LORA, file_input, fingerprint, path_of
-from .types import Motion
+from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
 LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch", "repeat the last position": "repeat last"}
@@ -30,30 +31,57 @@ class ApplyMotionModule(io.ComfyNode):
                 "Makes a video model of an image checkpoint: the batch of the latent becomes the frames of a clip. "
                 "LoRA, ControlNet and every sampler work on the result as before. Several may follow each other."
             ),
-            inputs=[*_required(), *_time(), *_frames(), *_per_frame()],
+            inputs=[*_required(), *_numbers()],
             outputs=[io.Model.Output(display_name="model", tooltip="The same checkpoint with motion.")],
         )
 
     @classmethod
     def execute(
         cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0, amount: float = 1.0,
-        start: float = 0.0, end: float = 1.0, longer_clips: str = "refuse", fps: float = 0.0, levels: str = "",
-        strength_per_frame: str = "", amount_per_frame: str = "", strength_mask: Any = None, amount_mask: Any = None,
-        scaled_latents: str = SCALES[0],
+        start: float = 0.0, end: float = 1.0, settings: comfyui.Settings | None = None,
     ) -> io.NodeOutput:  # fmt: skip
-        settings = comfyui.Settings(
-            strength=dial_of("strength", strength, strength_per_frame, strength_mask),
-            amount=dial_of("amount", amount, amount_per_frame, amount_mask),
-            levels=read_levels(levels),
+        details = settings or comfyui.Settings()
+        chosen_here = replace(
+            details,
+            strength=details.strength * strength,
+            amount=details.amount * amount,
+            schedule=chosen("schedule", schedule, SCHEDULES),
             frames=frames,
             start=start,
             end=end,
+        )
+        return io.NodeOutput(comfyui.apply(model, motion, chosen_here))
+
+
+class MotionSettings(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeMotionSettings",
+            display_name="Motion Settings",
+            category="Zoetrope/Motion",
+            description=(
+                "Finer control for Apply Motion Module: strength and amount per frame, place and level, clips longer than the "
+                "module was trained on, frame rate. Leave it out and everything is as published."
+            ),
+            inputs=[*_frames(), *_per_frame()],
+            outputs=[Settings.Output(display_name="settings", tooltip="Connect it to Apply Motion Module.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, longer_clips: str, fps: float, levels: str, strength_per_frame: str, amount_per_frame: str, scaled_latents: str,
+        strength_mask: Any = None, amount_mask: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        settings = comfyui.Settings(
+            strength=dial_of("strength_per_frame", 1.0, strength_per_frame, strength_mask),
+            amount=dial_of("amount_per_frame", 1.0, amount_per_frame, amount_mask),
+            levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
             fps=fps,
-            schedule=chosen("schedule", schedule, SCHEDULES),
             scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0],
         )
-        return io.NodeOutput(comfyui.apply(model, motion, settings))
+        return io.NodeOutput(settings)
 
 
 def chosen(name: str, value: str, options: Any) -> str:
@@ -87,8 +115,8 @@ def _required() -> list[Any]:
     ]
 
 
-def _time() -> list[Any]:
-    percent: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
+def _numbers() -> list[Any]:
+    share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
     return [
         io.Int.Input(
             "frames",
@@ -107,8 +135,9 @@ def _time() -> list[Any]:
             optional=True,
             tooltip="More (above 1) or less (below 1) motion at the same strength: how sharply frames look at each other.",
         ),
-        io.Float.Input("start", default=0.0, tooltip="Share of the sampling after which motion begins to act.", **percent),
-        io.Float.Input("end", default=1.0, tooltip="Share of the sampling at which motion ends.", **percent),
+        io.Float.Input("start", default=0.0, tooltip="Share of the sampling after which motion begins to act.", **share),
+        io.Float.Input("end", default=1.0, tooltip="Share of the sampling at which motion ends.", **share),
+        Settings.Input("settings", optional=True, tooltip="Finer control, from Motion Settings."),
     ]
 
 
@@ -118,7 +147,6 @@ def _frames() -> list[Any]:
             "longer_clips",
             options=list(LONGER),
             default="refuse",
-            optional=True,
             tooltip=(
                 "What to do with a clip longer than the module can tell apart. It was not trained for that: stretching slows "
                 "motion down, repeating the last position lets it settle."
@@ -130,36 +158,33 @@ def _frames() -> list[Any]:
             min=0.0,
             max=120.0,
             step=0.5,
-            optional=True,
             tooltip="For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own.",
         ),
         io.String.Input(
             "levels",
             default="",
-            optional=True,
             tooltip="Strength per level of the UNet, for example: down: 0.5, mid: 0, up.3: 1. Empty: the same everywhere.",
         ),
     ]
 
 
 def _per_frame() -> list[Any]:
-    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over the clip (0, 1 is a ramp)."
+    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over the clip (0, 1 is a ramp). Empty: 1."
     mask = "White is full, black none; one picture for the clip, or one per frame."
     return [
-        io.String.Input("strength_per_frame", default="", optional=True, tooltip=f"Multiplies strength. {lists}"),
-        io.String.Input("amount_per_frame", default="", optional=True, tooltip=f"Multiplies amount. {lists}"),
-        io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
-        io.Mask.Input("amount_mask", optional=True, tooltip=f"Where amount acts. {mask}"),
+        io.String.Input("strength_per_frame", default="", tooltip=f"Multiplies strength. {lists}"),
+        io.String.Input("amount_per_frame", default="", tooltip=f"Multiplies amount. {lists}"),
         io.Combo.Input(
             "scaled_latents",
             options=list(SCALES),
             default=SCALES[0],
-            optional=True,
             tooltip=(
                 "VideoCrafter and DynamiCrafter were trained on latents that get smaller with noise. scaled: sample as they "
                 "were trained; reference: leave it out, as FIFO-Diffusion's published sampler does."
             ),
         ),
+        io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
+        io.Mask.Input("amount_mask", optional=True, tooltip=f"Where amount acts. {mask}"),
     ]
 
 
@@ -214,4 +239,4 @@ class MotionReport(io.ComfyNode):
         return io.NodeOutput(text, ui=cast(Any, ui.PreviewText(text)))
 
 
-NODES: list[type[io.ComfyNode]] = [ApplyMotionModule, ApplyMotionLora, MotionReport]
+NODES: list[type[io.ComfyNode]] = [ApplyMotionModule, MotionSettings, ApplyMotionLora, MotionReport]

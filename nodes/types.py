@@ -4,3 +4,6 @@ from comfy_api.latest import io
 
 Motion = io.Custom("ZOETROPE_MOTION")
 """A motion module in the host's hands: `hosts.comfyui.HostMotion`."""
+
+Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
+"""Finer control of a motion module: `hosts.comfyui.Settings`."""

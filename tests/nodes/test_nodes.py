@@ -60,6 +60,7 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         "ZoetropeLoadVideoCheckpoint",
         "ZoetropeLoadDemoModel",
         "ZoetropeApplyMotionModule",
+        "ZoetropeMotionSettings",
         "ZoetropeApplyMotionLora",
         "ZoetropeMotionReport",
         "ZoetropeEncodeVideo",
@@ -167,3 +168,55 @@ def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
     assert shown.max() <= 1
     del model, clip, vae, motion
     tiny.unload()
+
+
+def test_motion_settings_reach_the_sampling(folder: Path, tiny: Any) -> None:
+    from zoetrope.nodes.load import LoadMotionModule
+    from zoetrope.nodes.motion import ApplyMotionModule, MotionSettings
+
+    (motion,) = LoadMotionModule.execute("m.safetensors").args
+    base = tiny.model()
+
+    def sampled(strength: float, **chosen: Any) -> torch.Tensor:
+        given = {"longer_clips": "refuse", "fps": 0.0, "levels": "", "strength_per_frame": "", "amount_per_frame": ""}
+        (settings,) = MotionSettings.execute(**{**given, "scaled_latents": "scaled", **chosen}).args
+        arguments = (base, motion, strength, "from motion module")
+        return tiny.sample(ApplyMotionModule.execute(*arguments, settings=settings).args[0])
+
+    (plain,) = ApplyMotionModule.execute(base, motion, 0.5, "from motion module").args
+    expected = tiny.sample(plain)
+    assert torch.equal(sampled(0.5), expected)
+    assert torch.allclose(sampled(1.0, strength_per_frame="0.5"), expected, atol=1e-3, rtol=1e-4)
+    assert torch.allclose(sampled(1.0, strength_mask=torch.full((1, 8, 8), 0.5)), expected, atol=1e-3, rtol=1e-4)
+    assert torch.allclose(sampled(0.5, levels="down: 1, up: 1"), expected)
+    assert not torch.allclose(sampled(0.5, amount_per_frame="0, 2"), expected, atol=1e-3)
+    for field, value, message in (
+        ("levels", "sideways: 1", "levels: part 1"),
+        ("amount_per_frame", "1, many", "amount_per_frame: part 2 is 'many'"),
+        ("longer_clips", "whatever", "longer_clips: expected one of refuse"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sampled(0.5, **{field: value})
+
+
+def test_a_motion_lora_is_loaded_from_the_list_and_applied(folder: Path, tiny: Any, tmp_path: Path) -> None:
+    from layers import animatediff_file, noise
+    from zoetrope.hosts import comfyui
+    from zoetrope.nodes.files import LORA, files_of
+    from zoetrope.nodes.motion import ApplyMotionLora, ApplyMotionModule, MotionReport
+
+    place = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.to_v_lora"
+    loras = tmp_path / "zoetrope_motion_lora"
+    loras.mkdir(exist_ok=True)
+    save_file({f"{place}.down.weight": noise(4, 32), f"{place}.up.weight": noise(32, 4, seed=3)}, loras / "pan.safetensors")
+    assert "pan.safetensors" in files_of(LORA)
+    motion = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
+    (turned,) = ApplyMotionLora.execute(motion, "pan.safetensors", 0.7).args
+    base = tiny.model()
+    outputs = [tiny.sample(ApplyMotionModule.execute(base, m, 1.0, "from motion module").args[0]) for m in (motion, turned)]
+    assert not torch.allclose(*outputs, atol=1e-4)
+    with pytest.raises(ValueError, match=r"motion LoRA 'tilt.safetensors': no such file.*animatediff_motion_lora"):
+        ApplyMotionLora.execute(motion, "tilt.safetensors", 1.0)
+    (text,) = MotionReport.execute(motion).args
+    assert "AnimateDiff v3" in text
+    assert "sha256" in text
