@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from .keytable import KeyTable, compiled
-from .sites import Site
+from .sites import BASES, Site
 from .temporal import TemporalLayer
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -71,6 +71,10 @@ class Variant:
     """What of the host's own runs such a file whole, where something does."""
     fps: float | None = None
     """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.bases) - {base.name for base in BASES}:
+            raise ValueError(f"bases: expected names of models/sites.py's BASES, got {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True)

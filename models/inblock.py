@@ -16,6 +16,8 @@ from .temporal import Clip, FrameAttention, TemporalLayer
 class TokenLayer(TemporalLayer):
     """Sees `(b f) (h w) d`, as the blocks of a spatial transformer do."""
 
+    sees = "tokens"
+
     def strength(self, x: Tensor, clip: Clip) -> Dial:
         return over_tokens(clip.strength, x, clip.frames, clip.size)
 
@@ -54,6 +56,8 @@ class InBlockAttention(TokenLayer):
 class FrameRate(TemporalLayer):
     """Adds an embedding of the frame rate to the time embedding: sinusoid, linear, SiLU, linear (VideoCrafter's
     `fps_embedding`; DynamiCrafter tells it the frame stride or the rate)."""
+
+    sees = "rows"
 
     def __init__(self, width: int, channels: int, ops: Any):
         super().__init__(channels, Residual())

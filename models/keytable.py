@@ -100,6 +100,11 @@ class KeyTable:
         unexpected = []
         for key, value in tensors.items():
             found = _matches(key, self._forth)
+            if len(found) > 1 and not all(isinstance(row.change, Take) for row, _ in found):
+                rows = " and ".join(f"{row.published!r} -> {row.ours!r}" for row, _ in found)
+                raise ValueError(
+                    f"{key}: two rows of the key table match ({rows}); one key has one row, unless each takes a part"
+                )
             for row, slots in found:
                 try:
                     ours[_fill(row.ours, slots)] = row.change.ours(value) if row.change else value

@@ -7,7 +7,7 @@ from torch import nn
 
 from .family import NormKind
 from .positions import Beyond
-from .sites import Site, fitting, misfits
+from .sites import Site, check_site, fitting, misfits, sees
 from .temporal import TemporalLayer
 
 
@@ -35,6 +35,9 @@ class MotionModule(nn.Module):
         self.clip_norms = clip_norms
         self.fps = fps
         for site, layer in layers.items():
+            check_site(site)
+            if layer.sees != sees(site):
+                raise ValueError(f"{site}: expected a layer that sees {sees(site)}, got {type(layer).__name__} ({layer.sees})")
             *path, name = site.split(".")
             place: nn.Module = self
             for step in path:

@@ -17,10 +17,29 @@ A site is a string, the same for every host:
 transformers at other levels. A site is also the path of its layer inside a MotionModule, dots and all.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Site = str
+
+_NAMED = re.compile(
+    r"time|input|mid\.(?:[01]\.resnet|before_text|before_ff|block|attention)"
+    r"|(?:down|up)\.\d+\.\d+\.(?:resnet|before_text|before_ff|block|attention|out)"
+)
+
+
+def check_site(site: Site) -> None:
+    """Raises ValueError for a place that no UNet has."""
+    if not _NAMED.fullmatch(site):
+        raise ValueError(
+            f"{site!r} is no site; they are listed in models/sites.py: time, input, down.0.1.resnet, mid.attention, ..."
+        )
+
+
+def sees(site: Site) -> str:
+    """What a layer at this site is shown: `pictures` (b f) c h w, `tokens` (b f) (h w) d, or `rows` (b f) e."""
+    return "rows" if site == "time" else "tokens" if site.rpartition(".")[2] in IN_BLOCK else "pictures"
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,8 @@ class TemporalBlock(nn.Module):
 class TemporalLayer(nn.Module):
     """What a motion module holds at one site: a branch over the clip, and the blend that joins it to the picture."""
 
+    sees = "pictures"
+    """What it is shown and gives back: `pictures`, `tokens` or `rows` (models/sites.py)."""
     timed = False
     """Whether it is told the time embedding (`clip.embedding`) as the residual block before it is."""
 

@@ -3,9 +3,12 @@
 import golden
 import pytest
 
+CLAIMING = ("golden.claim(", "golden.unet_cases(", "golden_video.parameters(")
+
 
 def test_every_golden_file_is_claimed_or_awaited(request: pytest.FixtureRequest) -> None:
-    if len({item.path for item in request.session.items}) < 5:
+    readers = {p for p in (golden.ROOT / "tests").rglob("test_*.py") if any(call in p.read_text() for call in CLAIMING)}
+    if readers - {item.path for item in request.session.items}:
         pytest.skip("only a part of the suite was collected, so claims are not complete")
     stray = [p.name for p in golden.all_files() if not golden.matches(p, golden.CLAIMED) and not golden.awaited(p)]
     assert not stray, f"no test reads {stray}; claim them with golden.claim(...)"

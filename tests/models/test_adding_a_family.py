@@ -30,6 +30,8 @@ def test_the_example_on_the_page_is_a_working_family(tmp_path: Path, monkeypatch
     made = randomise(MotionModule(layers, None)).requires_grad_(False)
     published = toy.TOY.spellings[0].table({}, "").restore(made.state_dict())
     assert families.detect(published) is toy.TOY
+    moved = {f"module.{key}": value for key, value in published.items()}
+    assert loading.motion_from(moved, {}, "moved.safetensors", 0)[1].family == "toy"
     motion, report = loading.motion_from(published, {}, "toy.safetensors", 0)
     assert (report.family, set(motion.widths)) == ("toy", set(layers))
     x = noise(8, 32, 4, 4)

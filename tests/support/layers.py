@@ -32,7 +32,7 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
             continue
         drawn = torch.randn(parameter.shape, generator=generator)
         fan_in = max(1, parameter[0].numel())
-        scale, offset = (fan_in**-0.5, 0.0) if parameter.ndim > 1 else (0.1, float(name.endswith("norm.weight")))
+        scale, offset = (fan_in**-0.5, 0.0) if parameter.ndim > 1 else (0.1, float("norm" in name and name.endswith("weight")))
         parameter.data = (drawn * scale + offset).to(parameter.dtype)
     return module
 
