@@ -8,7 +8,7 @@ hooks used here are listed in docs/hosts.md.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import comfy.lora
 import comfy.model_management
 import comfy.model_patcher
 import comfy.ops
+import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
+from torch import Tensor
 
+from ..models.controls import check_levels, where
 from ..models.dial import Dial, check_dial, is_zero
 from ..models.loading import Opened, open_file
 from ..models.lora import MotionLora, factors_for
@@ -40,6 +43,8 @@ class HostMotion:
     patcher: Any
     report: Report
     path: Path
+    loras: tuple[tuple[MotionLora, float], ...] = ()
+    """Those that the patcher has been given, each with its strength."""
     spatial: tuple[tuple[MotionLora, float], ...] = ()
     """LoRAs of the image model that travel with the module (v3's domain adapter), each with its strength."""
 
@@ -54,6 +59,8 @@ class Settings:
     """Beginnings of sites -> factor of the strength there."""
     amount: Dial = 1.0
     """More or less motion: multiplies the keys of attention over frames."""
+    amount_mask: Tensor | None = None
+    """Where the amount acts `(f or 1, h, w)`; elsewhere it is 1."""
     frames: int = 0
     """Frames per clip; 0: the whole batch is one clip."""
     start: float = 0.0
@@ -97,14 +104,25 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
         "load_device": comfy.model_management.get_torch_device(),
         "offload_device": comfy.model_management.unet_offload_device(),
     }
-    return HostMotion(patcher(opened.motion, **devices), opened.report, Path(path))
+    return HostMotion(patcher(opened.motion.to(_stored(opened.report)), **devices), opened.report, Path(path))
+
+
+def _stored(report: Report) -> torch.dtype | None:
+    """Half precision where the host would hold a UNet of these weights so, never more than the file has; None keeps the file's."""
+    if report.dtypes != ("float32",):
+        return None
+    half = [torch.float16, torch.bfloat16]
+    chosen = comfy.model_management.unet_dtype(
+        model_params=report.parameters, supported_dtypes=[*half, torch.float32], weight_dtype=torch.float32
+    )
+    return chosen if chosen in half else None
 
 
 def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
     """The module with a LoRA: patched by the host when it is loaded, or kept for the image model where it is a spatial one."""
     if lora.spatial:
         log.info("Zoetrope: %s is an ordinary LoRA of the image model; it is applied there", lora.file)
-        return HostMotion(motion.patcher, motion.report, motion.path, (*motion.spatial, (lora, strength)))
+        return replace(motion, spatial=(*motion.spatial, (lora, strength)))
     factors = factors_for(motion.patcher.model, lora)
     weights = {f"{key}.lora_down.weight": down for key, (down, _) in factors.items()}
     weights |= {f"{key}.lora_up.weight": up for key, (_, up) in factors.items()}
@@ -112,7 +130,7 @@ def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMoti
     done = patcher.add_patches(comfy.lora.load_lora(weights, {key: key for key in factors}, log_missing=False), strength)
     if len(done) != len(factors):
         raise RuntimeError(f"Zoetrope: the host took {len(done)} of the {len(factors)} weights of {lora.file}")
-    return HostMotion(patcher, motion.report, motion.path, motion.spatial)
+    return replace(motion, patcher=patcher, loras=(*motion.loras, (lora, strength)))
 
 
 def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
@@ -125,6 +143,8 @@ def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
     patched = model.clone()
     if is_zero(settings.strength):
         return patched
+    check_levels(settings.levels, module.widths)
+    motion = _apart(patched, motion)
     for lora, strength in motion.spatial:
         _add_spatial(patched, lora, strength)
     if settings.schedule == FAMILY:
@@ -133,6 +153,20 @@ def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
         set_named(patched, settings.schedule)
     _inject(patched, motion, settings)
     return patched
+
+
+def _apart(patched: Any, motion: HostMotion) -> HostMotion:
+    """The motion module, loaded once more where the model runs it already with other LoRAs: the host patches weights in place,
+    so two applications of one module would both get the last one's."""
+    same = [other for models in patched.additional_models.values() for other in models if other.model is motion.patcher.model]
+    if same:
+        log.warning("Zoetrope: %s is on this MODEL already; it acts twice", motion.report.file)
+    if all(other.patches_uuid == motion.patcher.patches_uuid for other in same):
+        return motion
+    fresh = replace(load(str(motion.path)), spatial=motion.spatial)
+    for lora, strength in motion.loras:
+        fresh = with_lora(fresh, lora, strength)
+    return fresh
 
 
 def _check_base(report: Report, base: Any) -> None:
@@ -159,6 +193,7 @@ def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     options = patched.model_options["transformer_options"]
     key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)  # several may share one model
     options[key] = {name: getattr(settings, name) for name in OPTIONS}
+    options[key]["amount"] = where(settings.amount_mask, settings.amount)
     hooks = Hooks(key, motion.patcher.model, motion.report)
     patched.set_additional_models(key, [motion.patcher.clone()])  # a clone: loading state belongs to one model each
     patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])

@@ -43,9 +43,8 @@ def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
         )
     model, clip, vae = _through_the_host(opened)
     motion = host_motion(opened, path)
-    missing = [name for name, value in (("CLIP", clip), ("VAE", vae)) if value is None]
-    if missing:
-        log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(missing))
+    if report.lacks:
+        log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
     patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
     return VideoCheckpoint(patched, clip, vae, motion)
 
@@ -53,7 +52,7 @@ def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
 def _through_the_host(opened: Opened) -> tuple[Any, Any, Any]:
     parts: Parts = opened.parts
     weights = {
-        prefix + key: value for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
+        prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
     }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
     found = comfy.sd.load_state_dict_guess_config(
         weights,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.attention import AttentionFunction
-from ..models.dial import Dial, is_zero
+from ..models.dial import Dial, for_rows, is_zero
 from ..models.injection import Injection, frames_per_clip
 from ..models.motion import MotionModule
 from ..models.report import Report
@@ -76,11 +76,12 @@ class Hooks:
         options = kwargs.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
         own = options.get(self._key, {})
         sigma_at = model.model_sampling.percent_to_sigma
-        self._ranges[model.diffusion_model] = (sigma_at(own.get("start", 0.0)), sigma_at(own.get("end", 1.0)))
+        unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # torch.compile wraps it
+        self._ranges[unet] = (sigma_at(own.get("start", 0.0)), sigma_at(own.get("end", 1.0)))
         try:
             return executor(x, t, *args, **kwargs)
         finally:
-            self._ranges.pop(model.diffusion_model, None)
+            self._ranges.pop(unet, None)
 
     def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
             transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
@@ -102,14 +103,21 @@ class Hooks:
             injection.start(*before)
 
     def _clip(self, x: Tensor, context: Any, options: Mapping[str, Any], own: Mapping[str, Any], active: Dial) -> Clip | None:
-        strength = own.get("strength", 0) * active
-        if is_zero(strength):
+        strength = own.get("strength", 0)
+        if is_zero(strength) or is_zero(active):
             return None
-        frames = frames_per_clip(x.shape[0], len(options.get("cond_or_uncond", (0,))), own.get("frames", 0))
+        chunks = len(options.get("cond_or_uncond", (0,)))
+        frames = frames_per_clip(x.shape[0], chunks, own.get("frames", 0))
+        window = getattr(options.get("context_window"), "index_list", None)
+        here = (x.shape[0], frames, chunks, window)
+        strength, amount = (for_rows(n, v, *here) for n, v in (("strength", strength), ("amount", own.get("amount", 1.0))))
+        strength = strength * (
+            active if not isinstance(active, Tensor) else for_rows("range", active, *here).to(_device(strength))
+        )
         beyond = own.get("beyond", "refuse")
         self._module.check_frames(frames, beyond)
         return Clip(
-            frames, strength, context, _host_attention(options), amount=own.get("amount", 1.0),
+            frames, strength, context, _host_attention(options), amount=amount,
             fps=own.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
         )  # fmt: skip
 
@@ -123,6 +131,10 @@ class Hooks:
         if bool((within == within[0]).all()):
             return float(within[0])
         return within.to(torch.float32).reshape(-1, 1, 1)
+
+
+def _device(dial: Dial) -> Any:
+    return dial.device if isinstance(dial, Tensor) else None
 
 
 def _host_attention(options: Mapping[str, Any]) -> AttentionFunction:

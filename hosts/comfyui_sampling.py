@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_sampling
@@ -27,8 +28,8 @@ def set_schedule(patched: Any, variant: Variant, prediction: str | None, scaled:
     """
     if not variant.schedule or not _is_discrete(patched, variant.schedule.steps):
         return
-    sampling = _predicting(patched, prediction) if prediction else copy.deepcopy(patched.get_model_object("model_sampling"))
-    sigmas = _sigmas(variant.schedule)
+    sampling = _predicting(patched, prediction) if prediction else _plain(patched)
+    sigmas = _sigmas(_possible(variant.schedule, sampling))
     if variant.scale and scaled:
         sampling = _scaled(sampling, variant.scale, sigmas)
     else:
@@ -41,9 +42,26 @@ def set_named(patched: Any, name: str) -> None:
     if name not in NAMED:
         raise ValueError(f"schedule: expected one of {', '.join((FAMILY, MODEL, *NAMED))}, got {name!r}")
     if _is_discrete(patched, len(NAMED[name])):
-        sampling = copy.deepcopy(patched.get_model_object("model_sampling"))
+        sampling = _plain(patched)
         sampling.set_sigmas(NAMED[name].to(torch.float32))
         patched.add_object_patch("model_sampling", sampling)
+
+
+def _plain(patched: Any) -> Any:
+    """A copy of the model's sampling object, as it was before a scale was put around it."""
+    current = patched.get_model_object("model_sampling")
+    return copy.deepcopy(*getattr(current, "unscaled", (current,)))
+
+
+def _possible(schedule: NoiseSchedule, sampling: Any) -> NoiseSchedule:
+    """Zero terminal SNR asks for v-prediction: from pure noise, eps says nothing about the picture."""
+    if not schedule.zero_terminal or isinstance(sampling, comfy.model_sampling.V_PREDICTION):
+        return schedule
+    log.warning(
+        "Zoetrope: the motion module was trained with v-prediction from pure noise on, this MODEL predicts noise; its schedule "
+        "is used without zero terminal SNR. Load Video Checkpoint gives the whole file as it was trained."
+    )
+    return replace(schedule, zero_terminal=False)
 
 
 def _is_discrete(patched: Any, steps: int) -> bool:
@@ -81,7 +99,7 @@ def _scaled(sampling: Any, scale: InputScale, sigmas: Tensor) -> Any:
 
     class Scaled(kind):
         def scale_at(self, sigma: Tensor, like: Tensor) -> Tensor:
-            scales = self.scales.to(sigma.device)[self.timestep(sigma).long()]
+            scales = self.scales.to(sigma.device)[self.timestep(sigma.flatten()).long()]
             return scales.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1)) if scales.numel() > 1 else scales.reshape(())
 
         def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
@@ -103,4 +121,5 @@ def _scaled(sampling: Any, scale: InputScale, sigmas: Tensor) -> Any:
     scales = scale_table(scale.end, scale.until, len(sigmas))
     made.register_buffer("scales", scales.to(torch.float32))
     made.set_sigmas((sigmas / scales).to(torch.float32))
+    made.unscaled = (sampling,)  # in a tuple: it is no part of this module
     return made

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 
 import torch
 from einops import rearrange
@@ -20,12 +21,32 @@ def dial_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Di
         dial = dial * rearrange(torch.tensor(read_numbers(name, per_frame)), "f -> f 1 1")
     if mask is None:
         return dial
+    mask = picture_mask(mask)
     if isinstance(dial, Tensor) and dial.shape[0] != mask.shape[0] and 1 not in (dial.shape[0], mask.shape[0]):
         raise ValueError(
             f"{name}: the list has {dial.shape[0]} values and the mask {mask.shape[0]} pictures; give both the same number, or "
             "only one of them"
         )
     return dial * mask.to(torch.float32)
+
+
+def picture_mask(mask: Tensor) -> Tensor:
+    """`f h w`, also of one picture `h w`."""
+    return mask[None] if mask.ndim == 2 else mask
+
+
+def where(mask: Tensor | None, amount: Dial) -> Dial:
+    """The amount where the mask is white, 1 (as trained) where it is black."""
+    return amount if mask is None else 1 + picture_mask(mask).to(torch.float32) * (amount - 1)
+
+
+def check_levels(levels: Mapping[str, float], sites: Iterable[str]) -> None:
+    """Raises ValueError for a place where the motion module has no layer."""
+    sites = list(sites)
+    for name in levels:
+        if not any(site == name or site.startswith(f"{name}.") for site in sites):
+            some = ", ".join(dict.fromkeys(site.rpartition(".")[0] or site for site in sites))
+            raise ValueError(f"levels: this motion module has no layer at {name!r}; it has layers at {some}")
 
 
 def read_numbers(name: str, text: str) -> list[float]:

@@ -26,31 +26,53 @@ def is_zero(dial: Dial) -> bool:
     return not bool(dial.any()) if isinstance(dial, Tensor) else dial == 0
 
 
+def for_rows(name: str, dial: Dial, rows: int, frames: int, chunks: int, window: list[int] | None = None) -> Dial:
+    """The number, or one picture per row of a batch `(rows, h, w)` that holds `chunks` equal parts of whole clips.
+
+    A tensor may have one picture for all, one per frame of the batch, one per frame of a clip, or fewer, which are spread
+    evenly over each clip. window: absolute frame numbers of a part's rows, where a host shows a part of a longer clip; a
+    tensor with a picture for each of its frames is cut to them. Raises ValueError, naming the dial, for more than that.
+    """
+    if not isinstance(dial, Tensor):
+        return dial
+    part, count = rows // chunks, dial.shape[0]
+    if window and count > max(window) and len(window) == part:
+        dial, count = dial[window], part
+    if count == part:
+        return repeat(dial, "f h w -> (b f) h w", b=chunks)
+    if count > frames:
+        raise ValueError(
+            f"{name}: expected 1 value, up to one per frame of a clip ({frames}), or {part} for the batch, got {count}"
+        )
+    return repeat(_spread(dial, frames), "f h w -> (b f) h w", b=rows // frames)
+
+
 def over_pictures(dial: Dial, x: Tensor, frames: int) -> Dial:
     """For x `(b f) c h w`: the number, or `(b f) 1 h w`."""
     if not isinstance(dial, Tensor):
         return dial
-    return repeat(_fit(dial, frames, x.shape[-2], x.shape[-1], x), "f h w -> (b f) 1 h w", b=x.shape[0] // frames)
+    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "n h w -> n 1 h w")
 
 
 def over_tokens(dial: Dial, x: Tensor, frames: int, size: tuple[int, int]) -> Dial:
     """For x `(b f) (h w) d`: the number, or `(b f) (h w) 1`. size: height and width of the latent."""
     if not isinstance(dial, Tensor):
         return dial
-    fitted = _fit(dial, frames, *picture_of(x.shape[1], size), x)
-    return repeat(fitted, "f h w -> (b f) (h w) 1", b=x.shape[0] // frames)
+    return rearrange(_fit(dial, x, frames, *picture_of(x.shape[1], size)), "n h w -> n (h w) 1")
 
 
 def over_rows(dial: Dial, x: Tensor, frames: int) -> Dial:
     """For x `(b f) e`, which has no place: the number, or the mean of each frame `(b f) 1`."""
     if not isinstance(dial, Tensor):
         return dial
-    return repeat(_fit(dial, frames, 1, 1, x), "f 1 1 -> (b f) 1", b=x.shape[0] // frames)
+    return rearrange(_fit(dial.mean((1, 2), keepdim=True), x, frames, 1, 1), "n 1 1 -> n 1")
 
 
 def over_pixels(dial: Dial, x: Tensor, frames: int) -> Dial:
-    """For x `(b f) c h w` whose pixels become sequences: the number, or `f (h w)`."""
-    return rearrange(_fit(dial, frames, x.shape[-2], x.shape[-1], x), "f h w -> f (h w)") if isinstance(dial, Tensor) else dial
+    """For x `(b f) c h w` whose pixels become sequences: the number, or `b f (h w)`."""
+    if not isinstance(dial, Tensor):
+        return dial
+    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "(b f) h w -> b f (h w)", f=frames)
 
 
 def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
@@ -63,13 +85,27 @@ def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
     return h, w
 
 
-def _fit(dial: Tensor, frames: int, h: int, w: int, like: Tensor) -> Tensor:
-    """`f h w` on the device and in the dtype of `like`. Another number of values than frames is spread evenly over the clip."""
-    dial = dial.to(like.device, torch.float32)
-    if dial.shape[0] not in (1, frames):
-        lines = rearrange(dial, "f h w -> 1 (h w) f")
-        spread = F.interpolate(lines, frames, mode="linear", align_corners=True)
-        dial = rearrange(spread, "1 (h w) f -> f h w", h=dial.shape[1])
-    if dial.shape[1:] not in ((1, 1), (h, w)):
-        dial = F.interpolate(dial[None], (h, w), mode="area" if h < dial.shape[1] else "bilinear")[0]
-    return dial.expand(frames, h, w).to(like.dtype)
+def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
+    """`(b f) h w` for the rows of x, on its device and in its dtype."""
+    dial = resized(dial.to(x.device, torch.float32), h, w)
+    if dial.shape[0] != x.shape[0]:
+        dial = repeat(_spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
+    return dial.to(x.dtype)
+
+
+def resized(dial: Tensor, h: int, w: int) -> Tensor:
+    """Each picture at `h w`."""
+    if dial.shape[1:] == (h, w):
+        return dial
+    if dial.shape[1:] == (1, 1):
+        return dial.expand(-1, h, w)
+    return F.interpolate(dial[None], (h, w), mode="area" if h < dial.shape[1] else "bilinear")[0]
+
+
+def _spread(dial: Tensor, frames: int) -> Tensor:
+    """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
+    if dial.shape[0] in (1, frames):
+        return dial.expand(frames, -1, -1)
+    lines = rearrange(dial.float(), "f h w -> 1 (h w) f")
+    spread = F.interpolate(lines, frames, mode="linear", align_corners=True)
+    return rearrange(spread, "1 (h w) f -> f h w", h=dial.shape[1])

@@ -45,6 +45,7 @@ class Injection:
         self._clip: Clip | None = None
         self._rows = 0
         self._levels: Mapping[str, float] = {}
+        self._sites: tuple[Site, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -53,6 +54,7 @@ class Injection:
     def install(self, motion: MotionModule, places: Places) -> None:
         """Hooks every layer of `motion` behind the UNet's module at its site. Leftovers are removed first."""
         self.remove()
+        self._sites = tuple(motion.widths)
         for site in motion.widths:
             module, layer = places.sites[site][0], motion.layer(site)
             if site.rpartition(".")[2] in BEFORE:
@@ -76,8 +78,9 @@ class Injection:
         Returns what they acted on before, to be handed to `start` again.
         """
         before = (self._clip, self._rows, self._levels)
-        self._clip = None if clip is None or is_zero(clip.strength) else clip
         self._rows, self._levels = rows, levels or {}
+        nowhere = self._levels and self._sites and not any(level_strength(site, self._levels) for site in self._sites)
+        self._clip = None if clip is None or nowhere or is_zero(clip.strength) else clip
         return before
 
     def _at(self, site: Site) -> Clip | None:

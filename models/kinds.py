@@ -17,32 +17,47 @@ class Kind:
     """Where it goes."""
 
 
-LATER = "Zoetrope does not use it yet"
+LATER = "Zoetrope has no node for it yet"
+SPARSECTRL = "Load SparseCtrl will take it, which comes with the image-to-video nodes"
+PROJECTOR = "Load Image Projector will take it, which comes with the image-to-video nodes"
+UPSCALER = "Load Video Upscaler will take it, which comes with the super-resolution nodes"
+TEMPORAL_VAE = "Load Temporal VAE will take it, which comes with the video VAE nodes"
+LORA = "core's Load LoRA takes it (models/loras)"
+VAE = "core's Load VAE takes it (models/vae)"
 CHECKPOINT = "core's Load Checkpoint takes it (models/checkpoints)"
 DIFFUSION_MODEL = "core's Load Diffusion Model takes it (models/diffusion_models)"
 
 KINDS = (
-    Kind("a SparseCtrl", ("controlnet_cond_embedding.conv_in.weight", "{*}motion_modules.{*}"), LATER),
-    Kind("a SparseCtrl", ("controlnet_cond_embedding.weight", "{*}motion_modules.{*}"), LATER),
+    Kind("a SparseCtrl", ("controlnet_cond_embedding.conv_in.weight", "{*}motion_modules.{*}"), SPARSECTRL),
+    Kind("a SparseCtrl", ("controlnet_cond_embedding.weight", "{*}motion_modules.{*}"), SPARSECTRL),
     Kind("a ControlNet", ("input_hint_block.{}.weight",), "core's Load ControlNet Model takes it (models/controlnet)"),
     Kind("a ControlNet", ("controlnet_cond_embedding.conv_in.weight",), "core's Load ControlNet Model takes it"),
     Kind("LVDM's unconditional video model", ("input_blocks.{}.{}.qkv_t.weight",), "no node runs it yet"),
-    Kind("a video upscaler (Upscale-A-Video)", ("down_temp_blocks.{}.shift_conv.weight",), LATER),
-    Kind("a video upscaler (LaVie-VSR)", ("down_temporal_blocks.{}.shift_conv.weight",), LATER),
-    Kind("an upscaler checkpoint (SD x4)", ("class_embedding.weight", "down_blocks.{}.resnets.{}.conv1.weight"), LATER),
-    Kind("an upscaler checkpoint (SD x4)", ("label_emb.weight", "input_blocks.{}.{}.in_layers.{}.weight"), LATER),
-    Kind("an IP-Adapter", ("image_proj.{*}", "ip_adapter.{*}"), LATER),
+    Kind("a video upscaler (Upscale-A-Video)", ("down_temp_blocks.{}.shift_conv.weight",), UPSCALER),
+    Kind("a video upscaler (LaVie-VSR)", ("down_temporal_blocks.{}.shift_conv.weight",), UPSCALER),
+    Kind("an upscaler checkpoint (SD x4)", ("class_embedding.weight", "down_blocks.{}.resnets.{}.conv1.weight"), UPSCALER),
+    Kind("an upscaler checkpoint (SD x4)", ("label_emb.weight", "input_blocks.{}.{}.in_layers.{}.weight"), UPSCALER),
+    Kind("an IP-Adapter", ("image_proj.{*}", "ip_adapter.{*}"), PROJECTOR),
     Kind("a SD checkpoint", ("model.diffusion_model.input_blocks.{}.{}.in_layers.{}.weight",), CHECKPOINT),
     Kind("an image UNet", ("input_blocks.{}.{}.in_layers.{}.weight",), DIFFUSION_MODEL),
     Kind("an image UNet", ("down_blocks.{}.resnets.{}.conv1.weight", "time_embedding.{*}"), DIFFUSION_MODEL),
-    Kind("a video VAE", ("decoder.{*}.time_stack.{*}",), "core's Load VAE takes it (models/vae)"),
-    Kind("a video VAE", ("decoder.{*}temporal_res_block.{*}",), LATER),
-    Kind("a video VAE", ("decoder.up_blocks.{}.resnets.{}.conv_3d.weight",), LATER),
-    Kind("a video VAE", ("temporal_vae.{*}",), LATER),
-    Kind("a VAE", ("encoder.{*}", "decoder.{*}"), "core's Load VAE takes it (models/vae)"),
-    Kind("a LoRA", ("{*}lora_down.weight",), "core's Load LoRA takes it (models/loras)"),
-    Kind("a LoRA", ("{*}lora_A{*}",), "core's Load LoRA takes it (models/loras)"),
-    Kind("a LoRA", ("{*}_lora.down.weight",), "core's Load LoRA takes it (models/loras)"),
+    Kind("a video VAE", ("decoder.{*}.time_stack.{*}",), VAE),
+    Kind("a video VAE", ("decoder.{*}temporal_res_block.{*}",), TEMPORAL_VAE),
+    Kind("a video VAE", ("decoder.up_blocks.{}.resnets.{}.conv_3d.weight",), TEMPORAL_VAE),
+    Kind("a video VAE", ("temporal_vae.{*}",), TEMPORAL_VAE),
+    Kind("a VAE", ("encoder.{*}", "decoder.{*}"), VAE),
+    Kind("a LoRA", ("{*}lora_down.weight",), LORA),
+    Kind("a LoRA", ("{*}lokr_w1{*}",), LORA),
+    Kind("a LoRA", ("{*}hada_w1_a",), LORA),
+    Kind("a LoRA", ("{*}lora_A{*}",), LORA),
+    Kind("a LoRA", ("{*}_lora.down.weight",), LORA),
+    Kind("a CLIP vision encoder", ("vision_model.encoder.{*}",), "core's Load CLIP Vision takes it (models/clip_vision)"),
+    Kind("a CLIP vision encoder", ("visual.transformer.resblocks.{}.attn.in_proj_weight",), "core's Load CLIP Vision takes it"),
+    Kind("a transformer diffusion model (Flux and kin)", ("double_blocks.{}.{*}",), DIFFUSION_MODEL),
+    Kind("a transformer diffusion model (SD3)", ("joint_blocks.{}.{*}",), DIFFUSION_MODEL),
+    Kind("a picture upscaler", ("body.{}.rdb1.conv1.weight",), "core's Load Upscale Model takes it (models/upscale_models)"),
+    Kind("a picture upscaler", ("model.1.sub.{}.RDB1.conv1.0.weight",), "core's Load Upscale Model takes it"),
+    Kind("a T2I-Adapter", ("body.{}.block1.weight", "body.{}.block2.weight"), "core's Load ControlNet Model takes it"),
     Kind("a CLIP text encoder", ("text_model.encoder.{*}",), "core's Load CLIP takes it (models/text_encoders)"),
     Kind("a CLIP text encoder", ("transformer.resblocks.{}.attn.in_proj_weight",), "core's Load CLIP takes it"),
     Kind("an image UNet without its edges", ("input_blocks.{*}", "output_blocks.{*}"), DIFFUSION_MODEL),

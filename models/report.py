@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .checkpoint import files_of
 from .family import Variant
 from .sites import Site
 
@@ -31,6 +32,12 @@ class Report:
     fits: tuple[str, ...]
     """Names of the base models that it was made for and that have all sites in these widths."""
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What a whole video checkpoint does not hold and somebody else must bring."""
+        wanted = (("text", "CLIP"), ("vae", "VAE")) if "unet" in self.parts else ()
+        return tuple(name for part, name in wanted if part not in self.parts)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return {**asdict(self), "missing_keys": 0, "unexpected_keys": 0}
@@ -44,6 +51,7 @@ class Report:
             f"fits        {', '.join(self.fits) or 'no Stable Diffusion UNet at full size'}",
             f"frames      trained on {variant.frames}, at most {variant.max_frames or 'any number'}",
             f"schedule    {_schedule(variant)}",
+            f"sites       {_sites(self.widths)}",
             f"layers      {len(self.widths)} at widths {', '.join(map(str, sorted(set(self.widths.values()))))}",
             f"weights     {self.parameters / 1e6:,.1f} M in {', '.join(self.dtypes)}",
         ]
@@ -53,7 +61,16 @@ class Report:
             lines.append(f"norms       {', '.join(variant.clip_norms)} of the image UNet average over the whole clip")
         if self.parts:
             lines.append(f"also holds  {', '.join(f'{part} ({count} keys)' for part, count in sorted(self.parts.items()))}")
+        if lacks := self.lacks:
+            base = " or ".join(self.fits) or "its kind"
+            lines.append(f"lacks       {' and '.join(lacks)}; connect those of a checkpoint of {base}")
         return "\n".join(lines + [f"note        {note}" for note in variant.notes])
+
+
+def _sites(widths: Mapping[Site, int]) -> str:
+    """Kinds of places with their counts: `out 20`, `resnet 22, attention 16, time 1`."""
+    kinds = [site.rpartition(".")[2] for site in widths]
+    return ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
 
 
 def _schedule(variant: Variant) -> str:
@@ -67,9 +84,9 @@ def _schedule(variant: Variant) -> str:
 
 
 def sha256(path: str | Path) -> str:
-    """Of a file's bytes; of a folder's tensor files in the order of their names."""
+    """Of a file's bytes; of a folder, of the weight files in it that are loaded."""
     path = Path(path)
-    files = sorted(path.glob("*.safetensors")) + sorted(path.glob("*.bin")) if path.is_dir() else [path]
+    files = files_of(path) if path.is_dir() else [path]
     digest = hashlib.sha256()
     for each in files:
         with each.open("rb") as stream:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -227,15 +227,14 @@ def split_over_pixels(clip: Clip, x: Tensor, step: int) -> list[Clip]:
     amounts = clip.amount if isinstance(clip.amount, tuple) else (clip.amount,)
     if not any(isinstance(amount, Tensor) for amount in amounts):
         return [clip] * count
-    b = x.shape[0] // clip.frames
-    cut = [_cut(over_pixels(amount, x, clip.frames), step, count, b) for amount in amounts]
+    cut = [_cut(over_pixels(amount, x, clip.frames), step, count) for amount in amounts]
     return [_with_amount(clip, parts) for parts in zip(*cut, strict=True)]
 
 
-def _cut(amount: Dial, step: int, count: int, b: int) -> list[Dial]:
+def _cut(amount: Dial, step: int, count: int) -> list[Dial]:
     if not isinstance(amount, Tensor):
         return [amount] * count
-    return [repeat(part, "f p -> (b p) f 1", b=b) for part in amount.split(step, dim=-1)]
+    return [rearrange(part, "b f p -> (b p) f 1") for part in amount.split(step, dim=-1)]
 
 
 def _with_amount(clip: Clip, amounts: tuple[Dial, ...]) -> Clip:

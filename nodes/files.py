@@ -61,10 +61,10 @@ def file_input(name: str, shelf: Shelf, tooltip: str) -> Any:
     return io.Combo.Input(name, options=list(files_of(shelf)) or [NOTHING], tooltip=tooltip)
 
 
-def fingerprint(shelf: Shelf, name: str) -> Any:
+def fingerprint(shelf: Shelf, name: str | None) -> Any:
     """The same name with another file behind it is another file."""
     try:
-        status = os.stat(path_of(shelf, name))
+        status = os.stat(path_of(shelf, name or ""))
     except (ValueError, OSError):
         return float("nan")
     return [name, status.st_mtime_ns, status.st_size]

@@ -28,7 +28,7 @@ class LoadMotionModule(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, motion_name: str) -> Any:
+    def fingerprint_inputs(cls, motion_name: str | None = None) -> Any:
         return fingerprint(MOTION, motion_name)
 
     @classmethod
@@ -49,6 +49,15 @@ class LoadVideoCheckpoint(io.ComfyNode):
             ),
             inputs=[
                 file_input("checkpoint_name", VIDEO, "A file in models/checkpoints, diffusion_models or zoetrope_video."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="0: the image model inside the file alone, for Apply Motion Module with settings of your own.",
+                ),
                 io.Float.Input(
                     "fps",
                     default=0.0,
@@ -80,14 +89,17 @@ class LoadVideoCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint_name: str, **settings: Any) -> Any:
-        return [fingerprint(VIDEO, checkpoint_name), settings.get("fps"), settings.get("scaled_latents")]
+    def fingerprint_inputs(cls, checkpoint_name: str | None = None, **settings: Any) -> Any:
+        return [fingerprint(VIDEO, checkpoint_name), *(settings.get(name) for name in ("strength", "fps", "scaled_latents"))]
 
     @classmethod
     def execute(
-        cls, checkpoint_name: str, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None, vae: Any = None
-    ) -> io.NodeOutput:
-        settings = comfyui.Settings(fps=fps, scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0])
+        cls, checkpoint_name: str, strength: float = 1.0, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None,
+        vae: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        settings = comfyui.Settings(
+            strength=strength, fps=fps, scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0]
+        )
         loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings)
         given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
         return io.NodeOutput(loaded.model, *given, loaded.motion)

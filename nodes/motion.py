@@ -75,7 +75,8 @@ class MotionSettings(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui.Settings(
             strength=dial_of("strength_per_frame", 1.0, strength_per_frame, strength_mask),
-            amount=dial_of("amount_per_frame", 1.0, amount_per_frame, amount_mask),
+            amount=dial_of("amount_per_frame", 1.0, amount_per_frame, None),
+            amount_mask=amount_mask,
             levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
             fps=fps,
@@ -169,7 +170,7 @@ def _frames() -> list[Any]:
 
 
 def _per_frame() -> list[Any]:
-    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over the clip (0, 1 is a ramp). Empty: 1."
+    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over each clip (0, 1 is a ramp). Empty: 1."
     mask = "White is full, black none; one picture for the clip, or one per frame."
     return [
         io.String.Input("strength_per_frame", default="", tooltip=f"Multiplies strength. {lists}"),
@@ -184,7 +185,11 @@ def _per_frame() -> list[Any]:
             ),
         ),
         io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
-        io.Mask.Input("amount_mask", optional=True, tooltip=f"Where amount acts. {mask}"),
+        io.Mask.Input(
+            "amount_mask",
+            optional=True,
+            tooltip="Where amount acts: white is amount, black is 1, as trained. One picture, or one per frame.",
+        ),
     ]
 
 
@@ -212,8 +217,8 @@ class ApplyMotionLora(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, lora_name: str, strength: float) -> Any:
-        return [fingerprint(LORA, lora_name), strength]
+    def fingerprint_inputs(cls, lora_name: str | None = None, **settings: Any) -> Any:
+        return [fingerprint(LORA, lora_name), settings.get("strength")]
 
     @classmethod
     def execute(cls, motion: comfyui.HostMotion, lora_name: str, strength: float) -> io.NodeOutput:

@@ -19,7 +19,7 @@ from typing import Any
 from ..blend import Residual
 from ..family import RESIDUAL_AND_LAST, Contents, Family, NoiseSchedule, NormKind, Shapes, Spelling, Variant
 from ..keytable import KeyTable, Row, prefixed, product, weights
-from ..ldm import diffusers_spatial
+from ..ldm import diffusers_spatial, four_channels
 from ..positions import FormulaSinusoid, NoPositions, SharedPositions, Sinusoid
 from ..sites import SD1, SDXL, Site
 from ..spellings import FEED_FORWARD, TRANSFORMER
@@ -31,6 +31,8 @@ BUILT_FRAMES = 64
 
 SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.012, steps=1000)
 SDXL_SCHEDULE = NoiseSchedule(curve="root", start=0.00085, end=0.020, steps=1000)
+I2V_SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.014, steps=1000)
+"""G-U-N/AnimateLCM's inference-i2v.yaml."""
 
 SITES = (
     Row("down_blocks.{}.motion_modules.{}.", "down.{}.{}.out."),
@@ -58,8 +60,10 @@ def layer_rows(positions: str) -> tuple[Row, ...]:
 ADAPTER_LAYER = (*TRANSFORMER, Row("transformer_blocks.{}.pos_embed.pe", "blocks.{}.attentions.0.positions.pe"))
 """The same in diffusers' spelling; one table of positions for both attentions."""
 
-IMAGE = (*weights(("conv_in", "image:conv_in")), Row("img_encoder.{*}", "image:img_encoder.{*}"))
-"""PIA's and AnimateLCM-I2V's picture inputs."""
+CONV_IN = weights(("conv_in", "image:conv_in"))
+"""PIA's first convolution, which sees a picture and a mask as well; a file that holds the whole UNet gives its half of it."""
+ENCODER = Row("img_encoder.{*}", "image:img_encoder.{*}")
+"""AnimateLCM-I2V's picture input."""
 
 SPARSECTRL = (
     "controlnet_cond_embedding.conv_in.weight",
@@ -81,7 +85,8 @@ def adapter(keys: Shapes, prefix: str) -> KeyTable:
 def besides(keys: Shapes, prefix: str) -> tuple[Row, ...]:
     """Picture inputs, and the image UNet that some files were saved with."""
     whole = any(".resnets." in key for key in keys)
-    return prefixed((*IMAGE, *(diffusers_spatial(keys) if whole else ())), prefix)
+    first = four_channels(diffusers_spatial(keys), keys, prefix) if whole else CONV_IN
+    return prefixed((ENCODER, *first), prefix)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Member:
     max_frames: int
     clip_norms: tuple[NormKind, ...]
     note: str
+    schedule: NoiseSchedule = SCHEDULE
 
 
 MEMBERS = {
@@ -98,8 +104,8 @@ MEMBERS = {
     "v3": Member(16, 32, (), ""),
     "PIA": Member(16, 32, RESIDUAL_AND_LAST, "its picture input is not connected: it moves the prompt's own picture"),
     "AnimateLCM": Member(16, BUILT_FRAMES, (), "for few steps: its LCM LoRA, sampler lcm, 4 to 8 steps, cfg 1 to 2"),
-    "AnimateLCM-I2V": Member(16, BUILT_FRAMES, (), "its picture input is not connected; otherwise as AnimateLCM"),
-    "SDXL beta": Member(16, 32, (), ""),
+    "AnimateLCM-I2V": Member(16, BUILT_FRAMES, (), "its picture input is not connected; otherwise as AnimateLCM", I2V_SCHEDULE),
+    "SDXL beta": Member(16, 32, (), "", SDXL_SCHEDULE),
 }
 
 
@@ -111,7 +117,7 @@ def variant(contents: Contents) -> Variant:
         name=name,
         frames=member.frames,
         max_frames=min(tables, default=member.max_frames),
-        schedule=SDXL_SCHEDULE if name == "SDXL beta" else SCHEDULE,
+        schedule=member.schedule,
         clip_norms=member.clip_norms,
         notes=(member.note,) if member.note else (),
         bases=(SDXL.name,) if name == "SDXL beta" else (SD1.name,),
@@ -128,7 +134,7 @@ def _member(contents: Contents) -> str:
         return "AnimateLCM-I2V"
     if not tables:
         return "AnimateLCM"
-    if "conv_in.weight" in image:
+    if image.get("conv_in.weight", (0, 0))[1] > 4:
         return "PIA"
     return "v2" if middle else "v1" if min(tables) <= 24 else "v3"
 

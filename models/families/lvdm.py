@@ -25,6 +25,9 @@ LAYERS = (
 )
 """The two temporal attentions of one block."""
 
+BESIDE = (Row("first_stage_model.{*}", "vae:{*}"), Row("cond_stage_model.{*}", "text:{*}"))
+"""Stable Diffusion 1.x's own, where a file holds them."""
+
 INFLATED = ("in_layers.2.weight", "out_layers.3.weight", "skip_connection.weight", "op.weight", "conv.weight",
             "proj_in.weight", "proj_out.weight", "blocks.0.0.weight", "out.2.weight")  # fmt: skip
 
@@ -34,7 +37,7 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
     blocks = [Row(f"{name}.{b.index}.1.transformer_blocks.0.", f"{b.site}.") for name, b in layout.named if b.transformer]
     blocks += [Row("middle_block.1.transformer_blocks.0.", "mid.")]
     rows = (*product(blocks, LAYERS), *map(_flat, ldm_spatial(layout)))
-    return KeyTable((*prefixed(rows, prefix), *SCHEDULE_BUFFERS))
+    return KeyTable((*prefixed(rows, prefix), *SCHEDULE_BUFFERS, *BESIDE))
 
 
 def _flat(row: Row) -> Row:

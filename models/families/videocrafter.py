@@ -49,7 +49,7 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 def _rate_name(keys: Shapes) -> str:
     """The published DynamiCrafter 256 calls it otherwise."""
-    return "framestride_embed" if any(".framestride_embed." in key for key in keys) else "fps_embedding"
+    return "framestride_embed" if any("framestride_embed." in key for key in keys) else "fps_embedding"
 
 
 BESIDE = (
@@ -102,6 +102,9 @@ MEMBERS = {
     "VideoCrafter2 T2V 512": Member(16, InputScale(0.7, 400), "eps", ""),
     "DynamiCrafter 256": Member(3, None, "eps", f"fps is its frame stride, 1 to 6; {PICTURE}"),
     "DynamiCrafter 512": Member(24, InputScale(0.7, 400), "v", f"512 and 512 interp have the same keys; {PICTURE}"),
+    "DynamiCrafter 512 or 1024": Member(
+        24, InputScale(0.7, 400), "v", f"without scale_arr it does not say which it is: sampled as 512; {PICTURE}"
+    ),
     "DynamiCrafter 1024": Member(10, InputScale(0.3, 400), "v", PICTURE),
 }
 
@@ -129,8 +132,9 @@ def member_of(contents: Contents) -> str:
         return "DynamiCrafter 256"
     if "conv_in.weight" in image:
         scale = contents.buffers.get("scale_arr")
-        flat = scale is not None and scale.device.type != "meta" and float(scale[-1]) < 0.5
-        return "DynamiCrafter 1024" if flat else "DynamiCrafter 512"
+        if scale is None or scale.device.type == "meta":
+            return "DynamiCrafter 512 or 1024"
+        return "DynamiCrafter 1024" if float(scale[-1]) < 0.5 else "DynamiCrafter 512"
     if image:
         return "VideoCrafter1 I2V 512"
     if any(key.endswith(".resnet.norms.0.weight") for key in contents.motion):

@@ -111,6 +111,50 @@ def test_longer_clips_are_refused_or_stretched_as_chosen(tiny: Any, base: Any, m
     assert torch.equal(same[0], same[2])
 
 
+def test_a_list_for_the_batch_is_cut_to_its_clips(tiny: Any, base: Any, motion: Any) -> None:
+    x, times, context = noise(8, 4, 8, 8), torch.full((8,), 500.0), noise(8, 7, 16)
+    which = torch.tensor([0.0] * 4 + [1.0] * 4).reshape(8, 1, 1)
+    with torch.inference_mode():
+        plain = tiny.call_unet(base, x, times, context)
+        out = tiny.call_unet(tiny.applied(base, motion, frames=4, strength=which), x, times, context)
+        full = tiny.call_unet(tiny.applied(base, motion, frames=4), x, times, context)
+    assert torch.equal(out[:4], plain[:4])
+    assert torch.allclose(out[4:], full[4:], atol=1e-4, rtol=1e-4)
+
+
+def test_one_file_chained_with_two_loras_runs_both(tiny: Any, base: Any, tmp_path: Path) -> None:
+    """Pan for the first half, then zoom: the host patches weights in place, so one module cannot be both."""
+    from zoetrope.hosts import comfyui
+    from zoetrope.models.lora import lora_from
+
+    path = animatediff_file(tmp_path / "v3.safetensors")
+    place = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.to_v_lora"
+    pan, zoom = (
+        lora_from({f"{place}.down.weight": noise(4, 32, seed=s), f"{place}.up.weight": noise(32, 4, seed=s + 5)}, "l")
+        for s in (1, 2)
+    )
+    shared = comfyui.load(str(path))
+    chained = tiny.applied(tiny.applied(base, comfyui.with_lora(shared, pan, 1.0)), comfyui.with_lora(shared, zoom, 1.0))
+    apart = base
+    for lora in (pan, zoom):
+        apart = tiny.applied(apart, comfyui.with_lora(comfyui.load(str(path)), lora, 1.0))
+    both_zoom = tiny.applied(tiny.applied(base, comfyui.with_lora(shared, zoom, 1.0)), comfyui.with_lora(shared, zoom, 1.0))
+    expected = tiny.sample(apart)
+    assert torch.allclose(tiny.sample(chained), expected, rtol=1e-4, atol=1e-3)
+    assert not torch.allclose(tiny.sample(both_zoom), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_full_precision_files_are_held_as_the_host_would_hold_them(tiny: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    import comfy.model_management
+    from zoetrope.hosts import comfyui
+
+    path = str(animatediff_file(tmp_path / "v3.safetensors"))
+    for chosen, expected in ((torch.float16, torch.float16), (torch.float32, torch.float32)):
+        monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda chosen=chosen, **_: chosen)
+        module = comfyui.load(path).patcher.model
+        assert {parameter.dtype for parameter in module.parameters()} == {expected}
+
+
 def test_loras_of_two_models_do_not_mix(tiny: Any, base: Any, tmp_path: Path) -> None:
     """Two clones of one module with different LoRAs, and one without, interleaved: the host patches and unpatches."""
     from zoetrope.hosts import comfyui

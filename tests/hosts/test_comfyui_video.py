@@ -178,6 +178,127 @@ def test_reference_leaves_the_scale_out_and_keeping_the_models_schedule_changes_
     assert out.isfinite().all()
 
 
+def sigma_of(patched: Any) -> tuple[float, bool]:
+    sampling = patched.get_model_object("model_sampling")
+    return sampling.sigma_max.item(), hasattr(sampling, "scales")
+
+
+def test_a_scale_is_put_around_once_and_taken_away_again(tiny: Any) -> None:
+    from types import SimpleNamespace
+
+    from zoetrope.hosts.comfyui_sampling import set_named, set_schedule
+    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
+    from zoetrope.models.family import Variant
+    from zoetrope.sampling.schedule import LINEAR
+
+    scaled = Variant("vc2", 16, None, SCHEDULE, (), (), (), "eps", MEMBERS["VideoCrafter2 T2V 512"].scale)
+    plain = Variant("ms", 16, None, SCHEDULE, (), (), (), "eps")
+    top, patched = LINEAR[-1].item(), tiny.model()
+    set_schedule(patched, scaled, None, scaled=True)
+    assert sigma_of(patched) == (pytest.approx(top / 0.7, rel=1e-5), True)
+    again = patched.clone()
+    set_schedule(again, scaled, None, scaled=True)
+    assert sigma_of(again) == sigma_of(patched)
+    x, sigma = torch.ones(1, 4, 8, 8), torch.tensor([3.0])
+    shown = [model.get_model_object("model_sampling").calculate_input(sigma, x) for model in (patched, again)]
+    assert torch.equal(*shown)
+    for change in (
+        lambda model: set_schedule(model, scaled, None, scaled=False),
+        lambda model: set_schedule(model, plain, None, scaled=True),
+        lambda model: set_named(model, "linear (Stable Diffusion)"),
+    ):
+        other = patched.clone()
+        change(other)
+        assert sigma_of(other) == (pytest.approx(top, rel=1e-5), False)
+    crafter = SimpleNamespace(schedule=ZERO_SNR, scale=None)
+    for prediction, expected in (("EPS", top), ("V_PREDICTION", 4518.0)):
+        model = tiny.model(prediction=prediction)
+        set_schedule(model, crafter, None, scaled=True)  # type: ignore[arg-type]
+        assert sigma_of(model)[0] == pytest.approx(expected, rel=1e-3)
+
+
+@torch.inference_mode()
+def test_scaled_sampling_inpaints_and_starts_from_a_picture(tiny: Any) -> None:
+    """Set Latent Noise Mask shows the sampling object sigma as `(b, 1, 1, 1)`."""
+    import comfy.sample
+
+    patched = patched_like_videocrafter2(tiny)
+    latent = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(4, 1, 8, 8)
+    mask[..., :4] = 1
+    for scheduler, denoise in (("karras", 1.0), ("sgm_uniform", 0.5), ("ddim_uniform", 1.0)):
+        noise = comfy.sample.prepare_noise(latent, 5)
+        out = comfy.sample.sample(
+            patched, noise, 3, 2.0, "euler", scheduler, tiny.text(), tiny.text(seed=2), latent, denoise=denoise,
+            noise_mask=mask, disable_pbar=True, seed=5,
+        )  # fmt: skip
+        assert out.isfinite().all()
+        assert torch.allclose(out[..., 4:], latent[..., 4:], atol=1e-4), scheduler
+
+
+def patched_like_videocrafter2(tiny: Any) -> Any:
+    from zoetrope.hosts.comfyui_sampling import set_schedule
+    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE
+    from zoetrope.models.family import Variant
+
+    patched = tiny.model()
+    variant = Variant("vc2", 16, None, SCHEDULE, (), (), (), "eps", MEMBERS["VideoCrafter2 T2V 512"].scale)
+    set_schedule(patched, variant, None, scaled=True)
+    return patched
+
+
+@pytest.mark.parametrize("what", ["FreeU", "ModelSamplingDiscrete", "noise mask", "timestep range", "hook LoRA"])
+@torch.inference_mode()
+def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str) -> None:
+    """Strength 0 with a core patch is the base with that patch bit for bit; full strength with it is finite and differs."""
+    from layers import own_motion
+    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.models.loading import take_apart
+
+    base = tiny.model()
+    module = own_motion(unet_places(base.model.diffusion_model).widths, seed=1)
+    opened = take_apart(dict(module.state_dict()), {"zoetrope.frames": "4"}, "m", 0)
+    motion = tiny.host_motion(opened.motion, opened.report)
+
+    def sampled(model: Any) -> torch.Tensor:
+        positive = tiny.text(start_percent=0.3, end_percent=1.0) if what == "timestep range" else None
+        if what == "FreeU":
+            model = free_u(model)
+        if what == "ModelSamplingDiscrete":
+            from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+            (model,) = ModelSamplingDiscrete().patch(model, "v_prediction", True)
+        if what == "hook LoRA":
+            key = "diffusion_model.input_blocks.1.1.proj_in.weight"
+            model = model.clone()
+            weight = model.model.state_dict()[key]
+            model.add_patches({key: ("diff", (torch.full_like(weight, 0.05),))}, 0.7)
+        if what == "noise mask":
+            return tiny.sample(model, noise_mask=torch.ones(4, 1, 8, 8).tril())
+        return tiny.sample(model, positive=positive)
+
+    plain = sampled(base)
+    assert torch.equal(sampled(tiny.applied(base, motion, 0.0)), plain)
+    moved = sampled(tiny.applied(base, motion))
+    assert moved.isfinite().all()
+    assert not torch.allclose(moved, plain, atol=1e-3)
+    assert not torch.allclose(moved, tiny.sample(tiny.applied(base, motion)), atol=1e-3)
+    assert torch.equal(sampled(base), plain)
+    tiny.unload()
+
+
+def free_u(model: Any) -> Any:
+    """Core's FreeU, whose patch keeps to widths of full-size models: given here the tiny one's."""
+    patched = model.clone()
+
+    def halve(h: torch.Tensor, skip: torch.Tensor, options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        h[:, : h.shape[1] // 2] = h[:, : h.shape[1] // 2] * 1.3
+        return h, skip * 0.9
+
+    patched.set_model_output_block_patch(halve)
+    return patched
+
+
 def test_two_modules_that_both_want_norms_over_the_clip_fold_once(tiny: Any) -> None:
     """Chained modules share the UNet's norms; the second finds them folded and leaves them alone."""
     parameters = golden.borrow("lavie_base_unet*")

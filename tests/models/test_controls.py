@@ -3,8 +3,8 @@
 import pytest
 import torch
 from layers import noise
-from zoetrope.models.controls import dial_of, read_levels, read_numbers
-from zoetrope.models.dial import over_pictures, over_rows, over_tokens, picture_of
+from zoetrope.models.controls import check_levels, dial_of, read_levels, read_numbers, where
+from zoetrope.models.dial import for_rows, over_pictures, over_rows, over_tokens, picture_of
 from zoetrope.models.injection import level_strength
 
 
@@ -84,3 +84,35 @@ def test_the_level_is_known_by_its_number_of_pixels(size: tuple[int, int]) -> No
         h, w = -(-h // 2), -(-w // 2)
     with pytest.raises(ValueError, match="expected a level of the"):
         picture_of(h * w + 10_000, size)
+
+
+def numbers(dial: object) -> list[float]:
+    assert isinstance(dial, torch.Tensor)
+    return dial.flatten().tolist()
+
+
+def test_lists_are_for_the_batch_or_for_each_clip_and_windows_take_their_part() -> None:
+    eight = torch.arange(8.0).reshape(8, 1, 1)
+    four = eight[:4]
+    assert for_rows("strength", 0.5, 16, 4, 2) == 0.5
+    assert numbers(for_rows("strength", eight, 16, 4, 2)) == [*range(8), *range(8)]  # two clips per part, one list for both
+    assert numbers(for_rows("strength", four, 16, 4, 2)) == [0, 1, 2, 3] * 4
+    assert numbers(for_rows("strength", eight[:2], 8, 4, 1)) == pytest.approx([0, 1 / 3, 2 / 3, 1] * 2)
+    assert numbers(for_rows("strength", eight, 4, 4, 1, window=[2, 3, 6, 7])) == [2, 3, 6, 7]
+    with pytest.raises(ValueError, match=r"strength: expected 1 value, up to one per frame of a clip \(4\), or 4 .* got 8"):
+        for_rows("strength", eight, 4, 4, 1)
+
+
+def test_an_amount_is_1_where_its_mask_is_black() -> None:
+    mask = torch.tensor([[0.0, 1.0]])
+    assert where(None, 1.3) == 1.3
+    assert numbers(where(mask, 1.3)) == pytest.approx([1.0, 1.3])
+    assert numbers(where(mask[None].repeat(2, 1, 1), torch.tensor([0.5, 2.0]).reshape(2, 1, 1))) == [1.0, 0.5, 1.0, 2.0]
+
+
+def test_levels_without_a_layer_are_refused() -> None:
+    sites = ["down.0.0.out", "up.3.2.out", "mid.attention"]
+    check_levels({"down": 0.5, "up.3": 1.0, "mid": 0.0}, sites)
+    for name in ("up.9", "down.0.7", "time"):
+        with pytest.raises(ValueError, match=f"no layer at '{name}'; it has layers at down.0.0, up.3.2, mid"):
+            check_levels({name: 0.5}, sites)

@@ -121,6 +121,7 @@ def sample(
     positive: Any = None,
     negative: Any = None,
     callback: Any = None,
+    noise_mask: Any = None,
 ) -> Tensor:
     """What KSampler does, on 8x8 latents."""
     latent = torch.zeros(frames, 4, 8, 8)
@@ -128,7 +129,7 @@ def sample(
     with torch.inference_mode():
         return comfy.sample.sample(
             patcher, start, steps, guidance, sampler, "normal", positive or text(), negative or text(seed=2), latent,
-            disable_pbar=True, seed=5, callback=callback,
+            disable_pbar=True, seed=5, callback=callback, noise_mask=noise_mask,
         )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ LISTS = {
 
 OTHERS = {
     "sd_vae_kl": "Load VAE",
-    "svd_temporal_decoder_diffusers": "does not use it yet",
+    "svd_temporal_decoder_diffusers": "Load Temporal VAE",
     "sd_x4_upscaler_vae": "Load VAE",
     "upscale_a_video_vae_3d": "VAE",
     "upscale_a_video_vae_video": "video VAE",
@@ -83,6 +83,52 @@ OTHERS = {
     "animatediff_v3_domain_adapter": "Apply Motion LoRA",
     "lvdm_short": "LVDM",
 }
+
+
+def test_a_whole_motion_unet_of_diffusers_is_not_taken_for_pia() -> None:
+    """UNetMotionModel saves its image UNet along, first convolution included."""
+    from zoetrope.models.ldm import diffusers_table
+
+    spatial = {k: v for k, v in formats.published("lavie_base").items() if "_temp" not in k}
+    assert len(diffusers_table(spatial).rename(spatial)[0]) == 686
+    for name, member in (("diffusers_motion_adapter_v3", "v3"), ("diffusers_motion_adapter_v1_5_2", "v2")):
+        opened = take_apart(formats.published(name) | spatial, {}, "unet", 0)
+        assert (opened.report.variant.name, opened.report.variant.clip_norms) == (member, ())
+        assert dict(opened.report.parts) == {"unet": 686}
+    wide = spatial | {"conv_in.weight": torch.empty(320, 9, 3, 3, device="meta")}
+    opened = take_apart(formats.published("diffusers_motion_adapter_v3") | wide, {}, "unet", 0)
+    assert (opened.report.variant.name, dict(opened.report.parts)) == ("PIA", {"unet": 686, "image": 1})
+
+
+def test_dynamicrafter_512_and_1024_without_their_buffer_are_not_guessed_silently() -> None:
+    tensors = {k: v for k, v in formats.published("dynamicrafter_1024").items() if k != "scale_arr"}
+    variant = take_apart(tensors, {}, "pruned", 0).report.variant
+    assert variant.name == "DynamiCrafter 512 or 1024"
+    assert "does not say which it is" in variant.notes[0]
+
+
+def test_lvdms_file_may_hold_its_text_encoder_and_vae() -> None:
+    more = {f"{part}.x.weight": torch.empty(3, device="meta") for part in ("first_stage_model", "cond_stage_model")}
+    opened = take_apart(formats.published("lvdm_text2video") | more, {}, "lvdm", 0)
+    assert dict(opened.report.parts) == {"unet": 686, "vae": 1, "text": 1}
+    assert opened.report.lacks == ()
+    assert take_apart(formats.published("lvdm_text2video"), {}, "lvdm", 0).report.lacks == ("CLIP", "VAE")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["vision_model.encoder.layers.0.self_attn.q_proj.weight"], "Load CLIP Vision"),
+        (["double_blocks.0.img_attn.qkv.weight"], "Load Diffusion Model"),
+        (["joint_blocks.0.x_block.attn.qkv.weight"], "Load Diffusion Model"),
+        (["model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"], "Load Upscale Model"),
+        (["conv_first.weight", "body.0.rdb1.conv1.weight"], "Load Upscale Model"),
+        (["lora_unet_x.lokr_w1", "lora_unet_x.lokr_w2"], "Load LoRA"),
+    ],
+)
+def test_common_files_of_other_kinds_are_told_where_they_belong(keys: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        take_apart({key: torch.empty(1, device="meta") for key in keys}, {}, "any", 0)
 
 
 def with_scale_values(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
