@@ -108,7 +108,7 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
 
 
 def _stored(report: Report) -> torch.dtype | None:
-    """Half precision where the host would hold a UNet of these weights so, never more than the file has; None keeps the file's."""
+    """Half precision where the host would hold such a UNet so, never more than the file has; None keeps the file's."""
     if report.dtypes != ("float32",):
         return None
     half = [torch.float16, torch.bfloat16]
