@@ -148,6 +148,22 @@ def in_diffusers(arguments: argparse.Namespace, device: torch.device, layout: di
     weights = [*unet.parameters(), *motion.parameters()]
     figures = measure(lambda: nullcontext(call), moved, weights, arguments.calls)
     report("diffusers", figures, products_alone(motion, moved), weights_of(motion))
+    of_diffusers(arguments, unet, call, given)
+
+
+def of_diffusers(arguments: argparse.Namespace, unet: Any, bare: Call, given: dict[str, torch.Tensor]) -> None:
+    """diffusers' own UNetMotionModel of the same size, whose motion norm spans the clip, beside the same bare UNet."""
+    from diffusers.models.unets.unet_motion_model import MotionAdapter, UNetMotionModel
+    from einops import rearrange
+
+    adapter = MotionAdapter(motion_norm_num_groups=32, use_motion_mid_block=True, motion_max_seq_length=32)
+    theirs = UNetMotionModel.from_unet2d(unet, adapter).to(unet.device, unet.dtype).eval()
+    clips = rearrange(given["x"], "(b f) c h w -> b c f h w", f=arguments.frames)
+    text = given["text"][:: arguments.frames]
+    call = lambda: theirs(clips, given["t"][:1], text).sample  # noqa: E731
+    figures = measure(lambda: nullcontext(bare), lambda: nullcontext(call), [*theirs.parameters()], arguments.calls)
+    motion = [m for name, m in theirs.named_modules() if name.rpartition(".")[0].endswith("motion_modules")]
+    report("diffusers' UNetMotionModel", figures, products_alone(torch.nn.ModuleList(motion), lambda: nullcontext(call)), 0)
 
 
 def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:

@@ -145,6 +145,18 @@ def test_a_motion_file_of_each_family_samples_finite_frames(server: Server, name
     assert moved.std() > 0
 
 
+def test_two_patched_models_and_the_bare_one_interleave_bit_stably(server: Server) -> None:
+    graphs = {
+        "bare": graph(["base", 0], ["base", 1], checkpoint("SD2")),
+        "VideoCrafter2": with_module("videocrafter2_t2v_512", "SD2"),
+        "ModelScope": with_module("modelscope_t2v_diffusers", "SD2", strength=0.7),
+    }
+    first = {name: run(server, queued) for name, queued in graphs.items()}
+    assert not torch.equal(first["bare"], first["VideoCrafter2"])
+    for name in ("ModelScope", "bare", "VideoCrafter2"):
+        assert torch.equal(run(server, graphs[name]), first[name]), name
+
+
 def test_strength_0_is_the_checkpoint_alone(server: Server) -> None:
     plain = run(server, graph(["base", 0], ["base", 1], checkpoint("SD1.5")))
     assert torch.equal(run(server, with_module("animatediff_v1", "SD1.5", strength=0.0)), plain)
