@@ -1,9 +1,9 @@
 """FIFO-Diffusion's queue: endless video at constant memory (Kim et al., NeurIPS 2024, arXiv 2405.11473).
 
-Frames stand in a queue, each one step noisier than the one before it. An iteration takes one step at every place, the head comes
-out clean, all move up by one, and pure noise enters at the tail. The model sees windows of f neighbours, so every window has f
-noise levels (diagonal denoising, section 4.1); n windows side by side hold n*f levels (latent partitioning, 4.2); a window may look
-at `context` frames that are cleaner than those it changes (lookahead denoising, 4.3, has context f/2).
+Frames stand in a queue, each one step noisier than the one before it. An iteration takes one step at every place, the head
+comes out clean, all move up by one, and pure noise enters at the tail. The model sees windows of f neighbours, so every window
+has f noise levels (diagonal denoising, section 4.1); n windows side by side hold n*f levels (latent partitioning, 4.2); a
+window may look at `context` frames that are cleaner than those it changes (lookahead denoising, 4.3, has context f/2).
 
 Latents are kept as clean + sigma * noise, the variable of k-diffusion and of ComfyUI; a model is any callable of them.
 """
@@ -42,8 +42,8 @@ class Diagonal:
             raise ValueError(f"context: expected 0 to half of the window ({self.window // 2}), got {self.context}")
         if len(self.sigmas) < self.window - self.context:
             raise ValueError(
-                f"levels: expected at least {self.window - self.context} (window less context), got {len(self.sigmas)}; raise the "
-                "steps or lower the window"
+                f"levels: expected at least {self.window - self.context} (window less context), got {len(self.sigmas)}; "
+                "raise the steps or lower the window"
             )
         if not bool((self.sigmas.diff() > 0).all()):
             raise ValueError("levels: expected noise that grows from place to place")

@@ -1,4 +1,4 @@
-"""Noise that belongs to a frame: every number is a function of (seed, frame, step), so a shot may be cut, resumed or made longer.
+"""Noise that belongs to a frame: every number is a function of (seed, frame, step), so a shot may be cut or made longer.
 
 Drawn on the CPU and then moved, so that every device sees the same numbers.
 """

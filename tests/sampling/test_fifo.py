@@ -1,4 +1,4 @@
-"""The queue's promises: the same frames however long the shot, resumed anywhere; every place changes once; bad shapes refused."""
+"""The queue's promises: the same frames however long the shot, resumed anywhere; every place changes once."""
 
 from itertools import islice
 
