@@ -1,0 +1,36 @@
+"""Noise that belongs to a frame: every number is a function of (seed, frame, step), so a shot may be cut or made longer.
+
+Drawn on the CPU and then moved, so that every device sees the same numbers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FRESH = 0
+"""The step at which a frame enters a shot as pure noise; later steps count from 1."""
+
+
+@dataclass(frozen=True)
+class FrameNoise:
+    seed: int
+    shape: tuple[int, ...]
+    """Of one latent frame: c h w."""
+
+    def at(self, frame: int, step: int) -> Tensor:
+        """Standard normal, c h w, float32 on the CPU. `frame` may be negative (a shot's warm-up)."""
+        key = mixed(mixed(mixed(self.seed) ^ (frame & MASK)) ^ step)
+        generator = torch.Generator().manual_seed(key & (2**63 - 1))
+        return torch.randn(self.shape, generator=generator)
+
+
+MASK = 2**64 - 1
+
+
+def mixed(value: int) -> int:
+    """64 bits well stirred (SplitMix64, Steele et al. 2014), so that neighbouring frames and seeds share nothing."""
+    value = (value + 0x9E3779B97F4A7C15) & MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
+    return value ^ (value >> 31)
