@@ -362,3 +362,18 @@ def test_layers_inside_a_block_live_with_attention_patches_of_other_packs(tiny: 
     assert (moved - case.output).abs().max() > 100 * case.tolerance
     off = tiny.applied(alone, motion, 0.0)
     assert torch.equal(tiny.call_unet(off, *arguments), tiny.call_unet(alone, *arguments))
+
+
+@pytest.mark.parametrize("path", golden.borrow("unet_per_frame_timesteps*"))
+@torch.inference_mode()
+def test_every_frame_may_have_a_noise_level_of_its_own(tiny: Any, path: Path) -> None:
+    tensors, _ = golden.read(path)
+    case = golden_video.read(golden.sibling(path, path.stem, "unet_videocrafter2"))
+    base, motion = unet_with_motion(tiny, case)
+    frames = tensors["x"].shape[2]
+    patched = tiny.applied(base, motion, fps=tensors["fps"].float().item())
+    x = tensors["x"][0].transpose(0, 1).contiguous()  # (f, c, h, w)
+    context = tensors["context"].expand(frames, -1, -1)
+    out = tiny.call_unet(patched, x, tensors["timesteps"].flatten().float(), context)
+    error = (out - tensors["y"][0].transpose(0, 1)).abs().max().item()
+    assert parity.within(case.opened.report.title, f"{path.stem} y", tiny.NAME, error, 1e-4)

@@ -115,3 +115,19 @@ def test_positions_beyond_the_table_stretch_or_repeat(tmp_path: Path) -> None:
             outputs.append(unet(noise(6, 4, 8, 8), torch.tensor(5), noise(6, 5, 16)).sample)
     assert all(out.isfinite().all() for out in outputs)
     assert not torch.allclose(*outputs, atol=1e-4)
+
+
+@pytest.mark.parametrize("path", golden.claim("unet_per_frame_timesteps*"))
+@torch.inference_mode()
+def test_every_frame_may_have_a_noise_level_of_its_own(path: Path) -> None:
+    """FIFO's UNet: VideoCrafter2 of another file, one timestep per frame; the same level for all is the ordinary call."""
+    tensors, _ = golden.read(path)
+    case = golden_video.read(golden.sibling(path, path.stem, "unet_videocrafter2"))
+    unet, motion = unet_of(case), case.opened.motion
+    x = rearrange(tensors["x"], "1 c f h w -> f c h w")
+    context = tensors["context"].expand(len(x), -1, -1)
+    for times, key in (("timesteps", "y"), ("timesteps_same", "y_same"), ("timesteps_same", "y_scalar_500")):
+        with motion_in(unet, motion, frames=len(x), fps=tensors["fps"].float().item()):
+            out = unet(x, tensors[times].flatten(), context).sample
+        error = (out - rearrange(tensors[key], "1 c f h w -> f c h w")).abs().max().item()
+        assert parity.within(case.opened.report.title, f"{path.stem} {key}", "diffusers", error, 1e-4)
