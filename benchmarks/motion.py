@@ -92,7 +92,9 @@ def products_alone(motion: torch.nn.Module, side: Side) -> float:
     """Seconds for the module's matrix products and nothing else: the floor that its extra time can be held against."""
     shapes: list[tuple[Any, torch.Size]] = []
     hooks = [
-        m.register_forward_hook(lambda m, args, out: shapes.append((m, args[0].shape)))
+        m.register_forward_hook(
+            lambda m, args, kwargs, out: shapes.append((m, (args or tuple(kwargs.values()))[0].shape)), with_kwargs=True
+        )
         for m in motion.modules()
         if isinstance(m, torch.nn.Linear)
     ]
@@ -159,8 +161,7 @@ def of_diffusers(arguments: argparse.Namespace, unet: Any, bare: Call, given: di
     adapter = MotionAdapter(motion_norm_num_groups=32, use_motion_mid_block=True, motion_max_seq_length=32)
     theirs = UNetMotionModel.from_unet2d(unet, adapter).to(unet.device, unet.dtype).eval()
     clips = rearrange(given["x"], "(b f) c h w -> b c f h w", f=arguments.frames)
-    text = given["text"][:: arguments.frames]
-    call = lambda: theirs(clips, given["t"][:1], text).sample  # noqa: E731
+    call = lambda: theirs(clips, given["t"][:1], given["text"]).sample  # noqa: E731
     figures = measure(lambda: nullcontext(bare), lambda: nullcontext(call), [*theirs.parameters()], arguments.calls)
     motion = [m for name, m in theirs.named_modules() if name.rpartition(".")[0].endswith("motion_modules")]
     report("diffusers' UNetMotionModel", figures, products_alone(torch.nn.ModuleList(motion), lambda: nullcontext(call)), 0)
