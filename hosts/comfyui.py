@@ -174,7 +174,7 @@ def _check_base(report: Report, base: Any) -> None:
     if base and report.fits and base.name not in report.fits:
         fits = " or ".join(report.fits)
         raise ValueError(
-            f"{report.file} is {report.title} {report.variant.name}, made for {fits}, but this MODEL is {base.name}. "
+            f"{report.file} is {report.name}, made for {fits}, but this MODEL is {base.name}. "
             f"Load a checkpoint of {fits}, or a motion module for {base.name}."
         )
 

@@ -38,7 +38,7 @@ def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
         raise ValueError(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
     if "unet" not in opened.parts:
         raise ValueError(
-            f"{report.file}: this holds temporal layers only ({report.title} {report.variant.name}); load it with Load Motion "
+            f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
             "Module and put it on a checkpoint with Apply Motion Module"
         )
     model, clip, vae = _through_the_host(opened)

@@ -33,6 +33,12 @@ class Report:
     """Names of the base models that it was made for and that have all sites in these widths."""
 
     @property
+    def name(self) -> str:
+        """How people call the file: `AnimateDiff v3`, `VideoCrafter2 T2V 512`."""
+        named = any(self.variant.name.startswith(word) for word in self.title.split())
+        return self.variant.name if named else f"{self.title} {self.variant.name}"
+
+    @property
     def lacks(self) -> tuple[str, ...]:
         """What a whole video checkpoint does not hold and somebody else must bring."""
         wanted = (("text", "CLIP"), ("vae", "VAE")) if "unet" in self.parts else ()
@@ -47,7 +53,7 @@ class Report:
         variant = self.variant
         lines = [
             f"{self.file} ({self.size_bytes / 2**20:,.1f} MiB, {self.keys} keys, none missing, none unexpected)",
-            f"family      {self.title} {variant.name}, {self.spelling} spelling",
+            f"family      {self.name}, {self.spelling} spelling",
             f"fits        {', '.join(self.fits) or 'no Stable Diffusion UNet at full size'}",
             f"frames      trained on {variant.frames}, at most {variant.max_frames or 'any number'}",
             f"schedule    {_schedule(variant)}",

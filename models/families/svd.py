@@ -71,7 +71,7 @@ def diffusers(keys: Shapes, prefix: str) -> KeyTable:
 
 def variant(contents: Contents) -> Variant:
     return Variant(
-        name="SVD or SVD-XT",
+        name="14 or 25 frames",
         frames=14,
         max_frames=None,
         schedule=None,

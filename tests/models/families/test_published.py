@@ -53,8 +53,8 @@ LISTS = {
     "lavie_base": ("lavie", "LaVie base", "SD1.x", {"unet": 686, "buffer": 16}),
     "lavie_interpolation": ("lavie", "LaVie interpolation", "SD1.x", {"unet": 686, "image": 1}),
     "seine": ("lavie", "SEINE", "SD1.x", {"unet": 686, "image": 1, "buffer": 16}),
-    "svd_xt": ("svd", "SVD or SVD-XT", "SD2.x", {"unet": 690, "image": 1, "vae": 372, "vision": 646}),
-    "svd_xt_unet_diffusers": ("svd", "SVD or SVD-XT", "SD2.x", {"unet": 690, "image": 1}),
+    "svd_xt": ("svd", "14 or 25 frames", "SD2.x", {"unet": 690, "image": 1, "vae": 372, "vision": 646}),
+    "svd_xt_unet_diffusers": ("svd", "14 or 25 frames", "SD2.x", {"unet": 690, "image": 1}),
     "lvdm_text2video": ("lvdm", "text-to-video", "SD1.x", {"unet": 686}),
 }  # fmt: skip
 """List -> family, member, base model, keys per other part of the file."""
