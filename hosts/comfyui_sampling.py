@@ -102,19 +102,21 @@ def _scaled(sampling: Any, scale: InputScale, sigmas: Tensor) -> Any:
             scales = self.scales.to(sigma.device)[self.timestep(sigma.flatten()).long()]
             return scales.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1)) if scales.numel() > 1 else scales.reshape(())
 
+        def own(self, sigma: Tensor, scale: Tensor) -> Tensor:
+            """The file's own sigma of x, from that of y."""
+            return sigma * scale.flatten().reshape(sigma.shape)
+
         def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
             scale = self.scale_at(sigma, noise)
-            return super().calculate_input(sigma * scale.flatten().reshape(sigma.shape), noise * scale)
+            return super().calculate_input(self.own(sigma, scale), noise * scale)
 
         def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
             scale = self.scale_at(sigma, model_input)
-            own = sigma * scale.flatten().reshape(sigma.shape)
-            return super().calculate_denoised(own, model_output, model_input * scale) / scale
+            return super().calculate_denoised(self.own(sigma, scale), model_output, model_input * scale) / scale
 
         def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False) -> Tensor:
             scale = self.scale_at(sigma, noise)
-            own = sigma * scale.flatten().reshape(sigma.shape)
-            return super().noise_scaling(own, noise, latent_image * scale, max_denoise) / scale
+            return super().noise_scaling(self.own(sigma, scale), noise, latent_image * scale, max_denoise) / scale
 
     made = Scaled()
     made.__dict__.update({key: copy.deepcopy(value) for key, value in sampling.__dict__.items()})

@@ -6,11 +6,8 @@ import comfy.ldm.modules.attention as comfy_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
 from torch import nn
 
-from ..models.family import NormKind
-from ..models.injection import Places
-from ..models.sites import Base, Site, base_of
-
-Named = dict[Site, tuple[nn.Module, int]]
+from ..models.injection import Named, Places, norms_of, transformer_sites
+from ..models.sites import Base, base_of
 
 
 def unet_of(model: Any) -> Any:
@@ -46,14 +43,14 @@ def unet_places(unet: Any) -> Places:
     if unet.middle_block is not None and len(unet.middle_block) == 3:
         first, attention, second = unet.middle_block
         width = first.out_channels
-        sites |= {"mid.0.resnet": (first, width), **_attention("mid", attention, width), "mid.1.resnet": (second, width)}
+        sites |= {"mid.0.resnet": (first, width), **transformer_sites("mid", attention, width), "mid.1.resnet": (second, width)}
     level = block = 0
     for layers in unet.output_blocks:
         sites |= _block(f"up.{level}.{block}", layers)
         block += 1
         if any(isinstance(layer, Upsample) for layer in layers):
             level, block = level + 1, 0
-    return Places(sites, _norms(unet, sites))
+    return Places(sites, norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0]))
 
 
 def _block(name: str, layers: Any) -> Named:
@@ -63,25 +60,6 @@ def _block(name: str, layers: Any) -> Named:
         if isinstance(layer, ResBlock):
             sites[f"{name}.resnet"] = last = (layer, layer.out_channels)
         elif isinstance(layer, comfy_attention.SpatialTransformer):
-            sites |= _attention(name, layer, layer.in_channels)
+            sites |= transformer_sites(name, layer, layer.in_channels)
             last = (layer, layer.in_channels)
     return sites | ({f"{name}.out": last} if last else {})
-
-
-def _attention(name: str, transformer: Any, width: int) -> Named:
-    sites: Named = {}
-    if len(transformer.transformer_blocks) == 1:
-        (block,) = transformer.transformer_blocks
-        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
-        sites = {f"{name}.{kind}": (module, width) for kind, module in inside.items()}
-    return sites | {f"{name}.attention": (transformer, width)}
-
-
-def _norms(unet: Any, sites: Named) -> dict[NormKind, tuple[nn.Module, ...]]:
-    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
-    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
-    return {
-        "resnet": tuple(resnet.get_submodule(f"{part}.0") for resnet in resnets for part in ("in_layers", "out_layers")),
-        "transformer": tuple(module.get_submodule("norm") for module in transformers),
-        "out": (unet.out[0],),
-    }

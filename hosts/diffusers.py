@@ -15,14 +15,10 @@ from torch import nn
 
 from ..models.attention import AttentionFunction, scaled_dot_product
 from ..models.dial import Dial, check_dial
-from ..models.family import NormKind
-from ..models.injection import Injection, Places, frames_per_clip
+from ..models.injection import Injection, Named, Places, frames_per_clip, norms_of, transformer_sites
 from ..models.motion import MotionModule
 from ..models.positions import Beyond
-from ..models.sites import Site
 from ..models.temporal import Clip
-
-Named = dict[Site, tuple[nn.Module, int]]
 
 
 def unet_places(unet: Any) -> Places:
@@ -42,23 +38,15 @@ def unet_places(unet: Any) -> Places:
         sites |= _middle(unet.mid_block)
     for level, block in enumerate(unet.up_blocks):
         sites |= _level(f"up.{level}", block)
-    return Places(sites, _norms(unet, sites))
-
-
-def _norms(unet: Any, sites: Named) -> dict[NormKind, tuple[nn.Module, ...]]:
-    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
-    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
-    return {
-        "resnet": tuple(resnet.get_submodule(name) for resnet in resnets for name in ("norm1", "norm2")),
-        "transformer": tuple(module.get_submodule("norm") for module in transformers),
-        "out": (unet.conv_norm_out,),
-    }
+    return Places(sites, norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out))
 
 
 def _middle(block: Any) -> Named:
     width = block.resnets[0].out_channels
     first, *others = ((f"mid.{index}.resnet", (resnet, width)) for index, resnet in enumerate(block.resnets))
-    attention = _attention("mid", block.attentions[0], width) if block.attentions and block.attentions[0] is not None else {}
+    attention = (
+        transformer_sites("mid", block.attentions[0], width) if block.attentions and block.attentions[0] is not None else {}
+    )
     return dict([first]) | attention | dict(others)
 
 
@@ -69,18 +57,9 @@ def _level(name: str, block: Any) -> Named:
         place, width = f"{name}.{index}", resnet.out_channels
         places[f"{place}.resnet"] = (resnet, width)
         if attentions:
-            places |= _attention(place, attentions[index], width)
+            places |= transformer_sites(place, attentions[index], width)
         places[f"{place}.out"] = (attentions[index] if attentions else resnet, width)
     return places
-
-
-def _attention(place: str, transformer: Any, width: int) -> Named:
-    places: Named = {}
-    if len(transformer.transformer_blocks) == 1:
-        (block,) = transformer.transformer_blocks
-        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
-        places = {f"{place}.{kind}": (module, width) for kind, module in inside.items()}
-    return places | {f"{place}.attention": (transformer, width)}
 
 
 def motion_like(motion: MotionModule, unet: Any) -> MotionModule:

@@ -5,7 +5,7 @@ change, and taking the handles away leaves nothing behind. Hooks act only while 
 installed does nothing to a call that is not ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,10 @@ BEFORE = ("before_text", "before_ff")
 """Kinds of sites whose module is the norm that reads the place; the host adds what we change to both ways on from there."""
 
 
+Named = dict[Site, tuple[nn.Module, int]]
+"""Sites of a UNet: its own module there, and the width in channels."""
+
+
 @dataclass(frozen=True)
 class Places:
     """What a host's UNet offers."""
@@ -35,6 +39,27 @@ class Places:
     @property
     def widths(self) -> dict[Site, int]:
         return {site: width for site, (_, width) in self.sites.items()}
+
+
+def transformer_sites(place: str, transformer: Any, width: int) -> Named:
+    """Sites of a spatial transformer; those inside its block only where it has exactly one."""
+    sites: Named = {}
+    if len(transformer.transformer_blocks) == 1:
+        (block,) = transformer.transformer_blocks
+        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
+        sites = {f"{place}.{kind}": (module, width) for kind, module in inside.items()}
+    return sites | {f"{place}.attention": (transformer, width)}
+
+
+def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKind, tuple[nn.Module, ...]]:
+    """A UNet's GroupNorms by kind. `resnet`: the host's names of both norms of a ResBlock; `out`: the UNet's last norm."""
+    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
+    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return {
+        "resnet": tuple(module.get_submodule(name) for module in resnets for name in resnet),
+        "transformer": tuple(module.get_submodule("norm") for module in transformers),
+        "out": (out,),
+    }
 
 
 class Injection:

@@ -17,7 +17,6 @@ class Kind:
     """Where it goes."""
 
 
-LATER = "Zoetrope has no node for it yet"
 SPARSECTRL = "Load SparseCtrl will take it, which comes with the image-to-video nodes"
 PROJECTOR = "Load Image Projector will take it, which comes with the image-to-video nodes"
 UPSCALER = "Load Video Upscaler will take it, which comes with the super-resolution nodes"

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo
 from .files import MOTION, VIDEO, file_input, fingerprint, path_of
-from .motion import SCALES, chosen
+from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion
 
 
@@ -49,34 +49,12 @@ class LoadVideoCheckpoint(io.ComfyNode):
             ),
             inputs=[
                 file_input("checkpoint_name", VIDEO, "A file in models/checkpoints, diffusion_models or zoetrope_video."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.01,
+                strength_input(
+                    "0: the image model inside the file alone, for Apply Motion Module with settings of your own.",
                     optional=True,
-                    tooltip="0: the image model inside the file alone, for Apply Motion Module with settings of your own.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=0.0,
-                    min=0.0,
-                    max=120.0,
-                    step=0.5,
-                    optional=True,
-                    tooltip="What VideoCrafter and DynamiCrafter are told as frame rate. 0: the family's own.",
-                ),
-                io.Combo.Input(
-                    "scaled_latents",
-                    options=list(SCALES),
-                    default=SCALES[0],
-                    optional=True,
-                    tooltip=(
-                        "scaled: sample as VideoCrafter and DynamiCrafter were trained; reference: leave their scaling out, as "
-                        "FIFO-Diffusion's published sampler does."
-                    ),
-                ),
+                fps_input(optional=True),
+                scale_input(optional=True),
                 io.Clip.Input("clip", optional=True, tooltip="Handed on where the file holds no text encoder."),
                 io.Vae.Input("vae", optional=True, tooltip="Handed on where the file holds no VAE."),
             ],
@@ -97,9 +75,7 @@ class LoadVideoCheckpoint(io.ComfyNode):
         cls, checkpoint_name: str, strength: float = 1.0, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None,
         vae: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        settings = comfyui.Settings(
-            strength=strength, fps=fps, scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0]
-        )
+        settings = comfyui.Settings(strength=strength, fps=fps, scaled=is_scaled(scaled_latents))
         loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings)
         given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
         return io.NodeOutput(loaded.model, *given, loaded.motion)

@@ -13,11 +13,11 @@ from ..models.positions import Beyond
 from ..models.report import sha256
 from ..sampling.schedule import NAMED
 from .files import LORA, file_input, fingerprint, path_of
+from .inputs import chosen, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
 LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch", "repeat the last position": "repeat last"}
-SCALES = ("scaled", "reference")
 
 
 class ApplyMotionModule(io.ComfyNode):
@@ -80,30 +80,16 @@ class MotionSettings(io.ComfyNode):
             levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
             fps=fps,
-            scaled=chosen("scaled_latents", scaled_latents, SCALES) == SCALES[0],
+            scaled=is_scaled(scaled_latents),
         )
         return io.NodeOutput(settings)
-
-
-def chosen(name: str, value: str, options: Any) -> str:
-    """The host does not check combos: an unknown option is refused here."""
-    if value not in options:
-        raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
-    return value
 
 
 def _required() -> list[Any]:
     return [
         io.Model.Input("model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."),
         Motion.Input("motion", tooltip="From Load Motion Module."),
-        io.Float.Input(
-            "strength",
-            default=1.0,
-            min=0.0,
-            max=2.0,
-            step=0.01,
-            tooltip="How much motion changes: 0 gives the image model's own pictures, 1 the module as published.",
-        ),
+        strength_input("How much motion changes: 0 gives the image model's own pictures, 1 the module as published."),
         io.Combo.Input(
             "schedule",
             options=list(SCHEDULES),
@@ -153,14 +139,7 @@ def _frames() -> list[Any]:
                 "motion down, repeating the last position lets it settle."
             ),
         ),
-        io.Float.Input(
-            "fps",
-            default=0.0,
-            min=0.0,
-            max=120.0,
-            step=0.5,
-            tooltip="For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own.",
-        ),
+        fps_input(),
         io.String.Input(
             "levels",
             default="",
@@ -175,15 +154,7 @@ def _per_frame() -> list[Any]:
     return [
         io.String.Input("strength_per_frame", default="", tooltip=f"Multiplies strength. {lists}"),
         io.String.Input("amount_per_frame", default="", tooltip=f"Multiplies amount. {lists}"),
-        io.Combo.Input(
-            "scaled_latents",
-            options=list(SCALES),
-            default=SCALES[0],
-            tooltip=(
-                "VideoCrafter and DynamiCrafter were trained on latents that get smaller with noise. scaled: sample as they "
-                "were trained; reference: leave it out, as FIFO-Diffusion's published sampler does."
-            ),
-        ),
+        scale_input(),
         io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
         io.Mask.Input(
             "amount_mask",

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .diffusion import rows
+
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(x (f, c, h, w), sigma (f,), frame (f,)) -> clean (f, c, h, w)`; frame: absolute frame numbers, negative in the warm-up."""
 
@@ -84,7 +86,7 @@ def queue_of(clip: Tensor, shape: Diagonal, noise: Noise) -> Tensor:
     numbers = torch.arange(shape.places) - shape.context - early
     clean = clip[numbers.clamp(min=0, max=len(clip) - 1)]
     drawn = torch.stack([noise(int(number), 0) for number in numbers]).to(clip)
-    return clean + _rows(shape.levels, clip) * drawn
+    return clean + rows(shape.levels, clip) * drawn
 
 
 def first_frame(clip: Tensor, shape: Diagonal) -> int:
@@ -125,14 +127,10 @@ def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noi
     """One step from `sigma` to `after`, a level per frame `(f,)`, with DDIM's share of fresh noise."""
     fresh = eta * after * ((sigma**2 - after**2).clamp(min=0)).sqrt() / sigma
     kept = (after**2 - fresh**2).clamp(min=0).sqrt()
-    direction = (x - clean) / _rows(sigma, x)
-    return clean + _rows(kept, x) * direction + _rows(fresh, x) * noise
+    direction = (x - clean) / rows(sigma, x)
+    return clean + rows(kept, x) * direction + rows(fresh, x) * noise
 
 
 def calls_per_frame(shape: Diagonal) -> int:
     """Model calls of one window that every finished frame costs."""
     return math.ceil(len(shape.sigmas) / (shape.window - shape.context))
-
-
-def _rows(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like).reshape(-1, *[1] * (like.ndim - 1))

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FRESH = 0
-"""The step at which a frame enters a shot as pure noise; later steps count from 1."""
-
 
 @dataclass(frozen=True)
 class FrameNoise:

@@ -1,0 +1,36 @@
+"""Inputs that several nodes have in common, and the check that the host leaves to the nodes."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+SCALES = ("scaled", "reference")
+
+
+def chosen(name: str, value: str, options: Any) -> str:
+    """The host does not check combos: an unknown option is refused here."""
+    if value not in options:
+        raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+    return value
+
+
+def strength_input(tooltip: str, **more: Any) -> Any:
+    return io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.01, tooltip=tooltip, **more)
+
+
+def fps_input(**more: Any) -> Any:
+    tooltip = "For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own."
+    return io.Float.Input("fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)
+
+
+def scale_input(**more: Any) -> Any:
+    tooltip = (
+        "VideoCrafter and DynamiCrafter were trained on latents that get smaller with noise. scaled: sample as they "
+        "were trained; reference: leave it out, as FIFO-Diffusion's published sampler does."
+    )
+    return io.Combo.Input("scaled_latents", options=list(SCALES), default=SCALES[0], tooltip=tooltip, **more)
+
+
+def is_scaled(value: str) -> bool:
+    """What `scale_input` was set to."""
+    return chosen("scaled_latents", value, SCALES) == SCALES[0]
