@@ -247,7 +247,7 @@ def patched_like_videocrafter2(tiny: Any) -> Any:
     return patched
 
 
-@pytest.mark.parametrize("what", ["FreeU", "ModelSamplingDiscrete", "noise mask", "timestep range", "hook LoRA"])
+@pytest.mark.parametrize("what", ["FreeU", "ModelSamplingDiscrete", "noise mask", "timestep range", "weight patch"])
 @torch.inference_mode()
 def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str) -> None:
     """Strength 0 with a core patch is the base with that patch bit for bit; full strength with it is finite and differs."""
@@ -268,7 +268,7 @@ def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str)
             from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 
             (model,) = ModelSamplingDiscrete().patch(model, "v_prediction", True)
-        if what == "hook LoRA":
+        if what == "weight patch":
             key = "diffusion_model.input_blocks.1.1.proj_in.weight"
             model = model.clone()
             weight = model.model.state_dict()[key]
@@ -288,15 +288,11 @@ def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str)
 
 
 def free_u(model: Any) -> Any:
-    """Core's FreeU, whose patch keeps to widths of full-size models: given here the tiny one's."""
-    patched = model.clone()
+    """Core's FreeU, strong; it acts at twice and four times the model's channels, and the tiny model has the former."""
+    from comfy_extras.nodes_freelunch import FreeU
 
-    def halve(h: torch.Tensor, skip: torch.Tensor, options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        h[:, : h.shape[1] // 2] = h[:, : h.shape[1] // 2] * 1.3
-        return h, skip * 0.9
-
-    patched.set_model_output_block_patch(halve)
-    return patched
+    given: Any = FreeU().patch(model, 1.5, 1.5, 0.5, 0.5)
+    return getattr(given, "args", given)[0]
 
 
 def test_two_modules_that_both_want_norms_over_the_clip_fold_once(tiny: Any) -> None:
