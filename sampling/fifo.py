@@ -3,7 +3,8 @@
 Frames stand in a queue, each one step noisier than the one before it. An iteration takes one step at every place, the head
 comes out clean, all move up by one, and pure noise enters at the tail. The model sees windows of f neighbours, so every window
 has f noise levels (diagonal denoising, section 4.1); n windows side by side hold n*f levels (latent partitioning, 4.2); a
-window may look at `context` frames that are cleaner than those it changes (lookahead denoising, 4.3, has context f/2).
+window may look at `context` frames that are cleaner than those it changes (lookahead denoising, 4.3, has context f/2); and the
+borders between windows may move from one iteration to the next, so that no frame keeps meeting one (`shift`, ours).
 
 Latents are kept as clean + sigma * noise, the variable of k-diffusion and of ComfyUI; a model is any callable of them.
 """
@@ -11,6 +12,7 @@ Latents are kept as clean + sigma * noise, the variable of k-diffusion and of Co
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +20,8 @@ from torch import Tensor
 from .diffusion import rows
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`(x (f, c, h, w), sigma (f,), frame (f,)) -> clean (f, c, h, w)`; frame: absolute frame numbers, negative in the warm-up."""
+"""`(x (r f, c, h, w), sigma (r f,), frame (r f,)) -> clean (r f, c, h, w)`: r windows of f frames in one call;
+frame: absolute frame numbers, negative in the warm-up."""
 
 Noise = Callable[[int, int], Tensor]
 """`(frame, step) -> c h w`, standard normal. Step 0 is a frame's entry as pure noise, step k its k-th step after that."""
@@ -38,17 +41,30 @@ class Diagonal:
     """Of those, frames on the clean side that are only looked at: 0 to half of the window."""
     eta: float
     """Share of fresh noise in every step (DDIM, arXiv 2010.02502, equation 16): 0 none, 1 as much as DDPM."""
+    shift: int = 0
+    """How far the borders between windows move from iteration to iteration; 0: they stay, as published."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.context <= self.window // 2:
-            raise ValueError(f"context: expected 0 to half of the window ({self.window // 2}), got {self.context}")
+        spare = max(self.window // 2, self.window - len(self.sigmas))
+        if not 0 <= self.context <= min(spare, self.window - 1):
+            raise ValueError(
+                f"context: expected 0 to half of the window ({self.window // 2}; {spare} with {len(self.sigmas)} levels), "
+                f"got {self.context}"
+            )
         if len(self.sigmas) < self.window - self.context:
             raise ValueError(
                 f"levels: expected at least {self.window - self.context} (window less context), got {len(self.sigmas)}; "
                 "raise the steps or lower the window"
             )
-        if not bool((self.sigmas.diff() > 0).all()):
-            raise ValueError("levels: expected noise that grows from place to place")
+        if not bool((self.sigmas.diff() > 0).all()) or not 0 <= self.last <= float(self.sigmas[0]):
+            raise ValueError("levels: expected noise that grows from place to place, starting at what is left at the end")
+        if not 0 <= self.shift < self.stride:
+            raise ValueError(f"shift: expected 0 to {self.stride - 1} (window less context less one), got {self.shift}")
+
+    @property
+    def stride(self) -> int:
+        """Frames that a window changes."""
+        return self.window - self.context
 
     @property
     def places(self) -> int:
@@ -65,44 +81,102 @@ class Diagonal:
         """Noise at each place after an iteration."""
         return torch.cat([self.levels[: self.context], self.sigmas.new_tensor([self.last]), self.sigmas[:-1]])
 
-    def windows(self) -> list[tuple[slice, slice]]:
-        """(places that the model sees, places of the queue that change), head first; every place changes once."""
-        stride = self.window - self.context
+    def windows(self, frame: int = 0) -> list[tuple[slice, slice]]:
+        """(places that the model sees, places of the queue that change), head first; every place changes once.
+
+        frame   number of the frame at the first place that changes: borders that move depend on it
+        """
+        first = frame * self.shift % self.stride
+        borders = sorted({0, *range(first, len(self.sigmas), self.stride), len(self.sigmas)})
         found = []
-        for start in range(0, len(self.sigmas), stride):
-            first = min(start, self.places - self.window)  # the last one moves back to stay whole
-            found.append(
-                (slice(first, first + self.window), slice(start + self.context, min(start + self.window, self.places)))
-            )
+        for start, stop in pairwise(borders):
+            seen = max(0, stop + self.context - self.window)  # short ones, at either end, see more of what is cleaner
+            found.append((slice(seen, seen + self.window), slice(start + self.context, stop + self.context)))
         return found
 
 
-def queue_of(clip: Tensor, shape: Diagonal, noise: Noise) -> Tensor:
-    """A full queue from a finished clip `(f, c, h, w)`: its frames at the tail, the first one repeated before them.
+def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int = 0) -> Diagonal:
+    """A queue for any sampling schedule.
 
-    Frame numbers: the clip's first frame is 0, so the tail holds frame f - 1, and the head of the queue is warm-up.
+    sigmas    as samplers take them: noisiest first, what is left at the end (0) last `(s + 1,)`
+    context   grows where the schedule has fewer levels than the window has frames to change, so that few-step models get
+              short queues behind a window full of finished frames; borders do not move then
     """
-    early = len(shape.sigmas) - len(clip)
-    numbers = torch.arange(shape.places) - shape.context - early
-    clean = clip[numbers.clamp(min=0, max=len(clip) - 1)]
-    drawn = torch.stack([noise(int(number), 0) for number in numbers]).to(clip)
-    return clean + rows(shape.levels, clip) * drawn
+    if sigmas.ndim != 1 or len(sigmas) < 2:
+        raise ValueError(f"sigmas: expected two or more noise levels in a row, got {tuple(sigmas.shape)}")
+    levels = sigmas[:-1].flip(0)
+    context = max(context, window - len(levels))
+    return Diagonal(levels, float(sigmas[-1]), window, context, eta, shift % (window - context))
 
 
-def first_frame(clip: Tensor, shape: Diagonal) -> int:
-    """Number of the frame that comes out first of `queue_of(clip, ...)`: 0, or negative where a warm-up comes before it."""
-    return len(clip) - len(shape.sigmas)
+def published_shape(
+    table: Tensor, window: int, partitions: int, context: int | None = None, eta: float = 1.0, shift: int = 0
+) -> Diagonal:
+    """The published queue: partitions * window levels at even distances in time, the first step from a level to itself.
+
+    table     one sigma per timestep, cleanest first
+    context   None: lookahead denoising, half of the window
+    """
+    count = partitions * window
+    if not 2 <= count <= len(table):
+        raise ValueError(f"partitions * window: expected 2 to {len(table)} levels, got {partitions} * {window}")
+    times = torch.linspace(0, len(table) - 1, count, dtype=torch.float64).round().long()
+    levels = table[times]
+    return Diagonal(levels, float(levels[0]), window, window // 2 if context is None else context, eta, shift)
+
+
+BASE = 1 << 32
+"""Steps of noise from here on belong to the base clip, so that it shares no number with the queue."""
 
 
 @torch.inference_mode()
-def run(denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+def base_clip(denoise: Denoiser, shape: Diagonal, noise: Noise, note: Callable[[int], object] | None = None) -> Tensor:
+    """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's own levels: what a shot may start from.
+
+    note   called after each step with the number of steps done
+    """
+    frames = torch.arange(shape.window)
+    levels = torch.cat([shape.sigmas.new_tensor([shape.last]), shape.sigmas])
+    x = (1 + levels[-1] ** 2).sqrt() * _drawn(noise, frames, BASE).to(levels)
+    for step in range(1, len(levels)):
+        now, after = (levels[-step - part].expand(shape.window).to(x) for part in (0, 1))
+        clean = denoise(x, now, frames.to(x.device)).to(x)
+        x = ddim(x, clean, now, after, shape.eta, _drawn(noise, frames, BASE + step).to(x))
+        if note:
+            note(step)
+    return x
+
+
+def queue_of(clip: Tensor, shape: Diagonal, noise: Noise, number: int = 0) -> Tensor:
+    """A full queue from finished frames `(f, c, h, w)`: they stand at the tail, the first one repeated before them.
+
+    number   of the clip's first frame: 0 where the shot begins with the clip, -f where it goes on after it. One frame of
+             zeros with the number -1 makes a queue of noise, whose frames leave it as warm-up.
+    """
+    numbers = torch.arange(shape.places) - shape.context - (len(shape.sigmas) - len(clip))
+    clean = clip[numbers.clamp(min=0, max=len(clip) - 1).to(clip.device)]
+    return clean + rows(shape.levels, clip) * _drawn(noise, numbers + number, 0).to(clip)
+
+
+def first_frame(clip: Tensor, shape: Diagonal, number: int = 0) -> int:
+    """Number of the frame that comes out first of `queue_of(clip, ...)`: what is negative is warm-up; where it is more than the
+    clip's own first number (a clip longer than the queue), the frames before it are finished as they are."""
+    return number + len(clip) - len(shape.sigmas)
+
+
+@torch.inference_mode()
+def run(
+    denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int, together: int = 1, given: Tensor | None = None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Endlessly yields (frame number, its clean latent c h w, the queue as the next iteration will find it).
 
-    queue   `(places, c, h, w)`; what was yielded last resumes the shot
-    frame   number of the frame at the first place that changes
+    queue      `(places, c, h, w)`; what was yielded last resumes the shot
+    frame      number of the frame at the first place that changes
+    together   windows that share a model call: faster on a GPU, the same frames within rounding
+    given      finished frames `(g, c, h, w)` before frame 0 that the shot goes on after; they stay what they are
     """
     while True:
-        queue = iterate(denoise, queue, shape, noise, frame)
+        queue = iterate(denoise, queue, shape, noise, frame, together, given)
         out = queue[shape.context].clone()
         entering = (1 + shape.sigmas[-1] ** 2).sqrt().to(queue) * noise(frame + len(shape.sigmas), 0).to(queue)
         queue = torch.cat([queue[1:], entering[None]])
@@ -110,17 +184,37 @@ def run(denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: 
         frame += 1
 
 
-def iterate(denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int) -> Tensor:
+def iterate(
+    denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int, together: int = 1, given: Tensor | None = None
+) -> Tensor:
     """One step at every place. Windows read the queue as it was, so their order does not matter."""
-    levels, after = shape.levels.to(queue.device), shape.after.to(queue.device)
-    numbers = torch.arange(shape.places, device=queue.device) - shape.context + frame
+    levels, after = shape.levels.to(queue), shape.after.to(queue)
+    numbers = torch.arange(shape.places) - shape.context + frame
     stepped = queue.clone()
-    for seen, changed in shape.windows():
-        clean = denoise(queue[seen], levels[seen], numbers[seen])
-        inside = slice(changed.start - seen.start, changed.stop - seen.start)
-        drawn = torch.stack([noise(int(numbers[p]), shape.places - p) for p in range(changed.start, changed.stop)]).to(queue)
-        stepped[changed] = ddim(queue[changed], clean[inside], levels[changed], after[changed], shape.eta, drawn)
+    windows = shape.windows(frame)
+    for first in range(0, len(windows), together):
+        group = windows[first : first + together]
+        x, sigma, shown = (torch.cat([whole[seen] for seen, _ in group]) for whole in (queue, levels, numbers.to(queue.device)))
+        for (seen, changed), clean in zip(group, denoise(x, sigma, shown).to(x).split(shape.window), strict=True):
+            inside = slice(changed.start - seen.start, changed.stop - seen.start)
+            drawn = torch.stack([noise(int(numbers[p]), shape.places - p) for p in range(changed.start, changed.stop)]).to(x)
+            stepped[changed] = ddim(queue[changed], clean[inside], levels[changed], after[changed], shape.eta, drawn)
+    return stepped if given is None else _held(stepped, given, after, numbers, noise)
+
+
+def _held(stepped: Tensor, given: Tensor, after: Tensor, numbers: Tensor, noise: Noise) -> Tensor:
+    """The queue with given frames, numbered up to -1, put back at their places' level."""
+    here = ((numbers < 0) & (numbers >= -len(given))).nonzero().flatten()
+    if len(here):
+        kept = given.to(stepped)[(numbers[here] + len(given)).to(given.device)]
+        stepped[here.to(stepped.device)] = kept + rows(after[here.to(after.device)], kept) * _drawn(noise, numbers[here], 0).to(
+            kept
+        )
     return stepped
+
+
+def _drawn(noise: Noise, frames: Tensor, step: int) -> Tensor:
+    return torch.stack([noise(int(frame), step) for frame in frames])
 
 
 def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noise: Tensor) -> Tensor:
@@ -131,6 +225,7 @@ def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noi
     return clean + rows(kept, x) * direction + rows(fresh, x) * noise
 
 
-def calls_per_frame(shape: Diagonal) -> int:
-    """Model calls of one window that every finished frame costs."""
-    return math.ceil(len(shape.sigmas) / (shape.window - shape.context))
+def calls_per_frame(shape: Diagonal) -> float:
+    """Windows of model work that every finished frame costs, on average."""
+    period = shape.stride // math.gcd(shape.shift, shape.stride) if shape.shift else 1
+    return sum(len(shape.windows(frame)) for frame in range(period)) / period

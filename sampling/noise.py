@@ -1,6 +1,6 @@
 """Noise that belongs to a frame: every number is a function of (seed, frame, step), so a shot may be cut or made longer.
 
-Drawn on the CPU and then moved, so that every device sees the same numbers.
+Drawn on the CPU and then moved, so that every device sees the same numbers. `shuffled` is FreeNoise's (arXiv 2310.15169).
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,20 @@ class FrameNoise:
         key = mixed(mixed(mixed(self.seed) ^ (frame & MASK)) ^ step)
         generator = torch.Generator().manual_seed(key & (2**63 - 1))
         return torch.randn(self.shape, generator=generator)
+
+
+def shuffled(noise: Tensor, window: int, overlap: int, seed: int) -> Tensor:
+    """Noise `(f, ...)` whose frames beyond the first window are those of the window before in another order (FreeNoise, section
+    3.2), so that what windows make of them belongs together. The first `window` frames stay.
+    """
+    if not 0 <= overlap < window:
+        raise ValueError(f"overlap: expected 0 to {window - 1} (less than the window), got {overlap}")
+    order = torch.Generator().manual_seed(seed & (2**63 - 1))
+    result, apart = noise.clone(), window - overlap
+    for start in range(0, len(noise) - window, apart):
+        taken = start + torch.randperm(apart, generator=order)[: len(noise) - window - start]
+        result[start + window : start + window + len(taken)] = result[taken.to(noise.device)]
+    return result
 
 
 MASK = 2**64 - 1

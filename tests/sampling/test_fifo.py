@@ -5,16 +5,27 @@ from itertools import islice
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.sampling.fifo import Diagonal, calls_per_frame, ddim, first_frame, iterate, queue_of, run
+from zoetrope.sampling.fifo import (
+    Diagonal,
+    base_clip,
+    calls_per_frame,
+    ddim,
+    first_frame,
+    iterate,
+    published_shape,
+    queue_of,
+    run,
+    shape_of,
+)
 from zoetrope.sampling.noise import FrameNoise
 from zoetrope.sampling.schedule import LINEAR
 
 NOISE = FrameNoise(seed=7, shape=(4, 3, 5))
 
 
-def shape(levels: int = 16, window: int = 8, context: int = 4, eta: float = 1.0) -> Diagonal:
+def shape(levels: int = 16, window: int = 8, context: int = 4, eta: float = 1.0, shift: int = 0) -> Diagonal:
     times = torch.linspace(0, 999, levels + 1).round().long()[1:]
-    return Diagonal(LINEAR[times].float(), 0.0, window, context, eta)
+    return Diagonal(LINEAR[times].float(), 0.0, window, context, eta, shift)
 
 
 def shrink(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
@@ -33,10 +44,19 @@ def film(frames: int, diagonal: Diagonal, noise: FrameNoise = NOISE) -> tuple[Te
     return torch.stack([out for _, out, _ in made]), made[-1][2]
 
 
+def mixing(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+    """`shrink` on every window of 8 in a call that may hold several."""
+    parts = zip(*(whole.split(8) for whole in (x, sigma, frame)), strict=True)
+    return torch.cat([shrink(*part) for part in parts])
+
+
+@pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize("context", [0, 1, 3, 4])
 @pytest.mark.parametrize("levels", [8, 16, 19])
-def test_a_longer_shot_begins_as_the_shorter_one_and_a_resumed_one_goes_on_to_the_bit(levels: int, context: int) -> None:
-    diagonal = shape(levels, context=context)
+def test_a_longer_shot_begins_as_the_shorter_one_and_a_resumed_one_goes_on_to_the_bit(
+    levels: int, context: int, shift: int
+) -> None:
+    diagonal = shape(levels, context=context, shift=shift)
     short, queue = film(11, diagonal)
     long, _ = film(30, diagonal)
     assert torch.equal(long[:11], short)
@@ -47,18 +67,119 @@ def test_a_longer_shot_begins_as_the_shorter_one_and_a_resumed_one_goes_on_to_th
     assert not torch.allclose(other, short, atol=1e-3)
 
 
+@pytest.mark.parametrize("shift", [0, 1, 3])
 @pytest.mark.parametrize(
-    ("levels", "window", "context"), [(16, 8, 4), (16, 8, 0), (8, 8, 0), (19, 8, 3), (6, 8, 2), (64, 16, 8)]
+    ("levels", "window", "context"), [(16, 8, 4), (16, 8, 0), (8, 8, 0), (19, 8, 3), (6, 8, 2), (64, 16, 8), (4, 16, 12)]
 )
-def test_every_place_changes_once_and_windows_are_whole(levels: int, window: int, context: int) -> None:
-    diagonal = shape(levels, window, context)
-    changed: list[int] = []
-    for seen, changes in diagonal.windows():
-        assert seen.stop - seen.start == window
-        assert 0 <= seen.start <= changes.start < changes.stop <= seen.stop <= diagonal.places
-        changed += range(changes.start, changes.stop)
-    assert changed == list(range(context, diagonal.places))
-    assert len(diagonal.windows()) == calls_per_frame(diagonal)
+def test_every_place_changes_once_and_windows_are_whole(levels: int, window: int, context: int, shift: int) -> None:
+    diagonal = shape(levels, window, context, shift=shift)
+    counts = []
+    for frame in range(-5, 43):
+        changed: list[int] = []
+        for seen, changes in diagonal.windows(frame):
+            assert seen.stop - seen.start == window
+            assert 0 <= seen.start <= changes.start < changes.stop <= seen.stop <= diagonal.places
+            changed += range(changes.start, changes.stop)
+        assert changed == list(range(context, diagonal.places))
+        counts.append(len(diagonal.windows(frame)))
+    period = diagonal.stride  # a multiple of the borders' own
+    assert sum(counts[:period]) / period == pytest.approx(calls_per_frame(diagonal))
+
+
+def test_windows_that_share_a_call_give_the_same_frames_within_rounding() -> None:
+    for context, shift in ((4, 0), (0, 3), (3, 2)):
+        diagonal = shape(19, context=context, shift=shift)
+        made = []
+        for together in (1, 2, 9):
+            calls: list[int] = []
+
+            def counted(x: Tensor, sigma: Tensor, frame: Tensor, calls: list[int] = calls) -> Tensor:
+                calls.append(len(x))
+                return mixing(x, sigma, frame)
+
+            queue = queue_of(clip(), diagonal, NOISE.at)
+            shot = islice(run(counted, queue, diagonal, NOISE.at, first_frame(clip(), diagonal), together), 12)
+            made.append(torch.stack([out for _, out, _ in shot]))
+            assert max(calls) <= 8 * together
+            assert len(calls) < 12 * calls_per_frame(diagonal) or together == 1
+        assert torch.allclose(made[0], made[1], atol=1e-4)
+        assert torch.allclose(made[0], made[2], atol=1e-4)
+
+
+def test_a_schedule_with_fewer_levels_than_the_window_gets_a_short_queue() -> None:
+    sigmas = torch.tensor([14.0, 5.0, 2.0, 0.6, 0.0])
+    diagonal = shape_of(sigmas, 8, 2, 1.0, shift=3)
+    assert (diagonal.context, diagonal.places, diagonal.stride, diagonal.shift) == (4, 8, 4, 3)
+    assert torch.equal(diagonal.sigmas, sigmas[:-1].flip(0))
+    assert shape_of(sigmas, 8, 2, 1.0).context == 4
+    assert calls_per_frame(shape_of(sigmas, 16, 8, 1.0)) == 1
+    made = list(islice(run(mixing, queue_of(clip(), diagonal, NOISE.at), diagonal, NOISE.at, first_frame(clip(), diagonal)), 9))
+    assert [number for number, *_ in made] == list(range(4, 13))  # the clip's first four are finished already
+    with pytest.raises(ValueError, match="sigmas: expected two or more noise levels"):
+        shape_of(torch.zeros(1), 8, 0, 1.0)
+
+
+def test_the_published_queue_and_its_bounds() -> None:
+    diagonal = published_shape(LINEAR, 16, 4)
+    assert (diagonal.places, diagonal.context, diagonal.last, calls_per_frame(diagonal)) == (72, 8, float(LINEAR[0]), 8)
+    assert float(diagonal.sigmas[-1]) == float(LINEAR[-1])
+    assert published_shape(LINEAR, 16, 1, context=0).places == 16
+    with pytest.raises(ValueError, match=r"partitions \* window: expected 2 to 1000 levels, got 100 \* 16"):
+        published_shape(LINEAR, 16, 100)
+
+
+def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
+    given = clip(30)
+    for context, eta in ((4, 1.0), (0, 0.0), (2, 0.5)):
+        diagonal = shape(context=context, eta=eta)
+        queue = queue_of(given, diagonal, NOISE.at, number=-len(given))
+        start = first_frame(given, diagonal, -len(given))
+        assert start == -len(diagonal.sigmas)
+        made = list(islice(run(mixing, queue, diagonal, NOISE.at, start, given=given), 24))
+        for number, out, _ in made:
+            if number < 0:
+                assert torch.allclose(out, given[number], atol=1e-6)
+        free = list(islice(run(mixing, queue, diagonal, NOISE.at, start), 24))
+        assert not torch.allclose(free[-9][1], given[-1], atol=1e-2)
+        assert [number for number, *_ in made] == list(range(-16, 8))
+        again = run(mixing, made[9][2], diagonal, NOISE.at, start + 10, given=given)
+        assert torch.equal(next(again)[1], made[10][1])
+
+
+def test_fewer_given_frames_than_places_repeat_the_first() -> None:
+    diagonal, given = shape(), clip(3)
+    queue = queue_of(given, diagonal, NOISE.at, number=-3)
+    made = list(islice(run(mixing, queue, diagonal, NOISE.at, first_frame(given, diagonal, -3), given=given), 18))
+    kept = {number: out for number, out, _ in made}
+    assert all(torch.allclose(kept[number], given[number], atol=1e-6) for number in (-3, -2, -1))
+
+
+def test_a_queue_of_noise_warms_up_for_as_many_frames_as_it_has_levels() -> None:
+    diagonal, nothing = shape(), torch.zeros(1, 4, 3, 5)
+    queue = queue_of(nothing, diagonal, NOISE.at, number=-1)
+    assert first_frame(nothing, diagonal, -1) == -16
+    assert torch.allclose(
+        queue / diagonal.levels.reshape(-1, 1, 1, 1), torch.stack([NOISE.at(n, 0) for n in range(-20, 0)]), atol=1e-5
+    )
+
+
+def test_the_base_clip_is_the_models_and_its_own_noise() -> None:
+    diagonal = shape()
+    clean, seen = clip(), []
+
+    def true_model(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+        seen.append((float(sigma[0]), frame.tolist()))
+        return clean
+
+    notes: list[int] = []
+    assert torch.allclose(base_clip(true_model, diagonal, NOISE.at, notes.append), clean, atol=1e-5)
+    assert [level for level, _ in seen] == pytest.approx(diagonal.sigmas.flip(0).tolist())
+    assert notes == list(range(1, 17))
+    assert seen[0][1] == list(range(8))
+    first: list[Tensor] = []
+    base_clip(lambda x, sigma, frame: first.append(x) or x, diagonal, NOISE.at)
+    entry = torch.stack([NOISE.at(frame, 0) for frame in range(8)])
+    assert abs(float((first[0].flatten() * entry.flatten()).mean()) / float(first[0].std() * entry.std())) < 0.2
 
 
 def test_places_that_are_only_looked_at_stay_as_they_are() -> None:
@@ -113,7 +234,7 @@ def test_noise_belongs_to_seed_frame_and_step() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"context": 5}, r"context: expected 0 to half of the window \(4\), got 5"),
+        ({"context": 5}, r"context: expected 0 to half of the window \(4; 4 with 16 levels\), got 5"),
         ({"levels": 3, "context": 4}, r"levels: expected at least 4 .* got 3; raise the steps"),
     ],
 )
@@ -122,3 +243,7 @@ def test_impossible_shapes_are_refused(arguments: dict[str, int], message: str) 
         shape(**arguments)
     with pytest.raises(ValueError, match="noise that grows"):
         Diagonal(LINEAR[:16].flip(0), 0.0, 8, 4, 1.0)
+    with pytest.raises(ValueError, match="noise that grows"):
+        Diagonal(LINEAR[:16], 1.0, 8, 4, 1.0)
+    with pytest.raises(ValueError, match="shift: expected 0 to 3"):
+        shape(shift=4)

@@ -1,0 +1,141 @@
+"""What a long shot of the procedural world is worth: object, motion, drift, jerk and seams, and tables of them."""
+
+import random
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import mean
+
+import torch
+from torch import Tensor
+from zoetrope.media.detector import watch
+from zoetrope.media.sheet import contact_sheet
+from zoetrope.media.world import MOTIONS, read_caption
+
+BLOCK = 16
+AROUND = 8
+"""Moves over which the motion at a frame is averaged."""
+SPEEDS = (0.25, 0.55)
+"""Picture widths per second of the world's moving shapes; a quarter more or less still counts."""
+RIGHT_ENOUGH = 0.8
+"""Share of frames with the right motion that a shot needs for its drift and jerk to count: a frozen shot wins nothing."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one shot."""
+
+    object: float
+    """Share of frames with the right colour and shape."""
+    motion: float
+    """Share of frames with the right direction and speed."""
+    early: float
+    """The same over the first 32 frames."""
+    late: float
+    """And over the last 32."""
+    identity: float
+    """Share of frames with the colour and shape that the first block shows most."""
+    colour_drift: float
+    """Mean over blocks of 16 frames of the distance in RGB between a block's mean ink and the first block's."""
+    ground_drift: float
+    """The same for the background."""
+    jerk: float
+    """Second difference of the track over the speed."""
+    seam: float
+    """Mean difference of neighbouring pictures across window borders over that elsewhere."""
+
+
+def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
+    """Judges a shot `(f, 3, h, w)` in [0, 1]; `border`: frames between window borders."""
+    wanted, _ = read_caption(prompt)
+    sight = watch(clip)
+    right = torch.tensor(
+        [c == wanted["colour"] and s == wanted["shape"] for c, s in zip(sight.colours, sight.shapes, strict=True)]
+    )
+    moving = motion_right(sight.track, wanted["motion"], fps)
+    usual = max(
+        set(zip(sight.colours[:BLOCK], sight.shapes[:BLOCK], strict=True)),
+        key=list(zip(sight.colours, sight.shapes, strict=True)).count,
+    )
+    same = torch.tensor([pair == usual for pair in zip(sight.colours, sight.shapes, strict=True)])
+    inks, grounds = ink_and_ground(clip)
+    move = (sight.track.diff(dim=0) + 0.5) % 1 - 0.5
+    speed = float(move.norm(dim=-1).mean())
+    return Figures(
+        object=share(right), motion=share(moving), early=share(moving[:32]), late=share(moving[-32:]), identity=share(same),
+        colour_drift=drift(inks), ground_drift=drift(grounds),
+        jerk=float(move.diff(dim=0).square().sum(-1).mean().sqrt()) / max(speed, 1e-6), seam=seam_ratio(clip, border),
+    )  # fmt: skip
+
+
+def share(truth: Tensor) -> float:
+    return float(truth.float().mean())
+
+
+def motion_right(track: Tensor, motion: str, fps: int) -> Tensor:
+    """Per frame: whether the mean move around it goes the right way at a speed of the world `(f,)` bool."""
+    move = (track.diff(dim=0) + 0.5) % 1 - 0.5
+    mean_move = torch.stack([move[max(0, f - AROUND // 2) : f + AROUND // 2].mean(0) for f in range(len(track))])
+    direction = torch.tensor(MOTIONS[motion])
+    along = mean_move @ direction
+    slow, fast = (0.75 * SPEEDS[0] / fps, 1.25 * SPEEDS[1] / fps)
+    return (along > 0.9 * mean_move.norm(dim=-1)) & (along > slow) & (along < fast)
+
+
+def ink_and_ground(clip: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of each frame's most saturated pixels, and the median of its least saturated half `(f, 3)` each."""
+    pixels = clip.flatten(2).mT  # (f, hw, 3)
+    order = (pixels.amax(-1) - pixels.amin(-1)).argsort(dim=1)
+    ranked = pixels.gather(1, order[..., None].expand(-1, -1, 3))
+    few = max(8, pixels.shape[1] // 40)
+    return ranked[:, -few:].mean(1), ranked[:, : pixels.shape[1] // 2].median(1).values
+
+
+def drift(colours: Tensor) -> float:
+    blocks = torch.stack([block.mean(0) for block in colours.split(BLOCK)])
+    return float((blocks[1:] - blocks[0]).norm(dim=-1).mean()) if len(blocks) > 1 else 0.0
+
+
+def seam_ratio(clip: Tensor, border: int) -> float:
+    apart = clip.diff(dim=0).abs().flatten(1).mean(1)  # (f - 1,)
+    at_border = torch.arange(1, len(clip)) % border == 0
+    return float(apart[at_border].mean() / apart[~at_border].mean().clamp(min=1e-9))
+
+
+SIGN = {"object": 1, "motion": 1, "late": 1, "identity": 1, "colour_drift": -1, "ground_drift": -1, "jerk": -1, "seam": -1}
+"""Whether more is better."""
+OF_RIGHT_SHOTS = ("colour_drift", "ground_drift", "identity", "jerk", "seam")
+
+
+def report(judged: dict[str, list[Figures]], calls: dict[str, float], strips: dict[str, Tensor], sheet: Path | None) -> None:
+    """Prints one row per method, and each method's difference to the paper's setting with its 95 % interval."""
+    names = [field.name for field in fields(Figures)]
+    print("\n| method | windows per frame | shots | of them right | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 4))
+    for method, shots in judged.items():
+        good = [one for one in shots if one.motion >= RIGHT_ENOUGH]
+        cells = []
+        for name in names:
+            counted = good if name in OF_RIGHT_SHOTS else shots
+            cells.append(f"{mean(getattr(one, name) for one in counted):.3f}" if counted else "none")
+        print(f"| {method} | {calls[method]:g} | {len(shots)} | {len(good)} | " + " | ".join(cells) + " |")
+    if "paper" in judged:
+        print("\nDifference to `paper`, 95 % interval over shots (bootstrap, paired); + is better:")
+        for method, shots in judged.items():
+            if method != "paper":
+                print(f"| {method} | " + " | ".join(f"{n} {interval(judged['paper'], shots, n)}" for n in SIGN) + " |")
+    if sheet:
+        length = min(len(strip) for strip in strips.values())
+        chosen = torch.linspace(0, length - 1, min(24, length)).long()
+        contact_sheet([strip[chosen] for strip in strips.values()]).save(sheet, quality=88)
+        print(f"{sheet}: rows {', '.join(strips)}; frames {chosen.tolist()}")
+
+
+def interval(paper: list[Figures], other: list[Figures], name: str) -> str:
+    pairs = [(a, b) for a, b in zip(paper, other, strict=True)]
+    if name in OF_RIGHT_SHOTS:
+        pairs = [(a, b) for a, b in pairs if min(a.motion, b.motion) >= RIGHT_ENOUGH]
+    if len(pairs) < 2:
+        return "too few"
+    gains = [SIGN[name] * (getattr(b, name) - getattr(a, name)) for a, b in pairs]
+    chance = random.Random(0)
+    means = sorted(mean(chance.choices(gains, k=len(gains))) for _ in range(2000))
+    return f"{means[50]:+.3f} to {means[1949]:+.3f}"

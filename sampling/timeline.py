@@ -1,0 +1,118 @@
+"""What is said when: texts and numbers by absolute frame, with hard cuts and cross-fades.
+
+    0: a red circle / 48: a blue square ~12
+
+An entry is a frame number, a colon, what holds from that frame on, and maybe `~` and the frames that the change takes. Entries
+stand on lines of their own or between ` / `. A text without a number holds from frame 0.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+LONGEST_TEXT, MOST_CUES, LAST_FRAME = 100_000, 1_000, 100_000_000
+
+ENTRY = re.compile(r"\s*(?P<frame>\d+)\s*:(?P<said>.*?)(?:\s~\s*(?P<fade>\d+))?\s*", re.DOTALL)
+EXAMPLE = "'48: a blue square' or '48: a blue square ~12'"
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What holds from one frame on."""
+
+    frame: int
+    said: str
+    fade: int
+    """Frames until it holds alone; 0 is a hard cut."""
+
+
+def read_timeline(text: str, name: str = "timeline") -> tuple[Cue, ...]:
+    """The cues of a text in order, the first at frame 0.
+
+    Raises ValueError with line and column where an entry cannot be understood, comes too early, or cuts a fade short.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{name}: expected at most {LONGEST_TEXT} characters, got {len(text)}")
+    entries = [(start, entry) for start, entry in _split(text) if entry.strip()]
+    if len(entries) > MOST_CUES:
+        raise ValueError(f"{name}: expected at most {MOST_CUES} entries, got {len(entries)}")
+    if not entries:
+        return (Cue(0, "", 0),)
+    if len(entries) == 1 and not re.match(r"\s*\d+\s*:", entries[0][1]):
+        return (Cue(0, entries[0][1].strip(), 0),)
+    cues = []
+    for start, entry in entries:
+        place = start + len(entry) - len(entry.lstrip())
+        cues.append(_cue(entry, cues, f"{name}, {_place(text, place)}"))
+    return tuple(cues)
+
+
+def _split(text: str) -> list[tuple[int, str]]:
+    """(where it starts, entry) between lines and ` / `."""
+    borders = [(0, 0), *(found.span() for found in re.finditer(r"\n|(?<=\s)/(?=\s)", text)), (len(text), len(text))]
+    return [(before[1], text[before[1] : after[0]]) for before, after in pairwise(borders)]
+
+
+def _cue(entry: str, before: Sequence[Cue], where: str) -> Cue:
+    parts = ENTRY.fullmatch(entry)
+    if not parts:
+        raise ValueError(f"{where}: expected a frame number and a colon, such as {EXAMPLE}, got {entry.strip()[:40]!r}")
+    cue = Cue(int(parts["frame"][:12]), parts["said"].strip(), int((parts["fade"] or "0")[:12]))
+    if max(cue.frame, cue.fade) > LAST_FRAME:
+        raise ValueError(f"{where}: expected frames up to {LAST_FRAME}, got {max(cue.frame, cue.fade)}")
+    if not before:
+        if cue.frame != 0 or cue.fade != 0:
+            raise ValueError(
+                f"{where}: the first entry starts the shot: expected frame 0 and no fade, got {entry.strip()[:40]!r}"
+            )
+        return cue
+    last = before[-1]
+    if cue.frame <= last.frame:
+        raise ValueError(f"{where}: expected a frame after {last.frame}, got {cue.frame}")
+    if cue.frame < last.frame + last.fade:
+        raise ValueError(
+            f"{where}: the fade of {last.fade} frames that starts at frame {last.frame} is not over at frame {cue.frame}; "
+            f"start at {last.frame + last.fade} or later, or fade faster"
+        )
+    return cue
+
+
+def _place(text: str, position: int) -> str:
+    line = text.count("\n", 0, position)
+    return f"line {line + 1}, column {position - (text.rfind(chr(10), 0, position) + 1) + 1}"
+
+
+def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
+    """(cue before, cue that holds, its share) at a frame: the share is 1 outside fades; before frame 0 the first cue holds."""
+    now = max((index for index, cue in enumerate(cues) if cue.frame <= frame), default=0)
+    into = frame - cues[now].frame + 1
+    share = min(1.0, into / (cues[now].fade + 1)) if now else 1.0
+    return max(0, now - 1), now, share
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A number by frame; fades are ramps."""
+
+    cues: tuple[Cue, ...]
+    values: tuple[float, ...]
+
+    def at(self, frame: int) -> float:
+        before, now, share = mix_at(self.cues, frame)
+        return self.values[before] + (self.values[now] - self.values[before]) * share
+
+
+def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
+    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`. Raises ValueError with line and column."""
+    cues = read_timeline(text, name)
+    values = []
+    for cue in cues:
+        try:
+            value = float(cue.said)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.said[:40]!r}")
+        values.append(value)
+    return Numbers(cues, tuple(values))

@@ -1,0 +1,148 @@
+"""Long clips in overlapping windows: which frames a model sees together, and how what it says is put together again.
+
+The schedules are those that AnimateDiff-Evolved's users know; frame numbers and weights agree with its `context.py` (d8d163c).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .diffusion import rows
+
+FUSED_TO_NOTHING = 1e-37
+"""In place of a weight of 0: a frame that only one window has must still count."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a clip is cut at every step."""
+
+    schedule: str
+    """One of `SCHEDULES`."""
+    window: int
+    """Frames that the model sees at once."""
+    overlap: int
+    """Frames that neighbouring windows share."""
+    stride: int = 1
+    """Powers of two at which frames are taken apart: 3 takes every frame, every second, every fourth (uniform and looped)."""
+    closed: bool = False
+    """Whether the end leads back to the beginning (looped)."""
+    fuse: str = "pyramid"
+    """One of `FUSES`."""
+
+    def __post_init__(self) -> None:
+        for name, value, options in (("schedule", self.schedule, SCHEDULES), ("fuse", self.fuse, FUSES)):
+            if value not in options:
+                raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
+        if not 0 <= self.overlap < self.window:
+            raise ValueError(f"overlap: expected 0 to {self.window - 1} (less than the window), got {self.overlap}")
+        if self.stride < 1:
+            raise ValueError(f"stride: expected 1 or more, got {self.stride}")
+
+    def at(self, frames: int, step: int) -> list[list[int]]:
+        """The windows of a clip at one step, each a list of frame numbers."""
+        return SCHEDULES[self.schedule](self, frames, step)
+
+    def weights(self, window: Sequence[int], frames: int) -> Tensor:
+        """How much each frame of a window counts `(f,)`."""
+        return FUSES[self.fuse](window, frames, self.overlap)
+
+
+def denoise_in_windows(
+    denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int
+) -> Tensor:
+    """Clean frames `(f, ...)` of a long clip, every window in a call of its own, overlaps averaged by weight.
+
+    denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean`
+    sigma     `(f,)`
+    """
+    total, counted = torch.zeros_like(x), torch.zeros(len(x), device=x.device)
+    for window in cut.at(len(x), step):
+        frame = torch.tensor(window, device=x.device)
+        weight = cut.weights(window, len(x)).to(x)
+        total.index_add_(0, frame, denoise(x[frame], sigma[frame], frame) * rows(weight, x))
+        counted.index_add_(0, frame, weight.to(counted))
+    return total / rows(counted, x)
+
+
+def _static(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    if frames <= cut.window:
+        return [list(range(frames))]
+    starts = range(0, frames - cut.overlap, cut.window - cut.overlap)
+    return [_run(min(start, frames - cut.window), cut.window) for start in starts]
+
+
+def _batched(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    return [list(range(start, min(start + cut.window, frames))) for start in range(0, frames, cut.window)]
+
+
+def _looped(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    """Starts move from step to step, and the end of the clip is followed by its beginning."""
+    share = halving(step)
+    moved = round(frames * share)
+    levels = min(cut.stride, math.ceil(math.log2(max(1, frames / cut.window))) + 1)
+    found = []
+    for apart in (2**level for level in range(levels)):
+        end = frames + moved - (0 if cut.closed else cut.overlap)
+        for start in range(int(share * apart) + moved, end, cut.window * apart - cut.overlap):
+            found.append([frame % frames for frame in range(start, start + cut.window * apart, apart)])
+    return found
+
+
+def _uniform(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    """As looped, but windows that would run over the end are moved back to end with the clip."""
+    if frames <= cut.window:
+        return [list(range(frames))]
+    looped = _looped(Windows("looped_uniform", cut.window, cut.overlap, cut.stride), frames, step)
+    found: list[list[int]] = []
+    for index, window in enumerate(looped):
+        wraps_to = next((b for a, b in zip(window, window[1:], strict=False) if b < a), None)
+        if wraps_to is None:
+            found.append(window)
+            continue
+        apart = (window[1] - window[0]) % frames
+        found.append([frames - 1 - apart * left for left in reversed(range(cut.window))])
+        if wraps_to not in (looped[index + 1] if index + 1 < len(looped) else found[0]):  # nobody else has it
+            found.append(_run(wraps_to, cut.window))
+    return [window for index, window in enumerate(found) if window not in found[:index]]
+
+
+def _run(start: int, count: int) -> list[int]:
+    return list(range(start, start + count))
+
+
+def halving(step: int) -> float:
+    """0, 1/2, 1/4, 3/4, 1/8, ...: the bits of the step read backwards behind the point (van der Corput's sequence)."""
+    bits = f"{step:b}"[::-1]
+    return int(bits, 2) / 2 ** len(bits)
+
+
+def _flat(window: Sequence[int], frames: int, overlap: int) -> Tensor:
+    return torch.ones(len(window))
+
+
+def _pyramid(window: Sequence[int], frames: int, overlap: int) -> Tensor:
+    rising = torch.arange(1, len(window) + 1)
+    return torch.minimum(rising, rising.flip(0)).float()
+
+
+def _linear(window: Sequence[int], frames: int, overlap: int) -> Tensor:
+    """Ramps over the overlap, none at the ends of the clip."""
+    weights, ramp = torch.ones(len(window)), torch.linspace(FUSED_TO_NOTHING, 1, overlap)
+    if overlap and min(window) > 0:
+        weights[:overlap] = ramp[: len(weights)]
+    if overlap and max(window) < frames - 1:
+        weights[-overlap:] = ramp.flip(0)[-len(weights) :]
+    return weights
+
+
+SCHEDULES: dict[str, Callable[[Windows, int, int], list[list[int]]]] = {
+    "standard_static": _static,
+    "standard_uniform": _uniform,
+    "looped_uniform": _looped,
+    "batched": _batched,
+}
+FUSES: dict[str, Callable[[Sequence[int], int, int], Tensor]] = {"pyramid": _pyramid, "flat": _flat, "overlap-linear": _linear}
