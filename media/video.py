@@ -14,11 +14,12 @@ QUALITY = 8
 """imageio-ffmpeg's scale, 1 to 10."""
 
 
-def write_video(path: str | Path, frames: Iterable[Tensor], fps: float) -> int:
+def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, joinable: bool = False) -> int:
     """Writes an MP4 that every player takes (H.264, yuv420p) and returns the number of frames.
 
     frames  pictures `(3, h, w)` in [0, 1], all of one even size; taken one at a time, so a shot need not fit into memory
     fps     frames per second, more than 0
+    joinable   without frames that are predicted from later ones, so that files can be put one after the other
     The file appears under its name when it is whole; an error or an interrupt leaves nothing behind.
     Raises ValueError for no frames and for sizes that H.264 cannot take, OSError where the disk is full.
     """
@@ -27,7 +28,7 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float) -> int:
         raise ValueError(f"fps: expected more than 0, got {fps}")
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
     try:
-        count = _encode(unfinished, frames, fps)
+        count = _encode(unfinished, frames, fps, joinable)
         _check(unfinished, path, count)
         os.replace(unfinished, path)
     finally:
@@ -35,13 +36,13 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float) -> int:
     return count
 
 
-def _encode(path: Path, frames: Iterable[Tensor], fps: float) -> int:
+def _encode(path: Path, frames: Iterable[Tensor], fps: float, joinable: bool) -> int:
     writer, size, count = None, None, 0
     try:
         for frame in frames:
             if writer is None:
                 size = tuple(frame.shape[-2:])
-                writer = _open(path, size, fps)
+                writer = _open(path, size, fps, joinable)
             elif tuple(frame.shape[-2:]) != size:
                 raise ValueError(f"frame {count}: expected {_say(size)} like the first, got {_say(tuple(frame.shape[-2:]))}")
             pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
@@ -58,14 +59,14 @@ def _encode(path: Path, frames: Iterable[Tensor], fps: float) -> int:
     return count
 
 
-def _open(path: Path, size: tuple[int, ...] | None, fps: float):  # noqa: ANN202  a generator without a public name
+def _open(path: Path, size: tuple[int, ...] | None, fps: float, joinable: bool):  # noqa: ANN202  a generator without a public name
     h, w = size or (0, 0)
     if h % 2 or w % 2:
         raise ValueError(f"frame size: H.264 takes even sides only, got {_say((h, w))}; crop or pad by one pixel")
     rate: Any = fps  # any number, whatever its stub says
     writer = imageio_ffmpeg.write_frames(
         str(path), (w, h), fps=rate, codec="libx264", pix_fmt_out="yuv420p", quality=QUALITY, macro_block_size=2,
-        output_params=["-movflags", "+faststart"], ffmpeg_log_level="error",
+        output_params=["-movflags", "+faststart", *(["-bf", "0"] if joinable else [])], ffmpeg_log_level="error",
     )  # fmt: skip
     try:
         writer.send(None)

@@ -7,3 +7,6 @@ Motion = io.Custom("ZOETROPE_MOTION")
 
 Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
 """Finer control of a motion module: `hosts.comfyui.Settings`."""
+
+QueueSettings = io.Custom("ZOETROPE_QUEUE")
+"""How a long shot is sampled: `hosts.comfyui_fifo.Queue`."""

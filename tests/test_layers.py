@@ -26,11 +26,12 @@ HOST_PACKAGES = {
     "execution",
     "node_helpers",
     "latent_preview",
+    "comfyui_version",
 }
 OTHERS: dict[str, set[str]] = {
     "models": {"torch", "einops", "safetensors"},
     "sampling": {"torch"},
-    "media": {"torch", "numpy", "PIL", "imageio_ffmpeg", "einops"},
+    "media": {"torch", "numpy", "PIL", "imageio_ffmpeg", "einops", "safetensors", "av"},
 }
 
 

@@ -1,0 +1,128 @@
+"""Digests of what decides about a picture: weights, patches, conditions. Never of object ids, so they outlive a restart."""
+
+import enum
+import functools
+import hashlib
+import types
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .comfyui import KEY as MOTION
+
+DEEPEST = 12
+PASSED_OVER = {"uuid", "patches_uuid", "hook_id", "wrappers", "callbacks", "sample_sigmas"}
+"""Keys of the host's dictionaries that change from run to run, or hold functions that are looked at by name elsewhere."""
+
+_weights: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
+
+
+def digest(value: Any) -> str:
+    """`sha256:...` of plain values, tensors, networks, functions with what they close over, and objects made of these."""
+    return "sha256:" + _of(value, frozenset(), 0)
+
+
+def model_settings(patcher: Any) -> dict[str, str]:
+    """Named digests of a MODEL: what an artist would call a different setting."""
+    motions = {key: models for key, models in patcher.additional_models.items() if key.startswith(MOTION)}
+    others = {key: models for key, models in patcher.additional_models.items() if key not in motions}
+    options = patcher.model_options
+    told = options.get("transformer_options", {})
+    wrappers = {
+        kind: {key: fn for key, fn in named.items() if not str(key).startswith(MOTION)}
+        for kind, named in patcher.wrappers.items()
+    }
+    return {
+        "model weights": weights(patcher),
+        "LoRAs and other weight patches": digest(patcher.patches),
+        "motion module": digest([[_patched(one) for one in models] for models in motions.values()]),
+        "motion settings": digest({key: value for key, value in told.items() if key.startswith(MOTION)}),
+        "noise schedule": digest(patcher.get_model_object("model_sampling")),
+        "model patches": digest([
+            {**options, "transformer_options": {k: v for k, v in told.items() if not k.startswith(MOTION)}},
+            {name: value for name, value in patcher.object_patches.items() if name != "model_sampling"},
+            [[_patched(one) for one in models] for models in others.values()],
+            {kind: named for kind, named in wrappers.items() if named},
+        ]),
+    }  # fmt: skip
+
+
+def weights(patcher: Any) -> str:
+    """Of the weights as the file has them, also while the host has patched them in place. Once per network."""
+    network = patcher.model
+    if network not in _weights:
+        state = dict(network.state_dict())
+        for key, saved in patcher.backup.items():
+            state[key] = getattr(saved, "weight", saved)
+        _weights[network] = digest(state)
+    return _weights[network]
+
+
+def _patched(patcher: Any) -> list[Any]:
+    return [weights(patcher), patcher.patches]
+
+
+def _of(value: Any, above: frozenset[int], depth: int) -> str:
+    found = hashlib.sha256()
+    if depth > DEEPEST or id(value) in above:
+        return "deeper"
+    kind = type(value)
+    found.update(f"{kind.__module__}.{kind.__qualname__}".encode())
+    if isinstance(value, Tensor):
+        found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        if not value.is_meta:
+            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    elif isinstance(value, bool | int | float | str | bytes | complex | torch.dtype | torch.device | torch.Size | None):
+        found.update(repr(value).encode())
+    elif isinstance(value, enum.Enum):
+        found.update(value.name.encode())
+    else:
+        for part in _parts(value):
+            found.update(_of(part, above | {id(value)}, depth + 1).encode())
+    return found.hexdigest()
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What an object is made of, in an order that does not change."""
+    if isinstance(value, Mapping):
+        named = [(key, part) for key, part in value.items() if key not in PASSED_OVER]
+        return [part for pair in sorted(named, key=lambda pair: (type(pair[0]).__name__, str(pair[0]))) for part in pair]
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, set | frozenset):
+        return sorted(_of(part, frozenset(), 1) for part in value)
+    if isinstance(value, types.ModuleType | type):
+        return [value.__name__]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, types.FunctionType):
+        code = value.__code__
+        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        plain = [const for const in code.co_consts if isinstance(const, bool | int | float | str | None)]
+        return [value.__qualname__, code.co_code, plain, value.__defaults__, cells]
+    if hasattr(value, "model") and hasattr(value, "patches") and hasattr(value, "backup"):  # a patcher
+        return _patched(value)
+    if isinstance(value, nn.Module):
+        plain = {k: v for k, v in vars(value).items() if isinstance(v, bool | int | float | str | None) and k != "training"}
+        return [plain, dict(value.state_dict())]
+    return _plain_object(value)
+
+
+def _plain_object(value: Any) -> Iterable[Any]:
+    home = type(value).__module__.partition(".")[0]
+    if home in {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"} or not hasattr(value, "__dict__"):
+        return [str(value)] if home == "numpy" else []
+    return [{name: part for name, part in vars(value).items() if not isinstance(part, weakref.ref)}]
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True

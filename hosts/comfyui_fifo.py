@@ -1,0 +1,176 @@
+"""The FIFO queue as the host's SAMPLER: one guider call per group of windows, one noise level and one frame number per row."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ..sampling import fifo
+from ..sampling.noise import FrameNoise
+from ..sampling.timeline import Numbers
+from .comfyui import KEY as MOTION
+from .comfyui_frames import KEY, add_frames
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How a long shot is sampled; all plain data."""
+
+    window: int = 16
+    """Frames that the model sees at once."""
+    partitions: int = 4
+    """Windows in the queue, where it is filled from the published schedule."""
+    context: int = 4
+    """Frames of a window that are only looked at."""
+    shift: int = 0
+    """How far window borders move from iteration to iteration."""
+    eta: float = 1.0
+    windows_per_call: int = 1
+    start: str = "base clip"
+    """`base clip`, or `noise`."""
+
+    def shape(self, sampling: Any, sigmas: Tensor | None) -> fifo.Diagonal:
+        """The queue for a model's own noise schedule, or for sigmas from a scheduler."""
+        if sigmas is not None:
+            return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
+        if not hasattr(sampling, "sigmas"):
+            raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
+        table = sampling.sigmas.float().cpu()
+        return fifo.published_shape(table, self.window, self.partitions, self.context, self.eta, self.shift)
+
+
+PRESETS = {"recommended": Queue(), "paper": Queue(context=8), "fast": Queue(context=0)}
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """What changes by frame besides the prompt."""
+
+    cfg: Numbers | None = None
+    strength: Numbers | None = None
+    """Factor of the motion modules' strength."""
+
+
+def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules) -> fifo.Denoiser:
+    """The guider as a model with absolute frame numbers. Call it inside a sampler's `sample` only."""
+    options = add_frames(extra_args.get("model_options", {}))
+    if options.pop("context_handler", None) is not None:
+        log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
+    told = options["transformer_options"]
+    motions = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+    if schedules.cfg:
+        options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", ()), _cfg_by_frame(schedules.cfg)]
+        options["disable_cfg1_optimization"] = True
+
+    def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        numbers = frame.tolist()
+        told[KEY] = numbers
+        told.update({key: _motion_at(value, numbers, window, schedules.strength) for key, value in motions.items()})
+        return guided(x, sigma, model_options=options, seed=extra_args.get("seed"))
+
+    return denoise
+
+
+def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
+    """A motion module's options for these rows: clips of one window, lists by absolute frame, the last one holding on."""
+    at = {**own, "frames": window}
+    for name in ("strength", "amount"):
+        if isinstance(own.get(name), Tensor) and len(own[name]) > 1:
+            last = len(own[name]) - 1
+            at[name] = own[name][[min(max(number, 0), last) for number in numbers]]
+    if strength:
+        at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
+    return at
+
+
+def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
+    """What the guidance of each frame adds to that of the guider: linear, so right for classifier-free guidance."""
+
+    def post_cfg(args: dict[str, Any]) -> Tensor:
+        numbers = args["model_options"]["transformer_options"].get(KEY)
+        if numbers is None or args.get("uncond_denoised") is None:
+            return args["denoised"]
+        wanted = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
+        return args["denoised"] + (wanted - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
+
+    return post_cfg
+
+
+class Rounds(comfy.samplers.Sampler):
+    """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
+
+    def __init__(self, work: Callable[[fifo.Denoiser, Any], None], window: int, schedules: Schedules):
+        self._work, self._window, self._schedules = work, window, schedules
+
+    def sample(
+        self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
+        denoise_mask: Any = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules), model_wrap.inner_model)
+        return noise
+
+
+class FifoSampler(comfy.samplers.Sampler):
+    """All frames of a shot at once, for SamplerCustomAdvanced: returns as many as it was told, whatever the latent has.
+
+    An empty latent starts from a base clip or from noise (`queue.start`); other latents are frames to go on after.
+    """
+
+    def __init__(self, queue: Queue, frames: int, schedules: Schedules, published: bool):
+        self._queue, self._frames, self._schedules, self._published = queue, frames, schedules, published
+
+    def sample(
+        self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
+        denoise_mask: Any = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        if denoise_mask is not None:
+            raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
+        shape = self._queue.shape(model_wrap.inner_model.model_sampling, None if self._published else sigmas)
+        own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
+        denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
+        given = latent_image if latent_image is not None and bool(latent_image.any()) else None
+        start = begin(denoise, shape, own, self._queue.start, given)
+        made = list(start.finished[: self._frames])
+        shot = fifo.run(denoise, start.queue.to(noise), shape, own.at, start.frame, self._queue.windows_per_call, given)
+        while len(made) < self._frames:
+            frame, latent, _ = next(shot)
+            if frame >= 0:
+                made.append(latent.to(noise))
+            if callback is not None:
+                shown = torch.stack(made) if len(made) == self._frames else latent[None]
+                callback(frame - start.frame, shown, shown, self._frames - start.frame)
+        return torch.stack(made)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A shot before its first iteration."""
+
+    queue: Tensor
+    frame: int
+    """Number of the frame that comes out first."""
+    finished: Tensor
+    """Frames from 0 on that need no more work."""
+
+
+def begin(
+    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None,
+    note: Callable[[int], object] | None = None,
+) -> Start:  # fmt: skip
+    """Fills a queue: from given frames (to go on after them), from a base clip, or from noise."""
+    if given is not None:
+        clip, number = given.float().cpu(), -len(given)
+    elif start == "noise":
+        clip, number = torch.zeros(1, *noise.shape), -1
+    else:
+        clip, number = fifo.base_clip(denoise, shape, noise.at, note).float().cpu(), 0
+    frame = fifo.first_frame(clip, shape, number)
+    return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])

@@ -1,0 +1,145 @@
+"""Conditions that differ from frame to frame, in the host's own terms: prompts, ranges of noise, control pictures.
+
+The host asks for the first frame's noise level alone, and shows every window the same rows. With `FRAMES` in the transformer's
+options, a CALC_COND_BATCH wrapper gives each frame its own answer, and each half of the guidance a call of its own, so that the
+number of rows per model call never depends on free memory.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from torch import Tensor
+
+from ..sampling.timeline import Cue, mix_at
+from .comfyui_control import per_frame_control
+
+KEY = "zoetrope.frames"
+"""In `transformer_options`: the absolute number of the frame in each row of x."""
+CUE = "zoetrope.cue"
+"""In a condition: which part of a prompt timeline it is."""
+
+Condition = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One condition of a timeline."""
+
+    cues: tuple[Cue, ...]
+    index: int
+
+
+def add_frames(model_options: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the options in which frames have their own conditions, as soon as `KEY` says which frames they are."""
+    options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
+    told = options["transformer_options"]
+    told["wrappers"] = {kind: dict(wrappers) for kind, wrappers in told.get("wrappers", {}).items()}
+    if KEY not in told["wrappers"].get(WrappersMP.CALC_COND_BATCH, {}):
+        add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, _PerFrame(), options, is_model_options=True)
+    return options
+
+
+class _PerFrame:
+    """The wrapper of one run."""
+
+    def __init__(self) -> None:
+        self._controls: dict[int, Any] = {}
+
+    def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+        frames = options.get("transformer_options", {}).get(KEY)
+        if frames is None:
+            return executor(model, conds, x, timestep, options, *more)
+        levels = timestep.expand(len(x)) if timestep.numel() == 1 else timestep
+        results = []
+        for index, half in enumerate(conds):
+            if half is None:
+                results.append(torch.zeros_like(x))
+                continue
+            alone: list[Any] = [None] * len(conds)
+            alone[index] = [self._control(one, frames, levels, model) for one in conditions_of(half, frames, levels, x)]
+            results.append(executor(model, alone, x, timestep, options, *more)[index])
+        return results
+
+    def _control(self, one: Condition, frames: Sequence[int], levels: Tensor, model: Any) -> Condition:
+        control = one.get("control")
+        if control is None:
+            return one
+        return {**one, "control": per_frame_control(control, frames, levels, model, self._controls)}
+
+
+def conditions_of(half: Sequence[Condition], frames: Sequence[int], levels: Tensor, x: Tensor) -> list[Condition]:
+    """The conditions that hold somewhere in these frames; where one holds in some only, a mask says so."""
+    found = []
+    for one in _merged(half, frames):
+        start, end = one.get("timestep_start", math.inf), one.get("timestep_end", -math.inf)
+        holds = (levels <= start) & (levels >= end)
+        if not bool(holds.any()):
+            continue
+        _check_hooks(one)
+        one = {name: value for name, value in one.items() if name not in ("timestep_start", "timestep_end")}
+        found.append(one if bool(holds.all()) else {**one, "mask": _masked(one, holds, x)})
+    return found
+
+
+def _masked(one: Mapping[str, Any], holds: Tensor, x: Tensor) -> Tensor:
+    """The condition's mask, 0 in frames where it does not hold `(f, h, w)`."""
+    mask = one.get("mask", x.new_ones(1, *x.shape[2:])).to(x)
+    mask = mask[: len(x)].repeat(-(-len(x) // len(mask)), 1, 1)[: len(x)]
+    return mask * holds.to(x).reshape(-1, 1, 1)
+
+
+def _check_hooks(one: Mapping[str, Any]) -> None:
+    for hook in getattr(one.get("hooks"), "hooks", ()):
+        if len(getattr(hook.hook_keyframe, "keyframes", ())) > 1:
+            raise ValueError(
+                "a hook with several keyframes changes weights by noise level, and the frames of a long shot have different "
+                "levels in one call. Remove the keyframes (one strength for the whole sampling works)."
+            )
+
+
+def _merged(half: Sequence[Condition], frames: Sequence[int]) -> list[Condition]:
+    """The parts of each timeline as one condition with a row per frame; other conditions as they are."""
+    timelines: dict[tuple[Cue, ...], list[Condition]] = {}
+    found: list[Condition] = []
+    for one in half:
+        if CUE in one:
+            timelines.setdefault(one[CUE].cues, []).append(one)
+        else:
+            found.append(one)
+    return found + [_row_per_frame(cues, parts, frames) for cues, parts in timelines.items()]
+
+
+def _row_per_frame(cues: tuple[Cue, ...], parts: Sequence[Condition], frames: Sequence[int]) -> Condition:
+    by_index = {one[CUE].index: one for one in parts}
+    mixes = [mix_at(cues, frame) for frame in frames]
+    holding = by_index[max(mixes, key=lambda mix: mix[2])[1]]
+    needed = {index for before, now, share in mixes for index in ((before, now) if share < 1 else (now,))}
+    values = holding["model_conds"]
+    if len(needed) > 1:
+        values = {name: _mixed(name, {i: by_index[i]["model_conds"] for i in needed}, mixes) for name in values}
+    one = {**holding, "model_conds": values}
+    mask = one.get("mask")
+    if mask is not None and bool((mask == mask[:, :1, :1]).all()):  # the timeline's own, for ordinary samplers
+        del one["mask"]
+    return one
+
+
+def _mixed(name: str, by_index: Mapping[int, Mapping[str, Any]], mixes: Sequence[tuple[int, int, float]]) -> Any:
+    """One value of the model's conditions with a row per frame; the host's holder of it stays what it is."""
+    holders = {index: conds[name] for index, conds in by_index.items()}
+    any_holder = next(iter(holders.values()))
+    tensors: dict[int, Any] = {index: getattr(holder, "cond", None) for index, holder in holders.items()}
+    if not all(isinstance(value, Tensor) and value.is_floating_point() for value in tensors.values()):
+        return any_holder
+    if name == "c_crossattn":  # prompts of different length: attention to a token twice is attention to it
+        length = math.lcm(*(value.shape[1] for value in tensors.values()))
+        tensors = {index: value.repeat(1, length // value.shape[1], 1) for index, value in tensors.items()}
+    rows = [
+        tensors[now][:1] if share == 1 else torch.lerp(tensors[before][:1], tensors[now][:1], share)
+        for before, now, share in mixes
+    ]
+    return type(any_holder)(torch.cat(rows))

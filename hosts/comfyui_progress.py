@@ -1,0 +1,58 @@
+"""What a long run tells its artist: a bar in frames, the newest picture, time left, and a line of text under the node."""
+
+from typing import Any
+
+import comfy.utils
+import numpy as np
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+LARGEST_SIDE = 512
+
+
+class Teller:
+    """Speaks for one node."""
+
+    def __init__(self, node_id: Any):
+        self._node_id = node_id
+        self._bar: Any = None
+        self._picture: Any = None
+
+    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
+        """Ticks are points at which an interrupt is noticed as well."""
+        if self._bar is None or self._bar.total != total:
+            self._bar = comfy.utils.ProgressBar(total, node_id=self._node_id)
+        if picture is not None:
+            self._picture = _as_image(picture)
+        self.say(f"frame {done} of {total}" + (f", {spoken(seconds_left)} left" if seconds_left else ""))
+        self._bar.update_absolute(done, total, ("JPEG", self._picture, LARGEST_SIDE) if self._picture else None)
+
+    def say(self, text: str) -> None:
+        """A line under the node, where a server is running."""
+        server = _server()
+        if server is not None and self._node_id is not None:
+            server.send_progress_text(text, self._node_id)
+
+
+def spoken(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _as_image(picture: Tensor) -> Any:
+    pixels = (rearrange(picture, "c h w -> h w c").clamp(0, 1) * 255).round().byte().numpy()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    factor = max(1, 256 // max(image.size))  # tiny pictures are shown large enough to see
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _server() -> Any:
+    try:
+        from server import PromptServer
+    except ImportError:
+        return None
+    return getattr(PromptServer, "instance", None)

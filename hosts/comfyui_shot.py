@@ -1,0 +1,252 @@
+"""Endless shots in ComfyUI: sampled in rounds through any guider, decoded between them, written as they go."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfyui_version
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..media.journal import Journal, Scalar, Sizes, State, changed
+from ..media.shot import Crew, Keep, Shot, film
+from ..sampling import fifo
+from ..sampling.noise import FrameNoise
+from .comfyui_digest import digest, model_settings, weights
+from .comfyui_fifo import Queue, Rounds, Schedules, begin
+
+log = logging.getLogger(__name__)
+
+SEGMENT = 16
+"""Frames per closed piece of video."""
+MOST_SHOTS = 10_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an artist asks for."""
+
+    frames: int = 96
+    fps: float = 8.0
+    seed: int = 0
+    queue: Queue = field(default_factory=Queue)
+    sigmas: Tensor | None = None
+    """None: the published levels of the model's own schedule."""
+    schedules: Schedules = field(default_factory=Schedules)
+    given: Tensor | None = None
+    """Latents (f, c, h, w) to go on after, as a LATENT holds them."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who plays: a guider with its conditions set, the VAE, and the size of a latent."""
+
+    guider: Any
+    vae: Any
+    latent: tuple[int, int, int]
+    """c h w"""
+
+    @property
+    def model(self) -> Any:
+        return self.guider.model_patcher
+
+    def latent_out(self, latents: Tensor) -> Tensor:
+        """Latents as the sampler has them, as a LATENT."""
+        return self.model.model.process_latent_out(latents.float())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where shots of one name are: `<folder>/<name>_00001`."""
+
+    folder: Path | str
+    name: str
+
+
+def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order]:
+    """The scene, and an order that goes on after the latents, where they hold pictures. Raises ValueError for other latents."""
+    if latent.get("noise_mask") is not None:
+        raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
+    samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent["samples"])
+    if samples.ndim != 4:
+        raise ValueError(f"latent: expected one latent per frame (f, c, h, w), got {tuple(samples.shape)}")
+    c, h, w = samples.shape[1:]
+    return Scene(guider, vae, (c, h, w)), Order(given=samples if bool(samples.any()) else None)
+
+
+Progress = Callable[[int, int, Tensor | None, float], None]
+"""(frames done, of how many, newest picture (3, h, w) or None, seconds left)"""
+
+
+def shape_for(scene: Scene, order: Order) -> fifo.Diagonal:
+    return order.queue.shape(scene.model.get_model_object("model_sampling"), order.sigmas)
+
+
+def shoot(scene: Scene, order: Order, place: Place, tell: Progress) -> tuple[Shot, list[str]]:
+    """Films a shot into a folder of its own, or goes on with the one that was begun with the same settings.
+
+    Returns what was made, and in words what is different from the last shot of this name, where it could not go on with that.
+    """
+    shape = shape_for(scene, order)
+    journal, news = _journal(Path(place.folder), place.name, scene, order, shape)
+    for line in news:
+        log.info("Zoetrope: new shot %s: %s", journal.folder.name, line)
+    camera = _Camera(scene, order, shape, tell)
+    crew = Crew(camera.begin, camera.sample, camera.decode, camera.note)
+    shot = film(journal, crew, order.frames, order.fps, tail=len(shape.sigmas))
+    return shot, news
+
+
+class _Camera:
+    """A scene in the host's hands."""
+
+    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, tell: Progress):
+        self._scene, self._order, self._shape, self._tell = scene, order, shape, tell
+        self._noise = FrameNoise(order.seed, scene.latent)
+        self._rows = shape.window * order.queue.windows_per_call
+        base = scene.model.model
+        self._out: Callable[[Tensor], Tensor] = base.process_latent_out
+        self._given = None if order.given is None else base.process_latent_in(order.given.float()).cpu()
+        self._pace = Pace()
+
+    def begin(self) -> State:
+        made: list[State] = []
+
+        def work(denoise: fifo.Denoiser, model: Any) -> None:
+            device = comfy.model_management.get_torch_device()
+            on_device = _on(denoise, device)
+            start = begin(on_device, self._shape, self._noise, self._order.queue.start, self._given, self._note_start)
+            made.append(State(start.frame, start.queue, start.finished))
+
+        self._round(work)
+        return made[0]
+
+    def sample(self, state: State, keep: Keep) -> None:
+        def work(denoise: fifo.Denoiser, model: Any) -> None:
+            device = comfy.model_management.get_torch_device()
+            together = self._order.queue.windows_per_call
+            shot = fifo.run(denoise, state.queue.to(device), self._shape, self._noise.at, state.frame, together, self._given)
+            for frame, latent, queue in shot:
+                if not keep(frame, latent, queue):
+                    return
+
+        self._round(work)
+
+    def _round(self, work: Callable[[fifo.Denoiser, Any], None]) -> None:
+        """The host loads models for the rows of one call and hands the guider to `work`."""
+        rows = torch.zeros(self._rows, *self._scene.latent)
+        sampler = Rounds(work, self._shape.window, self._order.schedules)
+        sigmas = torch.cat([self._shape.sigmas.flip(0), torch.tensor([self._shape.last])])
+        self._scene.guider.sample(rows, rows, sampler, sigmas, disable_pbar=True, seed=self._order.seed)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        picture = self._scene.vae.decode(self._out(latent[None].float()))
+        return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]
+
+    def _note_start(self, step: int) -> None:
+        self._tell(0, self._order.frames, None, 0.0)
+
+    def note(self, done: int, total: int, picture: Tensor | None) -> None:
+        self._tell(done, total, picture, self._pace.left(done, total))
+
+
+class Pace:
+    """How long the rest will take, by the frames of this run."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def left(self, done: int, total: int) -> float:
+        """Seconds."""
+        return (time.monotonic() - self._started) / done * (total - done) if done else 0.0
+
+
+def _on(denoise: fifo.Denoiser, device: Any) -> fifo.Denoiser:
+    """Takes latents from anywhere to the model's device."""
+    return lambda x, sigma, frame: denoise(x.to(device), sigma.to(device), frame.to(device))
+
+
+def _journal(folder: Path, name: str, scene: Scene, order: Order, shape: fifo.Diagonal) -> tuple[Journal, list[str]]:
+    """The journal that was begun with these settings, else a new one and what is different from the newest."""
+    settings, made_with = settings_of(scene, order, shape), _made_with(scene)
+    sizes = Sizes(shape.places, SEGMENT, scene.latent)
+    known = _shots(folder, name)
+    for path in reversed(known):
+        journal = _opened(path)
+        if journal and journal.settings == settings and journal.sizes == sizes:
+            if journal.made_with != made_with:
+                different = ", ".join(changed(journal.made_with, made_with))
+                log.warning("Zoetrope: %s goes on, but not to the bit: %s changed", path.name, different)
+            return journal, []
+    last = _opened(known[-1]) if known else None
+    number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1
+    fresh = Journal.create(folder / f"{name}_{number:05}", sizes, settings, made_with)
+    return fresh, changed(last.settings, settings) if last else []
+
+
+def _shots(folder: Path, name: str) -> list[Path]:
+    """The folders of shots of one name, oldest first."""
+    numbered = (path for path in folder.glob(f"{name}_*") if path.name.removeprefix(f"{name}_").isdigit() and path.is_dir())
+    found = sorted(numbered, key=lambda path: int(path.name.rpartition("_")[2]))
+    if len(found) > MOST_SHOTS:
+        raise ValueError(f"{folder}: more than {MOST_SHOTS} shots are named {name}; choose another name or move some away")
+    return found
+
+
+def _opened(path: Path) -> Journal | None:
+    try:
+        return Journal.open(path)
+    except ValueError as error:
+        log.warning("Zoetrope: %s", error)
+        return None
+
+
+def settings_of(scene: Scene, order: Order, shape: fifo.Diagonal) -> Mapping[str, Scalar]:
+    """Everything that decides about a bit of the shot, by the name that an artist gives it. Its length does not."""
+    plain = {name: value for name, value in vars(scene.guider).items() if isinstance(value, bool | int | float | str)}
+    return {
+        **model_settings(scene.model),
+        "guider": type(scene.guider).__name__,
+        **plain,
+        **{name: digest(conds) for name, conds in scene.guider.original_conds.items()},
+        "vae": weights(scene.vae.patcher),
+        "seed": order.seed,
+        "fps": order.fps,
+        "width and height": f"{scene.latent[2]}x{scene.latent[1]} latent pixels",
+        "noise levels": digest(torch.cat([torch.tensor([shape.last]), shape.sigmas])),
+        "levels": len(shape.sigmas),
+        "window": shape.window,
+        "context": shape.context,
+        "shift": shape.shift,
+        "eta": shape.eta,
+        "windows per call": order.queue.windows_per_call,
+        "start": order.queue.start,
+        "cfg by frame": str(order.schedules.cfg),
+        "motion strength by frame": str(order.schedules.strength),
+        "frames to go on after": digest(order.given),
+    }
+
+
+def _made_with(scene: Scene) -> Mapping[str, Scalar]:
+    device = comfy.model_management.get_torch_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    sampled_in = scene.model.model.manual_cast_dtype or scene.model.model_dtype()
+    return {
+        "device": name, "precision": str(sampled_in), "VAE precision": str(getattr(scene.vae, "vae_dtype", "")),
+        "torch": torch.__version__, "ComfyUI": comfyui_version.__version__,
+    }  # fmt: skip

@@ -1,0 +1,55 @@
+"""Videos made with the same settings to one, without encoding anything again."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def join_videos(parts: Sequence[Path], path: Path) -> None:
+    """Writes `path` (MP4) from joinable files of `write_video` of one size and frame rate, whole or not at all.
+
+    Raises ValueError where the parts do not go together or PyAV is not installed, OSError where the disk is full.
+    """
+    if not parts:
+        raise ValueError("a video needs at least one part, got none")
+    av = _av()
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
+    try:
+        with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
+            _append_all(av, parts, target)
+        os.replace(unfinished, path)
+    except av.FFmpegError as error:
+        raise OSError(f"{path}: could not be written ({error}); is the disk full?") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
+    out, shift, kind = None, 0, None
+    for part in parts:
+        with av.open(str(part)) as source:
+            stream = source.streams.video[0]
+            here = (stream.codec.name, stream.width, stream.height, stream.average_rate, stream.time_base)
+            if kind not in (None, here):
+                raise ValueError(f"{part.name}: expected a part like the first ({kind}), got {here}")
+            kind = here
+            if out is None:
+                out = target.add_stream_from_template(stream)
+            length = 0
+            for packet in source.demux(stream):
+                if packet.dts is None:  # the end
+                    continue
+                length += packet.duration
+                packet.stream = out
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                target.mux(packet)
+            shift += length
+
+
+def _av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ValueError("joining a shot's parts needs PyAV: pip install av (ComfyUI brings it)") from error
+    return av

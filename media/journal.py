@@ -1,0 +1,189 @@
+"""A shot's folder: everything that is needed to go on after a crash, to the bit, and nothing that could run code.
+
+    shot.json               settings, sizes, what it was made with
+    latents_00000.safetensors   finished latents, a segment per file; once there, never changed
+    state.safetensors       the queue, finished latents of the segment that is not full yet, and the next frame's number
+    video_00000.mp4         the pictures of a segment
+
+Files appear under their names when they are whole and on the disk. The state is written after what it builds upon, so at any
+moment the folder tells of one frame up to which everything is there.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+FORMAT, VERSION = "zoetrope.shot", 1
+LARGEST_HEADER = 1 << 20
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a shot stands."""
+
+    frame: int
+    """Number of the frame that comes out next; negative in the warm-up."""
+    queue: Tensor
+    """`(places, c, h, w)` float32 on the CPU."""
+    pending: Tensor
+    """Finished latents that do not fill a segment yet `(p, c, h, w)`."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a journal's tensors must look like."""
+
+    places: int
+    segment: int
+    """Frames per file of latents and of video."""
+    latent: tuple[int, ...]
+    """c h w"""
+
+
+@dataclass(frozen=True)
+class Journal:
+    folder: Path
+    sizes: Sizes
+    settings: Mapping[str, Scalar]
+    """What decides about every bit of the shot, its length excepted; a digest where it is a tensor."""
+    made_with: Mapping[str, Scalar]
+    """Device, precision, versions: what the promise of equal bits rests on."""
+
+    @classmethod
+    def create(cls, folder: Path, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]) -> "Journal":
+        folder.mkdir(parents=True)
+        journal = cls(folder, sizes, dict(settings), dict(made_with))
+        header = {
+            "format": FORMAT, "version": VERSION, "settings": journal.settings, "made_with": journal.made_with,
+            "sizes": {"places": sizes.places, "segment": sizes.segment, "latent": list(sizes.latent)},
+        }  # fmt: skip
+        write_whole(folder / "shot.json", json.dumps(header, indent=1).encode())
+        return journal
+
+    @classmethod
+    def open(cls, folder: Path) -> "Journal":
+        """Raises ValueError where the folder's header is not one of ours."""
+        path = folder / "shot.json"
+        try:
+            if path.stat().st_size > LARGEST_HEADER:
+                raise ValueError(f"more than {LARGEST_HEADER} bytes")
+            header = json.loads(path.read_text())
+            if (header["format"], header["version"]) != (FORMAT, VERSION):
+                raise ValueError(f"expected {FORMAT} {VERSION}, got {header['format']} {header['version']}")
+            sizes = header["sizes"]
+            numbers = [sizes["places"], sizes["segment"], *sizes["latent"]]
+            if len(numbers) != 5 or not all(isinstance(n, int) and 0 < n < 1 << 20 for n in numbers):
+                raise ValueError(f"impossible sizes {sizes}")
+            known = Sizes(sizes["places"], sizes["segment"], tuple(sizes["latent"]))
+            return cls(folder, known, _scalars(header["settings"]), _scalars(header["made_with"]))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: not the header of a shot ({error}); delete the folder to start this shot anew"
+            ) from error
+
+    def state(self) -> State | None:
+        """Where the shot stands; None before its first state was written. Raises ValueError where the file is damaged."""
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return None
+        shapes = {"queue": (self.sizes.places, *self.sizes.latent), "pending": (None, *self.sizes.latent)}
+        tensors = _read(path, shapes, self.sizes.places + self.sizes.segment)
+        pending, frame = tensors["pending"], int(tensors["frame"])
+        segments = max(0, frame) // self.sizes.segment
+        if len(pending) != max(0, frame) % self.sizes.segment or not all(
+            self.latents_path(k).exists() for k in range(segments)
+        ):
+            raise ValueError(f"{path}: does not go with the files beside it; delete the folder {self.folder} to start anew")
+        return State(frame, tensors["queue"], pending)
+
+    def save(self, state: State) -> None:
+        tensors = {"queue": state.queue, "pending": state.pending, "frame": torch.tensor(state.frame)}
+        write_whole(self.folder / "state.safetensors", save({k: v.contiguous() for k, v in tensors.items()}))
+
+    def close_segment(self, number: int, latents: Tensor) -> None:
+        """Stores the latents of a full segment."""
+        assert len(latents) == self.sizes.segment
+        write_whole(self.latents_path(number), save({"latents": latents.contiguous()}))
+
+    def latents(self, number: int) -> Tensor:
+        """Those of a full segment `(segment, c, h, w)`. Raises ValueError where the file is damaged."""
+        shape = (self.sizes.segment, *self.sizes.latent)
+        return _read(self.latents_path(number), {"latents": shape}, self.sizes.segment)["latents"]
+
+    def latents_path(self, number: int) -> Path:
+        return self.folder / f"latents_{number:05}.safetensors"
+
+    def video_path(self, number: int, frames: int) -> Path:
+        """A segment's pictures; a part of a segment, at the end of a shot, says how many frames it has."""
+        part = "" if frames == self.sizes.segment else f"_{frames:03}"
+        return self.folder / f"video_{number:05}{part}.mp4"
+
+
+def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str]:
+    """What is different, in words: `cfg (7.0, now 8.0)`."""
+    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    return [f"{name}{_both(before.get(name), now.get(name))}" for name in names]
+
+
+def _both(before: Scalar, now: Scalar) -> str:
+    digests = any(isinstance(value, str) and value.startswith("sha256:") for value in (before, now))
+    return "" if digests else f" ({before}, now {now})"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """The file appears when it is whole and on the disk. Raises OSError, which names the file, where that fails."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        with unfinished.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(unfinished, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); what was there before is kept") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is safe from a power cut when its folder is on the disk too; Windows has no such call and needs none."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
+    """Checked tensors of one file. `most`: frames that it may hold."""
+    _, *latent = next(iter(shapes.values()))
+    cap = most * 4 * int(torch.tensor(latent).prod()) + LARGEST_HEADER
+    try:
+        if path.stat().st_size > cap:
+            raise ValueError(f"expected at most {cap} bytes, got {path.stat().st_size}")
+        tensors = load(path.read_bytes())
+        for name, shape in shapes.items():
+            got = tensors[name]
+            fits = got.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, got.shape, strict=True))
+            if not fits or got.dtype != torch.float32 or not bool(got.isfinite().all()):
+                raise ValueError(f"{name}: expected finite float32 of shape {shape}, got {got.dtype} {tuple(got.shape)}")
+        return tensors
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{path}: damaged ({error}); delete the folder {path.parent} to start this shot anew") from error
+
+
+def _scalars(values: Any) -> dict[str, Scalar]:
+    if not all(isinstance(value, Scalar) for value in dict(values).values()):
+        raise ValueError("settings that are no plain values")
+    return dict(values)

@@ -1,0 +1,251 @@
+"""The Long shot shelf: shots of any length, written while they are sampled."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import folder_paths
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
+
+from ..hosts import comfyui_progress, comfyui_shot, comfyui_timeline
+from ..hosts.comfyui_fifo import PRESETS, FifoSampler, Queue, Schedules
+from ..sampling.timeline import Numbers, read_numbers, read_timeline
+from .inputs import chosen
+from .types import QueueSettings
+
+MOST_FRAMES = 10_000_000
+
+
+def by_frame_inputs() -> list[Any]:
+    example = "for example 0: 7 / 48: 3 ~12: 7 from the start, then in 12 frames down to 3 at frame 48. Empty: always the same."
+    return [
+        io.String.Input("cfg_by_frame", default="", optional=True, tooltip=f"Guidance by frame, {example}"),
+        io.String.Input(
+            "strength_by_frame", default="", optional=True, tooltip=f"Factor of the motion's strength by frame, {example}"
+        ),
+    ]
+
+
+def schedules_of(cfg_by_frame: str, strength_by_frame: str) -> Schedules:
+    def read(text: str, name: str, high: float) -> Numbers | None:
+        return read_numbers(text, name, 0, high) if text.strip() else None
+
+    return Schedules(read(cfg_by_frame, "cfg_by_frame", 100), read(strength_by_frame, "strength_by_frame", 2))
+
+
+def queue_of(preset: str, queue: Queue | None) -> Queue:
+    return queue or PRESETS[chosen("preset", preset, PRESETS)]
+
+
+def preset_input() -> Any:
+    return io.Combo.Input(
+        "preset",
+        options=list(PRESETS),
+        default="recommended",
+        tooltip=(
+            "recommended: a window also looks at a few finished frames; paper: at half a window of them, as FIFO-Diffusion "
+            "does, for twice the time of fast; fast: at none."
+        ),
+    )
+
+
+def queue_input() -> Any:
+    return QueueSettings.Input("queue", optional=True, tooltip="From Queue Settings; replaces the preset.")
+
+
+def shot_inputs() -> list[Any]:
+    """What a shot is made of, for the nodes that make one and that plan one."""
+    return [
+        io.Model.Input("model", tooltip="A video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
+        io.Conditioning.Input("positive", tooltip="What to film. Prompt Timeline changes it on the way."),
+        io.Conditioning.Input("negative", tooltip="What to avoid."),
+        io.Vae.Input("vae", tooltip="Decodes the frames as they are finished."),
+        io.Latent.Input(
+            "latent",
+            tooltip="An empty latent sets the size. Latents of a clip, or a shot's last latents, are gone on after.",
+        ),
+        io.Int.Input("frames", default=96, min=1, max=MOST_FRAMES, tooltip="May be raised later: the shot goes on."),
+        io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance scale."),
+        preset_input(),
+    ]
+
+
+class EndlessShot(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        model, positive, negative, vae, latent, frames, cfg, preset = shot_inputs()
+        return io.Schema(
+            node_id="ZoetropeEndlessShot",
+            display_name="Endless Shot",
+            category="Zoetrope/Long shot",
+            description=(
+                "Films a shot of any length at constant memory (FIFO-Diffusion) and writes it while it is made. Stopped or "
+                "crashed, it goes on from the same frame when the same graph is queued again."
+            ),
+            inputs=[
+                model, positive, negative, vae, latent,
+                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Of all noise."),
+                frames,
+                io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.1, tooltip="Frames per second of the video."),
+                cfg, preset,
+                io.String.Input("filename_prefix", default="zoetrope/shot", tooltip="Folder and name below ComfyUI's output."),
+                queue_input(),
+                io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler; else the published ones."),
+                *by_frame_inputs(),
+                io.Guider.Input(
+                    "guider", optional=True, tooltip="From a guider node; replaces model, positive, negative and cfg."
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The file of the shot; Save Video copies it."),
+                io.Latent.Output(display_name="last_latents", tooltip="For another Endless Shot that goes on after this one."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, seed: int, frames: int, fps: float, cfg: float,
+        preset: str, filename_prefix: str, queue: Queue | None = None, sigmas: Any = None, cfg_by_frame: str = "",
+        strength_by_frame: str = "", guider: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        folder, name, _, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+        scene, order = comfyui_shot.prepare(guider or comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
+        order = replace(
+            order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
+            schedules=schedules_of(cfg_by_frame, strength_by_frame),
+        )  # fmt: skip
+        tell = comfyui_progress.Teller(cls.hidden.unique_id)
+        shot, news = comfyui_shot.shoot(scene, order, comfyui_shot.Place(folder, name), tell.progress)
+        tell.say(shot.story(frames, news))
+        shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)
+        return io.NodeOutput(
+            VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
+        )
+
+
+class QueueSettingsNode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        usual = Queue()
+        return io.Schema(
+            node_id="ZoetropeQueueSettings",
+            display_name="Queue Settings",
+            category="Zoetrope/Long shot",
+            description="The queue of a long shot in detail: windows, lookahead, fresh noise. Without it the preset decides.",
+            inputs=[
+                io.Int.Input("window", default=usual.window, min=2, max=256, tooltip="Frames that the model sees at once."),
+                io.Int.Input(
+                    "partitions", default=usual.partitions, min=1, max=64,
+                    tooltip="Windows in the queue. A frame takes window * partitions steps. Sigmas replace it.",
+                ),
+                io.Int.Input(
+                    "context", default=usual.context, min=0, max=255,
+                    tooltip="Cleaner frames of a window that are only looked at: 0 none, half of the window as in the paper.",
+                ),
+                io.Int.Input(
+                    "shift", default=usual.shift, min=0, max=255,
+                    tooltip="How far the borders between windows move from frame to frame. 0: they stay, as published.",
+                ),
+                io.Float.Input(
+                    "eta", default=usual.eta, min=0.0, max=1.0, step=0.01,
+                    tooltip="Fresh noise in every step (DDIM): 1 as published, 0 none.",
+                ),
+                io.Int.Input(
+                    "windows_per_call", default=usual.windows_per_call, min=1, max=64,
+                    tooltip="Windows that share a call of the model: faster on a large GPU, more memory.",
+                ),
+                io.Combo.Input(
+                    "start", options=["base clip", "noise"], default="base clip",
+                    tooltip="What the queue is filled with: an ordinary clip, or noise (longer warm-up, freer beginning).",
+                ),
+            ],
+            outputs=[QueueSettings.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, start: str
+    ) -> io.NodeOutput:
+        chosen("start", start, ("base clip", "noise"))
+        if context > window // 2:
+            raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
+        if shift >= window - context:
+            raise ValueError(f"shift: expected 0 to {window - context - 1} (window less context less one), got {shift}")
+        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, start))
+
+
+class PromptTimeline(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropePromptTimeline",
+            display_name="Prompt Timeline",
+            category="Zoetrope/Long shot",
+            description=(
+                "Prompts by frame: 0: a red circle / 48: a blue square ~12 changes at frame 48, cross-fading over 12 frames. "
+                "One entry per line, or separated by a slash between blanks."
+            ),
+            inputs=[
+                io.Clip.Input("clip", tooltip="The checkpoint's text encoder."),
+                io.String.Input(
+                    "text", multiline=True, default="0: a red circle / 48: a blue square ~12",
+                    tooltip="frame: prompt, and ~frames for a cross-fade. A prompt alone holds for the whole shot.",
+                ),
+                io.Int.Input(
+                    "clip_frames", default=16, min=1, max=4096, optional=True,
+                    tooltip="Only for ordinary samplers (KSampler): how many frames their clip has. Long shots do not need it.",
+                ),
+            ],
+            outputs=[io.Conditioning.Output(display_name="conditioning", tooltip="For Endless Shot and other samplers.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, clip: Any, text: str, clip_frames: int = 16) -> io.NodeOutput:
+        return io.NodeOutput(comfyui_timeline.encode_timeline(clip, read_timeline(text, "text"), clip_frames))
+
+
+class FifoSamplerNode(io.ComfyNode):
+    LEVELS = ("from sigmas", "published")
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeFifoSampler",
+            display_name="FIFO Sampler",
+            category="Zoetrope/Long shot",
+            description=(
+                "Long shots in graphs of your own: connect it to Sampler Custom Advanced. All latents come out at once; "
+                "Endless Shot writes to disk instead."
+            ),
+            inputs=[
+                io.Int.Input("frames", default=96, min=1, max=100_000, tooltip="Frames to make; the latent may have fewer."),
+                preset_input(),
+                io.Combo.Input(
+                    "levels", options=list(cls.LEVELS), default=cls.LEVELS[0],
+                    tooltip="Noise levels: the sigmas of the sampler node (a place in the queue each), or the published ones.",
+                ),
+                queue_input(),
+                *by_frame_inputs(),
+            ],
+            outputs=[io.Sampler.Output(display_name="sampler", tooltip="For Sampler Custom Advanced.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls,
+        frames: int,
+        preset: str,
+        levels: str,
+        queue: Queue | None = None,
+        cfg_by_frame: str = "",
+        strength_by_frame: str = "",
+    ) -> io.NodeOutput:
+        published = chosen("levels", levels, cls.LEVELS) == "published"
+        schedules = schedules_of(cfg_by_frame, strength_by_frame)
+        return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
+
+
+NODES: list[type[io.ComfyNode]] = [EndlessShot, PromptTimeline, QueueSettingsNode, FifoSamplerNode]

@@ -1,0 +1,268 @@
+"""Shots that are stopped, broken, lengthened and shortened: never a lost frame, never another bit."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shot_process import LATENT, SEGMENT, all_latents, crew, journal, picture_hash, take
+from torch import Tensor
+from zoetrope.media import shot as shot_module
+from zoetrope.media.join import join_videos
+from zoetrope.media.journal import Journal, Sizes, changed, write_whole
+from zoetrope.media.video import read_video, write_video
+
+pytest.importorskip("av")
+FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tensor, str, Path]:
+    """Latents, picture hash and file of a shot that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "shot"
+    made = take(folder, FRAMES)
+    return all_latents(folder, FRAMES), picture_hash(made.video), made.video
+
+
+class Stop(Exception):
+    """What an interrupt looks like."""
+
+
+def stopping_at(frame: int) -> Any:
+    """A crew that is interrupted when so many frames are done."""
+    usual = crew()
+
+    def sample(state: Any, keep: Any) -> None:
+        def keep_until(number: int, latent: Tensor, queue: Tensor) -> bool:
+            if number == frame:
+                raise Stop
+            return keep(number, latent, queue)
+
+        usual.sample(state, keep_until)
+
+    return replace(usual, sample=sample)
+
+
+def test_the_files_of_a_shot(whole: tuple[Tensor, str, Path]) -> None:
+    latents, _, video = whole
+    frames, rate = read_video(video)
+    assert (len(frames), rate) == (FRAMES, 8.0)
+    assert len(latents) == FRAMES
+    assert sorted(path.name for path in video.parent.iterdir()) == [
+        "latents_00000.safetensors", "latents_00001.safetensors", "latents_00002.safetensors", "shot.json",
+        "shot_00020_frames.mp4", "state.safetensors", "video_00000.mp4", "video_00001.mp4", "video_00002.mp4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", [-7, 0, 1, 5, 6, 7, 13, 19])
+def test_an_interrupted_shot_is_playable_and_goes_on_to_the_same_bits(
+    tmp_path: Path, whole: tuple[Tensor, str, Path], frame: int
+) -> None:
+    folder = tmp_path / "shot"
+    with pytest.raises(Stop):
+        take(folder, FRAMES, stopping_at(frame))
+    done = max(0, frame)
+    state = journal(folder).state()
+    assert state is not None
+    assert max(0, state.frame) == done
+    if done:
+        assert len(read_video(folder / "unfinished.mp4")[0]) == done
+    made = take(folder, FRAMES)
+    assert made.resumed == done
+    assert torch.equal(all_latents(folder, FRAMES), whole[0])
+    assert picture_hash(made.video) == whole[1]
+    assert not (folder / "unfinished.mp4").exists()
+    assert not list(folder.glob(".*"))
+
+
+def test_a_longer_shot_goes_on_and_a_shorter_one_is_cut(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
+    folder = tmp_path / "shot"
+    assert len(read_video(take(folder, 4).video)[0]) == 4  # shorter than the window
+    longer = take(folder, FRAMES)
+    assert (longer.resumed, len(longer.latents)) == (4, 16)
+    assert torch.equal(longer.latents, whole[0][-16:])
+    assert picture_hash(longer.video) == whole[1]
+    shorter = take(folder, 9)
+    assert (shorter.resumed, len(read_video(shorter.video)[0])) == (9, 9)
+    assert torch.equal(shorter.latents, whole[0][:9])
+    again = take(folder, FRAMES, replace(crew(), sample=None))  # type: ignore[arg-type]  nothing is sampled
+    assert again.video == longer.video
+    assert again.story(FRAMES, []) == "20 frames, went on after frame 20"
+    assert again.story(FRAMES, ["cfg (7, now 8)"]) == "20 frames, a new shot because of: cfg (7, now 8)"
+
+
+def test_looks_in_between_change_nothing(
+    tmp_path: Path, whole: tuple[Tensor, str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shot_module, "ROUND", 0.0)
+    monkeypatch.setattr(shot_module, "SAVED_EVERY", 0.0)
+    seen: list[tuple[int, int, bool]] = []
+    made = take(
+        tmp_path / "shot", FRAMES, replace(crew(), note=lambda done, total, p: seen.append((done, total, p is not None)))
+    )
+    assert torch.equal(all_latents(tmp_path / "shot", FRAMES), whole[0])
+    assert picture_hash(made.video) == whole[1]
+    assert seen[-1][:2] == (28, 28)  # the warm-up of 8 counts as work
+    assert sum(shown for *_, shown in seen) >= FRAMES
+
+
+@pytest.mark.parametrize("what", ["latents", "state", "video", "join"])
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    tmp_path: Path, whole: tuple[Tensor, str, Path], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder, name = (
+        tmp_path / "shot",
+        {"latents": "latents_00001", "state": "state", "video": "video_00001", "join": "shot_"}[what],
+    )
+    real = os.replace
+    spent = []
+
+    def full(source: Any, target: Any) -> None:
+        if Path(target).name.startswith(name) and (what != "state" or len(spent) > 1):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        spent.append(target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(shot_module, "SAVED_EVERY", 0.0)
+    with pytest.raises(OSError, match="No space left on device"):
+        take(folder, FRAMES)
+    monkeypatch.undo()
+    assert not list(folder.glob(".*"))
+    made = take(folder, FRAMES)
+    assert torch.equal(all_latents(folder, FRAMES), whole[0])
+    assert picture_hash(made.video) == whole[1]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="file"):
+        take(tmp_path / "file" / "shot", FRAMES)
+    with pytest.raises(OSError, match=r"missing.x\.bin could not be written .* what was there before is kept"):
+        write_whole(tmp_path / "missing" / "x.bin", b"1")
+
+
+def test_a_frame_of_undefined_numbers_stops_the_shot_with_its_number(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
+    folder, usual = tmp_path / "shot", crew()
+
+    def sample(state: Any, keep: Any) -> None:
+        usual.sample(state, lambda n, latent, queue: keep(n, latent, queue * float("nan") if n == 8 else queue))
+
+    with pytest.raises(ValueError, match=r"undefined numbers \(NaN\) came up while frame 8 .* Lower the cfg"):
+        take(folder, FRAMES, replace(usual, sample=sample))
+    state = journal(folder).state()
+    assert state is not None
+    assert state.frame == 8
+    assert torch.equal(all_latents(folder, 8), whole[0][:8])
+    assert picture_hash(take(folder, FRAMES).video) == whole[1]
+
+
+def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
+    folder, usual, calls = tmp_path / "shot", crew(), []
+
+    def decode(latent: Tensor) -> Tensor:
+        calls.append(latent)
+        if len(calls) > 8:
+            raise MemoryError("CUDA out of memory")
+        return usual.decode(latent)
+
+    with pytest.raises(MemoryError, match="out of memory"):
+        take(folder, FRAMES, replace(usual, decode=decode))
+    assert len(all_latents(folder, FRAMES)) == 2 * SEGMENT
+    with pytest.raises(ValueError, match=r"frame 6 was decoded to undefined numbers .* its latent is sound"):
+        take(folder, FRAMES, replace(usual, decode=lambda latent: usual.decode(latent) * float("nan")))
+    assert picture_hash(take(folder, FRAMES).video) == whole[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("shot.json", b"{}", r"shot.json: not the header of a shot .* delete the folder"),
+        ("shot.json", b'{"format": "zoetrope.shot", "version": 2}', "expected zoetrope.shot 1, got zoetrope.shot 2"),
+        ("shot.json", b" " * (1 << 21), "more than 1048576 bytes"),
+        ("state.safetensors", b"", "state.safetensors: damaged"),
+        ("state.safetensors", b"x" * 200_000_00, "damaged .expected at most"),
+        ("latents_00001.safetensors", b"12345678{}", r"latents_00001.safetensors: damaged .* delete the folder"),
+    ],
+)
+def test_damaged_journals_are_refused_by_name(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    folder = tmp_path / "shot"
+    take(folder, FRAMES)
+    (folder / name).write_bytes(content)
+    for video in folder.glob("*.mp4"):
+        video.unlink()
+    with pytest.raises(ValueError, match=message):
+        take(folder, FRAMES)
+
+
+def test_a_state_that_does_not_go_with_its_files_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "shot"
+    take(folder, FRAMES)
+    (folder / "latents_00000.safetensors").unlink()
+    with pytest.raises(ValueError, match="does not go with the files beside it"):
+        take(folder, FRAMES)
+
+
+def test_a_header_with_wild_sizes_is_refused(tmp_path: Path) -> None:
+    Journal.create(tmp_path / "shot", Sizes(1 << 30, 16, LATENT), {}, {})
+    with pytest.raises(ValueError, match="impossible sizes"):
+        Journal.open(tmp_path / "shot")
+
+
+def test_what_changed_is_said_in_words() -> None:
+    before = {"cfg": 7.0, "model": "sha256:a", "seed": 1, "old": True}
+    now = {"cfg": 8.0, "model": "sha256:b", "seed": 1, "new": 2}
+    assert changed(before, now) == ["cfg (7.0, now 8.0)", "model", "new (None, now 2)", "old (True, now None)"]
+
+
+def test_parts_join_without_a_frame_too_many_or_too_few(tmp_path: Path) -> None:
+    frames = torch.linspace(0, 1, 23).reshape(-1, 1, 1, 1).expand(23, 3, 32, 48)
+    parts = []
+    for number, part in enumerate((frames[:7], frames[7:8], frames[8:])):
+        parts.append(tmp_path / f"{number}.mp4")
+        write_video(parts[-1], part, 12, joinable=True)
+    join_videos(parts, tmp_path / "all.mp4")
+    joined, rate = read_video(tmp_path / "all.mp4")
+    assert rate == 12
+    assert torch.equal(joined, torch.cat([read_video(part)[0] for part in parts]))
+    write_video(tmp_path / "other.mp4", frames[..., :32], 12, joinable=True)
+    with pytest.raises(ValueError, match="other.mp4: expected a part like the first"):
+        join_videos([*parts, tmp_path / "other.mp4"], tmp_path / "bad.mp4")
+    with pytest.raises(ValueError, match="at least one part"):
+        join_videos([], tmp_path / "none.mp4")
+    assert not (tmp_path / "bad.mp4").exists()
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
+    program = Path(__file__).parents[1] / "support" / "shot_process.py"
+    chance, kills, moments = random.Random(5), 0, set()
+    attempt = 0
+    while kills < 30:
+        attempt += 1
+        folder = tmp_path / f"shot{attempt}"
+        while True:
+            process = subprocess.Popen(
+                [sys.executable, str(program), str(folder), str(FRAMES)], stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0, 1.3))
+            finished = process.poll() is not None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if finished:
+                break
+            kills += 1
+            moments.add(tuple(sorted(path.name for path in folder.glob("*"))) if folder.exists() else ())
+        assert torch.equal(all_latents(folder, FRAMES), whole[0])
+        assert picture_hash(folder / "shot_00020_frames.mp4") == whole[1]
+    assert len(moments) > 3  # in different states of the folder

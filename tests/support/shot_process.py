@@ -1,0 +1,81 @@
+"""A shot with a cheap model, for tests that stop it: `python shot_process.py FOLDER FRAMES` in a process that may be killed.
+
+The queue, the journal, the segments and the joining are the real ones; the model is arithmetic, the VAE a magnifying glass.
+"""
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+from naming import name_the_checkout
+
+name_the_checkout()
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from zoetrope.media.journal import Journal, Sizes, State  # noqa: E402
+from zoetrope.media.shot import Crew, Keep, Shot, film  # noqa: E402
+from zoetrope.media.video import read_video  # noqa: E402
+from zoetrope.sampling import fifo  # noqa: E402
+from zoetrope.sampling.noise import FrameNoise  # noqa: E402
+from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+
+LATENT = (4, 4, 4)
+SHAPE = fifo.published_shape(LINEAR.float(), 8, 2, 2)
+SEGMENT = 6
+SETTINGS = {"seed": 3, "model": "sha256:cheap"}
+
+
+def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+    level = sigma.reshape(-1, 1, 1, 1)
+    return (0.8 * x + 0.1 * x.mean(0, keepdim=True)) / (1 + level**2).sqrt() + 0.1 * (frame * 0.3).sin().reshape(-1, 1, 1, 1)
+
+
+def crew(seconds_per_frame: float = 0.0) -> Crew:
+    noise = FrameNoise(3, LATENT)
+
+    def begin() -> State:
+        clip = fifo.base_clip(denoise, SHAPE, noise.at)
+        return State(fifo.first_frame(clip, SHAPE), fifo.queue_of(clip, SHAPE, noise.at), clip[:0])
+
+    def sample(state: State, keep: Keep) -> None:
+        for frame, latent, queue in fifo.run(denoise, state.queue, SHAPE, noise.at, state.frame):
+            time.sleep(seconds_per_frame)
+            if not keep(frame, latent, queue):
+                return
+
+    def decode(latent: Tensor) -> Tensor:
+        return (latent[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 4 + 0.5).clamp(0, 1)
+
+    return Crew(begin, sample, decode, lambda done, total, picture: None)
+
+
+def journal(folder: Path) -> Journal:
+    sizes = Sizes(SHAPE.places, SEGMENT, LATENT)
+    return Journal.open(folder) if (folder / "shot.json").exists() else Journal.create(folder, sizes, SETTINGS, {})
+
+
+def take(folder: Path, frames: int, made_by: Crew | None = None) -> Shot:
+    return film(journal(folder), made_by or crew(), frames, 8.0, tail=16)
+
+
+def all_latents(folder: Path, frames: int) -> Tensor:
+    """Every latent that a journal holds."""
+    kept = journal(folder)
+    state = kept.state()
+    assert state is not None
+    full = [kept.latents(number) for number in range(max(0, state.frame) // SEGMENT)]
+    return torch.cat([*full, state.pending])[:frames]
+
+
+def picture_hash(video: Path) -> str:
+    """Of every decoded frame."""
+    return hashlib.sha256(read_video(video)[0].numpy().tobytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print("ready", flush=True)
+    take(Path(sys.argv[1]), int(sys.argv[2]), crew(0.02))
+    print("done", flush=True)
