@@ -70,7 +70,7 @@ def _of(value: Any, above: frozenset[int], depth: int) -> str:
     if depth > DEEPEST or id(value) in above:
         return "deeper"
     kind = type(value)
-    found.update(f"{kind.__module__}.{kind.__qualname__}".encode())
+    found.update(" ".join(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__).encode())  # the host makes classes
     if isinstance(value, Tensor):
         found.update(f"{value.dtype} {tuple(value.shape)}".encode())
         if not value.is_meta:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management
@@ -12,50 +11,12 @@ from torch import Tensor
 
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
+from ..sampling.queue import Queue, Schedules, begin
 from ..sampling.timeline import Numbers
 from .comfyui import KEY as MOTION
 from .comfyui_frames import KEY, add_frames
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Queue:
-    """How a long shot is sampled; all plain data."""
-
-    window: int = 16
-    """Frames that the model sees at once."""
-    partitions: int = 4
-    """Windows in the queue, where it is filled from the published schedule."""
-    context: int = 4
-    """Frames of a window that are only looked at."""
-    shift: int = 0
-    """How far window borders move from iteration to iteration."""
-    eta: float = 1.0
-    windows_per_call: int = 1
-    start: str = "base clip"
-    """`base clip`, or `noise`."""
-
-    def shape(self, sampling: Any, sigmas: Tensor | None) -> fifo.Diagonal:
-        """The queue for a model's own noise schedule, or for sigmas from a scheduler."""
-        if sigmas is not None:
-            return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
-        if not hasattr(sampling, "sigmas"):
-            raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
-        table = sampling.sigmas.float().cpu()
-        return fifo.published_shape(table, self.window, self.partitions, self.context, self.eta, self.shift)
-
-
-PRESETS = {"recommended": Queue(), "paper": Queue(context=8), "fast": Queue(context=0)}
-
-
-@dataclass(frozen=True)
-class Schedules:
-    """What changes by frame besides the prompt."""
-
-    cfg: Numbers | None = None
-    strength: Numbers | None = None
-    """Factor of the motion modules' strength."""
 
 
 def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules) -> fifo.Denoiser:
@@ -133,7 +94,8 @@ class FifoSampler(comfy.samplers.Sampler):
     ) -> Tensor:  # fmt: skip
         if denoise_mask is not None:
             raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
-        shape = self._queue.shape(model_wrap.inner_model.model_sampling, None if self._published else sigmas)
+        table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
+        shape = self._queue.shape(table, None if self._published else sigmas)
         own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
@@ -148,29 +110,3 @@ class FifoSampler(comfy.samplers.Sampler):
                 shown = torch.stack(made) if len(made) == self._frames else latent[None]
                 callback(frame - start.frame, shown, shown, self._frames - start.frame)
         return torch.stack(made)
-
-
-@dataclass(frozen=True)
-class Start:
-    """A shot before its first iteration."""
-
-    queue: Tensor
-    frame: int
-    """Number of the frame that comes out first."""
-    finished: Tensor
-    """Frames from 0 on that need no more work."""
-
-
-def begin(
-    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None,
-    note: Callable[[int], object] | None = None,
-) -> Start:  # fmt: skip
-    """Fills a queue: from given frames (to go on after them), from a base clip, or from noise."""
-    if given is not None:
-        clip, number = given.float().cpu(), -len(given)
-    elif start == "noise":
-        clip, number = torch.zeros(1, *noise.shape), -1
-    else:
-        clip, number = fifo.base_clip(denoise, shape, noise.at, note).float().cpu(), 0
-    frame = fifo.first_frame(clip, shape, number)
-    return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])

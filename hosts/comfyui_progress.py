@@ -19,13 +19,20 @@ class Teller:
         self._bar: Any = None
         self._picture: Any = None
 
+    def starting(self, step: int, steps: int) -> None:
+        self.say(f"first clip, step {step} of {steps}")
+        self._update(step, steps)
+
     def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
         """Ticks are points at which an interrupt is noticed as well."""
-        if self._bar is None or self._bar.total != total:
-            self._bar = comfy.utils.ProgressBar(total, node_id=self._node_id)
         if picture is not None:
             self._picture = _as_image(picture)
         self.say(f"frame {done} of {total}" + (f", {spoken(seconds_left)} left" if seconds_left else ""))
+        self._update(done, total)
+
+    def _update(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = comfy.utils.ProgressBar(total, node_id=self._node_id)
         self._bar.update_absolute(done, total, ("JPEG", self._picture, LARGEST_SIDE) if self._picture else None)
 
     def say(self, text: str) -> None:

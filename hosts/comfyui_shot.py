@@ -1,11 +1,9 @@
 """Endless shots in ComfyUI: sampled in rounds through any guider, decoded between them, written as they go."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import comfy.model_management
 import comfy.sample
@@ -15,18 +13,17 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..media.journal import Journal, Scalar, Sizes, State, changed
+from ..media.journal import Scalar, Sizes, State
 from ..media.shot import Crew, Keep, Shot, film
+from ..media.shots import Place, journal_for
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
+from ..sampling.queue import Queue, Schedules, begin
 from .comfyui_digest import digest, model_settings, weights
-from .comfyui_fifo import Queue, Rounds, Schedules, begin
-
-log = logging.getLogger(__name__)
+from .comfyui_fifo import Rounds
 
 SEGMENT = 16
 """Frames per closed piece of video."""
-MOST_SHOTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,6 @@ class Scene:
         return self.model.model.process_latent_out(latents.float())
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where shots of one name are: `<folder>/<name>_00001`."""
-
-    folder: Path | str
-    name: str
-
-
 def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(positive, negative)
@@ -88,34 +77,39 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order
     return Scene(guider, vae, (c, h, w)), Order(given=samples if bool(samples.any()) else None)
 
 
-Progress = Callable[[int, int, Tensor | None, float], None]
-"""(frames done, of how many, newest picture (3, h, w) or None, seconds left)"""
+class Audience(Protocol):
+    """Who is told how it goes."""
+
+    def starting(self, step: int, steps: int) -> None:
+        """The base clip, before the first frame."""
+
+    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
+        """Frames done, warm-up included; picture: the newest one (3, h, w), where there is a new one."""
 
 
 def shape_for(scene: Scene, order: Order) -> fifo.Diagonal:
-    return order.queue.shape(scene.model.get_model_object("model_sampling"), order.sigmas)
+    return order.queue.shape(getattr(scene.model.get_model_object("model_sampling"), "sigmas", None), order.sigmas)
 
 
-def shoot(scene: Scene, order: Order, place: Place, tell: Progress) -> tuple[Shot, list[str]]:
+def shoot(scene: Scene, order: Order, place: Place, audience: Audience) -> tuple[Shot, list[str]]:
     """Films a shot into a folder of its own, or goes on with the one that was begun with the same settings.
 
     Returns what was made, and in words what is different from the last shot of this name, where it could not go on with that.
     """
     shape = shape_for(scene, order)
-    journal, news = _journal(Path(place.folder), place.name, scene, order, shape)
-    for line in news:
-        log.info("Zoetrope: new shot %s: %s", journal.folder.name, line)
-    camera = _Camera(scene, order, shape, tell)
+    sizes = Sizes(shape.places, SEGMENT, scene.latent)
+    journal, news = journal_for(place, sizes, settings_of(scene, order, shape), _made_with(scene))
+    camera = Camera(scene, order, shape, audience)
     crew = Crew(camera.begin, camera.sample, camera.decode, camera.note)
     shot = film(journal, crew, order.frames, order.fps, tail=len(shape.sigmas))
     return shot, news
 
 
-class _Camera:
+class Camera:
     """A scene in the host's hands."""
 
-    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, tell: Progress):
-        self._scene, self._order, self._shape, self._tell = scene, order, shape, tell
+    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, audience: Audience):
+        self._scene, self._order, self._shape, self._audience = scene, order, shape, audience
         self._noise = FrameNoise(order.seed, scene.latent)
         self._rows = shape.window * order.queue.windows_per_call
         base = scene.model.model
@@ -132,7 +126,7 @@ class _Camera:
             start = begin(on_device, self._shape, self._noise, self._order.queue.start, self._given, self._note_start)
             made.append(State(start.frame, start.queue, start.finished))
 
-        self._round(work)
+        self.round(work)
         return made[0]
 
     def sample(self, state: State, keep: Keep) -> None:
@@ -144,9 +138,9 @@ class _Camera:
                 if not keep(frame, latent, queue):
                     return
 
-        self._round(work)
+        self.round(work)
 
-    def _round(self, work: Callable[[fifo.Denoiser, Any], None]) -> None:
+    def round(self, work: Callable[[fifo.Denoiser, Any], None]) -> None:
         """The host loads models for the rows of one call and hands the guider to `work`."""
         rows = torch.zeros(self._rows, *self._scene.latent)
         sampler = Rounds(work, self._shape.window, self._order.schedules)
@@ -159,10 +153,10 @@ class _Camera:
         return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]
 
     def _note_start(self, step: int) -> None:
-        self._tell(0, self._order.frames, None, 0.0)
+        self._audience.starting(step, len(self._shape.sigmas))
 
     def note(self, done: int, total: int, picture: Tensor | None) -> None:
-        self._tell(done, total, picture, self._pace.left(done, total))
+        self._audience.progress(done, total, picture, self._pace.left(done, total))
 
 
 class Pace:
@@ -181,41 +175,6 @@ def _on(denoise: fifo.Denoiser, device: Any) -> fifo.Denoiser:
     return lambda x, sigma, frame: denoise(x.to(device), sigma.to(device), frame.to(device))
 
 
-def _journal(folder: Path, name: str, scene: Scene, order: Order, shape: fifo.Diagonal) -> tuple[Journal, list[str]]:
-    """The journal that was begun with these settings, else a new one and what is different from the newest."""
-    settings, made_with = settings_of(scene, order, shape), _made_with(scene)
-    sizes = Sizes(shape.places, SEGMENT, scene.latent)
-    known = _shots(folder, name)
-    for path in reversed(known):
-        journal = _opened(path)
-        if journal and journal.settings == settings and journal.sizes == sizes:
-            if journal.made_with != made_with:
-                different = ", ".join(changed(journal.made_with, made_with))
-                log.warning("Zoetrope: %s goes on, but not to the bit: %s changed", path.name, different)
-            return journal, []
-    last = _opened(known[-1]) if known else None
-    number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1
-    fresh = Journal.create(folder / f"{name}_{number:05}", sizes, settings, made_with)
-    return fresh, changed(last.settings, settings) if last else []
-
-
-def _shots(folder: Path, name: str) -> list[Path]:
-    """The folders of shots of one name, oldest first."""
-    numbered = (path for path in folder.glob(f"{name}_*") if path.name.removeprefix(f"{name}_").isdigit() and path.is_dir())
-    found = sorted(numbered, key=lambda path: int(path.name.rpartition("_")[2]))
-    if len(found) > MOST_SHOTS:
-        raise ValueError(f"{folder}: more than {MOST_SHOTS} shots are named {name}; choose another name or move some away")
-    return found
-
-
-def _opened(path: Path) -> Journal | None:
-    try:
-        return Journal.open(path)
-    except ValueError as error:
-        log.warning("Zoetrope: %s", error)
-        return None
-
-
 def settings_of(scene: Scene, order: Order, shape: fifo.Diagonal) -> Mapping[str, Scalar]:
     """Everything that decides about a bit of the shot, by the name that an artist gives it. Its length does not."""
     plain = {name: value for name, value in vars(scene.guider).items() if isinstance(value, bool | int | float | str)}
@@ -229,13 +188,7 @@ def settings_of(scene: Scene, order: Order, shape: fifo.Diagonal) -> Mapping[str
         "fps": order.fps,
         "width and height": f"{scene.latent[2]}x{scene.latent[1]} latent pixels",
         "noise levels": digest(torch.cat([torch.tensor([shape.last]), shape.sigmas])),
-        "levels": len(shape.sigmas),
-        "window": shape.window,
-        "context": shape.context,
-        "shift": shape.shift,
-        "eta": shape.eta,
-        "windows per call": order.queue.windows_per_call,
-        "start": order.queue.start,
+        **order.queue.settings(shape),
         "cfg by frame": str(order.schedules.cfg),
         "motion strength by frame": str(order.schedules.strength),
         "frames to go on after": digest(order.given),

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import folder_paths
@@ -9,7 +10,9 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_progress, comfyui_shot, comfyui_timeline
-from ..hosts.comfyui_fifo import PRESETS, FifoSampler, Queue, Schedules
+from ..hosts.comfyui_fifo import FifoSampler
+from ..media.shots import Place
+from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from .inputs import chosen
 from .types import QueueSettings
@@ -117,9 +120,9 @@ class EndlessShot(io.ComfyNode):
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
-        tell = comfyui_progress.Teller(cls.hidden.unique_id)
-        shot, news = comfyui_shot.shoot(scene, order, comfyui_shot.Place(folder, name), tell.progress)
-        tell.say(shot.story(frames, news))
+        teller = comfyui_progress.Teller(cls.hidden.unique_id)
+        shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), teller)
+        teller.say(shot.story(frames, news))
         shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)
         return io.NodeOutput(
             VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
@@ -158,7 +161,7 @@ class QueueSettingsNode(io.ComfyNode):
                     tooltip="Windows that share a call of the model: faster on a large GPU, more memory.",
                 ),
                 io.Combo.Input(
-                    "start", options=["base clip", "noise"], default="base clip",
+                    "start", options=list(STARTS), default=STARTS[0],
                     tooltip="What the queue is filled with: an ordinary clip, or noise (longer warm-up, freer beginning).",
                 ),
             ],
@@ -169,7 +172,7 @@ class QueueSettingsNode(io.ComfyNode):
     def execute(
         cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, start: str
     ) -> io.NodeOutput:
-        chosen("start", start, ("base clip", "noise"))
+        chosen("start", start, STARTS)
         if context > window // 2:
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:

@@ -30,21 +30,8 @@ def base(tiny: Any) -> Any:
 
 
 @pytest.fixture
-def motion(tmp_path: Path, comfyui: Any, base: Any) -> Any:
-    return own_file(comfyui, base, tmp_path / "one.safetensors", seed=1)
-
-
-def widths_of(model: Any) -> dict[str, int]:
-    from zoetrope.hosts.comfyui_unet import unet_places
-
-    return unet_places(model.model.diffusion_model).widths
-
-
-def own_file(comfyui: Any, base: Any, path: Path, seed: int, dtype: torch.dtype = torch.float32) -> Any:
-    """A random motion module of our family, saved to a file and loaded as the node loads it."""
-    module = own_motion(widths_of(base), seed=seed)
-    save_file({k: v.to(dtype).contiguous() for k, v in module.state_dict().items()}, path, {"zoetrope.frames": "4"})
-    return comfyui.load(str(path))
+def motion(tmp_path: Path, tiny: Any, base: Any) -> Any:
+    return tiny.own_file(base, tmp_path / "one.safetensors", seed=1)
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------------
@@ -89,7 +76,7 @@ def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path
     unet = diffusers_unet(case.layout)
     unet.load_state_dict({names[k]: v for k, v in case.spatial.items()})
     patcher = tiny.model(case.layout, case.spatial)
-    module = own_motion(widths_of(patcher), context=case.context.shape[-1])
+    module = own_motion(tiny.widths_of(patcher), context=case.context.shape[-1])
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, tmp_path / "m.safetensors")
     motion = comfyui.load(str(tmp_path / "m.safetensors"))
     for strength in (0.3, 1.0, 1.6):
@@ -186,7 +173,7 @@ def test_v_prediction_keeps_its_kind(tiny: Any, comfyui: Any, tmp_path: Path) ->
 def test_base_and_two_patched_models_interleave_bit_stably(
     tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path
 ) -> None:
-    other = own_file(comfyui, base, tmp_path / "two.safetensors", seed=2)
+    other = tiny.own_file(base, tmp_path / "two.safetensors", seed=2)
     models = [base, tiny.applied(base, motion, 1.0, 0, True), tiny.applied(base, other, 0.7, 0, True)]
     first = [tiny.sample(model) for model in models]
     assert not torch.allclose(first[1], first[2], atol=1e-3)
@@ -196,7 +183,7 @@ def test_base_and_two_patched_models_interleave_bit_stably(
 
 def test_two_motion_modules_on_one_model_both_act(tiny: Any, comfyui: Any, base: Any, motion: Any, tmp_path: Path) -> None:
     one = tiny.applied(base, motion, 1.0, 0, True)
-    both = tiny.applied(one, own_file(comfyui, base, tmp_path / "two.safetensors", seed=2), 1.0, 0, True)
+    both = tiny.applied(one, tiny.own_file(base, tmp_path / "two.safetensors", seed=2), 1.0, 0, True)
     out = tiny.sample(one)
     assert not torch.allclose(tiny.sample(both), out, atol=1e-3)
     assert torch.equal(tiny.sample(one), out)
@@ -309,8 +296,8 @@ def test_half_precision_files_and_checkpoints_run_under_the_hosts_casting(
     tiny: Any, comfyui: Any, tmp_path: Path, storage: torch.dtype
 ) -> None:
     full, half = tiny.model(), tiny.model(storage=storage, compute=torch.float32)
-    exact = tiny.sample(tiny.applied(full, own_file(comfyui, full, tmp_path / "f.safetensors", seed=1), 1.0, 0, True))
-    motion = own_file(comfyui, half, tmp_path / "h.safetensors", seed=1, dtype=storage)
+    exact = tiny.sample(tiny.applied(full, tiny.own_file(full, tmp_path / "f.safetensors", seed=1), 1.0, 0, True))
+    motion = tiny.own_file(half, tmp_path / "h.safetensors", seed=1, dtype=storage)
     assert {p.dtype for p in motion.patcher.model.parameters()} == {storage}
     out = tiny.sample(tiny.applied(half, motion, 1.0, 0, True))
     assert out.isfinite().all()

@@ -106,7 +106,12 @@ def serve(host: Path, folder: Path) -> Iterator[Server]:
         "--disable-auto-launch", "--disable-api-nodes",
     ]  # fmt: skip
     log = folder / "server.log"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(packages(host))}  # its own frontend
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(packages(host)),  # its own frontend
+        "OMP_NUM_THREADS": "1",  # the networks are tiny, and a second thread spins where other work wants the core
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=subprocess.STDOUT, cwd=host, env=environment, start_new_session=True

@@ -17,10 +17,12 @@ import comfy.supported_models_base
 import comfyui_version
 import torch
 from comfy.cldm.cldm import ControlNet as ControlNetwork
-from layers import noise, randomise
+from layers import noise, own_motion, randomise
+from safetensors.torch import save_file
 from torch import Tensor
-from zoetrope.hosts.comfyui import HostMotion, Settings, apply
+from zoetrope.hosts.comfyui import HostMotion, Settings, apply, load
 from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
+from zoetrope.hosts.comfyui_unet import unet_places
 from zoetrope.models.motion import MotionModule
 from zoetrope.models.report import Report
 
@@ -97,6 +99,17 @@ def host_motion(motion: MotionModule, report: Report) -> HostMotion:
     load = comfy.model_management.get_torch_device()
     patcher = comfy.model_patcher.ModelPatcher(motion, load, comfy.model_management.unet_offload_device())
     return HostMotion(patcher, report, Path(report.file))
+
+
+def widths_of(model: Any) -> dict[str, int]:
+    return unet_places(model.model.diffusion_model).widths
+
+
+def own_file(base: Any, path: Path, seed: int, dtype: torch.dtype = torch.float32) -> HostMotion:
+    """A random motion module of our family, saved to a file and loaded as the node loads it."""
+    module = own_motion(widths_of(base), seed=seed)
+    save_file({k: v.to(dtype).contiguous() for k, v in module.state_dict().items()}, path, {"zoetrope.frames": "4"})
+    return load(str(path))
 
 
 def applied(

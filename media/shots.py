@@ -1,0 +1,57 @@
+"""The shots in a folder: which one a run goes on with, and what is different where it cannot."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .journal import Journal, Scalar, Sizes, changed
+
+MOST_SHOTS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where shots of one name are: `<folder>/<name>_00001`."""
+
+    folder: Path
+    name: str
+
+    def shots(self) -> list[Path]:
+        """Their folders, oldest first."""
+        numbered = {path: path.name.removeprefix(f"{self.name}_") for path in self.folder.glob("*_*") if path.is_dir()}
+        found = sorted((int(number), path) for path, number in numbered.items() if number.isdigit())
+        if len(found) > MOST_SHOTS:
+            raise ValueError(f"{self.folder}: more than {MOST_SHOTS} shots are named {self.name}; choose another name")
+        return [path for _, path in found]
+
+
+def journal_for(
+    place: Place, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]
+) -> tuple[Journal, list[str]]:
+    """The journal that was begun with these settings, else a new one and, in words, what is different from the newest."""
+    known = place.shots()
+    for path in reversed(known):
+        journal = _opened(path)
+        if journal and journal.settings == settings and journal.sizes == sizes:
+            if journal.made_with != made_with:
+                different = ", ".join(changed(journal.made_with, made_with))
+                log.warning("Zoetrope: %s goes on, but not to the bit: %s changed", path.name, different)
+            return journal, []
+    last = _opened(known[-1]) if known else None
+    number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1
+    fresh = Journal.create(place.folder / f"{place.name}_{number:05}", sizes, settings, made_with)
+    news = changed(last.settings, settings) if last else []
+    if news:
+        log.info("Zoetrope: new shot %s: %s", fresh.folder.name, ", ".join(news))
+    return fresh, news
+
+
+def _opened(path: Path) -> Journal | None:
+    try:
+        return Journal.open(path)
+    except ValueError as error:
+        log.warning("Zoetrope: %s", error)
+        return None

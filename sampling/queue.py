@@ -1,0 +1,86 @@
+"""How a long shot is sampled, as plain data, and what fills its queue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from . import fifo
+from .noise import FrameNoise
+from .timeline import Numbers
+
+
+@dataclass(frozen=True)
+class Queue:
+    window: int = 16
+    """Frames that the model sees at once."""
+    partitions: int = 3
+    """Windows in the queue, where it is filled from the published schedule: window * partitions steps per frame."""
+    context: int = 4
+    """Frames of a window that are only looked at."""
+    shift: int = 0
+    """How far window borders move from iteration to iteration."""
+    eta: float = 1.0
+    """Share of fresh noise in every step."""
+    windows_per_call: int = 1
+    """Windows that share a call of the model."""
+    start: str = "base clip"
+    """One of `STARTS`."""
+
+    def shape(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.Diagonal:
+        """The queue for a model's own noise levels (cleanest first), or for the sigmas of a scheduler."""
+        if sigmas is not None:
+            return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
+        if table is None:
+            raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
+        return fifo.published_shape(table.float().cpu(), self.window, self.partitions, self.context, self.eta, self.shift)
+
+    def settings(self, shape: fifo.Diagonal) -> dict[str, str | int | float]:
+        """What of it decides about a shot's bits, in an artist's words."""
+        return {
+            "levels": len(shape.sigmas), "window": shape.window, "context": shape.context, "shift": shape.shift,
+            "eta": shape.eta, "windows per call": self.windows_per_call, "start": self.start,
+        }  # fmt: skip
+
+
+STARTS = ("base clip", "noise")
+PRESETS = {"recommended": Queue(), "paper": Queue(partitions=4, context=8), "fast": Queue(context=0)}
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """What changes by frame besides the prompt."""
+
+    cfg: Numbers | None = None
+    strength: Numbers | None = None
+    """Factor of the motion modules' strength."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A shot before its first iteration."""
+
+    queue: Tensor
+    frame: int
+    """Number of the frame that comes out first."""
+    finished: Tensor
+    """Frames from 0 on that need no more work."""
+
+
+def begin(
+    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None,
+    note: Callable[[int], object] | None = None,
+) -> Start:  # fmt: skip
+    """Fills a queue: from given frames (to go on after them), from a base clip, or from noise.
+
+    note   called after each step of the base clip with the number of steps done
+    """
+    if given is not None:
+        clip, number = given.float().cpu(), -len(given)
+    elif start == "noise":
+        clip, number = torch.zeros(1, *noise.shape), -1
+    else:
+        clip, number = fifo.base_clip(denoise, shape, noise.at, note).float().cpu(), 0
+    frame = fifo.first_frame(clip, shape, number)
+    return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])

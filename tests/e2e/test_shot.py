@@ -1,0 +1,124 @@
+"""Endless Shot in real servers: interrupted and resumed to the same bits, killed, lengthened, and seen in the real editor."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hosting
+import pytest
+from real_server import Server, error_of, serve
+
+pytestmark = [pytest.mark.e2e, pytest.mark.host, pytest.mark.slow]
+
+HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+API_FORM = HERE / "03_endless_shot_demo.api.json"
+
+
+@pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
+def host(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def server(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(host, tmp_path_factory.mktemp("host")) as running:
+        yield running
+
+
+def graph(**inputs: Any) -> dict[str, Any]:
+    """The shipped workflow with other inputs of Endless Shot."""
+    nodes = json.loads(API_FORM.read_text())
+    shot = next(node["inputs"] for node in nodes.values() if node["class_type"] == "ZoetropeEndlessShot")
+    shot.update(inputs)
+    return nodes
+
+
+def folder_of(server: Server, name: str, number: int = 1) -> Path:
+    return server.folder / "output" / "zoetrope" / f"{name}_{number:05}"
+
+
+def latents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("latents_*.safetensors")}
+
+
+def wait_for_frame(server: Server, folder: Path, name: str, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (folder / name).exists():
+        time.sleep(0.2)
+    assert (folder / name).exists(), server.tail()
+
+
+def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server: Server) -> None:
+    from zoetrope.media.detector import watch
+    from zoetrope.media.video import read_video
+
+    folder = folder_of(server, "demo_shot")
+    prompt = server.queue(graph())
+    wait_for_frame(server, folder, "video_00001.mp4")
+    time.sleep(2)
+    started = time.monotonic()
+    server.post("/interrupt", {"prompt_id": prompt})
+    assert error_of(server.wait(prompt)) == "interrupted"
+    assert time.monotonic() - started < 20
+    unfinished, _ = read_video(folder / "unfinished.mp4")
+    assert len(unfinished) >= 32
+    entry = server.run(graph())
+    assert error_of(entry) == ""
+    (shown,) = [file for output in entry["outputs"].values() for file in output.get("images", [])]
+    frames, rate = read_video(server.folder / "output" / shown["subfolder"] / shown["filename"])
+    assert (len(frames), rate, tuple(frames.shape[1:])) == (96, 8.0, (3, 64, 64))
+    begin, end = watch(frames[:48]), watch(frames[64:])
+    assert (begin.colour, end.colour) == ("red", "blue")
+    assert "moving right" in (begin.motion, end.motion)
+    undisturbed = server.run(graph(filename_prefix="zoetrope/undisturbed"))
+    assert error_of(undisturbed) == ""
+    assert latents(folder) == latents(folder_of(server, "undisturbed"))
+    (again,) = (folder_of(server, "undisturbed")).glob("shot_*.mp4")
+    assert bool((read_video(again)[0] == frames).all())
+
+
+def test_a_killed_server_goes_on_and_a_changed_setting_starts_anew_and_says_so(host: Path, tmp_path: Path) -> None:
+    small = {"frames": 40, "preset": "fast", "filename_prefix": "zoetrope/killed"}
+    with serve(host, tmp_path) as first:
+        first.queue(graph(**small))
+        wait_for_frame(first, folder_of(first, "killed"), "latents_00000.safetensors")
+    # the end of `serve` is a SIGKILL
+    folder = tmp_path / "output" / "zoetrope" / "killed_00001"
+    kept = (folder / "latents_00000.safetensors").read_bytes()
+    with serve(host, tmp_path) as second:
+        assert error_of(second.run(graph(**small))) == ""
+        assert (folder / "latents_00000.safetensors").read_bytes() == kept
+        assert (folder / "shot_00040_frames.mp4").exists()
+        assert not folder.with_name("killed_00002").exists()
+        assert error_of(second.run(graph(**{**small, "frames": 44}))) == ""
+        assert (folder / "shot_00044_frames.mp4").exists()
+        assert error_of(second.run(graph(**{**small, "frames": 4, "cfg": 2.5}))) == ""
+        assert folder.with_name("killed_00002").exists()
+        assert "new shot killed_00002: cfg (3.0, now 2.5)" in second.log.read_text()
+
+
+def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    playwright = hosting.CACHE / "node" / "node_modules" / "playwright-core"
+    if not chromium or not shutil.which("node") or not playwright.is_dir():
+        pytest.skip("needs chromium, node and playwright-core: `make e2e` installs the last where npm is at hand")
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    version = server.json("/system_stats")["system"]["comfyui_version"]
+    workflow = json.loads((ROOT / "workflows" / "03_endless_shot_demo.json").read_text())
+    shot = next(node for node in workflow["nodes"] if node["type"] == "ZoetropeEndlessShot")
+    shot["widgets_values"][2] = 40
+    changed = tmp_path / "workflow.json"
+    changed.write_text(json.dumps(workflow))
+    running, finished = (pictures / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))
+    environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
+    command = ["node", str(HERE / "run_workflow.mjs"), server.url, str(changed), str(running), str(finished), "400"]
+    subprocess.run(command, check=True, env=environment, timeout=500)
+    assert min(running.stat().st_size, finished.stat().st_size) > 20_000
+    assert folder_of(server, "demo_shot").joinpath("shot_00040_frames.mp4").exists()
