@@ -1,4 +1,4 @@
-"""The library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`."""
+"""The library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`, `zoetrope shot --frames ...`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +15,14 @@ from torch import Tensor
 
 from .media.detector import watch
 from .media.sheet import contact_sheet
+from .media.shot import film
+from .media.shots import Place, journal_for
 from .media.video import write_video
 from .media.world import COLOURS, MOTIONS, SHAPES, read_caption, read_rate, write_caption
 from .models.loading import load_motion
 from .models.report import sha256
+from .sampling.queue import PRESETS
+from .sampling.timeline import read_numbers, read_timeline
 
 PROMPT = "a red circle moving right on black"
 
@@ -33,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"zoetrope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nzoetrope: stopped; no half file is left", file=sys.stderr)
+        print(f"\nzoetrope: stopped; {arguments.stopped}", file=sys.stderr)
         return 130
     return 0
 
@@ -44,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what a motion file or folder is and what it fits")
     inspect.add_argument("file", type=Path)
     inspect.add_argument("--json", action="store_true", help="plain data instead of text")
-    inspect.set_defaults(run=_inspect)
+    inspect.set_defaults(run=_inspect, stopped="nothing was written")
     demo = commands.add_parser("demo", help="a prompt to a video with the embedded model, no ComfyUI needed")
     demo.add_argument("--prompt", default=PROMPT, help=f"default: {PROMPT!r}")
     demo.add_argument("--frames", type=int, default=16, help="1 to 64; trained on 16")
@@ -53,8 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--guidance", type=float, default=3.0, help="how strictly the prompt is followed; default 3")
     demo.add_argument("--seed", type=int, default=7)
     demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR", help="for clip.mp4 and clip.png")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, stopped="no half file is left")
+    _add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it goes on"))
     return parser
+
+
+def _add_shot(shot: argparse.ArgumentParser) -> None:
+    shot.add_argument("--prompt", default=PROMPT, help=f"or by frame: '0: {PROMPT} / 48: a blue square moving up on white ~12'")
+    shot.add_argument("--frames", type=int, default=96)
+    shot.add_argument("--fps", type=int, help="4, 8 (default) or 16")
+    shot.add_argument("--guidance", default="3", help="a number, or by frame: '0: 3 / 48: 5 ~12'")
+    shot.add_argument("--preset", choices=list(PRESETS), default="recommended", help="paper: twice the lookahead; fast: none")
+    shot.add_argument("--windows-per-call", type=int, default=1, metavar="N", help="--plan says what pays")
+    shot.add_argument("--seed", type=int, default=7)
+    shot.add_argument("--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder")
+    shot.add_argument("--plan", action="store_true", help="only say what it will take, from a measured window")
+    shot.set_defaults(run=_shot, stopped="the same command goes on from the same frame")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -105,6 +123,35 @@ def _demo(arguments: argparse.Namespace) -> None:
     print(json.dumps(summary))
 
 
+def _shot(arguments: argparse.Namespace) -> None:
+    """Films on until there are as many frames as asked for, and prints one line of JSON; or prints the plan."""
+    if not 1 <= arguments.frames <= 1_000_000 or not 1 <= arguments.windows_per_call <= 64:
+        got = f"{arguments.frames} and {arguments.windows_per_call}"
+        raise ValueError(f"expected 1 to 1000000 frames and 1 to 64 windows per call, got {got}")
+    demo, bar_of = _load_demo()
+    from .hosts.diffusers_shot_demo import DemoShot
+
+    queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
+    cues = read_timeline(arguments.prompt, "prompt")
+    fps = next(rate for rate in (arguments.fps, read_rate(cues[0].said)[1], 8) if rate is not None)
+    demo.check(1, fps=fps)
+    cues = tuple(replace(cue, said=demo.told(write_caption(_meaning(cue.said)), fps)) for cue in cues)
+    shot = DemoShot(demo, cues, read_numbers(arguments.guidance, "guidance", 0, 30), arguments.seed, fps, queue)
+    if arguments.plan:
+        print(shot.plan(arguments.frames, arguments.output).text())
+        return
+    journal, news = journal_for(Place(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
+    with bar_of(total=1, unit="frame", file=sys.stderr) as bar:
+
+        def note(done: int, total: int, picture: Tensor | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        crew = shot.crew(note, lambda step: bar.set_description(f"first clip, step {step} of {len(shot.shape.sigmas)}"))
+        made = film(journal, crew, arguments.frames, fps, tail=1)
+    print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.story(arguments.frames, news)}))
+
+
 def _load_demo() -> tuple[Any, Any]:
     """The model and the progress bar, imported only here: they need more than ComfyUI brings."""
     try:
@@ -120,18 +167,25 @@ def _load_demo() -> tuple[Any, Any]:
 def _understand(arguments: argparse.Namespace) -> Wish:
     """Raises ValueError where no word of the prompt means anything, and for frame rates that were never learned."""
     prompt, told = read_rate(arguments.prompt)
-    asked, ignored = read_caption(prompt)
+    asked = _meaning(prompt)
+    _, ignored = read_caption(prompt)
+    fps = next(rate for rate in (arguments.fps, told, 8) if rate is not None)
+    if not 0 <= arguments.seed < 2**63:
+        raise ValueError(f"seed: expected 0 to 2^63 - 1, got {arguments.seed}")
+    return Wish(write_caption(asked), fps, asked, ignored)
+
+
+def _meaning(prompt: str) -> dict[str, str]:
+    """What a prompt asks for; words that mean nothing are named, and a prompt of nothing else is refused."""
+    asked, ignored = read_caption(read_rate(prompt)[0])
     grammar = (
         f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}; motions: {', '.join(MOTIONS)}; on black, grey or white"
     )
     if not asked:
         raise ValueError(f"prompt {prompt!r}: the embedded model knows none of it. It knows {grammar}. Try {PROMPT!r}.")
-    fps = next(rate for rate in (arguments.fps, told, 8) if rate is not None)
-    if not 0 <= arguments.seed < 2**63:
-        raise ValueError(f"seed: expected 0 to 2^63 - 1, got {arguments.seed}")
     if ignored:
         print(f"zoetrope: ignored {', '.join(map(repr, ignored))}; the embedded model knows {grammar}", file=sys.stderr)
-    return Wish(write_caption(asked), fps, asked, ignored)
+    return asked
 
 
 def _verdict(asked: dict[str, str], clip: Tensor) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Sc
     if options.pop("context_handler", None) is not None:
         log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
     told = options["transformer_options"]
-    motions = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+    motions = motion_options(told)
     if schedules.cfg:
         options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", ()), _cfg_by_frame(schedules.cfg)]
         options["disable_cfg1_optimization"] = True
@@ -34,10 +34,20 @@ def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Sc
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
         told[KEY] = numbers
-        told.update({key: _motion_at(value, numbers, window, schedules.strength) for key, value in motions.items()})
+        told.update(motions(numbers, window, schedules.strength))
         return guided(x, sigma, model_options=options, seed=extra_args.get("seed"))
 
     return denoise
+
+
+def motion_options(told: dict[str, Any]) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
+    """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame)."""
+    usual = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+
+    def at(numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
+        return {key: _motion_at(value, numbers, window, strength) for key, value in usual.items()}
+
+    return at
 
 
 def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.conds
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
@@ -21,6 +22,9 @@ KEY = "zoetrope.frames"
 """In `transformer_options`: the absolute number of the frame in each row of x."""
 CUE = "zoetrope.cue"
 """In a condition: which part of a prompt timeline it is."""
+
+BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
+"""Kinds of values whose rows are frames; pictures to be concatenated are made by the host for the rows of a call."""
 
 Condition = dict[str, Any]
 
@@ -74,7 +78,7 @@ class _PerFrame:
 def conditions_of(half: Sequence[Condition], frames: Sequence[int], levels: Tensor, x: Tensor) -> list[Condition]:
     """The conditions that hold somewhere in these frames; where one holds in some only, a mask says so."""
     found = []
-    for one in _merged(half, frames):
+    for one in (_own_rows(one, frames) for one in _merged(half, frames)):
         start, end = one.get("timestep_start", math.inf), one.get("timestep_end", -math.inf)
         holds = (levels <= start) & (levels >= end)
         if not bool(holds.any()):
@@ -83,6 +87,22 @@ def conditions_of(half: Sequence[Condition], frames: Sequence[int], levels: Tens
         one = {name: value for name, value in one.items() if name not in ("timestep_start", "timestep_end")}
         found.append(one if bool(holds.all()) else {**one, "mask": _masked(one, holds, x)})
     return found
+
+
+def _own_rows(one: Condition, frames: Sequence[int]) -> Condition:
+    """Prompts and masks that came with a row per frame, cut to these frames; frames after the last row keep it."""
+
+    def cut(rows: Tensor) -> Tensor:
+        return rows[[min(max(frame, 0), len(rows) - 1) for frame in frames]]
+
+    changes: Condition = {}
+    if one.get("mask") is not None and len(one["mask"]) > 1:
+        changes["mask"] = cut(one["mask"])
+    if CUE not in one:
+        holders = one["model_conds"].items()
+        listed = {name: held for name, held in holders if type(held) in BY_FRAME and held.cond.ndim > 1 and len(held.cond) > 1}
+        changes["model_conds"] = {**one["model_conds"], **{n: type(held)(cut(held.cond)) for n, held in listed.items()}}
+    return {**one, **changes}
 
 
 def _masked(one: Mapping[str, Any], holds: Tensor, x: Tensor) -> Tensor:

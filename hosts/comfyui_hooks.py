@@ -20,6 +20,9 @@ from .comfyui_unet import unet_of, unet_places
 
 log = logging.getLogger(__name__)
 
+WINDOWS = "zoetrope.windows"
+"""In `transformer_options`: a wrapper of ours shows the model a part of the clip at a time."""
+
 
 class Hooks:
     """In every UNet that clones of the patched model run (newer hosts clone a model onto another device).
@@ -57,8 +60,9 @@ class Hooks:
         """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
         options = kwargs.get("model_options") or (args[0] if args else None) or {}
         own = options.get("transformer_options", {}).get(self._key, {})
-        # context windows choose the clip themselves; each call is checked as well
-        if not is_zero(own.get("strength", 0)) and not options.get("context_handler"):
+        # windows choose the clip themselves; each call is checked as well
+        windows = options.get("context_handler") or WINDOWS in options.get("transformer_options", {})
+        if not is_zero(own.get("strength", 0)) and not windows:
             clip = frames_per_clip(noise_shape[0], 1, own.get("frames", 0))
             self._module.check_frames(clip, own.get("beyond", "refuse"))
             trained = self._report.variant.frames

@@ -8,6 +8,8 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from ..media.plan import spoken
+
 LARGEST_SIDE = 512
 
 
@@ -40,14 +42,6 @@ class Teller:
         server = _server()
         if server is not None and self._node_id is not None:
             server.send_progress_text(text, self._node_id)
-
-
-def spoken(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _as_image(picture: Tensor) -> Any:

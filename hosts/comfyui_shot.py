@@ -108,7 +108,7 @@ def shoot(scene: Scene, order: Order, place: Place, audience: Audience) -> tuple
 class Camera:
     """A scene in the host's hands."""
 
-    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, audience: Audience):
+    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, audience: Audience | None):
         self._scene, self._order, self._shape, self._audience = scene, order, shape, audience
         self._noise = FrameNoise(order.seed, scene.latent)
         self._rows = shape.window * order.queue.windows_per_call
@@ -153,10 +153,12 @@ class Camera:
         return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]
 
     def _note_start(self, step: int) -> None:
-        self._audience.starting(step, len(self._shape.sigmas))
+        if self._audience:
+            self._audience.starting(step, len(self._shape.sigmas))
 
     def note(self, done: int, total: int, picture: Tensor | None) -> None:
-        self._audience.progress(done, total, picture, self._pace.left(done, total))
+        if self._audience:
+            self._audience.progress(done, total, picture, self._pace.left(done, total))
 
 
 class Pace:

@@ -117,7 +117,7 @@ class Demo:
     ) -> Tensor:
         """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
         self.check(frames, size, steps, fps)
-        prompts = [self._prompt(prompt, fps) for prompt in prompts]
+        prompts = [self.told(prompt, fps) for prompt in prompts]
         sigmas = spaced_sigmas(steps)
         parts = [torch.randn(frames, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w").to(self.unet.device) * sigmas[0]
@@ -140,7 +140,7 @@ class Demo:
         if size < PIXELS or size % 8:
             raise ValueError(f"size: expected a multiple of 8 pixels, {PIXELS} or more, got {size}")
 
-    def _prompt(self, prompt: str, fps: int) -> str:
+    def told(self, prompt: str, fps: int) -> str:
         """The prompt with its rate said once. Raises ValueError where no word of it is known; an empty one is fine."""
         asked, _ = read_rate(prompt)
         if asked.strip() and not self.text.tokens_of(asked):

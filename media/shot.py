@@ -53,7 +53,9 @@ class Shot:
         """What happened, in a line."""
         if news:
             return f"{frames} frames, a new shot because of: {', '.join(news)}"
-        return f"{frames} frames" + (f", went on after frame {self.resumed}" if self.resumed else "")
+        if self.resumed == frames:
+            return f"{frames} frames, all of them there already"
+        return f"{frames} frames" + (f", the first {self.resumed} there already" if self.resumed else "")
 
 
 def film(journal: Journal, crew: Crew, frames: int, fps: float, tail: int) -> Shot:

@@ -9,8 +9,7 @@ import folder_paths
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_progress, comfyui_shot, comfyui_timeline
-from ..hosts.comfyui_fifo import FifoSampler
+from ..hosts import comfyui_plan, comfyui_progress, comfyui_shot, comfyui_timeline
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
@@ -57,6 +56,10 @@ def queue_input() -> Any:
     return QueueSettings.Input("queue", optional=True, tooltip="From Queue Settings; replaces the preset.")
 
 
+def sigmas_input() -> Any:
+    return io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler; else the published ones.")
+
+
 def shot_inputs() -> list[Any]:
     """What a shot is made of, for the nodes that make one and that plan one."""
     return [
@@ -94,7 +97,7 @@ class EndlessShot(io.ComfyNode):
                 cfg, preset,
                 io.String.Input("filename_prefix", default="zoetrope/shot", tooltip="Folder and name below ComfyUI's output."),
                 queue_input(),
-                io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler; else the published ones."),
+                sigmas_input(),
                 *by_frame_inputs(),
                 io.Guider.Input(
                     "guider", optional=True, tooltip="From a guider node; replaces model, positive, negative and cfg."
@@ -127,6 +130,33 @@ class EndlessShot(io.ComfyNode):
         return io.NodeOutput(
             VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
         )
+
+
+class ShotPlan(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeShotPlan",
+            display_name="Shot Plan",
+            category="Zoetrope/Long shot",
+            description=(
+                "Before a long night: measures a window of this model at this size and says what time, memory and disk the "
+                "shot will take, and which number to lower if it does not fit."
+            ),
+            inputs=[*shot_inputs(), queue_input(), sigmas_input()],
+            outputs=[io.String.Output(display_name="plan", tooltip="The plan as text.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, frames: int, cfg: float, preset: str,
+        queue: Queue | None = None, sigmas: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        scene, order = comfyui_shot.prepare(comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
+        order = replace(order, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
+        text = comfyui_plan.plan(scene, order, Path(folder_paths.get_output_directory())).text()
+        return io.NodeOutput(text, ui=ui.PreviewText(text))
 
 
 class QueueSettingsNode(io.ComfyNode):
@@ -210,45 +240,4 @@ class PromptTimeline(io.ComfyNode):
         return io.NodeOutput(comfyui_timeline.encode_timeline(clip, read_timeline(text, "text"), clip_frames))
 
 
-class FifoSamplerNode(io.ComfyNode):
-    LEVELS = ("from sigmas", "published")
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="ZoetropeFifoSampler",
-            display_name="FIFO Sampler",
-            category="Zoetrope/Long shot",
-            description=(
-                "Long shots in graphs of your own: connect it to Sampler Custom Advanced. All latents come out at once; "
-                "Endless Shot writes to disk instead."
-            ),
-            inputs=[
-                io.Int.Input("frames", default=96, min=1, max=100_000, tooltip="Frames to make; the latent may have fewer."),
-                preset_input(),
-                io.Combo.Input(
-                    "levels", options=list(cls.LEVELS), default=cls.LEVELS[0],
-                    tooltip="Noise levels: the sigmas of the sampler node (a place in the queue each), or the published ones.",
-                ),
-                queue_input(),
-                *by_frame_inputs(),
-            ],
-            outputs=[io.Sampler.Output(display_name="sampler", tooltip="For Sampler Custom Advanced.")],
-        )  # fmt: skip
-
-    @classmethod
-    def execute(
-        cls,
-        frames: int,
-        preset: str,
-        levels: str,
-        queue: Queue | None = None,
-        cfg_by_frame: str = "",
-        strength_by_frame: str = "",
-    ) -> io.NodeOutput:
-        published = chosen("levels", levels, cls.LEVELS) == "published"
-        schedules = schedules_of(cfg_by_frame, strength_by_frame)
-        return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
-
-
-NODES: list[type[io.ComfyNode]] = [EndlessShot, PromptTimeline, QueueSettingsNode, FifoSamplerNode]
+NODES: list[type[io.ComfyNode]] = [EndlessShot, PromptTimeline, QueueSettingsNode, ShotPlan]

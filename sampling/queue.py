@@ -84,3 +84,9 @@ def begin(
         clip, number = fifo.base_clip(denoise, shape, noise.at, note).float().cpu(), 0
     frame = fifo.first_frame(clip, shape, number)
     return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
+
+
+def work_before(shape: fifo.Diagonal, from_base_clip: bool) -> tuple[int, int]:
+    """(model calls of the base clip, iterations of warm-up) before frame 0 comes out; without a base clip all is warm-up."""
+    levels = len(shape.sigmas)
+    return (levels, max(0, levels - shape.window)) if from_base_clip else (0, levels)

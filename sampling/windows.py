@@ -56,16 +56,19 @@ def denoise_in_windows(
 ) -> Tensor:
     """Clean frames `(f, ...)` of a long clip, every window in a call of its own, overlaps averaged by weight.
 
-    denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean`
+    denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean (w, ...)`, of any channels
     sigma     `(f,)`
     """
-    total, counted = torch.zeros_like(x), torch.zeros(len(x), device=x.device)
+    total, counted = None, torch.zeros(len(x), device=x.device)
     for window in cut.at(len(x), step):
         frame = torch.tensor(window, device=x.device)
         weight = cut.weights(window, len(x)).to(x)
-        total.index_add_(0, frame, denoise(x[frame], sigma[frame], frame) * rows(weight, x))
+        clean = denoise(x[frame], sigma[frame], frame)
+        total = clean.new_zeros(len(x), *clean.shape[1:]) if total is None else total
+        total.index_add_(0, frame, clean * rows(weight, clean))
         counted.index_add_(0, frame, weight.to(counted))
-    return total / rows(counted, x)
+    assert total is not None  # every clip has a window
+    return total / rows(counted, total)
 
 
 def _static(cut: Windows, frames: int, step: int) -> list[list[int]]:

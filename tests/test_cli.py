@@ -99,3 +99,43 @@ def test_other_lengths(tmp_path: Path, capsys: pytest.CaptureFixture[str], frame
     summary = json.loads(out)
     assert (summary["as_asked"] is None) == (frames == 1)  # one frame shows no motion
     assert len(read_video(summary["video"])[0]) == frames
+
+
+def test_a_shot_is_planned_filmed_and_lengthened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "0: a red circle moving right on black / 3: a blue circle moving right on black ~2"
+    arguments = ("shot", "--prompt", prompt, "--preset", "fast", "--output", tmp_path)
+    status, out, _ = run(capsys, *arguments, "--frames", 1000, "--plan")
+    assert status == 0
+    assert out.startswith("time ")
+    assert "windows per call" in out
+    assert not list(tmp_path.iterdir())
+    status, out, err = run(capsys, *arguments, "--frames", 2)
+    assert status == 0
+    assert "first clip, step 48 of 48" in err
+    first = json.loads(out)
+    assert first["story"] == "2 frames"
+    assert len(read_video(first["video"])[0]) == 2
+    status, out, _ = run(capsys, *arguments, "--frames", 4)
+    assert json.loads(out)["story"] == "4 frames, the first 2 there already"
+    assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
+    status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8)
+    assert json.loads(out)["story"] == "1 frames, a new shot because of: seed (7, now 8)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--prompt", "0: a red circle / x: a blue one"], "prompt, line 1, column 19: expected a frame number and a colon"),
+        (["--prompt", "0: a dog / 4: a red circle"], "prompt 'a dog': the embedded model knows none of it"),
+        (["--guidance", "0: 3 / 9: much"], "guidance, frame 9: expected a number from 0 to 30, got 'much'"),
+        (["--frames", "0"], "expected 1 to 1000000 frames"),
+        (["--fps", "9"], "fps: expected one of 4, 8, 16"),
+    ],
+)
+def test_a_shot_that_cannot_be_is_a_reason_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    status, _, err = run(capsys, "shot", *arguments, "--output", tmp_path / "none")
+    assert status == 2
+    assert words in err
+    assert not (tmp_path / "none").exists()

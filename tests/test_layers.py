@@ -128,7 +128,14 @@ def test_families_are_named_only_in_their_own_files() -> None:
 
 def test_nothing_but_its_loaders_knows_of_the_demo() -> None:
     """It runs through the code of any checkpoint: no `if demo`."""
-    loaders = {"models/demo.py", "hosts/comfyui_demo.py", "hosts/diffusers_demo.py", "nodes/load.py", "cli.py"}
+    loaders = {
+        "models/demo.py",
+        "hosts/comfyui_demo.py",
+        "hosts/diffusers_demo.py",
+        "hosts/diffusers_shot_demo.py",
+        "nodes/load.py",
+        "cli.py",
+    }
     for path in sources():
         if str(path.relative_to(ROOT)) in loaders or room(path) == "training":
             continue

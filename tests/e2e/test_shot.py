@@ -113,7 +113,7 @@ def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, 
     version = server.json("/system_stats")["system"]["comfyui_version"]
     workflow = json.loads((ROOT / "workflows" / "03_endless_shot_demo.json").read_text())
     shot = next(node for node in workflow["nodes"] if node["type"] == "ZoetropeEndlessShot")
-    shot["widgets_values"][2] = 40
+    shot["widgets_values"][2], shot["widgets_values"][6] = 40, "zoetrope/seen"
     changed = tmp_path / "workflow.json"
     changed.write_text(json.dumps(workflow))
     running, finished = (pictures / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))
@@ -121,4 +121,4 @@ def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, 
     command = ["node", str(HERE / "run_workflow.mjs"), server.url, str(changed), str(running), str(finished), "400"]
     subprocess.run(command, check=True, env=environment, timeout=500)
     assert min(running.stat().st_size, finished.stat().st_size) > 20_000
-    assert folder_of(server, "demo_shot").joinpath("shot_00040_frames.mp4").exists()
+    assert folder_of(server, "seen").joinpath("shot_00040_frames.mp4").exists()

@@ -95,7 +95,8 @@ def test_a_longer_shot_goes_on_and_a_shorter_one_is_cut(tmp_path: Path, whole: t
     assert torch.equal(shorter.latents, whole[0][:9])
     again = take(folder, FRAMES, replace(crew(), sample=None))  # type: ignore[arg-type]  nothing is sampled
     assert again.video == longer.video
-    assert again.story(FRAMES, []) == "20 frames, went on after frame 20"
+    assert again.story(FRAMES, []) == "20 frames, all of them there already"
+    assert longer.story(FRAMES, []) == "20 frames, the first 4 there already"
     assert again.story(FRAMES, ["cfg (7, now 8)"]) == "20 frames, a new shot because of: cfg (7, now 8)"
 
 

@@ -1,0 +1,89 @@
+"""Clips longer than a motion module can see, in the host's own samplers: every step in overlapping windows; shuffled noise.
+
+Core's context windows fail on frames that are a batch (0.3.64), so these are the pack's own.
+"""
+
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from einops import rearrange
+from torch import Tensor
+
+from ..sampling.noise import shuffled
+from ..sampling.windows import Windows, denoise_in_windows
+from .comfyui_fifo import motion_options
+from .comfyui_frames import KEY as FRAMES
+from .comfyui_frames import add_frames
+from .comfyui_hooks import WINDOWS
+
+
+def in_windows(model: Any, cut: Windows) -> Any:
+    """A clone of MODEL whose samplers see long clips in windows."""
+    patched = model.clone()
+    patched.model_options["transformer_options"][WINDOWS] = cut.window
+
+    def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        guider = executor.class_obj
+        options = add_frames(guider.model_options)
+        wrappers = options["transformer_options"]["wrappers"]
+        inner = wrappers.pop(WrappersMP.CALC_COND_BATCH)
+        add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, WINDOWS, _Cutter(cut), options, is_model_options=True)  # outermost
+        wrappers[WrappersMP.CALC_COND_BATCH].update(inner)
+        guider.model_options = options  # the host puts its own back after the run
+        return executor(*args, **kwargs)
+
+    def prepare(executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
+        """Memory is needed for a window, not for the clip."""
+        return executor(model, [min(cut.window, noise_shape[0]), *noise_shape[1:]], conds, *args, **kwargs)
+
+    patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, WINDOWS, outer_sample)
+    patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, WINDOWS, prepare)
+    return patched
+
+
+class _Cutter:
+    """The wrapper of one run."""
+
+    def __init__(self, cut: Windows):
+        self._cut = cut
+
+    def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+        if FRAMES in options["transformer_options"]:  # a queue has windows of its own
+            return executor(model, conds, x, timestep, options, *more)
+        levels = timestep.expand(len(x)) if timestep.numel() == 1 else timestep
+        motions = motion_options(options["transformer_options"])
+
+        def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            numbers = frame.tolist()
+            told = {**options["transformer_options"], FRAMES: numbers, **motions(numbers, len(numbers), None)}
+            halves = executor(model, conds, part, sigma, {**options, "transformer_options": told}, *more)
+            return torch.cat(list(halves), 1)
+
+        step = _step(options["transformer_options"].get("sample_sigmas"), float(levels.max()))
+        return list(
+            rearrange(denoise_in_windows(denoise, x, levels, self._cut, step), "f (k c) h w -> k f c h w", k=len(conds))
+        )
+
+
+def _step(sigmas: Tensor | None, sigma: float) -> int:
+    """Which step of the sampling a noise level belongs to."""
+    return 0 if sigmas is None else int((sigmas - sigma).abs().argmin())
+
+
+class LongShotNoise:
+    """The host's NOISE: frames after the first window get noise of the frames before them in another order (FreeNoise)."""
+
+    def __init__(self, seed: int, window: int, overlap: int):
+        self.seed, self._window, self._overlap = seed, window, overlap
+
+    def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        """Of the shape of the latent `(f, c, h, w)`."""
+        samples = input_latent["samples"]
+        if samples.ndim != 4:
+            raise ValueError(f"latent: expected one latent per frame (f, c, h, w), got {tuple(samples.shape)}")
+        noise = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))
+        return shuffled(noise, self._window, self._overlap, self.seed)

@@ -1,0 +1,109 @@
+"""What a shot will cost, reckoned from one measured window."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One machine, one model, one size."""
+
+    call: float
+    """Seconds of a model call with one window."""
+    shared: dict[int, float]
+    """Windows per call -> seconds per window; those that did not fit are missing."""
+    decode: float
+    """Seconds to decode and encode a frame."""
+    memory: int | None
+    """Bytes of the device that a call of one window needs at its peak, weights included; None where that cannot be known."""
+    memory_free: int | None
+    """Bytes that the device has free for it."""
+    ram: int
+    """Bytes that this process holds now."""
+    disk_free: int
+    video_bytes: int
+    """Of an encoded frame."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What has to be done."""
+
+    frames: int
+    warm_up: int
+    """Iterations before the first frame comes out."""
+    windows_per_frame: float
+    base_calls: int
+    """Model calls of the first clip."""
+    latent_values: int
+    """Numbers in one latent frame."""
+    places: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    work: Work
+    measured: Measured
+
+    @property
+    def seconds_per_frame(self) -> float:
+        return self.work.windows_per_frame * self.measured.call + self.measured.decode
+
+    @property
+    def seconds(self) -> float:
+        sampled = (self.work.frames + self.work.warm_up) * self.work.windows_per_frame + self.work.base_calls
+        return sampled * self.measured.call + self.work.frames * self.measured.decode
+
+    @property
+    def disk(self) -> int:
+        """Bytes: latents, video in segments and joined, and the state twice, while it is replaced."""
+        state = 2 * 4 * self.work.latent_values * (self.work.places + 16)
+        return self.work.frames * (4 * self.work.latent_values + 2 * self.measured.video_bytes) + state
+
+    @property
+    def best_together(self) -> int:
+        """Windows per call that are worth it: the fewest that come within 3 % of the fastest."""
+        fastest = min(self.measured.shared.values())
+        return min(count for count, seconds in self.measured.shared.items() if seconds <= 1.03 * fastest)
+
+    def text(self) -> str:
+        work, found = self.work, self.measured
+        rows = [
+            f"time      {spoken(self.seconds)}: {self.seconds_per_frame:.2f} s a frame ({work.windows_per_frame:.3g} windows "
+            f"of {found.call:.2f} s, {found.decode:.2f} s to decode and write); the first frame after "
+            f"{spoken((work.base_calls + (work.warm_up + 1) * work.windows_per_frame) * found.call)}",
+            f"disk      {size(self.disk)} of {size(found.disk_free)} free",
+            f"memory    {size(found.ram)} of main memory, whatever the length",
+        ]
+        if found.memory is not None and found.memory_free is not None:
+            rows.append(f"device    {size(found.memory)} at the peak, {size(found.memory_free)} free before")
+        together = ", ".join(f"{count}: {seconds:.2f} s" for count, seconds in found.shared.items())
+        rows.append(f"windows per call (seconds per window)    {together}; {self.best_together} is the best here")
+        return "\n".join(rows + [f"! {line}" for line in self.warnings()])
+
+    def warnings(self) -> list[str]:
+        """What will not fit, each with the number to lower."""
+        found = self.measured
+        lines = []
+        if self.disk > found.disk_free:
+            fits = int(self.work.frames * found.disk_free / self.disk)
+            lines.append(f"the disk is too small: lower frames to {fits}, or free {size(self.disk - found.disk_free)}")
+        if found.memory is not None and found.memory_free is not None and found.memory > found.memory_free:
+            lines.append("the device is too small for this window: lower window, then width and height")
+        return lines
+
+
+def spoken(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """Bytes as `12 MB`."""
+    for unit in ("bytes", "KB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
