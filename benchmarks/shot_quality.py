@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
@@ -67,7 +67,7 @@ def queue(context: int, eta: float = 1.0, shift: int = 0, partitions: int = PART
         clip = fifo.base_clip(denoise, shape, wish.noise.at)
         start = fifo.first_frame(clip, shape)
         full = fifo.queue_of(clip, shape, wish.noise.at)
-        made = fifo.run(denoise, full, shape, wish.noise.at, start)
+        made = fifo.run(denoise, full, shape, wish.noise.at, start, together=len(shape.windows()) + 1)
         return (latent for frame, latent, _ in made if frame >= 0)
 
     return film
@@ -104,10 +104,9 @@ METHODS: dict[str, tuple[Film, int, float]] = {
     "plain": (queue(0), WINDOW, 3),
     "context 4": (queue(4), WINDOW - 4, 4),
     "moving borders": (queue(0, shift=8), WINDOW, 3.5),
-    "context 4, moving": (queue(4, shift=5), WINDOW - 4, 4.9),
+    "context 2, moving borders": (queue(2, shift=7), WINDOW - 2, 3.93),
     "paper, eta 0": (queue(WINDOW // 2, eta=0.0), WINDOW // 2, 6),
     "context 4, eta 0": (queue(4, eta=0.0), WINDOW - 4, 4),
-    "context 4, eta 0.5": (queue(4, eta=0.5), WINDOW - 4, 4),
     "chunks": (chunks, WINDOW, 3),
     "windows": (windows(4, free=False), WINDOW - 4, 4),
     "Long-Shot Noise": (windows(4, free=True), WINDOW - 4, 4),
@@ -131,8 +130,8 @@ def shot(demo: Demo, method: str, wish: Wish, folder: Path) -> Tensor:
         latents = torch.stack(list(islice(film(denoise, wish), wish.frames)))
         pictures = [demo.vae.decode(part / demo.vae.config.scaling_factor).sample for part in latents.split(16)]
     frames = ((torch.cat(pictures) / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-    torch.save(frames, folder / "unfinished")
-    os.replace(folder / "unfinished", folder / f"{name}-{wish.frames}.pt")
+    torch.save(frames, folder / f"unfinished{os.getpid()}")
+    os.replace(folder / f"unfinished{os.getpid()}", folder / f"{name}-{wish.frames}.pt")
     print(
         f"{method}, prompt {wish.prompt}, seed {wish.seed}, {wish.frames} frames: {time.monotonic() - started:.0f} s",
         flush=True,
@@ -147,6 +146,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--backwards", action="store_true", help="for a second process that starts at the other end")
     parser.add_argument("--sheet", type=Path, help="where the contact sheet goes")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
@@ -154,12 +154,15 @@ def main() -> None:
     demo = load_demo(device=arguments.device)
     judged: dict[str, list[Figures]] = {}
     strips: dict[str, Tensor] = {}
-    for seed in range(arguments.seeds):
-        for prompt in range(arguments.prompts):
-            for method in map(str.strip, arguments.methods.split(";")):
-                frames = shot(demo, method, Wish(prompt, seed, arguments.frames), arguments.rows).float() / 255
-                strips.setdefault(method, frames)
-                judged.setdefault(method, []).append(figures(frames, PROMPTS[prompt], FPS, METHODS[method][1]))
+    methods = [name.strip() for name in arguments.methods.split(";")]
+    wishes = [Wish(prompt, seed, arguments.frames) for seed in range(arguments.seeds) for prompt in range(arguments.prompts)]
+    order = list(product(wishes, methods))
+    for wish, method in reversed(order) if arguments.backwards else order:
+        shot(demo, method, wish, arguments.rows)
+    for wish, method in order:
+        frames = shot(demo, method, wish, arguments.rows).float() / 255
+        strips.setdefault(method, frames)
+        judged.setdefault(method, []).append(figures(frames, PROMPTS[wish.prompt], FPS, METHODS[method][1]))
     report(judged, {name: METHODS[name][2] for name in judged}, strips, arguments.sheet)
 
 

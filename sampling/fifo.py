@@ -11,6 +11,7 @@ Latents are kept as clean + sigma * noise, the variable of k-diffusion and of Co
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -175,35 +176,48 @@ def run(
     together   windows that share a model call: faster on a GPU, the same frames within rounding
     given      finished frames `(g, c, h, w)` before frame 0 that the shot goes on after; they stay what they are
     """
-    while True:
-        queue = iterate(denoise, queue, shape, noise, frame, together, given)
-        out = queue[shape.context].clone()
-        entering = (1 + shape.sigmas[-1] ** 2).sqrt().to(queue) * noise(frame + len(shape.sigmas), 0).to(queue)
-        queue = torch.cat([queue[1:], entering[None]])
-        yield frame, out, queue
-        frame += 1
+    with ThreadPoolExecutor(1) as aside:  # noise is drawn on the CPU while the model works
+        coming = aside.submit(step_noise, shape, noise, frame)
+        while True:
+            drawn, coming = coming.result(), aside.submit(step_noise, shape, noise, frame + 1)
+            queue = iterate(denoise, queue, shape, drawn, frame, together)
+            if given is not None:
+                queue = _held(queue, given, shape, noise, frame)
+            out = queue[shape.context].clone()
+            entering = (1 + shape.sigmas[-1] ** 2).sqrt().to(queue) * noise(frame + len(shape.sigmas), 0).to(queue)
+            queue = torch.cat([queue[1:], entering[None]])
+            yield frame, out, queue
+            frame += 1
 
 
-def iterate(
-    denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int, together: int = 1, given: Tensor | None = None
-) -> Tensor:
-    """One step at every place. Windows read the queue as it was, so their order does not matter."""
+def iterate(denoise: Denoiser, queue: Tensor, shape: Diagonal, drawn: Tensor | None, frame: int, together: int = 1) -> Tensor:
+    """One step at every place. Windows read the queue as it was, so their order does not matter. `drawn`: of `step_noise`."""
     levels, after = shape.levels.to(queue), shape.after.to(queue)
-    numbers = torch.arange(shape.places) - shape.context + frame
+    numbers = torch.arange(shape.places, device=queue.device) - shape.context + frame
     stepped = queue.clone()
+    drawn = None if drawn is None else torch.cat([queue[: shape.context], drawn.to(queue)])
     windows = shape.windows(frame)
     for first in range(0, len(windows), together):
         group = windows[first : first + together]
-        x, sigma, shown = (torch.cat([whole[seen] for seen, _ in group]) for whole in (queue, levels, numbers.to(queue.device)))
+        x, sigma, shown = (torch.cat([whole[seen] for seen, _ in group]) for whole in (queue, levels, numbers))
         for (seen, changed), clean in zip(group, denoise(x, sigma, shown).to(x).split(shape.window), strict=True):
             inside = slice(changed.start - seen.start, changed.stop - seen.start)
-            drawn = torch.stack([noise(int(numbers[p]), shape.places - p) for p in range(changed.start, changed.stop)]).to(x)
-            stepped[changed] = ddim(queue[changed], clean[inside], levels[changed], after[changed], shape.eta, drawn)
-    return stepped if given is None else _held(stepped, given, after, numbers, noise)
+            fresh = None if drawn is None else drawn[changed]
+            stepped[changed] = ddim(queue[changed], clean[inside], levels[changed], after[changed], shape.eta, fresh)
+    return stepped
 
 
-def _held(stepped: Tensor, given: Tensor, after: Tensor, numbers: Tensor, noise: Noise) -> Tensor:
-    """The queue with given frames, numbered up to -1, put back at their places' level."""
+def step_noise(shape: Diagonal, noise: Noise, frame: int) -> Tensor | None:
+    """Fresh noise for every place that changes `(levels, c, h, w)`; None where steps take none."""
+    if shape.eta == 0:
+        return None
+    count = len(shape.sigmas)
+    return torch.stack([noise(frame + place, count - place) for place in range(count)])
+
+
+def _held(stepped: Tensor, given: Tensor, shape: Diagonal, noise: Noise, frame: int) -> Tensor:
+    """The queue after an iteration with given frames, numbered up to -1, put back at their places' level."""
+    numbers, after = torch.arange(shape.places) - shape.context + frame, shape.after
     here = ((numbers < 0) & (numbers >= -len(given))).nonzero().flatten()
     if len(here):
         kept = given.to(stepped)[(numbers[here] + len(given)).to(given.device)]
@@ -217,12 +231,13 @@ def _drawn(noise: Noise, frames: Tensor, step: int) -> Tensor:
     return torch.stack([noise(int(frame), step) for frame in frames])
 
 
-def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noise: Tensor) -> Tensor:
-    """One step from `sigma` to `after`, a level per frame `(f,)`, with DDIM's share of fresh noise."""
+def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noise: Tensor | None) -> Tensor:
+    """One step from `sigma` to `after`, a level per frame `(f,)`, with DDIM's share of fresh noise (None where eta is 0)."""
     fresh = eta * after * ((sigma**2 - after**2).clamp(min=0)).sqrt() / sigma
     kept = (after**2 - fresh**2).clamp(min=0).sqrt()
     direction = (x - clean) / rows(sigma, x)
-    return clean + rows(kept, x) * direction + rows(fresh, x) * noise
+    stepped = clean + rows(kept, x) * direction
+    return stepped if noise is None else stepped + rows(fresh, x) * noise
 
 
 def calls_per_frame(shape: Diagonal) -> float:

@@ -103,6 +103,28 @@ def test_a_killed_server_goes_on_and_a_changed_setting_starts_anew_and_says_so(h
         assert "new shot killed_00002: cfg (3.0, now 2.5)" in second.log.read_text()
 
 
+def main_memory(server: Server) -> int:
+    """Bytes that the server holds."""
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory of another process is read from /proc")
+def test_3000_frames_keep_the_servers_memory_flat(server: Server) -> None:
+    """A short queue, four levels and windows of eight, so that it takes minutes."""
+    nodes = graph(frames=3000, cfg=1.0, filename_prefix="zoetrope/long", queue=["7", 0], sigmas=["8", 0])
+    queue = {"window": 8, "partitions": 1, "context": 4, "shift": 0, "eta": 1.0, "windows_per_call": 1, "start": "base clip"}
+    nodes["7"] = {"class_type": "ZoetropeQueueSettings", "inputs": queue}
+    scheduler = {"model": ["2", 0], "scheduler": "normal", "steps": 4, "denoise": 1.0}
+    nodes["8"] = {"class_type": "BasicScheduler", "inputs": scheduler}
+    prompt, folder, held = server.queue(nodes), folder_of(server, "long"), {}
+    for segment in (6, 60, 124, 186):
+        wait_for_frame(server, folder, f"video_{segment:05}.mp4", 1500)
+        held[16 * segment] = main_memory(server)
+    assert error_of(server.wait(prompt)) == ""
+    print({frame: f"{size / 2**20:.1f} MiB" for frame, size in held.items()})
+    assert max(held.values()) < 1.03 * held[96]
+
+
 def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     playwright = hosting.CACHE / "node" / "node_modules" / "playwright-core"

@@ -8,29 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 pytestmark = pytest.mark.host
 
 WINDOW = 4
-
-
-class Vae:
-    """A VAE as the host's nodes see one; a magnifying glass inside."""
-
-    def __init__(self, shade: float = 0.5) -> None:
-        import comfy.model_patcher
-
-        network = nn.Linear(1, 1)
-        nn.init.constant_(network.weight, shade)
-        nn.init.zeros_(network.bias)
-        cpu = torch.device("cpu")
-        self.patcher = comfy.model_patcher.ModelPatcher(network, cpu, cpu)
-        self.shade = shade
-
-    def decode(self, latents: Tensor) -> Tensor:
-        picture = latents[0, :3].repeat_interleave(8, 1).repeat_interleave(8, 2).permute(1, 2, 0)
-        return (picture[None] / 8 + self.shade).clamp(0, 1)
 
 
 class Audience:
@@ -61,7 +43,7 @@ def film(tiny: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     ) -> Any:  # fmt: skip
         guider = guider_for(tiny, tmp_path, prediction, scale, cfg, hint, strength)
         latent = torch.zeros(1, 4, 8, 8) if samples is None else samples
-        scene, prepared = comfyui_shot.prepare(guider, Vae(), {"samples": latent})
+        scene, prepared = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": latent})
         prepared = replace(prepared, frames=frames, queue=queue, **order)
         place = Place(tmp_path / folder, "shot")
         with torch.inference_mode():

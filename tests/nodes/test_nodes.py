@@ -65,6 +65,13 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         "ZoetropeMotionReport",
         "ZoetropeEncodeVideo",
         "ZoetropeDecodeVideo",
+        "ZoetropeEndlessShot",
+        "ZoetropePromptTimeline",
+        "ZoetropeQueueSettings",
+        "ZoetropeShotPlan",
+        "ZoetropeFifoSampler",
+        "ZoetropeSlidingWindows",
+        "ZoetropeLongShotNoise",
     }
 
 

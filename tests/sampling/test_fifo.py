@@ -16,6 +16,7 @@ from zoetrope.sampling.fifo import (
     queue_of,
     run,
     shape_of,
+    step_noise,
 )
 from zoetrope.sampling.noise import FrameNoise
 from zoetrope.sampling.schedule import LINEAR
@@ -185,7 +186,7 @@ def test_the_base_clip_is_the_models_and_its_own_noise() -> None:
 def test_places_that_are_only_looked_at_stay_as_they_are() -> None:
     diagonal = shape()
     queue = queue_of(clip(), diagonal, NOISE.at)
-    stepped = iterate(shrink, queue, diagonal, NOISE.at, 0)
+    stepped = iterate(shrink, queue, diagonal, step_noise(diagonal, NOISE.at, 0), 0)
     assert torch.equal(stepped[: diagonal.context], queue[: diagonal.context])
     assert not torch.equal(stepped[diagonal.context :], queue[diagonal.context :])
 
@@ -197,7 +198,7 @@ def test_the_model_sees_growing_noise_and_absolute_frame_numbers() -> None:
         seen.append((sigma, frame))
         return torch.zeros_like(x)
 
-    iterate(watch, queue_of(clip(), diagonal, NOISE.at), diagonal, NOISE.at, 100)
+    iterate(watch, queue_of(clip(), diagonal, NOISE.at), diagonal, step_noise(diagonal, NOISE.at, 100), 100)
     assert all(bool((sigma.diff() >= 0).all()) for sigma, _ in seen)
     assert seen[0][1].tolist() == list(range(96, 104))
     assert seen[-1][1].tolist() == list(range(108, 116))

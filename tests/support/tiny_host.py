@@ -19,7 +19,7 @@ import torch
 from comfy.cldm.cldm import ControlNet as ControlNetwork
 from layers import noise, own_motion, randomise
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from zoetrope.hosts.comfyui import HostMotion, Settings, apply, load
 from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
 from zoetrope.hosts.comfyui_unet import unet_places
@@ -153,6 +153,22 @@ def controlnet(seed: int = 7) -> Any:
     randomise(network, seed)
     load = comfy.model_management.get_torch_device()
     return comfy.controlnet.ControlNet(network.eval(), load_device=load, manual_cast_dtype=torch.float32)
+
+
+class Vae:
+    """A VAE as the host's nodes see one; a magnifying glass inside."""
+
+    def __init__(self, shade: float = 0.5) -> None:
+        network = nn.Linear(1, 1)
+        nn.init.constant_(network.weight, shade)
+        nn.init.zeros_(network.bias)
+        cpu = torch.device("cpu")
+        self.patcher = comfy.model_patcher.ModelPatcher(network, cpu, cpu)
+        self.shade = shade
+
+    def decode(self, latents: Tensor) -> Tensor:
+        picture = latents[0, :3].repeat_interleave(8, 1).repeat_interleave(8, 2).permute(1, 2, 0)
+        return (picture[None] / 8 + self.shade).clamp(0, 1)
 
 
 def hooks_in(patcher: Any) -> int:

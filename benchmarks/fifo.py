@@ -1,0 +1,169 @@
+"""What the loop around the model costs: `python benchmarks/fifo.py [--frames 60] [--call 0.1]`.
+
+The model is a matrix product that takes at least --call seconds per window (a GPU's, where there is one), so its share is
+what a real model would see. Printed side by side, from one run: wall time of the queue alone and of the whole shot with its
+journal and video, over the bare model calls that both need. --memory FRAMES: how main memory (and the device's) grows.
+"""
+
+import argparse
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from naming import name_the_checkout  # noqa: E402
+
+name_the_checkout()
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
+from zoetrope.media.journal import Journal, Sizes, State  # noqa: E402
+from zoetrope.media.measuring import ram  # noqa: E402
+from zoetrope.media.shot import Crew, Keep, film  # noqa: E402
+from zoetrope.sampling import fifo  # noqa: E402
+from zoetrope.sampling.noise import FrameNoise  # noqa: E402
+from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
+from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+
+
+class Model:
+    """A model that keeps its machine busy for a while, and its own clock."""
+
+    def __init__(self, seconds: float, device: str):
+        self.device, self.spent, self.calls = device, 0.0, 0
+        self._weight = torch.randn(768, 768, device=device) / 28
+        self._turns = 1
+        while self._timed() < seconds:
+            self._turns *= 2
+
+    def __call__(self, x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+        started = time.perf_counter()
+        for _ in range(len(x) // 16):  # windows
+            self._work()
+        clean = x / (1 + sigma.reshape(-1, 1, 1, 1) ** 2).sqrt()
+        self._settle()
+        self.spent += time.perf_counter() - started
+        self.calls += 1
+        return clean
+
+    def _work(self) -> None:
+        state = self._weight
+        for _ in range(self._turns):
+            state = state @ self._weight
+            state = state / state.norm()
+
+    def _settle(self) -> None:
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+
+    def _timed(self) -> float:
+        started = time.perf_counter()
+        self._work()
+        self._settle()
+        return time.perf_counter() - started
+
+
+def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal, together: int) -> float:
+    """Wall time of the steady state ÷ time inside the model."""
+    noise = FrameNoise(0, latent)
+    queue = fifo.queue_of(torch.zeros(1, *latent), shape, noise.at).to(model.device)
+    shot = fifo.run(model, queue, shape, noise.at, 0, together)
+    next(shot)
+    model.spent, started = 0.0, time.perf_counter()
+    for _ in islice(shot, frames):
+        pass
+    return (time.perf_counter() - started) / model.spent
+
+
+def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal) -> tuple[float, float, float]:
+    """(wall ÷ model, share of journal and everything else, share of decoding and encoding) over a shot with its files."""
+    noise, decoded = FrameNoise(0, latent), [0.0]
+
+    def start() -> State:
+        made = begin(lambda *call: model(*(one.to(model.device) for one in call)).cpu(), shape, noise, "noise")
+        return State(made.frame, made.queue, made.finished)
+
+    def sample(state: State, keep: Keep) -> None:
+        for frame, one, queue in fifo.run(model, state.queue.to(model.device), shape, noise.at, state.frame):
+            if not keep(frame, one, queue):
+                return
+
+    def decode(one: Tensor) -> Tensor:
+        picture = one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5
+        return picture.clamp(0, 1).cpu()
+
+    with TemporaryDirectory() as folder:
+        journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
+        model.spent, started = 0.0, time.perf_counter()
+        film(journal, Crew(start, sample, decode, lambda *_: None), frames, 8.0, tail=1)
+        wall = time.perf_counter() - started
+        pictures = time.perf_counter()
+        from zoetrope.media.video import write_video
+
+        numbers = range(-(-frames // 16))
+        for number in numbers:
+            latents = journal.latents(number) if journal.latents_path(number).exists() else torch.zeros(1, *latent)
+            write_video(Path(folder) / f"{number}.mp4", map(decode, latents), 8.0, joinable=True)
+        decoded[0] = time.perf_counter() - pictures
+    return (wall - decoded[0]) / model.spent, (wall - decoded[0] - model.spent) / wall, decoded[0] / wall
+
+
+def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
+    """Main memory of a whole shot with its files, at frame 100 and at the end."""
+    shape = PRESETS["recommended"].shape(LINEAR, None)
+    model, seen = Model(0.0, device), {}
+    noise = FrameNoise(0, latent)
+
+    def start() -> State:
+        made = begin(lambda *call: model(*(one.to(device) for one in call)).cpu(), shape, noise, "noise")
+        return State(made.frame, made.queue, made.finished)
+
+    def sample(state: State, keep: Keep) -> None:
+        for frame, one, queue in fifo.run(model, state.queue.to(device), shape, noise.at, state.frame):
+            if frame in (100, frames // 2, frames - 2):
+                seen[frame] = (ram(), torch.cuda.memory_allocated() if device != "cpu" else 0)
+            if not keep(frame, one, queue):
+                return
+
+    def decode(one: Tensor) -> Tensor:
+        return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()
+
+    with TemporaryDirectory() as folder:
+        journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
+        film(journal, Crew(start, sample, decode, lambda *_: None), frames, 8.0, tail=1)
+    first = seen[100]
+    for frame, (main, on_device) in seen.items():
+        grown = f"{main / first[0]:.4f} of frame 100's" + (f"; device {on_device / first[1]:.4f}" if first[1] else "")
+        print(f"frame {frame}: {main / 2**20:.1f} MiB of main memory, {grown}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--call", type=float, default=0.1, help="least seconds of a model call")
+    parser.add_argument("--memory", type=int, help="frames of the memory run, instead of the others")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    latent = (4, 64, 64)
+    if arguments.memory:
+        memory(arguments.memory, (4, 16, 16), arguments.device)
+        return
+    model = Model(arguments.call, arguments.device)
+    print(f"latents {latent}, {arguments.device}, model calls of {median(model._timed() for _ in range(5)):.3f} s")
+    for name, preset in PRESETS.items():
+        shape = preset.shape(LINEAR, None)
+        for together in (1, len(shape.windows())):
+            ratio = queue_alone(model, arguments.frames // len(shape.windows()) + 2, latent, shape, together)
+            print(f"{name}, {together} windows per call: the queue's wall time is {ratio:.4f} of its model calls")
+    shape = PRESETS["recommended"].shape(LINEAR, None)
+    loop, other, pictures = whole_shot(model, arguments.frames, latent, shape)
+    print(f"the whole shot without pictures: {loop:.4f} of its model calls; of the wall time {other:.2%} are loop and journal,")
+    print(f"{pictures:.2%} decoding and encoding of 512x512 pictures")
+
+
+if __name__ == "__main__":
+    main()

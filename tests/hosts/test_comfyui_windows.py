@@ -1,0 +1,118 @@
+"""Long clips in windows with the host's samplers, and the plan of a shot."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def moving(tiny: Any, tmp_path: Path) -> Any:
+    model = tiny.model()
+    yield tiny.applied(model, tiny.own_file(model, tmp_path / "m.safetensors", seed=1))
+    del model
+    tiny.unload()
+
+
+def cut(model: Any, **more: Any) -> Any:
+    from zoetrope.hosts.comfyui_windows import in_windows
+    from zoetrope.sampling.windows import Windows
+
+    return in_windows(model, Windows(**{"schedule": "standard_static", "window": 4, "overlap": 2, **more}))
+
+
+def test_a_clip_no_longer_than_a_window_is_the_ordinary_one(tiny: Any, moving: Any) -> None:
+    assert torch.allclose(tiny.sample(cut(moving)), tiny.sample(moving), atol=1e-5)
+
+
+def test_a_longer_clip_is_sampled_in_windows(tiny: Any, moving: Any) -> None:
+    rows: list[int] = []
+
+    def note(apply_model: Any, args: Any) -> Any:
+        rows.append(len(args["input"]))
+        return apply_model(args["input"], args["timestep"], **args["c"])
+
+    watched = cut(moving).clone()
+    watched.set_model_unet_function_wrapper(note)
+    out = tiny.sample(watched, frames=10)
+    assert out.shape == (10, 4, 8, 8)
+    assert bool(out.isfinite().all())
+    assert set(rows) == {4}
+    assert len(rows) == 3 * 2 * 4  # steps, halves of the guidance, windows
+    batched = tiny.sample(cut(moving, schedule="batched", overlap=0), frames=8)
+    assert torch.allclose(batched[:4], tiny.sample(moving), atol=1e-4)  # noise begins alike
+    looped = tiny.sample(cut(moving, schedule="looped_uniform", closed=True), frames=10)
+    assert not torch.allclose(looped, out, atol=1e-3)
+
+
+def test_windows_on_frames_that_do_not_know_each_other_change_nothing(tiny: Any) -> None:
+    model = tiny.model()
+    prompts = torch.cat([tiny.text(seed=number)[0][0] for number in range(10)])
+    positive = [[prompts, {}]]
+    whole = tiny.sample(model, frames=10, positive=positive)
+    assert torch.allclose(tiny.sample(cut(model), frames=10, positive=positive), whole, atol=1e-4)
+    tiny.unload()
+
+
+def test_windows_and_motion_may_be_put_on_in_any_order(tiny: Any, tmp_path: Path) -> None:
+    model = tiny.model()
+    motion = tiny.own_file(model, tmp_path / "m.safetensors", seed=1)
+    after = tiny.sample(cut(tiny.applied(model, motion)), frames=70)  # longer than the module's table
+    before = tiny.sample(tiny.applied(cut(model), motion), frames=70)
+    assert torch.equal(before, after)
+    tiny.unload()
+
+
+def test_long_shot_noise_is_the_hosts_noise_shuffled(tiny: Any) -> None:
+    import comfy.sample
+    from zoetrope.hosts.comfyui_windows import LongShotNoise
+
+    latent = {"samples": torch.zeros(12, 4, 8, 8)}
+    plain = comfy.sample.prepare_noise(latent["samples"], 7)
+    noise = LongShotNoise(7, 4, 1).generate_noise(latent)
+    assert torch.equal(noise[:4], plain[:4])
+    assert not torch.equal(noise[4:], plain[4:])
+    assert all(any(torch.equal(frame, other) for other in noise[:4]) for frame in noise[4:7])
+    with pytest.raises(ValueError, match="expected one latent per frame"):
+        LongShotNoise(7, 4, 1).generate_noise({"samples": torch.zeros(1, 4, 3, 8, 8)})
+
+
+def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path) -> None:
+    from zoetrope.hosts import comfyui_plan, comfyui_shot
+    from zoetrope.media.shots import Place
+    from zoetrope.sampling.queue import Queue
+
+    rows: list[int] = []
+
+    def note(apply_model: Any, args: Any) -> Any:
+        rows.append(len(args["input"]))
+        return apply_model(args["input"], args["timestep"], **args["c"])
+
+    moving.set_model_unet_function_wrapper(note)
+    guider = comfyui_shot.guider_of(moving, tiny.text(), tiny.text(seed=2), 3.0)
+    scene, _ = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
+    for start in ("base clip", "noise"):
+        order = comfyui_shot.Order(frames=5, queue=Queue(window=4, partitions=2, context=1, start=start))
+        with torch.inference_mode():
+            plan = comfyui_plan.plan(scene, order, tmp_path)
+            assert set(rows) == {4, 8, 12}
+            rows.clear()
+            comfyui_shot.shoot(scene, order, Place(tmp_path / start, "shot"), Silent())
+        work = plan.work
+        assert len(rows) == 2 * ((work.frames + work.warm_up) * work.windows_per_frame + work.base_calls)
+        assert plan.measured.call > 0
+        assert f"{work.windows_per_frame:g} windows" in plan.text()
+        assert 0 < plan.seconds < 60
+        written = sum(path.stat().st_size for path in (tmp_path / start).rglob("*") if path.is_file())
+        assert written < 2 * plan.disk + 50_000
+        rows.clear()
+
+
+class Silent:
+    def starting(self, step: int, steps: int) -> None: ...
+
+    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None: ...

@@ -1,0 +1,59 @@
+"""Arithmetic of a plan, and what it says when something does not fit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from zoetrope.media.measuring import disk_free, ram, seconds_of, written
+from zoetrope.media.plan import Measured, Plan, Work, size, spoken
+
+WORK = Work(frames=100, warm_up=32, windows_per_frame=4, base_calls=48, latent_values=4 * 64 * 64, places=52)
+MEASURED = Measured(0.5, {1: 0.5, 2: 0.42, 4: 0.41}, 0.1, 6 << 30, 8 << 30, 2 << 30, 50 << 30, 20_000)
+
+
+def test_time_and_disk_add_up() -> None:
+    plan = Plan(WORK, MEASURED)
+    assert plan.seconds == pytest.approx((132 * 4 + 48) * 0.5 + 100 * 0.1)
+    assert plan.seconds_per_frame == pytest.approx(2.1)
+    assert plan.disk == 100 * (65_536 + 40_000) + 2 * 65_536 * 68
+    assert plan.best_together == 2
+    assert plan.warnings() == []
+    text = plan.text()
+    assert "5 min: 2.10 s a frame" in text
+    assert "the first frame after 2 min" in text
+    assert "6.4 GB at the peak, 8.6 GB free" in text
+
+
+def test_what_does_not_fit_names_the_number_to_lower() -> None:
+    small = Plan(WORK, replace(MEASURED, disk_free=10_000_000, memory_free=1 << 30))
+    disk, device = small.warnings()
+    assert disk.startswith("the disk is too small: lower frames to ")
+    fits = int(disk.split("lower frames to ")[1].split(",")[0])
+    assert 0 < fits < 100
+    assert "lower window" in device
+    assert small.text().count("\n! ") == 2
+    assert "device" not in Plan(WORK, replace(MEASURED, memory=None, memory_free=None)).text()
+
+
+def test_numbers_are_spoken() -> None:
+    assert [spoken(s) for s in (3, 89, 91, 3600 * 1.4, 3600 * 3.34)] == ["3 s", "89 s", "2 min", "84 min", "3 h 20 min"]
+    assert [size(n) for n in (5, 999, 1000, 45_000, 2.3e9, 5e14)] == [
+        "5 bytes",
+        "999 bytes",
+        "1.0 KB",
+        "45 KB",
+        "2.3 GB",
+        "500 TB",
+    ]
+
+
+def test_this_machine_is_measured(tmp_path: Path) -> None:
+    calls: list[int] = []
+    assert seconds_of(lambda: calls.append(1)) >= 0
+    assert len(calls) == 3
+    assert ram() > 50 << 20
+    assert disk_free(tmp_path / "not" / "there") > 0
+    seconds, count = written(torch.rand(3, 32, 32), 8)
+    assert seconds > 0
+    assert count > 100
