@@ -1,7 +1,8 @@
 """Endless shots in ComfyUI: sampled in rounds through any guider, decoded between them, written as they go."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -145,11 +146,17 @@ class Camera:
         rows = torch.zeros(self._rows, *self._scene.latent)
         sampler = Rounds(work, self._shape.window, self._order.schedules)
         sigmas = torch.cat([self._shape.sigmas.flip(0), torch.tensor([self._shape.last])])
-        self._scene.guider.sample(rows, rows, sampler, sigmas, disable_pbar=True, seed=self._order.seed)
+        together = self._order.queue.windows_per_call
+        fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
+        with _enough_memory(
+            f"a call of {self._rows} frames", f"{fewer}window (now {self._shape.window}), then width and height"
+        ):
+            self._scene.guider.sample(rows, rows, sampler, sigmas, disable_pbar=True, seed=self._order.seed)
 
     def decode(self, latent: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        picture = self._scene.vae.decode(self._out(latent[None].float()))
+        with _enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
+            picture = self._scene.vae.decode(self._out(latent[None].float()))
         return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]
 
     def _note_start(self, step: int) -> None:
@@ -159,6 +166,18 @@ class Camera:
     def note(self, done: int, total: int, picture: Tensor | None) -> None:
         if self._audience:
             self._audience.progress(done, total, picture, self._pace.left(done, total))
+
+
+@contextmanager
+def _enough_memory(work: str, remedy: str) -> Iterator[None]:
+    """Out of memory, in words."""
+    try:
+        yield
+    except comfy.model_management.OOM_EXCEPTION as error:
+        comfy.model_management.soft_empty_cache()
+        raise RuntimeError(
+            f"the device ran out of memory in {work}; lower {remedy}. The frames that are finished are kept."
+        ) from error
 
 
 class Pace:

@@ -231,3 +231,36 @@ def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
     assert torch.allclose(samples, all_latents(shot, 10) / 0.18215, atol=1e-4)
     assert samples.shape == denoised.shape == other[0]["samples"].shape == (10, 4, 8, 8)
     assert not torch.allclose(other[0]["samples"], samples, atol=1e-2)
+
+
+def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
+    film: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management as management
+    from zoetrope.sampling.queue import Queue
+
+    whole = all_latents(film(20, "whole")[0], 20)
+    decodes: list[int] = []
+    real = tiny.Vae.decode
+
+    def decode(self: Any, latents: Tensor) -> Tensor:
+        decodes.append(1)
+        if len(decodes) == 18:
+            raise management.OOM_EXCEPTION("out of memory")
+        return real(self, latents)
+
+    monkeypatch.setattr(tiny.Vae, "decode", decode)
+    with pytest.raises(
+        RuntimeError, match=r"ran out of memory in decoding a frame; lower width and height, or run the VAE on the CPU"
+    ):
+        film(20)
+    assert torch.equal(all_latents(film(20)[0], 20), whole)
+
+    def tell(done: int, total: int, picture: Any, left: float) -> None:
+        if done == 6:
+            raise management.OOM_EXCEPTION("out of memory")
+
+    queue = Queue(window=WINDOW, partitions=2, context=1, windows_per_call=2)
+    message = r"a call of 8 frames; lower windows_per_call \(now 2\) in Queue Settings, then window \(now 4\), then width"
+    with pytest.raises(RuntimeError, match=message):
+        film(20, "call", queue=queue, tell=tell)
