@@ -52,11 +52,9 @@ def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
         [c == wanted["colour"] and s == wanted["shape"] for c, s in zip(sight.colours, sight.shapes, strict=True)]
     )
     moving = motion_right(sight.track, wanted["motion"], fps)
-    usual = max(
-        set(zip(sight.colours[:BLOCK], sight.shapes[:BLOCK], strict=True)),
-        key=list(zip(sight.colours, sight.shapes, strict=True)).count,
-    )
-    same = torch.tensor([pair == usual for pair in zip(sight.colours, sight.shapes, strict=True)])
+    pairs = list(zip(sight.colours, sight.shapes, strict=True))
+    usual = max(set(pairs[:BLOCK]), key=pairs[:BLOCK].count)
+    same = torch.tensor([pair == usual for pair in pairs])
     inks, grounds = ink_and_ground(clip)
     move = (sight.track.diff(dim=0) + 0.5) % 1 - 0.5
     speed = float(move.norm(dim=-1).mean())

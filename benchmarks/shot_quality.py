@@ -92,7 +92,7 @@ def windows(overlap: int, free: bool) -> Film:
         cut, steps = Windows("standard_static", WINDOW, overlap), iter(range(STEPS))
         with torch.inference_mode():
             return iter(euler(
-                lambda x, sigma: denoise_in_windows(denoise, x, sigma, cut, next(steps)),
+                lambda x, sigma: denoise_in_windows(denoise, x, sigma, cut, next(steps)).to(x),
                 noise * (1 + levels[0] ** 2).sqrt(), levels,
             ))  # fmt: skip
 
@@ -127,9 +127,9 @@ def shot(demo: Demo, method: str, wish: Wish, folder: Path) -> Tensor:
     film, *_ = METHODS[method]
     cues = read_timeline(f"{PROMPTS[wish.prompt]} at {FPS} fps")
     with denoising(demo, cues, read_numbers(f"{GUIDANCE}", "guidance", 0, 30), WINDOW) as denoise, torch.inference_mode():
-        latents = torch.stack(list(islice(film(denoise, wish), wish.frames)))
+        latents = torch.stack(list(islice(film(denoise, wish), wish.frames))).to(demo.vae.device)
         pictures = [demo.vae.decode(part / demo.vae.config.scaling_factor).sample for part in latents.split(16)]
-    frames = ((torch.cat(pictures) / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    frames = ((torch.cat(pictures).cpu() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     torch.save(frames, folder / f"unfinished{os.getpid()}")
     os.replace(folder / f"unfinished{os.getpid()}", folder / f"{name}-{wish.frames}.pt")
     print(

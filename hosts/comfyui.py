@@ -197,7 +197,7 @@ def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     hooks = Hooks(key, motion.patcher.model, motion.report)
     patched.set_additional_models(key, [motion.patcher.clone()])  # a clone: loading state belongs to one model each
     patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
-    patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, key, hooks.check_length)
+    patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, key, hooks.check_length)
     patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, hooks.run)
     if settings.start > 0 or settings.end < 1:
         patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, key, hooks.watch_range)

@@ -15,7 +15,7 @@ Outputs = dict[str, list[Tensor | None]]
 def per_frame_control(control: Any, frames: Sequence[int], levels: Tensor, model: Any, copies: dict[int, Any]) -> Any:
     """The control itself where every frame gets the same of it, else one that knows the frames. Same interface to the host.
 
-    copies   of controls with one picture, by the control's id, kept for a run so that the picture is prepared once
+    copies   of controls, by the control's id, kept for a run so that networks and single pictures are prepared once
     """
     links = _chain(control)
     same = all(_hints(link) == 1 and bool(_within(link, levels).all()) for link in links)
@@ -41,6 +41,19 @@ def _within(link: Any, levels: Tensor) -> Tensor:
         return torch.ones_like(levels, dtype=torch.bool)
     first, last = link.timestep_range
     return (levels <= first) & (levels >= last)
+
+
+class Apart:
+    """Keeps a condition in a call of its own: the host puts conditions together only where they share a control object."""
+
+    def __init__(self, control: Any):
+        self._control = control
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._control, name)
+
+    def get_control(self, *args: Any) -> Any:
+        return None if self._control is None else self._control.get_control(*args)
 
 
 class _FrameControl:
@@ -69,13 +82,17 @@ class _FrameControl:
 
     def _alone(self, link: Any) -> Any:
         """A copy without the links before it, with the frames' own pictures, in use at every noise level."""
+        if id(link) not in self._copies:  # making one may load a network
+            alone = self._copies[id(link)] = link.copy()
+            alone.pre_run(self._model, self._model.model_sampling.percent_to_sigma)
+            alone.timestep_range = None
+        alone = self._copies[id(link)]
         if _hints(link) > 1:
-            alone, last = link.copy(), len(link.cond_hint_original) - 1
+            last = len(link.cond_hint_original) - 1
             alone.cond_hint_original = link.cond_hint_original[[min(max(frame, 0), last) for frame in self._frames]]
-        else:
-            alone = self._copies.setdefault(id(link), link.copy())
-        alone.pre_run(self._model, self._model.model_sampling.percent_to_sigma)
-        alone.timestep_range = None
+            alone.cond_hint = None  # what it has prepared is of other frames
+            if hasattr(alone, "control_input"):
+                alone.control_input = None
         return alone
 
 

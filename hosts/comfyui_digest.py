@@ -1,5 +1,6 @@
 """Digests of what decides about a picture: weights, patches, conditions. Never of object ids, so they outlive a restart."""
 
+import dis
 import enum
 import functools
 import hashlib
@@ -14,8 +15,19 @@ from torch import Tensor, nn
 from .comfyui import KEY as MOTION
 
 DEEPEST = 12
-PASSED_OVER = {"uuid", "patches_uuid", "hook_id", "wrappers", "callbacks", "sample_sigmas"}
-"""Keys of the host's dictionaries that change from run to run, or hold functions that are looked at by name elsewhere."""
+PASSED_OVER = {
+    "uuid", "patches_uuid", "hook_id", "wrappers", "callbacks", "sample_sigmas", "model_loaded_weight_memory",
+    "current_weight_patches_uuid", "lowvram_patch_counter", "model_lowvram", "model_offload_buffer_memory", "curr_t", "_curr_t",
+    "_current_keyframe", "_current_used_steps", "_current_index", "_current_strength", "start_t",
+}  # fmt: skip
+"""Names in the host's dictionaries and objects that change from run to run, or hold functions that are looked at elsewhere."""
+
+OF_CONTROL = (
+    "cond_hint_original", "strength", "timestep_percent_range", "global_average_pooling", "compression_ratio", "extra_args",
+    "upscale_algorithm", "extra_conds", "strength_type", "concat_mask", "extra_concat_orig", "vae", "control_weights",
+    "t2i_model", "channels_in", "previous_controlnet",
+)  # fmt: skip
+"""What a ControlNet or T2I adapter is made of; the rest is what it remembers of the last run."""
 
 _weights: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
 
@@ -57,6 +69,9 @@ def weights(patcher: Any) -> str:
         state = dict(network.state_dict())
         for key, saved in patcher.backup.items():
             state[key] = getattr(saved, "weight", saved)
+        # objects that the host has put in while the model is loaded
+        replaced = tuple(f"{name}." for name in ("model_sampling", *patcher.object_patches_backup))
+        state = {key: value for key, value in state.items() if not key.startswith(replaced)}
         _weights[network] = digest(state)
     return _weights[network]
 
@@ -69,7 +84,7 @@ def _of(value: Any, above: frozenset[int], depth: int) -> str:
     found = hashlib.sha256()
     if depth > DEEPEST or id(value) in above:
         return "deeper"
-    kind = type(value)
+    kind = Tensor if isinstance(value, Tensor) else type(value)  # a Parameter of the same numbers is the same
     found.update(" ".join(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__).encode())  # the host makes classes
     if isinstance(value, Tensor):
         found.update(f"{value.dtype} {tuple(value.shape)}".encode())
@@ -102,13 +117,19 @@ def _parts(value: Any) -> Iterable[Any]:
         return [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
         code = value.__code__
-        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        own = _rebound(code)  # what a function remembers of its last run
+        named = zip(code.co_freevars, value.__closure__ or (), strict=True)
+        cells = [cell.cell_contents for name, cell in named if name not in own and _is_filled(cell)]
         plain = [const for const in code.co_consts if isinstance(const, bool | int | float | str | None)]
         return [value.__qualname__, code.co_code, plain, value.__defaults__, cells]
     if hasattr(value, "model") and hasattr(value, "patches") and hasattr(value, "backup"):  # a patcher
         return _patched(value)
+    if hasattr(value, "get_control") and hasattr(value, "previous_controlnet"):
+        settings = {name: getattr(value, name) for name in OF_CONTROL if hasattr(value, name)}
+        return [settings, [weights(one) for one in value.get_models()]]
     if isinstance(value, nn.Module):
-        plain = {k: v for k, v in vars(value).items() if isinstance(v, bool | int | float | str | None) and k != "training"}
+        named = {name: part for name, part in vars(value).items() if name not in {"training", *PASSED_OVER}}
+        plain = {name: part for name, part in named.items() if isinstance(part, bool | int | float | str | None)}
         return [plain, dict(value.state_dict())]
     return _plain_object(value)
 
@@ -118,6 +139,15 @@ def _plain_object(value: Any) -> Iterable[Any]:
     if home in {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"} or not hasattr(value, "__dict__"):
         return [str(value)] if home == "numpy" else []
     return [{name: part for name, part in vars(value).items() if not isinstance(part, weakref.ref)}]
+
+
+def _rebound(code: types.CodeType) -> set[str]:
+    """Variables of a closure that a function, or one inside it, assigns to."""
+    found = {str(one.argval) for one in dis.get_instructions(code) if one.opname == "STORE_DEREF"}
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            found |= _rebound(const)
+    return found
 
 
 def _is_filled(cell: Any) -> bool:

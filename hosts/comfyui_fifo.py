@@ -9,6 +9,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ..models.dial import spread
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin
@@ -20,13 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules) -> fifo.Denoiser:
-    """The guider as a model with absolute frame numbers. Call it inside a sampler's `sample` only."""
+    """The guider as a model with absolute frame numbers. Call it inside a sampler's `sample` only; latents may be anywhere."""
+    device = guided.model_patcher.load_device
     options = add_frames(extra_args.get("model_options", {}))
     if options.pop("context_handler", None) is not None:
         log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
     told = options["transformer_options"]
     motions = motion_options(told)
     if schedules.cfg:
+        _check_guidance(guided, options)
         options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", ()), _cfg_by_frame(schedules.cfg)]
         options["disable_cfg1_optimization"] = True
 
@@ -35,14 +38,21 @@ def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Sc
         numbers = frame.tolist()
         told[KEY] = numbers
         told.update(motions(numbers, window, schedules.strength))
-        return guided(x, sigma, model_options=options, seed=extra_args.get("seed"))
+        return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
 
     return denoise
 
 
-def motion_options(told: dict[str, Any]) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
-    """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame)."""
+def motion_options(told: dict[str, Any], clip: int = 0) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
+    """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame).
+
+    clip   length over which lists of fewer values are spread; 0: they hold a value per frame
+    """
     usual = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+    for own in usual.values():
+        for name in ("strength", "amount"):
+            if clip and isinstance(own.get(name), Tensor) and 1 < len(own[name]) < clip:
+                own[name] = spread(own[name], clip)
 
     def at(numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
         return {key: _motion_at(value, numbers, window, strength) for key, value in usual.items()}
@@ -62,12 +72,23 @@ def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: N
     return at
 
 
+def _check_guidance(guided: Any, options: dict[str, Any]) -> None:
+    """Guidance by frame is that of plain classifier-free guidance; anything else would be silently wrong."""
+    plain = type(guided).predict_noise is comfy.samplers.CFGGuider.predict_noise and guided.conds.get("negative") is not None
+    if not plain or "sampler_cfg_function" in options:
+        which = "a node that rescales guidance (RescaleCFG and the like)" if plain else f"the guider {type(guided).__name__}"
+        raise ValueError(
+            f"cfg_by_frame works with positive, negative and plain guidance, not with {which}. "
+            "Empty cfg_by_frame, or use a CFGGuider."
+        )
+
+
 def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
     """What the guidance of each frame adds to that of the guider: linear, so right for classifier-free guidance."""
 
     def post_cfg(args: dict[str, Any]) -> Tensor:
         numbers = args["model_options"]["transformer_options"].get(KEY)
-        if numbers is None or args.get("uncond_denoised") is None:
+        if numbers is None:
             return args["denoised"]
         wanted = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
         return args["denoised"] + (wanted - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
@@ -75,7 +96,13 @@ def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
     return post_cfg
 
 
-class Rounds(comfy.samplers.Sampler):
+class LongShot(comfy.samplers.Sampler):
+    """A sampler that shows the model windows of its own, whatever the latent's length (see `comfyui_hooks`)."""
+
+    has_own_windows = True
+
+
+class Rounds(LongShot):
     """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
 
     def __init__(self, work: Callable[[fifo.Denoiser, Any], None], window: int, schedules: Schedules):
@@ -89,7 +116,7 @@ class Rounds(comfy.samplers.Sampler):
         return noise
 
 
-class FifoSampler(comfy.samplers.Sampler):
+class FifoSampler(LongShot):
     """All frames of a shot at once, for SamplerCustomAdvanced: returns as many as it was told, whatever the latent has.
 
     An empty latent starts from a base clip or from noise (`queue.start`); other latents are frames to go on after.
@@ -106,11 +133,16 @@ class FifoSampler(comfy.samplers.Sampler):
             raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
         table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
         shape = self._queue.shape(table, None if self._published else sigmas)
+        rows = shape.window * self._queue.windows_per_call
+        if len(noise) < rows:
+            log.info(
+                "Zoetrope: memory is set aside for %d frames; a latent of %d would say how much is needed", len(noise), rows
+            )
         own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
         start = begin(denoise, shape, own, self._queue.start, given)
-        made = list(start.finished[: self._frames])
+        made = list(start.finished[: self._frames].to(noise))
         shot = fifo.run(denoise, start.queue.to(noise), shape, own.at, start.frame, self._queue.windows_per_call, given)
         while len(made) < self._frames:
             frame, latent, _ = next(shot)

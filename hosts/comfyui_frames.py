@@ -16,7 +16,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from ..sampling.timeline import Cue, mix_at
-from .comfyui_control import per_frame_control
+from .comfyui_control import Apart, per_frame_control
 
 KEY = "zoetrope.frames"
 """In `transformer_options`: the absolute number of the frame in each row of x."""
@@ -64,7 +64,8 @@ class _PerFrame:
                 results.append(torch.zeros_like(x))
                 continue
             alone: list[Any] = [None] * len(conds)
-            alone[index] = [self._control(one, frames, levels, model) for one in conditions_of(half, frames, levels, x)]
+            found = [self._control(one, frames, levels, model) for one in conditions_of(half, frames, levels, x)]
+            alone[index] = found if len(found) == 1 else [{**one, "control": Apart(one.get("control"))} for one in found]
             results.append(executor(model, alone, x, timestep, options, *more)[index])
         return results
 
@@ -123,18 +124,32 @@ def _check_hooks(one: Mapping[str, Any]) -> None:
 
 def _merged(half: Sequence[Condition], frames: Sequence[int]) -> list[Condition]:
     """The parts of each timeline as one condition with a row per frame; other conditions as they are."""
-    timelines: dict[tuple[Cue, ...], list[Condition]] = {}
+    timelines: list[dict[int, Condition]] = []  # one timeline may come several times, in other areas or with other controls
     found: list[Condition] = []
     for one in half:
-        if CUE in one:
-            timelines.setdefault(one[CUE].cues, []).append(one)
-        else:
+        if CUE not in one:
             found.append(one)
-    return found + [_row_per_frame(cues, parts, frames) for cues, parts in timelines.items()]
+            continue
+        part = one[CUE]
+        open_ones = (group for group in timelines if part.index not in group and _cues_of(group) == part.cues)
+        group = next(open_ones, None)
+        if group is None:
+            timelines.append(group := {})
+        group[part.index] = one
+    return found + [_row_per_frame(group, frames) for group in timelines]
 
 
-def _row_per_frame(cues: tuple[Cue, ...], parts: Sequence[Condition], frames: Sequence[int]) -> Condition:
-    by_index = {one[CUE].index: one for one in parts}
+def _cues_of(parts: Mapping[int, Condition]) -> tuple[Cue, ...]:
+    return next(iter(parts.values()))[CUE].cues
+
+
+def _row_per_frame(by_index: Mapping[int, Condition], frames: Sequence[int]) -> Condition:
+    cues = _cues_of(by_index)
+    if len(by_index) != len(cues):
+        raise ValueError(
+            f"a prompt timeline of {len(cues)} entries came with {len(by_index)} of its conditions; connect the output of "
+            "Prompt Timeline whole (nodes that take single conditions out of it break it)"
+        )
     mixes = [mix_at(cues, frame) for frame in frames]
     holding = by_index[max(mixes, key=lambda mix: mix[2])[1]]
     needed = {index for before, now, share in mixes for index in ((before, now) if share < 1 else (now,))}
@@ -143,7 +158,7 @@ def _row_per_frame(cues: tuple[Cue, ...], parts: Sequence[Condition], frames: Se
         values = {name: _mixed(name, {i: by_index[i]["model_conds"] for i in needed}, mixes) for name in values}
     one = {**holding, "model_conds": values}
     mask = one.get("mask")
-    if mask is not None and bool((mask == mask[:, :1, :1]).all()):  # the timeline's own, for ordinary samplers
+    if mask is not None and bool(((mask - mask[:, :1, :1]).abs() < 1e-3).all()):  # the timeline's own, for ordinary samplers
         del one["mask"]
     return one
 

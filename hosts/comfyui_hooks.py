@@ -56,14 +56,15 @@ class Hooks:
         """The injection in one UNet."""
         return self._injections.setdefault(unet, Injection())
 
-    def check_length(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
+    def check_length(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
-        options = kwargs.get("model_options") or (args[0] if args else None) or {}
+        options = executor.class_obj.model_options
         own = options.get("transformer_options", {}).get(self._key, {})
         # windows choose the clip themselves; each call is checked as well
         windows = options.get("context_handler") or WINDOWS in options.get("transformer_options", {})
+        windows = windows or getattr(sampler, "has_own_windows", False)
         if not is_zero(own.get("strength", 0)) and not windows:
-            clip = frames_per_clip(noise_shape[0], 1, own.get("frames", 0))
+            clip = frames_per_clip(len(noise), 1, own.get("frames", 0))
             self._module.check_frames(clip, own.get("beyond", "refuse"))
             trained = self._report.variant.frames
             if clip < trained:
@@ -72,7 +73,7 @@ class Hooks:
                     "Set the latent's batch size to %d.",
                     self._report.file, trained, clip, trained,
                 )  # fmt: skip
-        return executor(model, noise_shape, conds, *args, **kwargs)
+        return executor(noise, latent, sampler, *args, **kwargs)
 
     def watch_range(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Turns the shares of sampling into noise levels, by the schedule that the model samples with."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import comfy.ldm.modules.attention as comfy_attention
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -122,9 +123,7 @@ class Camera:
         made: list[State] = []
 
         def work(denoise: fifo.Denoiser, model: Any) -> None:
-            device = comfy.model_management.get_torch_device()
-            on_device = _on(denoise, device)
-            start = begin(on_device, self._shape, self._noise, self._order.queue.start, self._given, self._note_start)
+            start = begin(denoise, self._shape, self._noise, self._order.queue.start, self._given, self._note_start)
             made.append(State(start.frame, start.queue, start.finished))
 
         self.round(work)
@@ -191,18 +190,15 @@ class Pace:
         return (time.monotonic() - self._started) / done * (total - done) if done else 0.0
 
 
-def _on(denoise: fifo.Denoiser, device: Any) -> fifo.Denoiser:
-    """Takes latents from anywhere to the model's device."""
-    return lambda x, sigma, frame: denoise(x.to(device), sigma.to(device), frame.to(device))
-
-
 def settings_of(scene: Scene, order: Order, shape: fifo.Diagonal) -> Mapping[str, Scalar]:
     """Everything that decides about a bit of the shot, by the name that an artist gives it. Its length does not."""
     plain = {name: value for name, value in vars(scene.guider).items() if isinstance(value, bool | int | float | str)}
+    others = {n: one for n, one in vars(scene.guider).items() if one is not scene.model and hasattr(one, "model_options")}
     return {
         **model_settings(scene.model),
         "guider": type(scene.guider).__name__,
         **plain,
+        **{f"{owner}: {name}": value for owner, one in others.items() for name, value in model_settings(one).items()},
         **{name: digest(conds) for name, conds in scene.guider.original_conds.items()},
         "vae": weights(scene.vae.patcher),
         "seed": order.seed,
@@ -222,5 +218,6 @@ def _made_with(scene: Scene) -> Mapping[str, Scalar]:
     sampled_in = scene.model.model.manual_cast_dtype or scene.model.model_dtype()
     return {
         "device": name, "precision": str(sampled_in), "VAE precision": str(getattr(scene.vae, "vae_dtype", "")),
-        "torch": torch.__version__, "ComfyUI": comfyui_version.__version__,
+        "attention": comfy_attention.optimized_attention.__name__, "torch": torch.__version__,
+        "ComfyUI": comfyui_version.__version__,
     }  # fmt: skip

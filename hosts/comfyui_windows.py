@@ -5,6 +5,7 @@ Core's context windows fail on frames that are a batch (0.3.64), so these are th
 
 from typing import Any
 
+import comfy.conds
 import comfy.model_management
 import comfy.sample
 import torch
@@ -54,19 +55,29 @@ class _Cutter:
         if FRAMES in options["transformer_options"]:  # a queue has windows of its own
             return executor(model, conds, x, timestep, options, *more)
         levels = timestep.expand(len(x)) if timestep.numel() == 1 else timestep
-        motions = motion_options(options["transformer_options"])
+        motions = motion_options(options["transformer_options"], len(x))
 
         def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
             numbers = frame.tolist()
             told = {**options["transformer_options"], FRAMES: numbers, **motions(numbers, len(numbers), None)}
-            halves = executor(model, conds, part, sigma, {**options, "transformer_options": told}, *more)
+            halves = executor(model, _cut(conds, numbers, len(x)), part, sigma, {**options, "transformer_options": told}, *more)
             return torch.cat(list(halves), 1)
 
         step = _step(options["transformer_options"].get("sample_sigmas"), float(levels.max()))
         return list(
             rearrange(denoise_in_windows(denoise, x, levels, self._cut, step), "f (k c) h w -> k f c h w", k=len(conds))
         )
+
+
+def _cut(conds: Any, frames: list[int], whole: int) -> list[Any]:
+    """Conditions whose concatenated pictures, made by the host for the whole clip, are those of these frames."""
+
+    def cut(one: dict[str, Any]) -> dict[str, Any]:
+        held = {n: v for n, v in one["model_conds"].items() if type(v) is comfy.conds.CONDNoiseShape and len(v.cond) == whole}
+        return {**one, "model_conds": {**one["model_conds"], **{n: type(v)(v.cond[frames]) for n, v in held.items()}}}
+
+    return [half if half is None else [cut(one) for one in half] for half in conds]
 
 
 def _step(sigmas: Tensor | None, sigma: float) -> int:

@@ -43,7 +43,8 @@ def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -
 
     @torch.inference_mode()
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
-        numbers = frame.tolist()
+        numbers, device = frame.tolist(), demo.unet.device
+        x, sigma = x.to(device), sigma.to(device)
         context = torch.cat([_told(texts, cues, numbers), texts[-1:].expand(len(numbers), -1, -1)])
         scale = torch.tensor([guidance.at(number) for number in numbers], device=x.device).reshape(-1, 1, 1, 1)
 
@@ -110,9 +111,7 @@ class DemoShot:
 
         def start() -> State:
             with self.denoising() as denoise:
-                made = begin(
-                    lambda *call: denoise(*(one.to(device) for one in call)), shape, noise, self.queue.start, None, note_start
-                )
+                made = begin(denoise, shape, noise, self.queue.start, note=note_start)
             return State(made.frame, made.queue, made.finished)
 
         def sample(state: State, keep: Keep) -> None:

@@ -1,9 +1,12 @@
 """Videos made with the same settings to one, without encoding anything again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .files import put_in_place
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:
@@ -18,7 +21,7 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
     try:
         with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
             _append_all(av, parts, target)
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
     except av.FFmpegError as error:
         raise OSError(f"{path}: could not be written ({error}); is the disk full?") from error
     finally:
@@ -28,7 +31,7 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
 def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
     out, shift, kind = None, 0, None
     for part in parts:
-        with av.open(str(part)) as source:
+        with _opened(av, part) as source:
             stream = source.streams.video[0]
             here = (stream.codec.name, stream.width, stream.height, stream.average_rate, stream.time_base)
             if kind not in (None, here):
@@ -45,6 +48,24 @@ def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
                 packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                 target.mux(packet)
             shift += length
+
+
+class BrokenPart(ValueError):
+    """A part that cannot be read."""
+
+    def __init__(self, part: Path, error: Exception):
+        super().__init__(f"{part}: no readable video ({error})")
+        self.part = part
+
+
+@contextmanager
+def _opened(av: Any, part: Path) -> Iterator[Any]:
+    try:
+        source = av.open(str(part))
+    except av.FFmpegError as error:
+        raise BrokenPart(part, error) from error
+    with source:
+        yield source
 
 
 def _av() -> Any:

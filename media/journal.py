@@ -10,7 +10,6 @@ moment the folder tells of one frame up to which everything is there.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+
+from .files import write_whole
 
 FORMAT, VERSION = "zoetrope.shot", 1
 LARGEST_HEADER = 1 << 20
@@ -85,7 +86,7 @@ class Journal:
                 raise ValueError(f"impossible sizes {sizes}")
             known = Sizes(sizes["places"], sizes["segment"], tuple(sizes["latent"]))
             return cls(folder, known, _scalars(header["settings"]), _scalars(header["made_with"]))
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: not the header of a shot ({error}); delete the folder to start this shot anew"
             ) from error
@@ -97,7 +98,7 @@ class Journal:
             return None
         shapes = {"queue": (self.sizes.places, *self.sizes.latent), "pending": (None, *self.sizes.latent)}
         tensors = _read(path, shapes, self.sizes.places + self.sizes.segment)
-        pending, frame = tensors["pending"], int(tensors["frame"])
+        pending, frame = tensors["pending"], _frame_of(path, tensors)
         segments = max(0, frame) // self.sizes.segment
         if len(pending) != max(0, frame) % self.sizes.segment or not all(
             self.latents_path(k).exists() for k in range(segments)
@@ -139,32 +140,6 @@ def _both(before: Scalar, now: Scalar) -> str:
     return "" if digests else f" ({before}, now {now})"
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """The file appears when it is whole and on the disk. Raises OSError, which names the file, where that fails."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        with unfinished.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(unfinished, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); what was there before is kept") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is safe from a power cut when its folder is on the disk too; Windows has no such call and needs none."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
     """Checked tensors of one file. `most`: frames that it may hold."""
     _, *latent = next(iter(shapes.values()))
@@ -181,6 +156,13 @@ def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -
         return tensors
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ValueError(f"{path}: damaged ({error}); delete the folder {path.parent} to start this shot anew") from error
+
+
+def _frame_of(path: Path, tensors: Mapping[str, Tensor]) -> int:
+    frame = tensors.get("frame")
+    if frame is None or frame.dtype != torch.int64 or frame.ndim:
+        raise ValueError(f"{path}: damaged (no frame number); delete the folder {path.parent} to start this shot anew")
+    return int(frame)
 
 
 def _scalars(values: Any) -> dict[str, Scalar]:

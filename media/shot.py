@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .join import join_videos
+from .join import BrokenPart, join_videos
 from .journal import Journal, State
 from .video import write_video
 
@@ -140,15 +140,28 @@ class _Work:
 
     def finish(self, frames: int, name: str) -> Path:
         """Every segment's video, made where it is missing, joined to one file."""
-        segment = self.journal.sizes.segment
-        path = self.journal.folder / name
+        segment, path = self.journal.sizes.segment, self.journal.folder / name
         if not path.exists():
-            parts = [self._video_of(k, min(segment, frames - k * segment)) for k in range(-(-frames // segment))]
-            join_videos(parts, path)
+            parts = self._joined(frames, path)
             for leftover in (UNFINISHED, *(part.name for part in parts if frames % segment and part == parts[-1])):
                 if leftover != name:
                     (self.journal.folder / leftover).unlink(missing_ok=True)
         return path
+
+    def _joined(self, frames: int, path: Path) -> list[Path]:
+        """The parts of the joined file; one that cannot be read any more is made again from its latents."""
+        segment, remade = self.journal.sizes.segment, set()
+        while True:
+            parts = [self._video_of(k, min(segment, frames - k * segment)) for k in range(-(-frames // segment))]
+            try:
+                join_videos(parts, path)
+                return parts
+            except BrokenPart as error:
+                if error.part in remade:
+                    raise
+                log.warning("Zoetrope: %s; it is made again from its latents", error)
+                remade.add(error.part)
+                error.part.unlink()
 
     def _video_of(self, number: int, frames: int) -> Path:
         """The pictures of one segment, or of its first frames; decoded one by one, so the result depends on nothing else."""

@@ -10,6 +10,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from .files import put_in_place
+
 QUALITY = 8
 """imageio-ffmpeg's scale, 1 to 10."""
 
@@ -30,7 +32,7 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, joinable
     try:
         count = _encode(unfinished, frames, fps, joinable)
         _check(unfinished, path, count)
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
     return count

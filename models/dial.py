@@ -44,7 +44,7 @@ def for_rows(name: str, dial: Dial, rows: int, frames: int, chunks: int, window:
         raise ValueError(
             f"{name}: expected 1 value, up to one per frame of a clip ({frames}), or {part} for the batch, got {count}"
         )
-    return repeat(_spread(dial, frames), "f h w -> (b f) h w", b=rows // frames)
+    return repeat(spread(dial, frames), "f h w -> (b f) h w", b=rows // frames)
 
 
 def over_pictures(dial: Dial, x: Tensor, frames: int) -> Dial:
@@ -89,7 +89,7 @@ def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
     """`(b f) h w` for the rows of x, on its device and in its dtype."""
     dial = resized(dial.to(x.device, torch.float32), h, w)
     if dial.shape[0] != x.shape[0]:
-        dial = repeat(_spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
+        dial = repeat(spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
     return dial.to(x.dtype)
 
 
@@ -102,7 +102,7 @@ def resized(dial: Tensor, h: int, w: int) -> Tensor:
     return F.interpolate(dial[None], (h, w), mode="area" if h < dial.shape[1] else "bilinear")[0]
 
 
-def _spread(dial: Tensor, frames: int) -> Tensor:
+def spread(dial: Tensor, frames: int) -> Tensor:
     """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
     if dial.shape[0] in (1, frames):
         return dial.expand(frames, -1, -1)

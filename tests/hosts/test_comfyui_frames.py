@@ -16,7 +16,7 @@ FRAMES = [4, 5, 6, 7]
 
 def denoised(
     model: Any, positive: Any, negative: Any, *, frames: list[int] = FRAMES, rows: list[int] | None = None, cfg: float = 3.0,
-    wrap: Any = None, schedules: Any = None,
+    wrap: Any = None, schedules: Any = None, size: tuple[int, int] = (8, 8),
 ) -> Tensor:  # fmt: skip
     """What a guider says of four frames at four noise levels, or of some rows alone; without motion frames are strangers."""
     from zoetrope.hosts.comfyui_fifo import Rounds
@@ -24,7 +24,7 @@ def denoised(
     from zoetrope.sampling.queue import Schedules
 
     said: list[Tensor] = []
-    x = noise(4, 4, 8, 8, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
+    x = noise(4, 4, *size, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
 
     def work(denoise: Any, inner: Any) -> None:
         if rows is None:
@@ -34,7 +34,7 @@ def denoised(
 
     guider = guider_of(wrap(model) if wrap else model, positive, negative, cfg)
     count = 4 if rows is None else 1
-    empty = torch.zeros(count, 4, 8, 8)
+    empty = torch.zeros(count, 4, *size)
     sampler = Rounds(work, count, schedules or Schedules())
     with torch.inference_mode():
         guider.sample(empty, empty, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
@@ -92,6 +92,30 @@ def test_a_fade_mixes_embeddings_also_of_prompts_of_different_length(tiny: Any, 
     half = (twice + prompt("BC", tiny)[0][0]) / 2
     assert torch.allclose(longer[1], denoised(model, [[half, {}]], negative)[1], atol=1e-5)
     assert torch.allclose(longer[0], denoised(model, prompt("A", tiny), negative)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (10, 6), (40, 72)])
+@pytest.mark.parametrize("fade", [0, 1, 2, 4])
+def test_after_a_fade_the_new_prompt_holds_alone_at_any_size(tiny: Any, model: Any, size: tuple[int, int], fade: int) -> None:
+    negative = tiny.text(seed=2)
+    changed = denoised(model, timeline(f"0: A / 4: B ~{fade}", tiny), negative, frames=[0, 1, 2, 7], size=size)
+    a, b = (denoised(model, prompt(letter, tiny), negative, size=size) for letter in "AB")
+    assert torch.allclose(changed[:3], a[:3], atol=1e-4)
+    after = b[3] if fade < 4 else denoised(model, timeline("0: A / 4: B ~4", tiny), negative, frames=[7] * 4, size=size)[3]
+    assert torch.allclose(changed[3], after, atol=1e-4)
+
+
+def test_one_timeline_twice_and_a_part_of_one(tiny: Any, model: Any) -> None:
+    twice = timeline("0: A / 6: B", tiny)
+    halves = []
+    for left in (True, False):
+        mask = torch.zeros(1, 8, 8)
+        mask[:, :, slice(0, 4) if left else slice(4, 8)] = 1
+        halves += [[tensor, {**about, "mask": mask}] for tensor, about in twice]
+    negative = tiny.text(seed=2)
+    assert torch.allclose(denoised(model, halves, negative), denoised(model, twice, negative), atol=1e-4)
+    with pytest.raises(ValueError, match="a prompt timeline of 2 entries came with 1 of its conditions"):
+        denoised(model, twice[:1], negative)
 
 
 def test_ordinary_samplers_see_the_timeline_of_their_clip(tiny: Any, model: Any) -> None:
@@ -226,12 +250,25 @@ def test_rows_per_call_do_not_depend_on_free_memory(tiny: Any, model: Any, monke
         clone.set_model_unet_function_wrapper(note)
         return clone
 
-    results, real = [], comfy.samplers.model_management
+    results = []
+    real = getattr(comfy.samplers, "model_management", None)
     for free in (1, 1 << 24, 1 << 40):
-        monkeypatch.setattr(comfy.samplers, "model_management", Memory(real, free))
+        if real:
+            monkeypatch.setattr(comfy.samplers, "model_management", Memory(real, free))
         if hasattr(comfy.model_patcher.ModelPatcher, "get_free_memory"):
             monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "get_free_memory", lambda self, device, free=free: free)
-        results.append(denoised(model, tiny.text(), tiny.text(seed=2), wrap=counted))
+        results.append(denoised(model, [*tiny.text(), *tiny.text(seed=4)], tiny.text(seed=2), wrap=counted))
     assert set(rows) == {4}
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+def test_guidance_by_frame_is_refused_where_it_would_be_wrong(tiny: Any, model: Any) -> None:
+    from zoetrope.sampling.queue import Schedules
+    from zoetrope.sampling.timeline import read_numbers
+
+    schedules = Schedules(cfg=read_numbers("0: 3", "cfg", 0, 9))
+    rescaled = model.clone()
+    rescaled.set_model_sampler_cfg_function(lambda args: args["cond"])
+    with pytest.raises(ValueError, match=r"cfg_by_frame works with .* not with a node that rescales guidance"):
+        denoised(rescaled, tiny.text(), tiny.text(seed=2), schedules=schedules)

@@ -39,9 +39,10 @@ def film(tiny: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     def run(
         frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.5,
-        queue: Any = usual, samples: Tensor | None = None, strength: float = 1.0, tell: Any = None, **order: Any,
+        queue: Any = usual, samples: Tensor | None = None, strength: float = 1.0, tell: Any = None, guider: Any = None,
+        **order: Any,
     ) -> Any:  # fmt: skip
-        guider = guider_for(tiny, tmp_path, prediction, scale, cfg, hint, strength)
+        guider = guider or guider_for(tiny, tmp_path, prediction, scale, cfg, hint, strength)
         latent = torch.zeros(1, 4, 8, 8) if samples is None else samples
         scene, prepared = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": latent})
         prepared = replace(prepared, frames=frames, queue=queue, **order)
@@ -264,3 +265,34 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     message = r"a call of 8 frames; lower windows_per_call \(now 2\) in Queue Settings, then window \(now 4\), then width"
     with pytest.raises(RuntimeError, match=message):
         film(20, "call", queue=queue, tell=tell)
+
+
+def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt(film: Any, tiny: Any, tmp_path: Path) -> None:
+    import comfy.model_management as management
+    from zoetrope.hosts import comfyui_plan, comfyui_shot
+
+    guider = guider_for(tiny, tmp_path)
+    scene, order = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
+    with torch.inference_mode():
+        comfyui_plan.plan(scene, replace(order, frames=4), tmp_path)  # loads everything before the first digest
+    assert film(2, guider=guider)[1] == []
+    longer, news = film(4, guider=guider)
+    assert (news, longer.resumed) == ([], 2)
+
+    def tell(done: int, total: int, picture: Any, left: float) -> None:
+        if done == 2:
+            raise management.InterruptProcessingException
+
+    with pytest.raises(management.InterruptProcessingException):
+        film(8, guider=guider, tell=tell)
+    resumed, news = film(8, guider=guider)
+    assert (news, resumed.resumed) == ([], 6)
+    fresh, news = film(9)  # as after a restart
+    assert (news, fresh.resumed) == ([], 8)
+
+
+def test_windows_of_a_call_may_be_more_frames_than_the_module_can_tell_apart(film: Any) -> None:
+    from zoetrope.sampling.queue import Queue
+
+    queue = Queue(window=WINDOW, partitions=6, context=0, windows_per_call=6)  # 24 rows, a table of 16
+    assert len(all_latents(film(2, "many", queue=queue)[0], 2)) == 2

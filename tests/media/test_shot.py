@@ -16,8 +16,9 @@ import torch
 from shot_process import LATENT, SEGMENT, all_latents, crew, journal, picture_hash, take
 from torch import Tensor
 from zoetrope.media import shot as shot_module
+from zoetrope.media.files import write_whole
 from zoetrope.media.join import join_videos
-from zoetrope.media.journal import Journal, Sizes, changed, write_whole
+from zoetrope.media.journal import Journal, Sizes, changed
 from zoetrope.media.video import read_video, write_video
 
 pytest.importorskip("av")
@@ -189,6 +190,7 @@ def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Ten
         ("shot.json", b"{}", r"shot.json: not the header of a shot .* delete the folder"),
         ("shot.json", b'{"format": "zoetrope.shot", "version": 2}', "expected zoetrope.shot 1, got zoetrope.shot 2"),
         ("shot.json", b" " * (1 << 21), "more than 1048576 bytes"),
+        ("shot.json", b"[" * 200_000, "shot.json: not the header"),
         ("state.safetensors", b"", "state.safetensors: damaged"),
         ("state.safetensors", b"x" * 200_000_00, "damaged .expected at most"),
         ("latents_00001.safetensors", b"12345678{}", r"latents_00001.safetensors: damaged .* delete the folder"),
@@ -202,6 +204,27 @@ def test_damaged_journals_are_refused_by_name(tmp_path: Path, name: str, content
         video.unlink()
     with pytest.raises(ValueError, match=message):
         take(folder, FRAMES)
+
+
+def test_a_state_without_a_frame_number_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "shot"
+    take(folder, FRAMES)
+    tensors = load_file(folder / "state.safetensors")
+    for frame in (None, torch.zeros(3, dtype=torch.int64), torch.tensor(1.5)):
+        kept = {name: value for name, value in tensors.items() if name != "frame"}
+        save_file(kept if frame is None else {**kept, "frame": frame}, folder / "state.safetensors")
+        with pytest.raises(ValueError, match=r"state.safetensors: damaged \(no frame number\)"):
+            take(folder, FRAMES)
+
+
+def test_a_video_that_cannot_be_read_is_made_again(tmp_path: Path, whole: tuple[Tensor, str, Path], caplog: Any) -> None:
+    folder = tmp_path / "shot"
+    take(folder, FRAMES - 1)
+    (folder / "video_00001.mp4").write_bytes(b"")
+    assert picture_hash(take(folder, FRAMES).video) == whole[1]
+    assert "video_00001.mp4: no readable video" in caplog.text
 
 
 def test_a_state_that_does_not_go_with_its_files_is_refused(tmp_path: Path) -> None:
