@@ -104,7 +104,7 @@ METHODS: dict[str, tuple[Film, int, float]] = {
     "plain": (queue(0), WINDOW, 3),
     "context 4": (queue(4), WINDOW - 4, 4),
     "moving borders": (queue(0, shift=8), WINDOW, 3.5),
-    "context 2, moving borders": (queue(2, shift=7), WINDOW - 2, 3.93),
+    "context 2, moving borders": (queue(2, shift=7), WINDOW - 2, 4),
     "paper, eta 0": (queue(WINDOW // 2, eta=0.0), WINDOW // 2, 6),
     "context 4, eta 0": (queue(4, eta=0.0), WINDOW - 4, 4),
     "chunks": (chunks, WINDOW, 3),

@@ -46,8 +46,8 @@ def preset_input() -> Any:
         options=list(PRESETS),
         default="recommended",
         tooltip=(
-            "recommended: a window also looks at a few finished frames; paper: at half a window of them, as FIFO-Diffusion "
-            "does, for twice the time of fast; fast: at none."
+            "recommended: windows look at two cleaner frames, and their borders move; paper: FIFO-Diffusion's own, half of "
+            "every window is only looked at, twice the time; fast: no frames are only looked at."
         ),
     )
 
@@ -91,7 +91,10 @@ class EndlessShot(io.ComfyNode):
             ),
             inputs=[
                 model, positive, negative, vae, latent,
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Of all noise."),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=2**64 - 1, control_after_generate=False,
+                    tooltip="Of all noise. It stays as it is, so that a shot can go on.",
+                ),
                 frames,
                 io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.1, tooltip="Frames per second of the video."),
                 cfg, preset,

@@ -135,7 +135,7 @@ def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, 
     version = server.json("/system_stats")["system"]["comfyui_version"]
     workflow = json.loads((ROOT / "workflows" / "03_endless_shot_demo.json").read_text())
     shot = next(node for node in workflow["nodes"] if node["type"] == "ZoetropeEndlessShot")
-    shot["widgets_values"][2], shot["widgets_values"][6] = 40, "zoetrope/seen"
+    shot["widgets_values"][1], shot["widgets_values"][5] = 40, "zoetrope/seen"
     changed = tmp_path / "workflow.json"
     changed.write_text(json.dumps(workflow))
     running, finished = (pictures / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))

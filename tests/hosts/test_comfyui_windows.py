@@ -96,7 +96,7 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
     guider = comfyui_shot.guider_of(moving, tiny.text(), tiny.text(seed=2), 3.0)
     scene, _ = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
     for start in ("base clip", "noise"):
-        order = comfyui_shot.Order(frames=5, queue=Queue(window=4, partitions=2, context=1, start=start))
+        order = comfyui_shot.Order(frames=5, queue=Queue(window=4, partitions=2, context=1, shift=0, start=start))
         with torch.inference_mode():
             plan = comfyui_plan.plan(scene, order, tmp_path)
             assert set(rows) == {4, 8, 12}

@@ -19,6 +19,7 @@ from zoetrope.sampling.fifo import (
     step_noise,
 )
 from zoetrope.sampling.noise import FrameNoise
+from zoetrope.sampling.queue import PRESETS, Queue
 from zoetrope.sampling.schedule import LINEAR
 
 NOISE = FrameNoise(seed=7, shape=(4, 3, 5))
@@ -127,6 +128,16 @@ def test_the_published_queue_and_its_bounds() -> None:
     assert published_shape(LINEAR, 16, 1, context=0).places == 16
     with pytest.raises(ValueError, match=r"partitions \* window: expected 2 to 1000 levels, got 100 \* 16"):
         published_shape(LINEAR, 16, 100)
+
+
+def test_presets_cost_what_is_said_of_them() -> None:
+    costs = {name: calls_per_frame(queue.shape(LINEAR, None)) for name, queue in PRESETS.items()}
+    assert costs == {"recommended": 4, "paper": 8, "fast": 3.5}
+    assert costs["recommended"] / calls_per_frame(Queue(context=0, shift=0).shape(LINEAR, None)) <= 1.35
+    assert Queue(window=4, context=1).shape(LINEAR, None).shift == 1  # the usual 7, in windows that change 3
+    assert len(Queue().shape(LINEAR, torch.tensor([9.0, 4, 2, 0])).sigmas) == 3
+    with pytest.raises(ValueError, match="no table of noise levels; connect sigmas"):
+        Queue().shape(None, None)
 
 
 def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
