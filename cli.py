@@ -67,7 +67,9 @@ def _add_shot(shot: argparse.ArgumentParser) -> None:
     shot.add_argument("--frames", type=int, default=96)
     shot.add_argument("--fps", type=int, help="4, 8 (default) or 16")
     shot.add_argument("--guidance", default="3", help="a number, or by frame: '0: 3 / 48: 5 ~12'")
-    shot.add_argument("--preset", choices=list(PRESETS), default="recommended", help="paper: twice the lookahead; fast: none")
+    shot.add_argument(
+        "--preset", choices=list(PRESETS), default="recommended", help="paper: twice the time; fast: no lookahead"
+    )
     shot.add_argument("--windows-per-call", type=int, default=1, metavar="N", help="--plan says what pays")
     shot.add_argument("--seed", type=int, default=7)
     shot.add_argument("--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder")
@@ -145,6 +147,7 @@ def _shot(arguments: argparse.Namespace) -> None:
 
         def note(done: int, total: int, picture: Tensor | None) -> None:
             bar.total = total
+            bar.set_description("frames" if done > total - arguments.frames else "warm-up")
             bar.update(done - bar.n)
 
         crew = shot.crew(note, lambda step: bar.set_description(f"first clip, step {step} of {len(shot.shape.sigmas)}"))

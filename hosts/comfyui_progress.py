@@ -16,8 +16,8 @@ LARGEST_SIDE = 512
 class Teller:
     """Speaks for one node."""
 
-    def __init__(self, node_id: Any):
-        self._node_id = node_id
+    def __init__(self, node_id: Any, frames: int):
+        self._node_id, self._frames = node_id, frames
         self._bar: Any = None
         self._picture: Any = None
 
@@ -29,7 +29,9 @@ class Teller:
         """Ticks are points at which an interrupt is noticed as well."""
         if picture is not None:
             self._picture = _as_image(picture)
-        self.say(f"frame {done} of {total}" + (f", {spoken(seconds_left)} left" if seconds_left else ""))
+        self.say(
+            where(self._frames - (total - done), self._frames) + (f", {spoken(seconds_left)} left" if seconds_left else "")
+        )
         self._update(done, total)
 
     def _update(self, done: int, total: int) -> None:
@@ -42,6 +44,11 @@ class Teller:
         server = _server()
         if server is not None and self._node_id is not None:
             server.send_progress_text(text, self._node_id)
+
+
+def where(frame: int, frames: int) -> str:
+    """`frame 12 of 96`; before frame 0 comes out, how long the warm-up still takes."""
+    return f"frame {frame} of {frames}" if frame > 0 else f"warming up, {1 - frame} to go"
 
 
 def _as_image(picture: Tensor) -> Any:

@@ -51,11 +51,12 @@ class Shot:
 
     def story(self, frames: int, news: Sequence[str]) -> str:
         """What happened, in a line."""
+        count = f"{frames} frames" if frames > 1 else "1 frame"
         if news:
-            return f"{frames} frames, a new shot because of: {', '.join(news)}"
+            return f"{count}, a new shot because of: {', '.join(news)}"
         if self.resumed == frames:
-            return f"{frames} frames, all of them there already"
-        return f"{frames} frames" + (f", the first {self.resumed} there already" if self.resumed else "")
+            return f"{count}, all of them there already"
+        return count + (f", the first {self.resumed} there already" if self.resumed else "")
 
 
 def film(journal: Journal, crew: Crew, frames: int, fps: float, tail: int) -> Shot:

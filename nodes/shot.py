@@ -126,7 +126,7 @@ class EndlessShot(io.ComfyNode):
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
-        teller = comfyui_progress.Teller(cls.hidden.unique_id)
+        teller = comfyui_progress.Teller(cls.hidden.unique_id, frames)
         shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), teller)
         teller.say(shot.story(frames, news))
         shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)

@@ -119,7 +119,7 @@ def test_a_shot_is_planned_filmed_and_lengthened(tmp_path: Path, capsys: pytest.
     assert json.loads(out)["story"] == "4 frames, the first 2 there already"
     assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
     status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8)
-    assert json.loads(out)["story"] == "1 frames, a new shot because of: seed (7, now 8)"
+    assert json.loads(out)["story"] == "1 frame, a new shot because of: seed (7, now 8)"
 
 
 @pytest.mark.parametrize(

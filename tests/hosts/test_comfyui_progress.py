@@ -1,0 +1,27 @@
+"""What a long run says under its node."""
+
+import pytest
+
+pytestmark = pytest.mark.host
+
+
+def test_frames_are_those_asked_for_and_the_warm_up_says_so() -> None:
+    from zoetrope.hosts.comfyui_progress import where
+
+    assert [where(frame, 40) for frame in (-32, 0, 1, 40)] == [
+        "warming up, 33 to go", "warming up, 1 to go", "frame 1 of 40", "frame 40 of 40",
+    ]  # fmt: skip
+
+
+def test_a_teller_ticks_the_hosts_bar_and_makes_small_pictures_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from zoetrope.hosts import comfyui_progress
+
+    said: list[str] = []
+    teller = comfyui_progress.Teller("7", 40)
+    monkeypatch.setattr(teller, "say", said.append)
+    teller.starting(3, 48)
+    teller.progress(0, 72, None, 0.0)
+    teller.progress(53, 72, torch.rand(3, 64, 48), 18.4)
+    assert said == ["first clip, step 3 of 48", "warming up, 33 to go", "frame 21 of 40, 18 s left"]
+    assert teller._picture.size == (192, 256)
