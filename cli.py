@@ -137,7 +137,7 @@ def _shot(arguments: argparse.Namespace) -> None:
     cues = read_timeline(arguments.prompt, "prompt")
     fps = next(rate for rate in (arguments.fps, read_rate(cues[0].said)[1], 8) if rate is not None)
     demo.check(1, fps=fps)
-    cues = tuple(replace(cue, said=demo.told(write_caption(_meaning(cue.said)), fps)) for cue in cues)
+    cues = tuple(replace(cue, said=demo.told(write_caption(_meaning(cue.said)[0]), fps)) for cue in cues)
     shot = DemoShot(demo, cues, read_numbers(arguments.guidance, "guidance", 0, 30), arguments.seed, fps, queue)
     if arguments.plan:
         print(shot.plan(arguments.frames, arguments.output).text())
@@ -170,15 +170,14 @@ def _load_demo() -> tuple[Any, Any]:
 def _understand(arguments: argparse.Namespace) -> Wish:
     """Raises ValueError where no word of the prompt means anything, and for frame rates that were never learned."""
     prompt, told = read_rate(arguments.prompt)
-    asked = _meaning(prompt)
-    _, ignored = read_caption(prompt)
+    asked, ignored = _meaning(prompt)
     fps = next(rate for rate in (arguments.fps, told, 8) if rate is not None)
     if not 0 <= arguments.seed < 2**63:
         raise ValueError(f"seed: expected 0 to 2^63 - 1, got {arguments.seed}")
     return Wish(write_caption(asked), fps, asked, ignored)
 
 
-def _meaning(prompt: str) -> dict[str, str]:
+def _meaning(prompt: str) -> tuple[dict[str, str], list[str]]:
     """What a prompt asks for; words that mean nothing are named, and a prompt of nothing else is refused."""
     asked, ignored = read_caption(read_rate(prompt)[0])
     grammar = (
@@ -188,7 +187,7 @@ def _meaning(prompt: str) -> dict[str, str]:
         raise ValueError(f"prompt {prompt!r}: the embedded model knows none of it. It knows {grammar}. Try {PROMPT!r}.")
     if ignored:
         print(f"zoetrope: ignored {', '.join(map(repr, ignored))}; the embedded model knows {grammar}", file=sys.stderr)
-    return asked
+    return asked, ignored
 
 
 def _verdict(asked: dict[str, str], clip: Tensor) -> dict[str, Any]:

@@ -12,6 +12,11 @@ from torch import Tensor
 Outputs = dict[str, list[Tensor | None]]
 
 
+def rows_at(rows: Tensor, frames: Sequence[int]) -> Tensor:
+    """The rows of these frames; the warm-up has the first one, and frames after the last keep it."""
+    return rows[[min(max(frame, 0), len(rows) - 1) for frame in frames]]
+
+
 def per_frame_control(control: Any, frames: Sequence[int], levels: Tensor, model: Any, copies: dict[int, Any]) -> Any:
     """The control itself where every frame gets the same of it, else one that knows the frames. Same interface to the host.
 
@@ -88,8 +93,7 @@ class _FrameControl:
             alone.timestep_range = None
         alone = self._copies[id(link)]
         if _hints(link) > 1:
-            last = len(link.cond_hint_original) - 1
-            alone.cond_hint_original = link.cond_hint_original[[min(max(frame, 0), last) for frame in self._frames]]
+            alone.cond_hint_original = rows_at(link.cond_hint_original, self._frames)
             alone.cond_hint = None  # what it has prepared is of other frames
             if hasattr(alone, "control_input"):
                 alone.control_input = None

@@ -15,6 +15,7 @@ from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin
 from ..sampling.timeline import Numbers
 from .comfyui import KEY as MOTION
+from .comfyui_control import rows_at
 from .comfyui_frames import KEY, add_frames
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: N
     at = {**own, "frames": window}
     for name in ("strength", "amount"):
         if isinstance(own.get(name), Tensor) and len(own[name]) > 1:
-            last = len(own[name]) - 1
-            at[name] = own[name][[min(max(number, 0), last) for number in numbers]]
+            at[name] = rows_at(own[name], numbers)
     if strength:
         at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
     return at
@@ -105,14 +105,14 @@ class LongShot(comfy.samplers.Sampler):
 class Rounds(LongShot):
     """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
 
-    def __init__(self, work: Callable[[fifo.Denoiser, Any], None], window: int, schedules: Schedules):
+    def __init__(self, work: Callable[[fifo.Denoiser], None], window: int, schedules: Schedules):
         self._work, self._window, self._schedules = work, window, schedules
 
     def sample(
         self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
         denoise_mask: Any = None, disable_pbar: bool = False,
     ) -> Tensor:  # fmt: skip
-        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules), model_wrap.inner_model)
+        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules))
         return noise
 
 

@@ -1,8 +1,8 @@
 """Conditions that differ from frame to frame, in the host's own terms: prompts, ranges of noise, control pictures.
 
-The host asks for the first frame's noise level alone, and shows every window the same rows. With `FRAMES` in the transformer's
-options, a CALC_COND_BATCH wrapper gives each frame its own answer, and each half of the guidance a call of its own, so that the
-number of rows per model call never depends on free memory.
+The host asks for the first frame's noise level alone, and shows every window the same rows. With `KEY` in the transformer's
+options, a CALC_COND_BATCH wrapper gives each frame its own answer, and each condition a call of its own, so that the number of
+rows per model call never depends on free memory.
 """
 
 import math
@@ -16,7 +16,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from ..sampling.timeline import Cue, mix_at
-from .comfyui_control import Apart, per_frame_control
+from .comfyui_control import Apart, per_frame_control, rows_at
 
 KEY = "zoetrope.frames"
 """In `transformer_options`: the absolute number of the frame in each row of x."""
@@ -92,17 +92,16 @@ def conditions_of(half: Sequence[Condition], frames: Sequence[int], levels: Tens
 
 def _own_rows(one: Condition, frames: Sequence[int]) -> Condition:
     """Prompts and masks that came with a row per frame, cut to these frames; frames after the last row keep it."""
-
-    def cut(rows: Tensor) -> Tensor:
-        return rows[[min(max(frame, 0), len(rows) - 1) for frame in frames]]
-
     changes: Condition = {}
     if one.get("mask") is not None and len(one["mask"]) > 1:
-        changes["mask"] = cut(one["mask"])
+        changes["mask"] = rows_at(one["mask"], frames)
     if CUE not in one:
         holders = one["model_conds"].items()
         listed = {name: held for name, held in holders if type(held) in BY_FRAME and held.cond.ndim > 1 and len(held.cond) > 1}
-        changes["model_conds"] = {**one["model_conds"], **{n: type(held)(cut(held.cond)) for n, held in listed.items()}}
+        changes["model_conds"] = {
+            **one["model_conds"],
+            **{n: type(held)(rows_at(held.cond, frames)) for n, held in listed.items()},
+        }
     return {**one, **changes}
 
 

@@ -1,7 +1,6 @@
 """A shot's plan in ComfyUI: a few real calls of the model and one of the VAE, then arithmetic."""
 
 from pathlib import Path
-from typing import Any
 
 import comfy.model_management
 import torch
@@ -9,7 +8,8 @@ import torch
 from ..media.measuring import disk_free, ram, seconds_of, written
 from ..media.plan import Measured, Plan, Work
 from ..sampling import fifo
-from ..sampling.queue import work_before
+from ..sampling.noise import FrameNoise
+from ..sampling.queue import trial_call, work_before
 from .comfyui_shot import Camera, Order, Scene, shape_for
 
 
@@ -19,16 +19,13 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
     camera = Camera(scene, order, shape, None)
     shared: dict[int, float] = {}
     peak: list[int] = []
-    free = _free()
+    free, noise = _free(), FrameNoise(0, scene.latent)
 
-    def work(denoise: fifo.Denoiser, model: Any) -> None:
-        device = comfy.model_management.get_torch_device()
+    def work(denoise: fifo.Denoiser) -> None:
         for together in _counts(len(shape.windows())):
-            rows = together * shape.window
-            x = torch.randn(rows, *scene.latent, generator=torch.Generator().manual_seed(0)).to(device)
-            sigma, frame = shape.sigmas.mean().expand(rows).to(device), torch.arange(rows, device=device)
+            call = trial_call(shape, noise, together)
             try:
-                shared[together] = seconds_of(lambda: _settled(denoise(x, sigma, frame))) / together  # noqa: B023
+                shared[together] = seconds_of(lambda: _settled(denoise(*call))) / together  # noqa: B023
             except comfy.model_management.OOM_EXCEPTION:
                 if together == 1:
                     raise
@@ -37,7 +34,7 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
                 peak.append(_peak())
 
     camera.round(work)
-    latent = torch.randn(scene.latent, generator=torch.Generator().manual_seed(0))
+    latent = noise.at(0, 0)
     decode = seconds_of(lambda: camera.decode(latent))
     write, video_bytes = written(camera.decode(latent), order.fps)
     measured = Measured(

@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..media.journal import Scalar, Sizes, State
+from ..media.journal import SEGMENT, Scalar, Sizes, State
 from ..media.shot import Crew, Keep, Shot, film
 from ..media.shots import Place, journal_for
 from ..sampling import fifo
@@ -23,9 +23,6 @@ from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin
 from .comfyui_digest import digest, model_settings, weights
 from .comfyui_fifo import Rounds
-
-SEGMENT = 16
-"""Frames per closed piece of video."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ class Camera:
     def begin(self) -> State:
         made: list[State] = []
 
-        def work(denoise: fifo.Denoiser, model: Any) -> None:
+        def work(denoise: fifo.Denoiser) -> None:
             start = begin(denoise, self._shape, self._noise, self._order.queue.start, self._given, self._note_start)
             made.append(State(start.frame, start.queue, start.finished))
 
@@ -130,7 +127,7 @@ class Camera:
         return made[0]
 
     def sample(self, state: State, keep: Keep) -> None:
-        def work(denoise: fifo.Denoiser, model: Any) -> None:
+        def work(denoise: fifo.Denoiser) -> None:
             device = comfy.model_management.get_torch_device()
             together = self._order.queue.windows_per_call
             shot = fifo.run(denoise, state.queue.to(device), self._shape, self._noise.at, state.frame, together, self._given)
@@ -140,7 +137,7 @@ class Camera:
 
         self.round(work)
 
-    def round(self, work: Callable[[fifo.Denoiser, Any], None]) -> None:
+    def round(self, work: Callable[[fifo.Denoiser], None]) -> None:
         """The host loads models for the rows of one call and hands the guider to `work`."""
         rows = torch.zeros(self._rows, *self._scene.latent)
         sampler = Rounds(work, self._shape.window, self._order.schedules)

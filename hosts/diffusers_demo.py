@@ -126,7 +126,7 @@ class Demo:
         told = rearrange(context[:-1], "b f n d -> (b f) n d")
         untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
         with motion_in(self.unet, self.motion, frames=frames) if self.motion else nullcontext():
-            latents = euler(self._guided(told, untold, guidance), x, sigmas, note=note)
+            latents = euler(self.guided(told, untold, guidance), x, sigmas, note=note)
         pictures = [self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latents.split(16)]
         return rearrange((torch.cat(pictures) / 2 + 0.5).clamp(0, 1).cpu(), "(b f) c h w -> b f c h w", f=frames)
 
@@ -147,12 +147,12 @@ class Demo:
             raise ValueError(f"prompt {prompt!r}: no word of it is known; the words are {', '.join(self.text.config.words)}")
         return f"{asked} at {fps} fps"
 
-    def _guided(self, told: Tensor, untold: Tensor, guidance: float) -> Denoiser:
-        """Classifier-free guidance, both halves in one call of the network."""
+    def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor) -> Denoiser:
+        """Classifier-free guidance, one scale or one per frame `(f, 1, 1, 1)`, both halves in one call of the network."""
         context = torch.cat([told, untold])
 
         def predict(x: Tensor, times: Tensor) -> Tensor:
-            if guidance == 1:
+            if not isinstance(guidance, Tensor) and guidance == 1:
                 return self.unet(x, times, told).sample
             wanted, plain = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
             return plain + guidance * (wanted - plain)

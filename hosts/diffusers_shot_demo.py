@@ -8,26 +8,21 @@ from pathlib import Path
 
 import diffusers
 import torch
-from einops import rearrange
 from torch import Tensor
 
-from ..media.journal import Scalar, Sizes, State
+from ..media.journal import SEGMENT, Scalar, Sizes, State
 from ..media.measuring import disk_free, ram, seconds_of, written
 from ..media.plan import Measured, Plan, Work
 from ..media.shot import Crew, Keep
 from ..models.demo import FOLDER, PARTS, part_path
 from ..sampling import fifo
-from ..sampling.diffusion import v_denoiser
 from ..sampling.fifo import Denoiser
 from ..sampling.noise import FrameNoise
-from ..sampling.queue import Queue, begin, work_before
+from ..sampling.queue import Queue, begin, trial_call, work_before
 from ..sampling.schedule import LINEAR
 from ..sampling.timeline import Cue, Numbers, mix_at
 from .diffusers import motion_in
 from .diffusers_demo import PIXELS, Demo
-
-SEGMENT = 16
-"""Frames per closed piece of video."""
 
 
 @contextmanager
@@ -45,15 +40,9 @@ def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
         numbers, device = frame.tolist(), demo.unet.device
         x, sigma = x.to(device), sigma.to(device)
-        context = torch.cat([_told(texts, cues, numbers), texts[-1:].expand(len(numbers), -1, -1)])
-        scale = torch.tensor([guidance.at(number) for number in numbers], device=x.device).reshape(-1, 1, 1, 1)
-
-        def predict(noisy: Tensor, times: Tensor) -> Tensor:
-            both = demo.unet(torch.cat([noisy, noisy]), times.repeat(2), context).sample
-            wanted, plain = rearrange(both, "(two r) c h w -> two r c h w", two=2)
-            return plain + scale * (wanted - plain)
-
-        return v_denoiser(predict)(x, sigma)
+        scale = torch.tensor([guidance.at(number) for number in numbers], device=device).reshape(-1, 1, 1, 1)
+        untold = texts[-1:].expand(len(numbers), -1, -1)
+        return demo.guided(_told(texts, cues, numbers), untold, scale)(x, sigma)
 
     if demo.motion is None:
         raise ValueError("a long shot needs the motion module")
@@ -135,14 +124,12 @@ class DemoShot:
 
     def plan(self, frames: int, folder: Path) -> Plan:
         """What it will cost, from a few real calls."""
-        shape, shared = self.shape, {}
+        shape, shared, noise = self.shape, {}, FrameNoise(0, self.latent)
         with self.denoising() as denoise:
             for together in sorted({1, len(shape.windows())}):
-                rows = together * shape.window
-                x = torch.randn(rows, *self.latent, generator=torch.Generator().manual_seed(0)).to(self.demo.unet.device)
-                call = (x, shape.sigmas.mean().expand(rows).to(x.device), torch.arange(rows, device=x.device))
+                call = trial_call(shape, noise, together)
                 shared[together] = seconds_of(lambda call=call: denoise(*call).sum().item()) / together
-        latent = torch.randn(self.latent, generator=torch.Generator().manual_seed(0))
+        latent = noise.at(0, 0)
         write, size = written(self.decode(latent), self.fps)
         own = shared.get(self.queue.windows_per_call, shared[1])
         decode = seconds_of(lambda: self.decode(latent)) + write

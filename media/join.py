@@ -1,12 +1,11 @@
 """Videos made with the same settings to one, without encoding anything again."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .files import put_in_place
+from .files import whole
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:
@@ -17,15 +16,11 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
     if not parts:
         raise ValueError("a video needs at least one part, got none")
     av = _av()
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
     try:
-        with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
+        with whole(path) as unfinished, av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
             _append_all(av, parts, target)
-        put_in_place(unfinished, path)
     except av.FFmpegError as error:
         raise OSError(f"{path}: could not be written ({error}); is the disk full?") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:

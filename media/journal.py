@@ -24,6 +24,8 @@ from .files import write_whole
 
 FORMAT, VERSION = "zoetrope.shot", 1
 LARGEST_HEADER = 1 << 20
+SEGMENT = 16
+"""Frames per closed piece of latents and of video."""
 Scalar = str | int | float | bool | None
 
 

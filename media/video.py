@@ -1,6 +1,5 @@
 """Clips to playable files: H.264 in MP4, written frame by frame, whole or not at all."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .files import put_in_place
+from .files import whole
 
 QUALITY = 8
 """imageio-ffmpeg's scale, 1 to 10."""
@@ -28,13 +27,9 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, joinable
     path = Path(path)
     if fps <= 0:
         raise ValueError(f"fps: expected more than 0, got {fps}")
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
-    try:
+    with whole(path) as unfinished:
         count = _encode(unfinished, frames, fps, joinable)
         _check(unfinished, path, count)
-        put_in_place(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return count
 
 

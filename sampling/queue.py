@@ -92,6 +92,13 @@ def begin(
     return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
 
 
+def trial_call(shape: fifo.Diagonal, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What a denoiser is called with, for measuring: noise of so many windows at a middling level."""
+    rows = together * shape.window
+    x = torch.stack([noise.at(row, 0) for row in range(rows)])
+    return x, shape.sigmas.mean().expand(rows), torch.arange(rows)
+
+
 def work_before(shape: fifo.Diagonal, from_base_clip: bool) -> tuple[int, int]:
     """(model calls of the base clip, iterations of warm-up) before frame 0 comes out; without a base clip all is warm-up."""
     levels = len(shape.sigmas)

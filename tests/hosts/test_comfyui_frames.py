@@ -26,7 +26,7 @@ def denoised(
     said: list[Tensor] = []
     x = noise(4, 4, *size, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
 
-    def work(denoise: Any, inner: Any) -> None:
+    def work(denoise: Any) -> None:
         if rows is None:
             said.append(denoise(x, LEVELS, torch.tensor(frames)))
         else:
