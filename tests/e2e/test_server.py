@@ -1,15 +1,13 @@
 """The pack in real servers of every ComfyUI found: it loads, its workflow opens in the real frontend, and it runs."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hosting
 import pytest
+from editor import pictures, run_script
 from real_server import ODD_NAME, Server, error_of, serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
@@ -57,23 +55,9 @@ def test_help_pages_and_templates_are_served(server: Server) -> None:
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 def test_the_workflow_opens_in_the_real_frontend_without_a_missing_node(server: Server, tmp_path: Path, workflow: Path) -> None:
     api_form = HERE / f"{workflow.stem}.api.json"
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    playwright = hosting.CACHE / "node" / "node_modules" / "playwright-core"
-    if not chromium or not shutil.which("node") or not playwright.is_dir():
-        pytest.skip("needs chromium, node and playwright-core: `make e2e` installs the last where npm is at hand")
-    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
-    pictures.mkdir(parents=True, exist_ok=True)
-    screenshot = pictures / f"{workflow.stem}-{server.json('/system_stats')['system']['comfyui_version']}.png"
-    environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
-    command = [
-        "node",
-        str(HERE / "open_workflow.mjs"),
-        server.url,
-        str(workflow),
-        str(tmp_path / "result.json"),
-        str(screenshot),
-    ]
-    subprocess.run(command, check=True, env=environment, timeout=240)
+    version = server.json("/system_stats")["system"]["comfyui_version"]
+    screenshot = pictures(tmp_path) / f"{workflow.stem}-{version}.png"
+    run_script("open_workflow.mjs", server.url, workflow, tmp_path / "result.json", screenshot, seconds=240)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["missing"] == []
     assert result["count"] == len(json.loads(workflow.read_text())["nodes"])

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import hosting
 import pytest
+from editor import pictures, run_script
 from real_server import Server, error_of, serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host, pytest.mark.slow]
@@ -126,21 +125,13 @@ def test_3000_frames_keep_the_servers_memory_flat(server: Server) -> None:
 
 
 def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    playwright = hosting.CACHE / "node" / "node_modules" / "playwright-core"
-    if not chromium or not shutil.which("node") or not playwright.is_dir():
-        pytest.skip("needs chromium, node and playwright-core: `make e2e` installs the last where npm is at hand")
-    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
-    pictures.mkdir(parents=True, exist_ok=True)
     version = server.json("/system_stats")["system"]["comfyui_version"]
     workflow = json.loads((ROOT / "workflows" / "03_endless_shot_demo.json").read_text())
     shot = next(node for node in workflow["nodes"] if node["type"] == "ZoetropeEndlessShot")
     shot["widgets_values"][1], shot["widgets_values"][5] = 40, "zoetrope/seen"
     changed = tmp_path / "workflow.json"
     changed.write_text(json.dumps(workflow))
-    running, finished = (pictures / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))
-    environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
-    command = ["node", str(HERE / "run_workflow.mjs"), server.url, str(changed), str(running), str(finished), "400"]
-    subprocess.run(command, check=True, env=environment, timeout=500)
+    running, finished = (pictures(tmp_path) / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))
+    run_script("run_workflow.mjs", server.url, changed, running, finished, 400, seconds=500)
     assert min(running.stat().st_size, finished.stat().st_size) > 20_000
     assert folder_of(server, "seen").joinpath("shot_00040_frames.mp4").exists()

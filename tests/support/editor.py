@@ -1,0 +1,28 @@
+"""The real frontend in headless Chromium, by the scripts of tests/e2e; skips where a machine has no browser."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import hosting
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "e2e"
+
+
+def run_script(name: str, *arguments: object, seconds: float) -> None:
+    """Runs `tests/e2e/<name>` with these arguments."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium or not shutil.which("node") or not (hosting.CACHE / "node" / "node_modules" / "playwright-core").is_dir():
+        pytest.skip("needs chromium, node and playwright-core: `make e2e` installs the last where npm is at hand")
+    environment = {**os.environ, "CHROMIUM": chromium, "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
+    command = ["node", str(SCRIPTS / name), *map(str, arguments)]
+    subprocess.run(command, check=True, env=environment, timeout=seconds)
+
+
+def pictures(otherwise: Path) -> Path:
+    """Where screenshots go: $SCREENSHOTS, or a folder of the test's."""
+    folder = Path(os.environ.get("SCREENSHOTS", otherwise))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
