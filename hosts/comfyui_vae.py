@@ -1,61 +1,202 @@
-"""A clip through the host's VAE in chunks of a fixed number of frames, so that neither memory nor result depends on its length.
+"""Clips of any length through any VAE of the host: fixed windows over time, tiles in space, every window checked.
 
-Core splits a batch by the memory that happens to be free; here the chunk is a setting, and finished frames wait in main memory.
+Core decodes as many frames at once as memory happens to be free, and where that was too many, one at a time. Here the window is
+a setting or the VAE's own, so that a graph gives the same frames on every machine; out of memory makes the tiles smaller, in
+space only.
 """
 
-from collections.abc import Iterator
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import comfy.model_management
-import comfy.utils
 import torch
-from torch import Tensor
+from einops import rearrange
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
+from ..sampling.tiles import Grid, over_tiles
+
+log = logging.getLogger(__name__)
+
+Direction = Literal["encode", "decode"]
+SMALLEST_TILE = 16
+"""Latent cells; a device that cannot take this has no room for the VAE at all."""
+
+IMAGES, CLIPS, SVD = Cut(16), Cut(16, 2), Cut(14, 4)
+"""Windows in latents for VAEs that are not ours: of single frames, of whole clips that squeeze time (core's own tiles have as
+many), and Stable Video Diffusion's."""
 
 
-def encode_frames(vae: Any, pictures: Tensor, chunk: int) -> Tensor:
-    """Pictures `(f, h, w, 3)` in [0, 1] to latents `(f, c, h/8, w/8)`. Raises ValueError for sizes that would be cropped."""
-    _check_kind(vae)
-    ratio = vae.spacial_compression_encode()
-    h, w = pictures.shape[1:3]
-    if h % ratio or w % ratio:
-        raise ValueError(
-            f"this VAE takes pictures whose sides are multiples of {ratio} pixels, got {w}x{h}. "
-            f"Scale or crop the frames to {w - w % ratio}x{h - h % ratio} first (Upscale Image, Image Crop)."
-        )
-    return _in_chunks(pictures[..., :3], chunk, vae.encode)
+@dataclass(frozen=True)
+class Way:
+    """How an artist wants a clip cut."""
+
+    window: int = 0
+    """Latents that the VAE sees at once; 0: its own."""
+    overlap: int = -1
+    """Latents that neighbouring windows share; -1: its own."""
+    fade: bool = True
+    """Cross-fade what both windows made of them, or cut in the middle."""
+    tile: int = 0
+    """Side of a tile in pixels; 0: whole pictures."""
 
 
-def decode_frames(vae: Any, latents: Tensor, chunk: int) -> Tensor:
-    """Latents `(f, c, h, w)` to pictures `(f, 8h, 8w, 3)` in [0, 1]."""
-    _check_kind(vae)
-    if latents.ndim != 4:
-        raise ValueError(f"expected the latents of an image model, one per frame (f, c, h, w), got {tuple(latents.shape)}")
-    return _in_chunks(latents, chunk, vae.decode)
+class Lens:
+    """A VAE of the host, as something that long clips go through.
 
+    ratio   frames per latent; side: pixels per latent and side; notes: what an artist should know about the result
+    """
 
-def _check_kind(vae: Any) -> None:
-    if getattr(vae, "latent_dim", 2) != 2:
-        raise ValueError("this VAE squeezes time as well and needs whole clips; use VAE Encode and VAE Decode with it")
+    def __init__(self, vae: Any, way: Way | None = None, tell: Callable[[str], None] | None = None):
+        way = way or Way()
+        vae.throw_exception_if_invalid()
+        if vae.latent_dim not in (2, 3):
+            raise ValueError("this VAE is for sound, not for pictures; connect the VAE of an image or video checkpoint")
+        self.vae, self.side = vae, int(vae.spacial_compression_encode())
+        self.squeezes = vae.latent_dim == 3 and not vae.not_video
+        self.ratio = ratio_of(vae) if self.squeezes else TimeRatio()
+        self.cut = _cut(own_cut(vae, self.squeezes), way)
+        self._tile = -(-way.tile // self.side)
+        self._tell = tell or log.warning
+        self.notes: list[str] = []
 
+    def decode(self, latents: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Latents of one clip `(c, h, w)`, as a LATENT has them, to frames `(3, h, w)` in [0, 1] on the CPU."""
+        return decode_stream(lambda window: self._pictures(window), latents, self.ratio, self.cut)
 
-def _in_chunks(frames: Tensor, chunk: int, work: Any) -> Tensor:
-    if len(frames) == 0:
-        raise ValueError("expected one frame or more, got none")
-    if chunk < 1:
-        raise ValueError(f"chunk: expected 1 frame or more, got {chunk}")
-    bar = comfy.utils.ProgressBar(len(frames))
-    result: Tensor | None = None
-    for start, part in _parts(frames, chunk):
+    def encode(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Frames `(3, h, w)` in [0, 1], sides multiples of `side`, to latents `(c, h, w)` in float32 on the CPU."""
+        return encode_stream(lambda window: self._latents(window), frames, self.ratio, self.cut)
+
+    def _pictures(self, latents: Tensor) -> Tensor:  # (n, c, h, w) -> (f, 3, h, w)
+        made = self._through("decode", self._shaped(latents))
+        return self.vae.process_output(rearrange(made, "1 c f h w -> f c h w") if self.squeezes else self._flat(made))
+
+    def _latents(self, frames: Tensor) -> Tensor:  # (f, 3, h, w) -> (n, c, h, w)
+        made = self._through("encode", self._shaped(self.vae.process_input(frames)))
+        return rearrange(made, "1 c n h w -> n c h w") if self.squeezes else self._flat(made)
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        """As the VAE's network wants it: a batch of pictures, a batch of clips of one picture, or one clip."""
+        if self.squeezes:
+            return rearrange(x, "n c h w -> 1 c n h w")
+        return rearrange(x, "n c h w -> n c 1 h w") if self.vae.latent_dim == 3 else x
+
+    def _flat(self, x: Tensor) -> Tensor:
+        return rearrange(x, "n c 1 h w -> n c h w") if x.ndim == 5 else x
+
+    def _through(self, direction: Direction, x: Tensor) -> Tensor:
+        """One window, whole or in tiles; where memory runs out, in smaller tiles from here on."""
         comfy.model_management.throw_exception_if_processing_interrupted()
-        done = work(part)
-        if result is None:
-            result = torch.empty(len(frames), *done.shape[1:], dtype=done.dtype)
-        result[start : start + len(part)] = done.to(result.device)
-        bar.update(len(part))
-    assert result is not None
-    return result
+        cells = tuple(side // (1 if direction == "decode" else self.side) for side in x.shape[-2:])
+        while True:
+            try:
+                return self._tiled(direction, x) if 0 < self._tile < max(cells) else self._checked(direction, x)
+            except comfy.model_management.OOM_EXCEPTION as error:
+                problem = str(error).partition("\n")[0]
+            comfy.model_management.soft_empty_cache()  # not before the error and all it holds on to are gone
+            self._shrink(direction, max(cells), x.shape, problem)
+
+    def _tiled(self, direction: Direction, x: Tensor) -> Tensor:
+        before, after = (1, self.side) if direction == "decode" else (self.side, 1)
+        grid = Grid(self._tile, self._tile // 4, before, after)
+        return over_tiles(lambda tile: self._checked(direction, tile), x, grid)
+
+    def _shrink(self, direction: Direction, largest: int, shape: tuple[int, ...], problem: str) -> None:
+        before = min(self._tile or largest, largest)
+        if before <= SMALLEST_TILE:
+            raise RuntimeError(
+                f"the device ran out of memory with tiles of {before * self.side} pixels and {self.cut.size} latents at once "
+                f"({problem}). Lower window (now {self.cut.size}), or run the VAE on the CPU (--cpu-vae)."
+            )
+        self._tile = max(SMALLEST_TILE, -(-before // 2))
+        self.say(
+            f"out of memory: {direction}d in tiles of {self._tile * self.side} pixels, blended; time stays whole. "
+            f"To be the same on every machine, set tile_size to {self._tile * self.side}"
+        )
+
+    def _checked(self, direction: Direction, x: Tensor) -> Tensor:
+        """What the network makes of x, in float32 on the CPU; undefined numbers are made again with wider numbers."""
+        own = self.vae.vae_dtype
+        for dtype in wider(own, self.vae.device):
+            out = self._call(direction, x, dtype)
+            if bool(torch.isfinite(out).all()):
+                if dtype != own:
+                    self.say(f"undefined numbers (NaN) in {_name(own)}: {direction}d again in {_name(dtype)}")
+                return out
+        what = "latents" if direction == "decode" else "frames"
+        remedy = "the sampler made them: lower the cfg, or run the model in bf16 or fp32"
+        if bool(torch.isfinite(x).all()):
+            remedy = "they are sound, so it is the VAE: download it again, or use another one"
+        raise ValueError(f"the VAE makes undefined numbers (NaN) of these {what}, in float32 as well; {remedy}")
+
+    def _call(self, direction: Direction, x: Tensor, dtype: torch.dtype) -> Tensor:
+        vae = self.vae
+        estimate = vae.memory_used_decode if direction == "decode" else vae.memory_used_encode
+        pictures = 1 if self.squeezes else x.shape[0]  # the host's estimates are of one picture, or of a whole clip
+        comfy.model_management.load_models_gpu(
+            [vae.patcher], memory_required=pictures * estimate(x.shape, dtype), force_full_load=vae.disable_offload
+        )
+        run = _Run(vae.first_stage_model, direction)
+        x = x.to(vae.device, dtype)
+        if dtype == vae.vae_dtype:
+            return run(x).to("cpu", torch.float32)
+        weights = {name: p.to(dtype) if p.is_floating_point() else p for name, p in run.state_dict(keep_vars=True).items()}
+        return functional_call(run, weights, (x,)).to("cpu", torch.float32)
+
+    def say(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+            self._tell(text)
 
 
-def _parts(frames: Tensor, chunk: int) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(frames), chunk):
-        yield start, frames[start : start + chunk]
+class _Run(nn.Module):
+    """One direction of an autoencoder as a module's call; torch swaps weights of calls only."""
+
+    def __init__(self, network: nn.Module, direction: Direction):
+        super().__init__()
+        self.network, self._direction = network, direction
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self.network, self._direction)(x)
+
+
+def ratio_of(vae: Any) -> TimeRatio:
+    """What the host's formula says of the first latents."""
+    frames = getattr(vae, "zoetrope_ratio", None)
+    if frames is not None:
+        return frames
+    count = vae.upscale_ratio[0]
+    return TimeRatio(each=round(count(3) - count(2)), first=round(count(1)))
+
+
+def own_cut(vae: Any, squeezes: bool) -> Cut:
+    """How a VAE likes long clips cut, where nobody says otherwise."""
+    told = getattr(vae, "zoetrope_cut", None)
+    if told is not None:
+        return told
+    return CLIPS if squeezes else SVD if sees_time(vae) else IMAGES
+
+
+def sees_time(vae: Any) -> bool:
+    """Whether frames change each other in its decoder, though every frame has a latent of its own."""
+    return any(isinstance(module, nn.Conv3d) for module in vae.first_stage_model.modules())
+
+
+def wider(dtype: torch.dtype, device: Any) -> tuple[torch.dtype, ...]:
+    """A VAE's own type, then those that hold larger numbers."""
+    half = dtype == torch.float16 and comfy.model_management.should_use_bf16(device)
+    return (dtype, *((torch.bfloat16,) if half else ()), *((torch.float32,) if dtype != torch.float32 else ()))
+
+
+def _cut(own: Cut, way: Way) -> Cut:
+    size = way.window or own.size
+    overlap = min(own.overlap, size // 2) if way.overlap < 0 else way.overlap
+    return Cut(size, overlap, way.fade)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -112,21 +112,27 @@ class Spelling:
 
 
 @dataclass(frozen=True)
-class Family:
-    """One published design. A family is a file in `families/`, never a branch elsewhere."""
+class Published:
+    """One published design, of motion modules or of anything else that comes in files."""
 
     name: str
     title: str
     """How people call it."""
     spellings: tuple[Spelling, ...]
-    variant: Callable[[Contents], Variant]
-    """Reads the member off what the file holds."""
-    build: Callable[[Contents, Any], dict[Site, TemporalLayer]]
-    """Makes empty layers for these shapes out of the leaf layers in `ops`."""
 
     def spelling(self, keys: Collection[str]) -> Spelling | None:
         """How a file with these published keys is spelled; None where it is not of this family."""
         return next((spelling for spelling in self.spellings if spelling.knows(keys)), None)
+
+
+@dataclass(frozen=True)
+class Family(Published):
+    """One design of temporal layers. A family is a file in `families/`, never a branch elsewhere."""
+
+    variant: Callable[[Contents], Variant]
+    """Reads the member off what the file holds."""
+    build: Callable[[Contents, Any], dict[Site, TemporalLayer]]
+    """Makes empty layers for these shapes out of the leaf layers in `ops`."""
 
 
 def _occurs(mark: str, keys: Collection[str]) -> bool:

@@ -18,15 +18,22 @@ REST = "{*}"
 
 @dataclass(frozen=True)
 class Drop:
-    """The published tensor has an axis of size one that ours has not (a 1x1 convolution stored for a linear layer)."""
+    """The published tensor has axes of size one that ours has not (a 1x1 convolution stored for a linear layer)."""
 
     axis: int
+    """The first of them, counted from the end where negative."""
+    count: int = 1
 
     def ours(self, published: Tensor) -> Tensor:
-        axis = self.axis % published.ndim
-        if published.shape[axis] != 1:
-            raise ValueError(f"expected size 1 at axis {axis}, got shape {list(published.shape)}")
-        return published.squeeze(axis)
+        first = self.axis if self.axis >= 0 else published.ndim + self.axis
+        if published.shape[first : first + self.count] != (1,) * self.count:
+            where = f"axis {first}" if self.count == 1 else f"axes {first} to {first + self.count - 1}"
+            raise ValueError(f"expected size 1 at {where}, got shape {list(published.shape)}")
+        return published.flatten(first - 1, first + self.count - 1)
+
+    def published(self, ours: Tensor) -> Tensor:
+        first = self.axis if self.axis >= 0 else ours.ndim + self.count + self.axis
+        return ours[(slice(None),) * first + (None,) * self.count]
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class KeyTable:
         for key, value in tensors.items():
             for row, slots in _matches(key, self._back)[:1]:
                 take = row.change if isinstance(row.change, Take) else None
-                whole = value.unsqueeze(_axis_of(row.change, value)) if isinstance(row.change, Drop) else value
+                whole = row.change.published(value) if isinstance(row.change, Drop) else value
                 pieces.setdefault(_fill(row.published, slots), []).append((take.start if take else 0, whole, take))
         return {key: _join(parts) for key, parts in pieces.items()}
 
@@ -131,10 +138,6 @@ class KeyTable:
     def published(self, ours: str) -> str | None:
         """The published spelling of one of our keys; None where the table has no row for it."""
         return next((_fill(row.published, slots) for row, slots in _matches(ours, self._back)), None)
-
-
-def _axis_of(change: Drop, ours: Tensor) -> int:
-    return change.axis if change.axis >= 0 else ours.ndim + 1 + change.axis
 
 
 def _join(parts: list[tuple[int, Tensor, Take | None]]) -> Tensor:

@@ -1,6 +1,6 @@
 """From tensors to a motion module: find the family by keys, rename by its table, build, fill; strict at every step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .checkpoint import read_tensors, size_of
 from .families import FAMILIES, detect
 from .family import Contents, Family, Metadata, Variant
-from .keytable import KeyTable
+from .filling import check_finite, compare, rename, some, table_of
 from .kinds import kind_of
 from .lora import is_motion_lora
 from .motion import MotionModule
@@ -73,8 +73,8 @@ def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, siz
         metadata=metadata,
     )
     plan, variant = _build(family, contents, nn)
-    _compare(plan, ours, family, table)
-    _check_finite(ours, family, table)
+    compare(plan, ours, family, table)
+    check_finite(ours, family, table)
     motion, _ = _build(family, contents, ops)
     motion.load_state_dict(ours, strict=True, assign=True)
     motion.requires_grad_(False).eval()
@@ -93,28 +93,6 @@ def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, siz
         fits=tuple(name for name in fitting(motion.widths) if not variant.bases or name in variant.bases),
     )
     return Opened(motion, report, parts)
-
-
-def table_of(family: Family, tensors: Mapping[str, Tensor]) -> tuple[str, KeyTable]:
-    """The name of the spelling of a file with these keys, and the table for it."""
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    spelling = family.spelling(shapes)
-    assert spelling, f"{family.name} does not know these keys"
-    try:
-        return spelling.name, spelling.table(shapes, spelling.prefix(shapes))
-    except (LookupError, ValueError) as error:
-        raise ValueError(f"this looks like {family.title}, but is not whole ({error}); download the file again") from error
-
-
-def rename(family: Family, table: KeyTable, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, spelled our way. Raises ValueError on keys for which the family's table has no row."""
-    try:
-        ours, unexpected = table.rename(tensors)
-    except ValueError as error:
-        raise ValueError(f"this looks like {family.title}, but {error}. Download the file again.") from error
-    if unexpected:
-        raise ValueError(f"this looks like {family.title}, but has keys that {family.title} does not have: {some(unexpected)}")
-    return ours
 
 
 def _sorted(ours: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
@@ -141,36 +119,6 @@ def _build(family: Family, contents: Contents, ops: Any) -> tuple[MotionModule, 
         ) from error
 
 
-def _compare(plan: MotionModule, tensors: Mapping[str, Tensor], family: Family, table: KeyTable) -> None:
-    """Refuses tensors that are not exactly the plan's. The plan is built of torch's layers: a host's may have no shapes yet."""
-    expected = {key: tuple(value.shape) for key, value in plan.state_dict().items()}
-    published = table.published
-    missing = [published(key) or key for key in expected if key not in tensors]
-    unexpected = [published(key) or key for key in tensors if key not in expected]
-    wrong = [
-        f"{published(key)}: expected {list(shape)}, got {list(tensors[key].shape)}"
-        for key, shape in expected.items()
-        if key in tensors and tuple(tensors[key].shape) != shape
-    ]
-    for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
-        if keys:
-            raise ValueError(f"this looks like {family.title}, but {what}: {some(keys)}. Download the file again.")
-
-
-def _check_finite(tensors: Mapping[str, Tensor], family: Family, table: KeyTable) -> None:
-    """A weight that is no number makes every frame black, long after anyone remembers the file."""
-    broken = [
-        table.published(key) or key
-        for key, value in tensors.items()
-        if value.device.type != "meta" and not bool(torch.isfinite(value).all())
-    ]
-    if broken:
-        raise ValueError(
-            f"this looks like {family.title}, but has infinite or undefined weights: {some(broken)}. Download the file again, "
-            "or its full-precision version."
-        )
-
-
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
     if is_motion_lora(tensors):
         return "this is a LoRA for a motion module; load the motion module here, and this with Apply Motion LoRA"
@@ -179,10 +127,3 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
     titles = ", ".join(family.title for family in FAMILIES)
     got = some(sorted(tensors))
     return f"this is no motion module that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."
-
-
-def some(lines: Iterable[str], most: int = 4) -> str:
-    """The first few of many, for a message."""
-    lines = list(lines)
-    rest = f" and {len(lines) - most} more" if len(lines) > most else ""
-    return ", ".join(lines[:most]) + rest

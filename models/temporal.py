@@ -5,6 +5,7 @@ image UNet that sees frames as its batch never notices. `ops` is the namespace o
 own (`comfy.ops.manual_cast`), which then decides about dtype and device of the weights.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -242,7 +243,7 @@ def _with_amount(clip: Clip, amounts: tuple[Dial, ...]) -> Clip:
     return replace(clip, amount=amounts if more else one)
 
 
-def group_norm(norm: nn.Module, x: Tensor, frames: int, scope: Scope) -> Tensor:
+def group_norm(norm: Callable[[Tensor], Tensor], x: Tensor, frames: int, scope: Scope) -> Tensor:
     """Applies a GroupNorm to `(b f) c h w`, per frame or over each whole clip."""
     if scope == "frame":
         return norm(x)

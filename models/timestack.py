@@ -20,22 +20,26 @@ from .temporal import Clip, FeedForward, FrameAttention, TemporalBlock, Temporal
 class TimeStackConv(TemporalLayer):
     """Two stages of GroupNorm over the clip, SiLU and a (3,1,1) convolution, the time embedding added in between."""
 
-    timed = True
-
-    def __init__(self, channels: int, embedding: int, blend: Alpha, ops: Any):
+    def __init__(self, channels: int, embedding: int | None, blend: Alpha, ops: Any):
+        """embedding   width of the time embedding; None in a VAE, which knows no time"""
         super().__init__(channels, blend)
+        self.timed = embedding is not None
         self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=1e-5) for _ in range(2))
         self.convs = nn.ModuleList(ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(2))
-        self.from_time = ops.Linear(embedding, channels)
+        self.from_time = ops.Linear(embedding, channels) if embedding else None
 
     def branch(self, x: Tensor, clip: Clip) -> Tensor:
-        if clip.embedding is None:
-            raise ValueError("this motion module needs the time embedding, but the host passed none to the residual block")
-        time = rearrange(self.from_time(F.silu(clip.embedding)), "(b f) c -> b c f 1 1", f=clip.frames)
         x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
-        h = self.convs[0](F.silu(self.norms[0](x))) + time
+        h = self.convs[0](F.silu(self.norms[0](x)))
+        if self.from_time is not None:
+            h = h + self._time(self.from_time, clip)
         h = self.convs[1](F.silu(self.norms[1](h)))
         return rearrange(x + h, "b c f h w -> (b f) c h w")
+
+    def _time(self, from_time: nn.Module, clip: Clip) -> Tensor:
+        if clip.embedding is None:
+            raise ValueError("this motion module needs the time embedding, but the host passed none to the residual block")
+        return rearrange(from_time(F.silu(clip.embedding)), "(b f) c -> b c f 1 1", f=clip.frames)
 
 
 class TimeStackBlock(TokenLayer):

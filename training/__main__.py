@@ -1,6 +1,7 @@
 """Trains one stage of the embedded model; the same command goes on where it was stopped.
 
 python -m zoetrope.training vae     --output runs/vae
+python -m zoetrope.training decoder --output runs/decoder --vae runs/vae
 python -m zoetrope.training image   --output runs/image --vae runs/vae
 python -m zoetrope.training video   --output runs/video --vae runs/vae --from runs/image
 torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
@@ -18,13 +19,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from .config import ImageRun, VaeRun, VideoRun, read_config
+from .config import DecoderRun, ImageRun, VaeRun, VideoRun, read_config
+from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .export import calibrated_vae, write_demo
 from .library import build_library, fingerprint
 from .loop import averaged_weights, leads, train
-from .networks import new_motion, new_text, new_unet, new_vae
-from .samples import show_clips, show_vae
+from .networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, over_frames
+from .samples import show_clips, show_decoder, show_vae
 from .vae import vae_loss
 
 
@@ -45,6 +47,8 @@ def main() -> None:
     if isinstance(run, VaeRun):
         vae = new_vae().to(device)
         train(run, {"vae": vae}, vae_loss(run, vae, device), show_vae(run.size), arguments.output, arguments.until)
+    elif isinstance(run, DecoderRun):
+        train_decoder(run, arguments, device)
     elif isinstance(run, (ImageRun, VideoRun)):
         train_denoiser(run, arguments, device)
 
@@ -75,6 +79,17 @@ def config_path(stage: str) -> Path:
         known = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.json")))
         raise SystemExit(f"stage {stage!r}: no such stage ({known}, export) and no such file")
     return shipped if shipped.is_file() else Path(stage)
+
+
+def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.device) -> None:
+    """The decoder over frames, on top of the image VAE. The critic learns beside it and is not shipped."""
+    vae = new_temporal_vae(calibrated_vae(arguments.vae)).to(device)
+    vae.requires_grad_(False)
+    for parameter in (*over_frames(vae), *(vae.decoder.parameters() if run.train_image else ())):
+        parameter.requires_grad_(True)
+    critic = ClipCritic(run.critic).to(device)
+    modules = {"decoder": vae, "critic": critic}
+    train(run, modules, decoder_loss(run, vae, critic, device), show_decoder(run.size), arguments.output, arguments.until)
 
 
 def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, device: torch.device) -> None:

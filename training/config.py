@@ -11,11 +11,11 @@ class Run:
     """What every stage has."""
 
     stage: str
-    """`vae`, `image` or `video`."""
+    """`vae`, `decoder`, `image` or `video`."""
     seed: int
     steps: int
     batch: int
-    """Pictures (vae, image) or clips (video) per step."""
+    """Pictures (vae, image) or clips (decoder, video) per step."""
     rate: float
     warmup: int
     """Steps until the learning rate is reached; after them it falls to zero along a cosine."""
@@ -37,6 +37,29 @@ class VaeRun(Run):
     """Weight of the divergence from a unit normal, in nats per latent number."""
     edges: float
     """How much more an outline's pixels weigh than flat ground."""
+
+
+@dataclass(frozen=True)
+class DecoderRun(Run):
+    frames: tuple[int, ...]
+    """Clip lengths; each step draws one."""
+    crop: int
+    """Side of the windows around the shape that a share of the steps learns from."""
+    crop_share: float
+    noise: float
+    """Share of the encoder's own spread that is added to its means: 1 is the autoencoder's training, 0 the means alone."""
+    edges: float
+    """How much more an outline's pixels weigh than flat ground."""
+    flicker: float
+    """Weight of the error of differences between neighbouring frames."""
+    features: float
+    """Weight of the distance in the frozen encoder's features."""
+    adversarial: float
+    """Weight of the critic's opinion."""
+    critic: int
+    """Channels of the critic's first layer."""
+    train_image: bool
+    """False trains the layers over frames alone, so that without them the decoder is the image decoder bit for bit."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +87,7 @@ class VideoRun(Run):
     """False freezes UNet and text: the pure Align Your Latents recipe, for comparison."""
 
 
-STAGES: dict[str, type[Run]] = {"vae": VaeRun, "image": ImageRun, "video": VideoRun}
+STAGES: dict[str, type[Run]] = {"vae": VaeRun, "decoder": DecoderRun, "image": ImageRun, "video": VideoRun}
 
 
 def read_config(path: Path) -> Run:

@@ -37,6 +37,22 @@ def show_vae(size: int) -> Show:
     return show
 
 
+def show_decoder(size: int) -> Show:
+    """Two clips: truth above what comes back."""
+    generator = torch.Generator().manual_seed(5)
+    clips = [film(draw(generator, motion=motion), FRAMES, size) for motion in ("moving right", "moving up")]
+
+    @torch.inference_mode()
+    def show(modules: Mapping[str, Any]) -> Image:
+        vae = modules["decoder"]
+        rows = []
+        for clip in clips:
+            rows += [clip, vae.decode(vae.encode(clip * 2 - 1)) / 2 + 0.5]
+        return contact_sheet(rows, scale=2)
+
+    return show
+
+
 def show_clips(vae: Any) -> Show:
     """One row per prompt; the image stage shows its stills frame by frame."""
 

@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
 AWAITED = {
-    "video VAE": ("lvdm_autoencoder3d*", "vae_*", "uav_vae_*", "uav_temporal_module_vae*"),
     "image to video": (
         "motion_module_sparsectrl*", "unet_tiny_pia*", "unet_tiny_sparsectrl_*", "dual_cross_attention*",
         "spatial_transformer_dual*", "image_proj_*", "dynamicrafter_resampler*", "unet_videocrafter1_i2v*",

@@ -5,8 +5,9 @@ import parity
 import pytest
 import torch
 from zoetrope.models.families import FAMILIES, detect
+from zoetrope.models.filling import rename, table_of
 from zoetrope.models.kinds import kind_of
-from zoetrope.models.loading import rename, table_of, take_apart
+from zoetrope.models.loading import take_apart
 from zoetrope.models.lora import is_motion_lora, lora_from
 from zoetrope.models.lvdm import TABLE as LVDM_TABLE
 from zoetrope.models.lvdm import load_lvdm

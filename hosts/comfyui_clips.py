@@ -1,0 +1,96 @@
+"""LATENT, IMAGE and VIDEO of the host, through a VAE frame by frame."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import comfy.utils
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from .comfyui_vae import Lens
+
+
+def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
+    """The clips of a LATENT, each `(n, c, h, w)`. Raises ValueError for latents that are not this VAE's."""
+    if not isinstance(samples, Tensor) or getattr(samples, "is_nested", False):
+        raise ValueError("these latents hold several kinds of things (picture and sound); separate them first")
+    wanted = lens.vae.latent_channels
+    if samples.ndim == 5 and lens.vae.latent_dim == 3:
+        clips = [rearrange(one, "c n h w -> n c h w") for one in samples]
+        clips = clips if lens.squeezes else [torch.cat(clips)]
+    elif samples.ndim == 4 and not lens.squeezes:
+        clips = [samples]
+    else:
+        kind = "one latent per frame (f, c, h, w)" if not lens.squeezes else "clips (b, c, t, h, w), whose time is squeezed"
+        raise ValueError(
+            f"expected latents of this VAE, {kind}, got {tuple(samples.shape)}; connect the VAE they were made for"
+        )
+    if samples.shape[1] != wanted:
+        raise ValueError(
+            f"expected latents of {wanted} channels, got {samples.shape[1]}: they are of another kind of model; connect its VAE"
+        )
+    if not samples.numel():
+        raise ValueError("expected one latent or more, got none")
+    return clips
+
+
+def decoded(samples: Any, lens: Lens, node_id: Any = None) -> tuple[int, Iterator[Tensor]]:
+    """How many frames a LATENT has, and the frames `(3, h, w)`, one at a time; tells the host how far it is."""
+    clips = clips_of(samples, lens)
+    total = sum(lens.ratio.frames(len(clip)) for clip in clips)
+    return total, _counted((frame for clip in clips for frame in lens.decode(clip)), total, node_id)
+
+
+def decode_all(samples: Any, lens: Lens) -> Tensor:
+    """Latents to an IMAGE `(f, h, w, 3)`."""
+    total, frames = decoded(samples, lens)
+    return _collected(frames, total, "c h w -> h w c")
+
+
+def encode_all(frames: Iterable[Tensor], count: int, lens: Lens) -> Tensor:
+    """Frames `(3, h, w)` to the samples of a LATENT: `(f, c, h, w)`, or `(1, c, t, h, w)` where the VAE squeezes time.
+
+    count   of the frames, as far as it is known: for the progress bar
+    Raises ValueError for no frames.
+    """
+    latents = list(lens.encode(_counted((fitted(frame, lens) for frame in frames), count)))
+    if not latents:
+        raise ValueError("expected one frame or more, got none")
+    clip = torch.stack(latents)
+    return (
+        clip
+        if lens.vae.latent_dim == 2
+        else rearrange(clip, "n c h w -> 1 c n h w" if lens.squeezes else "n c h w -> n c 1 h w")
+    )
+
+
+def fitted(frame: Tensor, lens: Lens) -> Tensor:
+    """A frame without its transparency, cut in the middle to sides that the VAE can take, as core does."""
+    h, w = (side - side % lens.side for side in frame.shape[-2:])
+    if not h or not w:
+        raise ValueError(
+            f"this VAE takes pictures of {lens.side}x{lens.side} pixels or more, got {frame.shape[2]}x{frame.shape[1]}"
+        )
+    top, left = ((side - cut) // 2 for side, cut in zip(frame.shape[-2:], (h, w), strict=True))
+    if (h, w) != tuple(frame.shape[-2:]):
+        lens.say(f"cut from {frame.shape[2]}x{frame.shape[1]} to {w}x{h} pixels, multiples of {lens.side}, about the middle")
+    return frame[:3, top : top + h, left : left + w]
+
+
+def _counted(frames: Iterable[Tensor], total: int, node_id: Any = None) -> Iterator[Tensor]:
+    bar = comfy.utils.ProgressBar(max(1, total), node_id=node_id)
+    for frame in frames:
+        yield frame
+        bar.update(1)
+
+
+def _collected(frames: Iterator[Tensor], total: int, turned: str) -> Tensor:
+    result = None
+    for number, frame in enumerate(frames):
+        picture = rearrange(frame, turned)
+        if result is None:
+            result = torch.empty(total, *picture.shape)
+        result[number] = picture
+    assert result is not None, "clips_of lets no empty latents through"
+    return result

@@ -1,0 +1,40 @@
+"""CV-VAE (arXiv 2405.20279): a video autoencoder whose latents are those of Stable Diffusion 2.1; 4 frames per latent.
+
+AILab-CVC/CV-VAE 375f18a, `vae3d`. Published use cuts clips into 17 frames or 5 latents that share one; so it is done here.
+"""
+
+from torch import nn
+
+from ...family import Shapes, Spelling
+from ...keytable import KeyTable, prefixed, weights
+from ..causal import CausalVae
+from ..family import Time, VaeFamily, Windows
+from ..spellings import layout_of, ldm_rows
+
+ATTENTION = "decoder.mid.attn_1."
+OVER_TIME = weights(*((f"{ATTENTION}{name}_t", f"{ATTENTION}{name}_t") for name in ("norm", "q", "k", "v", "proj_out")))
+
+
+def table(keys: Shapes, prefix: str) -> KeyTable:
+    return KeyTable(prefixed((*ldm_rows(), *OVER_TIME), prefix))
+
+
+def build(shapes: Shapes) -> nn.Module:
+    layout = layout_of(shapes)
+    return CausalVae(layout.widths, layout.blocks, layout.latent)
+
+
+def time(network: nn.Module) -> Time:
+    assert isinstance(network, CausalVae)
+    return Time(each=network.each, first=1)
+
+
+CV_VAE = VaeFamily(
+    name="cv_vae",
+    title="CV-VAE",
+    spellings=(Spelling("published", ("decoder.mid.attn_1.q_t.weight",), (), table),),
+    build=build,
+    time=time,
+    windows=Windows(size=5, overlap=1, fade=False),
+    note="squeezes 4 frames into a latent of Stable Diffusion 2.1's kind",
+)

@@ -1,0 +1,139 @@
+"""Long clips through networks that see a window of frames: fixed windows, an overlap that is cut or cross-faded, one pass.
+
+A network maps n latents to frames or back, where n latents stand for `first + each * (n - 1)` frames. What a window is never
+depends on memory, and frames come and go one at a time, so a clip of any length takes the memory of one window.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Work = Callable[[Tensor], Tensor]
+"""A window along axis 0 to what the network makes of it, along axis 0 as well."""
+
+
+@dataclass(frozen=True)
+class TimeRatio:
+    """How many frames n latents stand for."""
+
+    each: int = 1
+    """Frames per latent after the first: 4 where time is compressed so."""
+    first: int = 1
+    """Frames of the first latent: 1 in causal networks, where it is a picture of its own; else as many as the others."""
+    block: int = 0
+    """Latents after which a new clip begins, which knows nothing of the one before (Open-Sora 1.2: 5); 0: never."""
+
+    def frames(self, latents: int) -> int:
+        """Frames of a clip of so many latents."""
+        blocks, rest = divmod(latents, self.block) if self.block else (0, latents)
+        return blocks * self._whole(self.block) + self._whole(rest)
+
+    def latents(self, frames: int) -> int:
+        """Latents of the shortest clip that holds so many frames."""
+        size = self._whole(self.block)
+        blocks, rest = divmod(frames, size) if self.block else (0, frames)
+        return blocks * self.block + (1 - (self.first - rest) // self.each if rest else 0)
+
+    def start(self, latent: int) -> int:
+        """The first frame of a window that begins at this latent."""
+        blocks, rest = divmod(latent, self.block) if self.block else (0, latent)
+        return blocks * self._whole(self.block) + self.each * rest
+
+    def _whole(self, latents: int) -> int:
+        return self.first + self.each * (latents - 1) if latents else 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a long clip is cut, in latents."""
+
+    size: int
+    """Latents that the network sees at once."""
+    overlap: int = 0
+    """Latents that neighbouring windows share."""
+    fade: bool = True
+    """Whether what both make of the shared ones is cross-faded; else each keeps the half that is further from its own end."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"window: expected 1 or more, got {self.size}")
+        if not 0 <= self.overlap <= self.size // 2:
+            raise ValueError(f"overlap: expected 0 to half of the window ({self.size // 2}), got {self.overlap}")
+
+
+def decode_stream(work: Work, latents: Iterable[Tensor], ratio: TimeRatio, cut: Cut) -> Iterator[Tensor]:
+    """Latents, one at a time, to frames, one at a time. work: `(n, ...)` latents to `(ratio.frames(n), ...)` frames."""
+    cut = _fitting(cut, ratio)
+    made = ((ratio.start(start), work(window)) for start, window in cut_stream(latents, cut, TimeRatio()))
+    yield from join_stream(made, ratio.frames(cut.overlap), cut.fade)
+
+
+def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: Cut) -> Iterator[Tensor]:
+    """Frames, one at a time, to latents, one at a time. A last latent that frames do not fill sees the last frame repeated."""
+    cut = _fitting(cut, ratio)
+
+    def filled(window: Tensor) -> Tensor:
+        missing = ratio.frames(ratio.latents(len(window))) - len(window)
+        return work(torch.cat([window, window[-1:].expand(missing, *window.shape[1:])]) if missing else window)
+
+    made = ((start, filled(window)) for start, window in cut_stream(frames, cut, ratio))
+    yield from join_stream(made, cut.overlap, cut.fade)
+
+
+def _fitting(cut: Cut, ratio: TimeRatio) -> Cut:
+    """Windows of whole blocks, where a network begins anew after each: then no cut is ever seen. Causal windows share a latent
+    at least: what the first one of a window stands for is a single frame."""
+    if ratio.block:
+        return Cut(max(1, cut.size // ratio.block) * ratio.block, 0, cut.fade)
+    return Cut(max(2, cut.size), max(1, cut.overlap), cut.fade) if ratio.first < ratio.each else cut
+
+
+def cut_stream(items: Iterable[Tensor], cut: Cut, ratio: TimeRatio) -> Iterator[tuple[int, Tensor]]:
+    """(first latent, items) of each window; ratio: items per latent.
+
+    Where windows overlap, the last one reaches back until it is as long as the others, because what a network sees shapes what
+    it makes; where they do not, it is what is left.
+    """
+    size, onwards = ratio.frames(cut.size), ratio.start(cut.size - cut.overlap)
+    held: list[Tensor] = []
+    latent = 0
+    for item in items:
+        held.append(item)
+        if len(held) == size + onwards:
+            held, latent = held[onwards:], latent + cut.size - cut.overlap
+            yield latent, torch.stack(held)
+        elif len(held) == size and latent == 0:
+            yield latent, torch.stack(held)
+    beyond = len(held) - size
+    if held and beyond < 0:
+        yield latent, torch.stack(held)
+    elif held and beyond > 0:
+        further = -(-beyond // ratio.each) if cut.overlap else cut.size
+        yield latent + further, torch.stack(held[ratio.start(further) :])
+
+
+def join_stream(made: Iterable[tuple[int, Tensor]], overlap: int, fade: bool) -> Iterator[Tensor]:
+    """Windows `(first item, items)` in order to items, one at a time; neighbours share `overlap` items or more."""
+    tail, end = None, 0
+    for start, items in made:
+        stop = start + len(items)
+        if tail is not None:
+            fresh = items[end - start - len(tail) :]
+            items = torch.cat([blend(tail, fresh[: len(tail)], fade), fresh[len(tail) :]])
+        kept = max(0, len(items) - overlap)
+        yield from items[:kept]
+        tail, end = items[kept:], stop
+    if tail is not None:
+        yield from tail
+
+
+def blend(before: Tensor, after: Tensor, fade: bool) -> Tensor:
+    """What two neighbours made of the same items, `(n, ...)` each: a ramp from one to the other, or a cut in the middle."""
+    count = len(before)
+    if not fade:
+        return torch.cat([before[: count - count // 2], after[count - count // 2 :]])
+    ramp = torch.arange(1, count + 1, dtype=before.dtype, device=before.device) / (count + 1)
+    weight = ramp.view(-1, *[1] * (before.ndim - 1))
+    return before + weight * (after - before)

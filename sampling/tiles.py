@@ -1,0 +1,66 @@
+"""Pictures too large for a network at once: overlapping tiles, blended smoothly; time and channels stay whole."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+Work = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a picture is cut. A cell is what a latent position stands for: `before` pixels going in, `after` coming out."""
+
+    tile: int
+    """Side of a tile in cells."""
+    overlap: int
+    """Cells that neighbours share at least."""
+    before: int
+    after: int
+
+    def __post_init__(self) -> None:
+        if self.tile < 1 or not 0 <= self.overlap <= self.tile // 2:
+            raise ValueError(f"tile: expected 1 cell or more, an overlap of up to half of it, got {self.tile}, {self.overlap}")
+
+
+def over_tiles(work: Work, x: Tensor, grid: Grid) -> Tensor:
+    """x `(..., h, w)` through `work` tile by tile; the result is on the CPU, in float32.
+
+    Where tiles overlap, their weights are ramps that add up to one, so no border is to be seen.
+    """
+    height, width = (side // grid.before for side in x.shape[-2:])
+    out, total = None, torch.zeros(height * grid.after, width * grid.after)
+    for top, left in product(starts(height, grid), starts(width, grid)):
+        rows, columns = (slice(n * grid.before, (n + grid.tile) * grid.before) for n in (top, left))
+        made = work(x[..., rows, columns]).to("cpu", torch.float32)
+        if out is None:
+            out = torch.zeros(*made.shape[:-2], *total.shape)
+        here = tuple(slice(n * grid.after, n * grid.after + side) for n, side in zip((top, left), made.shape[-2:], strict=True))
+        weight = ramp(top, height, grid)[:, None] * ramp(left, width, grid)
+        out[..., here[0], here[1]] += made * weight
+        total[here] += weight
+    assert out is not None, "a picture has one tile at least"
+    return out / total
+
+
+def starts(cells: int, grid: Grid) -> Iterator[int]:
+    """Where tiles begin; the last one is moved back to end with the picture."""
+    last = max(0, cells - grid.tile)
+    yield from range(0, last, grid.tile - grid.overlap)
+    yield last
+
+
+def ramp(start: int, cells: int, grid: Grid) -> Tensor:
+    """Weight of each output row of a tile: rising over the overlap from a neighbour, falling towards the next one."""
+    size, length = min(grid.tile, cells) * grid.after, grid.overlap * grid.after
+    rise = torch.arange(1, size + 1) / (length + 1)
+    fall = rise.flip(0)
+    weight = torch.ones(size)
+    if start > 0:
+        weight = torch.minimum(weight, rise)
+    if start + grid.tile < cells:
+        weight = torch.minimum(weight, fall)
+    return weight
