@@ -7,24 +7,35 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from .hosts.diffusers_vae import open_vae, trip
+from .media.chart import chart_of
 from .media.detector import watch
+from .media.files import whole, write_whole
+from .media.reading import frames_of
+from .media.resampling import RESAMPLINGS
 from .media.sheet import contact_sheet
-from .media.shot import film
+from .media.shot import film as film_shot
 from .media.shots import Place, journal_for
+from .media.study import averaged, study, table_of
 from .media.video import write_video
-from .media.world import COLOURS, MOTIONS, SHAPES, read_caption, read_rate, write_caption
+from .media.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
+from .models.demo import PIXELS, TEMPORAL_VAE, part_path
 from .models.loading import load_motion
 from .models.report import sha256
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
 
 PROMPT = "a red circle moving right on black"
+STUDY_SEED = 9_000_000
+"""Scenes of studies are drawn from here on; training never sees them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR", help="for clip.mp4 and clip.png")
     demo.set_defaults(run=_demo, stopped="no half file is left")
     _add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it goes on"))
+    _add_study(commands.add_parser("vae-study", help="what time does to a video VAE: a table and a chart"))
     return parser
 
 
@@ -75,6 +87,16 @@ def _add_shot(shot: argparse.ArgumentParser) -> None:
     shot.add_argument("--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder")
     shot.add_argument("--plan", action="store_true", help="only say what it will take, from a measured window")
     shot.set_defaults(run=_shot, stopped="the same command goes on from the same frame")
+
+
+def _add_study(study: argparse.ArgumentParser) -> None:
+    study.add_argument("vaes", nargs="*", type=Path, metavar="VAE", help="files; default: the embedded model's two decoders")
+    study.add_argument("--video", type=Path, help="a clip to study; default: clips of the embedded model's world")
+    study.add_argument("--clips", type=int, default=12, help="clips of the world, at 4, 8 and 16 fps in turn; default 12")
+    study.add_argument("--frames", type=int, default=16, help="of each clip; default 16")
+    study.add_argument("--changes", nargs="+", default=list(RESAMPLINGS), metavar="CHANGE", help=", ".join(RESAMPLINGS))
+    study.add_argument("--output", type=Path, default=Path("output/vae-study"), metavar="DIR", help="for study.md and .png")
+    study.set_defaults(run=_study, stopped="no half file is left")
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -151,8 +173,30 @@ def _shot(arguments: argparse.Namespace) -> None:
             bar.update(done - bar.n)
 
         crew = shot.crew(note, lambda step: bar.set_description(f"first clip, step {step} of {len(shot.shape.sigmas)}"))
-        made = film(journal, crew, arguments.frames, fps, tail=1)
+        made = film_shot(journal, crew, arguments.frames, fps, tail=1)
     print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.story(arguments.frames, news)}))
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    """Table and chart of every change of time through every VAE, averaged over the clips."""
+    if not 1 <= arguments.clips <= 1000 or not 2 <= arguments.frames <= 1000:
+        raise ValueError(f"expected 1 to 1000 clips of 2 to 1000 frames, got {arguments.clips} of {arguments.frames}")
+    embedded = {"one frame at a time": part_path("vae"), "with the frames around": part_path(TEMPORAL_VAE)}
+    files = {path.stem: path for path in arguments.vaes} or embedded
+    opened = {name: open_vae(path) for name, path in files.items()}
+    vaes = {name: (trip(loaded), int(loaded.network.side)) for name, loaded in opened.items()}
+    if arguments.video:
+        clips = [torch.stack(list(islice(frames_of(arguments.video), arguments.frames)))]
+    else:
+        scenes = (draw(torch.Generator().manual_seed(STUDY_SEED + number)) for number in range(arguments.clips))
+        clips = [film(scene, arguments.frames, PIXELS, RATES[n % len(RATES)]) for n, scene in enumerate(scenes)]
+    results = averaged([study(clip, vaes, arguments.changes) for clip in clips])
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    table = table_of(results)
+    write_whole(arguments.output / "study.md", f"{table}\n".encode())
+    with whole(arguments.output / "study.png") as unfinished:
+        chart_of(results).save(unfinished)
+    print(table)
 
 
 def _load_demo() -> tuple[Any, Any]:

@@ -1,14 +1,45 @@
 """LATENT, IMAGE and VIDEO of the host, through a VAE frame by frame."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.utils
 import torch
+from comfy_api.input_impl import VideoFromFile
 from einops import rearrange
 from torch import Tensor
 
+from ..media.reading import Part, facts_of, frames_of, sound_of
 from .comfyui_vae import Lens
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What came in as IMAGE or VIDEO."""
+
+    frames: Iterable[Tensor]
+    """`(3 or 4, h, w)` in [0, 1], one at a time."""
+    count: int
+    """About how many."""
+    fps: float
+    """Frames per second; 0 where nobody said."""
+    audio: dict[str, Any] | None
+    """The host's AUDIO; None where there is none."""
+
+
+def clip_of(images: Any) -> Clip:
+    """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file."""
+    if isinstance(images, Tensor):
+        return Clip((rearrange(picture, "h w c -> c h w") for picture in images), len(images), 0.0, None)
+    if not isinstance(images, VideoFromFile):
+        parts = images.get_components()
+        return Clip(clip_of(parts.images).frames, len(parts.images), float(parts.frame_rate), parts.audio)
+    trimmed = getattr(images, "get_active_trim_window", None)
+    source, part = images.get_stream_source(), Part(*trimmed()) if trimmed else Part()
+    facts, heard = facts_of(source, part), sound_of(source, part)
+    audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
+    return Clip(frames_of(source, part), facts.frames, float(facts.fps), audio)
 
 
 def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
@@ -16,9 +47,10 @@ def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
     if not isinstance(samples, Tensor) or getattr(samples, "is_nested", False):
         raise ValueError("these latents hold several kinds of things (picture and sound); separate them first")
     wanted = lens.vae.latent_channels
-    if samples.ndim == 5 and lens.vae.latent_dim == 3:
+    if samples.ndim == 5 and samples.shape[2] == 1 and not lens.squeezes:
+        samples = rearrange(samples, "f c 1 h w -> f c h w")  # an image VAE of either kind
+    if samples.ndim == 5 and lens.squeezes:
         clips = [rearrange(one, "c n h w -> n c h w") for one in samples]
-        clips = clips if lens.squeezes else [torch.cat(clips)]
     elif samples.ndim == 4 and not lens.squeezes:
         clips = [samples]
     else:

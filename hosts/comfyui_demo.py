@@ -23,9 +23,22 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ..models.demo import FOLDER, HEADS, LEVELS, TRANSFORMERS, UNET_BLOCKS, VAE_BLOCKS, WIDTH, load_text, part_path, read_part
+from ..models.demo import (
+    FOLDER,
+    HEADS,
+    LEVELS,
+    TEMPORAL_VAE,
+    TRANSFORMERS,
+    UNET_BLOCKS,
+    VAE_BLOCKS,
+    WIDTH,
+    load_text,
+    part_path,
+    read_part,
+)
 from ..models.text import PAD, TextEncoder
 from .comfyui import HostMotion, load
+from .comfyui_vae_file import load_temporal_vae
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +85,17 @@ class HostDemo:
     clip: Any
     vae: Any
     motion: HostMotion
+    temporal_vae: Any
+    """The same latents, decoded with a look at the frames before and after."""
 
 
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
-    return HostDemo(_model(folder), _clip(folder), _vae(folder), load(str(part_path("motion", folder))))
+    return HostDemo(_model(folder), _clip(folder), _vae(folder), load(str(part_path("motion", folder))), _temporal_vae(folder))
+
+
+def _temporal_vae(folder: Path) -> Any:
+    return load_temporal_vae(str(part_path(TEMPORAL_VAE, folder)))
 
 
 class DemoConfig(comfy.supported_models.SD15):

@@ -1,5 +1,8 @@
 """What a long run tells its artist: a bar in frames, the newest picture, time left, and a line of text under the node."""
 
+import logging
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import comfy.utils
@@ -10,7 +13,11 @@ from torch import Tensor
 
 from ..media.plan import spoken
 
+log = logging.getLogger(__name__)
+
 LARGEST_SIDE = 512
+LOOK_EVERY = 1.0
+"""Seconds between looks at frames that are being written."""
 
 
 class Teller:
@@ -38,6 +45,21 @@ class Teller:
         if self._bar is None:
             self._bar = comfy.utils.ProgressBar(total, node_id=self._node_id)
         self._bar.update_absolute(done, total, ("JPEG", self._picture, LARGEST_SIDE) if self._picture else None)
+
+    def watched(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Frames on their way to a file, with a look at one of them every now and then."""
+        started, looked = time.monotonic(), 0.0
+        for done, frame in enumerate(frames, 1):
+            yield frame
+            passed = time.monotonic() - started
+            if passed - looked > LOOK_EVERY or done == self._frames:
+                looked = passed
+                self.progress(done, self._frames, frame, passed / done * (self._frames - done))
+
+    def note(self, text: str) -> None:
+        """What an artist should know about the result: to the log, and under the node."""
+        log.warning("Zoetrope: %s", text)
+        self.say(text)
 
     def say(self, text: str) -> None:
         """A line under the node, where a server is running."""

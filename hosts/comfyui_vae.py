@@ -7,6 +7,7 @@ space only.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,12 +17,15 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..models.vae.norms import WholePicture, small_copy
 from ..sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
 from ..sampling.tiles import Grid, over_tiles
 
 log = logging.getLogger(__name__)
 
 Direction = Literal["encode", "decode"]
+Around = Callable[[nn.Module], AbstractContextManager[Any]]
+"""What surrounds a call of a network."""
 SMALLEST_TILE = 16
 """Latent cells; a device that cannot take this has no room for the VAE at all."""
 
@@ -38,8 +42,8 @@ class Way:
     """Latents that the VAE sees at once; 0: its own."""
     overlap: int = -1
     """Latents that neighbouring windows share; -1: its own."""
-    fade: bool = True
-    """Cross-fade what both windows made of them, or cut in the middle."""
+    fade: bool | None = None
+    """Cross-fade what both windows made of them, or cut in the middle; None: its own."""
     tile: int = 0
     """Side of a tile in pixels; 0: whole pictures."""
 
@@ -53,7 +57,7 @@ class Lens:
     def __init__(self, vae: Any, way: Way | None = None, tell: Callable[[str], None] | None = None):
         way = way or Way()
         vae.throw_exception_if_invalid()
-        if vae.latent_dim not in (2, 3):
+        if vae.latent_dim not in (2, 3) or vae.extra_1d_channel is not None:
             raise ValueError("this VAE is for sound, not for pictures; connect the VAE of an image or video checkpoint")
         self.vae, self.side = vae, int(vae.spacial_compression_encode())
         self.squeezes = vae.latent_dim == 3 and not vae.not_video
@@ -95,15 +99,19 @@ class Lens:
         while True:
             try:
                 return self._tiled(direction, x) if 0 < self._tile < max(cells) else self._checked(direction, x)
-            except comfy.model_management.OOM_EXCEPTION as error:
+            except Exception as error:  # noqa: BLE001  the host knows which of them mean memory
+                if not out_of_memory(error):
+                    raise
                 problem = str(error).partition("\n")[0]
             comfy.model_management.soft_empty_cache()  # not before the error and all it holds on to are gone
             self._shrink(direction, max(cells), x.shape, problem)
 
     def _tiled(self, direction: Direction, x: Tensor) -> Tensor:
         before, after = (1, self.side) if direction == "decode" else (self.side, 1)
+        picture = WholePicture()
+        self._checked(direction, small_copy(x, self._tile * before, before), picture.taken)
         grid = Grid(self._tile, self._tile // 4, before, after)
-        return over_tiles(lambda tile: self._checked(direction, tile), x, grid)
+        return over_tiles(lambda tile: self._checked(direction, tile, picture.given), x, grid)
 
     def _shrink(self, direction: Direction, largest: int, shape: tuple[int, ...], problem: str) -> None:
         before = min(self._tile or largest, largest)
@@ -118,11 +126,11 @@ class Lens:
             f"To be the same on every machine, set tile_size to {self._tile * self.side}"
         )
 
-    def _checked(self, direction: Direction, x: Tensor) -> Tensor:
+    def _checked(self, direction: Direction, x: Tensor, around: Around = nullcontext) -> Tensor:
         """What the network makes of x, in float32 on the CPU; undefined numbers are made again with wider numbers."""
         own = self.vae.vae_dtype
         for dtype in wider(own, self.vae.device):
-            out = self._call(direction, x, dtype)
+            out = self._call(direction, x, dtype, around)
             if bool(torch.isfinite(out).all()):
                 if dtype != own:
                     self.say(f"undefined numbers (NaN) in {_name(own)}: {direction}d again in {_name(dtype)}")
@@ -133,7 +141,7 @@ class Lens:
             remedy = "they are sound, so it is the VAE: download it again, or use another one"
         raise ValueError(f"the VAE makes undefined numbers (NaN) of these {what}, in float32 as well; {remedy}")
 
-    def _call(self, direction: Direction, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _call(self, direction: Direction, x: Tensor, dtype: torch.dtype, around: Around) -> Tensor:
         vae = self.vae
         estimate = vae.memory_used_decode if direction == "decode" else vae.memory_used_encode
         pictures = 1 if self.squeezes else x.shape[0]  # the host's estimates are of one picture, or of a whole clip
@@ -142,10 +150,11 @@ class Lens:
         )
         run = _Run(vae.first_stage_model, direction)
         x = x.to(vae.device, dtype)
-        if dtype == vae.vae_dtype:
-            return run(x).to("cpu", torch.float32)
-        weights = {name: p.to(dtype) if p.is_floating_point() else p for name, p in run.state_dict(keep_vars=True).items()}
-        return functional_call(run, weights, (x,)).to("cpu", torch.float32)
+        with around(vae.first_stage_model):
+            if dtype == vae.vae_dtype:
+                return run(x).to("cpu", torch.float32)
+            weights = {name: p.to(dtype) if p.is_floating_point() else p for name, p in run.state_dict(keep_vars=True).items()}
+            return functional_call(run, weights, (x,)).to("cpu", torch.float32)
 
     def say(self, text: str) -> None:
         if text not in self.notes:
@@ -166,9 +175,9 @@ class _Run(nn.Module):
 
 def ratio_of(vae: Any) -> TimeRatio:
     """What the host's formula says of the first latents."""
-    frames = getattr(vae, "zoetrope_ratio", None)
-    if frames is not None:
-        return frames
+    told = getattr(vae, "zoetrope_ratio", None)
+    if told is not None:
+        return told
     count = vae.upscale_ratio[0]
     return TimeRatio(each=round(count(3) - count(2)), first=round(count(1)))
 
@@ -186,6 +195,11 @@ def sees_time(vae: Any) -> bool:
     return any(isinstance(module, nn.Conv3d) for module in vae.first_stage_model.modules())
 
 
+def out_of_memory(error: Exception) -> bool:
+    asked = getattr(comfy.model_management, "is_oom", None)  # newer hosts know more kinds
+    return asked(error) if asked else isinstance(error, comfy.model_management.OOM_EXCEPTION)
+
+
 def wider(dtype: torch.dtype, device: Any) -> tuple[torch.dtype, ...]:
     """A VAE's own type, then those that hold larger numbers."""
     half = dtype == torch.float16 and comfy.model_management.should_use_bf16(device)
@@ -195,7 +209,7 @@ def wider(dtype: torch.dtype, device: Any) -> tuple[torch.dtype, ...]:
 def _cut(own: Cut, way: Way) -> Cut:
     size = way.window or own.size
     overlap = min(own.overlap, size // 2) if way.overlap < 0 else way.overlap
-    return Cut(size, overlap, way.fade)
+    return Cut(size, overlap, own.fade if way.fade is None else way.fade)
 
 
 def _name(dtype: torch.dtype) -> str:

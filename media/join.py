@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import whole
+from .pyav import pyav
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:
@@ -15,7 +16,7 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
     """
     if not parts:
         raise ValueError("a video needs at least one part, got none")
-    av = _av()
+    av = pyav("joining a shot's parts")
     try:
         with whole(path) as unfinished, av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
             _append_all(av, parts, target)
@@ -61,11 +62,3 @@ def _opened(av: Any, part: Path) -> Iterator[Any]:
         raise BrokenPart(part, error) from error
     with source:
         yield source
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ValueError("joining a shot's parts needs PyAV: pip install av (ComfyUI brings it)") from error
-    return av

@@ -16,6 +16,9 @@ from .text import TextConfig, TextEncoder
 
 FOLDER = Path(__file__).parents[1] / "demo"
 PARTS = ("vae", "unet", "text", "motion")
+"""What makes a clip; each is a file."""
+TEMPORAL_VAE = "vae_temporal"
+"""The file of another decoder for the same latents: one that sees several frames, in Stable Video Diffusion's layout."""
 
 WIDTH = 64
 """Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
@@ -42,7 +45,7 @@ def part_path(name: str, folder: Path = FOLDER) -> Path:
     if not path.is_file():
         raise ValueError(
             f"the embedded model is not whole: {path.name} is missing from {folder}. "
-            f"Expected {', '.join(f'{part}.safetensors' for part in PARTS)}; install the pack again."
+            f"Expected {', '.join(f'{part}.safetensors' for part in (*PARTS, TEMPORAL_VAE))}; install the pack again."
         )
     return path
 

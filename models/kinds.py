@@ -20,7 +20,7 @@ class Kind:
 SPARSECTRL = "Load SparseCtrl will take it, which comes with the image-to-video nodes"
 PROJECTOR = "Load Image Projector will take it, which comes with the image-to-video nodes"
 UPSCALER = "Load Video Upscaler will take it, which comes with the super-resolution nodes"
-TEMPORAL_VAE = "Load Temporal VAE will take it, which comes with the video VAE nodes"
+TEMPORAL_VAE = "Load Temporal VAE takes it (models/vae)"
 LORA = "core's Load LoRA takes it (models/loras)"
 VAE = "core's Load VAE takes it (models/vae)"
 CHECKPOINT = "core's Load Checkpoint takes it (models/checkpoints)"

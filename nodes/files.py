@@ -27,12 +27,13 @@ MOTION = Shelf("motion module", ("animatediff_models", "zoetrope_motion"), ("ani
 LORA = Shelf(
     "motion LoRA", ("animatediff_motion_lora", "zoetrope_motion_lora"), ("animatediff_motion_lora", "zoetrope_motion_lora")
 )
+VAES = Shelf("VAE", ("vae", "checkpoints", "zoetrope_vae"), ("zoetrope_vae",))
 VIDEO = Shelf("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
 
 
 def register_folders() -> None:
     """Tells the host about the model folders; those it knows already keep their paths."""
-    for shelf in (MOTION, LORA, VIDEO):
+    for shelf in (MOTION, LORA, VAES, VIDEO):
         for name in shelf.own:
             folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
 

@@ -14,6 +14,11 @@ def chosen(name: str, value: str, options: Any) -> str:
     return value
 
 
+def own_id(node: Any) -> Any:
+    """The id of a running node in its graph; None where it is called from Python."""
+    return getattr(node.hidden, "unique_id", None)
+
+
 def strength_input(tooltip: str, **more: Any) -> Any:
     return io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.01, tooltip=tooltip, **more)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo
-from .files import MOTION, VIDEO, file_input, fingerprint, path_of
+from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_vae_file
+from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion
 
@@ -81,6 +81,34 @@ class LoadVideoCheckpoint(io.ComfyNode):
         return io.NodeOutput(loaded.model, *given, loaded.motion)
 
 
+class LoadTemporalVae(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeLoadTemporalVae",
+            display_name="Load Temporal VAE",
+            category="Zoetrope/Load",
+            description=(
+                "A VAE that sees several frames at once: Stable Video Diffusion's decoder (for SD 1.x and 2.x too: less "
+                "flicker), Upscale-A-Video, LVDM, CV-VAE, Open-Sora 1.2; image VAEs as well. Known by its keys."
+            ),
+            inputs=[file_input("vae_name", VAES, "A file in models/vae, checkpoints or zoetrope_vae; a whole checkpoint too.")],
+            outputs=[
+                io.Vae.Output(display_name="vae", tooltip="For Decode Video and every other node that takes a VAE."),
+                io.String.Output(display_name="report", tooltip="What it is."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, vae_name: str | None = None) -> Any:
+        return fingerprint(VAES, vae_name)
+
+    @classmethod
+    def execute(cls, vae_name: str) -> io.NodeOutput:
+        vae = comfyui_vae_file.load_temporal_vae(path_of(VAES, vae_name))
+        return io.NodeOutput(vae, vae.loaded.report)
+
+
 class LoadDemoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -100,13 +128,14 @@ class LoadDemoModel(io.ComfyNode):
                 ),
                 io.Vae.Output(display_name="vae", tooltip="For Decode Video and Encode Video."),
                 Motion.Output(display_name="motion", tooltip="The motion module; connect it to Apply Motion Module."),
+                io.Vae.Output(display_name="temporal_vae", tooltip="Decodes with a look at the frames around: less flicker."),
             ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
         demo = comfyui_demo.load_demo()
-        return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion)
+        return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae)
 
 
-NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadDemoModel]
+NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadTemporalVae, LoadDemoModel]

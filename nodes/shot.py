@@ -13,7 +13,7 @@ from ..hosts import comfyui_plan, comfyui_progress, comfyui_shot, comfyui_timeli
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
-from .inputs import chosen
+from .inputs import chosen, own_id
 from .types import QueueSettings
 
 MOST_FRAMES = 10_000_000
@@ -126,7 +126,7 @@ class EndlessShot(io.ComfyNode):
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
-        teller = comfyui_progress.Teller(cls.hidden.unique_id, frames)
+        teller = comfyui_progress.Teller(own_id(cls), frames)
         shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), teller)
         teller.say(shot.story(frames, news))
         shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)

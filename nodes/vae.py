@@ -1,22 +1,52 @@
-"""The VAE shelf: clips to latents and back, a fixed number of frames at a time."""
+"""The VAE shelf: clips to latents and back in fixed windows, to and from files as well; a study of what time does to a VAE."""
 
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from comfy_api.latest import io
+import folder_paths
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_vae
+from ..hosts import comfyui_clips, comfyui_progress, comfyui_study
+from ..hosts.comfyui_vae import Lens, Way
+from ..media.resampling import RESAMPLINGS
+from ..media.sound import add_sound
+from ..media.video import write_video
+from .inputs import chosen, own_id
 
-CHUNK = 16
+BLENDS: dict[str, bool | None] = {"auto": None, "cross-fade": True, "cut": False}
 
 
-def chunk_input() -> Any:
-    return io.Int.Input(
-        "chunk",
-        default=CHUNK,
-        min=1,
-        max=4096,
-        tooltip="Frames per call of the VAE. Lower it when memory runs out; the result does not change.",
-    )
+def clip_input(tooltip: str) -> Any:
+    return io.MultiType.Input("images", types=[io.Image, io.Video], tooltip=tooltip)
+
+
+def way_inputs() -> list[Any]:
+    """How a long clip is cut, for every node that sends one through a VAE."""
+    return [
+        io.Int.Input(
+            "window", default=0, min=0, max=4096, optional=True,
+            tooltip="Latents that the VAE sees at once. 0: what suits the VAE. It never depends on free memory.",
+        ),
+        io.Int.Input(
+            "overlap", default=-1, min=-1, max=2048, optional=True,
+            tooltip="Latents that neighbouring windows share. -1: what suits the VAE (none for image VAEs).",
+        ),
+        io.Combo.Input(
+            "blend", options=list(BLENDS), default="auto", optional=True,
+            tooltip="Frames that two windows made: cross-faded, or cut in the middle. auto: what suits the VAE.",
+        ),
+        io.Int.Input(
+            "tile_size", default=0, min=0, max=8192, step=64, optional=True,
+            tooltip="Pixels per tile and side, blended, time kept whole: less memory for large pictures. 0: whole pictures.",
+        ),
+    ]  # fmt: skip
+
+
+def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, node_id: Any) -> Lens:
+    teller = comfyui_progress.Teller(node_id, 0)
+    return Lens(vae, Way(window, overlap, BLENDS[chosen("blend", blend, BLENDS)], tile_size), teller.note)
 
 
 class EncodeVideo(io.ComfyNode):
@@ -26,18 +56,30 @@ class EncodeVideo(io.ComfyNode):
             node_id="ZoetropeEncodeVideo",
             display_name="Encode Video",
             category="Zoetrope/VAE",
-            description="Frames to latents, one latent per frame, in chunks of a fixed size: a clip of any length fits.",
+            description=(
+                "Frames or a video file to latents, in windows of a fixed size: a clip of any length fits. Files are read "
+                "frame by frame, at their average rate. Sides that the VAE cannot take are cut about the middle."
+            ),
             inputs=[
-                io.Image.Input("images", tooltip="The frames, in order."),
-                io.Vae.Input("vae", tooltip="The image checkpoint's VAE."),
-                chunk_input(),
+                clip_input("The frames, in order, or a video from Load Video."),
+                io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
+                *way_inputs(),
             ],
-            outputs=[io.Latent.Output(display_name="latent", tooltip="One latent per frame.")],
+            outputs=[
+                io.Latent.Output(display_name="latent", tooltip="One latent per frame, or fewer where the VAE squeezes time."),
+                io.Audio.Output(display_name="audio", tooltip="The video's sound, if it has any; for Decode Video to File."),
+                io.Float.Output(display_name="fps", tooltip="The video's frames per second; 0 for frames without a rate."),
+            ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, images: Any, vae: Any, chunk: int) -> io.NodeOutput:
-        return io.NodeOutput({"samples": comfyui_vae.encode_frames(vae, images, chunk)})
+    def execute(
+        cls, images: Any, vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
+    ) -> io.NodeOutput:
+        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        clip = comfyui_clips.clip_of(images)
+        return io.NodeOutput({"samples": comfyui_clips.encode_all(clip.frames, clip.count, lens)}, clip.audio, clip.fps)
 
 
 class DecodeVideo(io.ComfyNode):
@@ -47,18 +89,105 @@ class DecodeVideo(io.ComfyNode):
             node_id="ZoetropeDecodeVideo",
             display_name="Decode Video",
             category="Zoetrope/VAE",
-            description="Latents to frames in chunks of a fixed size: a clip of any length fits. Connect it to Create Video.",
+            description="Latents to frames in windows of a fixed size: the same on every machine. Connect it to Create Video.",
             inputs=[
-                io.Latent.Input("samples", tooltip="One latent per frame, as a sampler gives them."),
-                io.Vae.Input("vae", tooltip="The image checkpoint's VAE."),
-                chunk_input(),
+                io.Latent.Input("samples", tooltip="Latents of a clip, as a sampler gives them."),
+                io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
+                *way_inputs(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The frames, in order.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, samples: dict[str, Any], vae: Any, chunk: int) -> io.NodeOutput:
-        return io.NodeOutput(comfyui_vae.decode_frames(vae, samples["samples"], chunk))
+    def execute(
+        cls, samples: dict[str, Any], vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
+    ) -> io.NodeOutput:
+        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        return io.NodeOutput(comfyui_clips.decode_all(samples["samples"], lens))
 
 
-NODES: list[type[io.ComfyNode]] = [EncodeVideo, DecodeVideo]
+class DecodeVideoToFile(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeDecodeVideoToFile",
+            display_name="Decode Video to File",
+            category="Zoetrope/VAE",
+            description=(
+                "Latents straight to a video file, frame by frame: hours of video in the memory of one window. The file "
+                "appears whole or not at all."
+            ),
+            inputs=[
+                io.Latent.Input("samples", tooltip="Latents of a clip of any length."),
+                io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
+                io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.1, tooltip="Frames per second of the video."),
+                io.String.Input("filename_prefix", default="zoetrope/video", tooltip="Folder and name below ComfyUI's output."),
+                *way_inputs(),
+                io.Audio.Input("audio", optional=True, tooltip="Sound for the video, cut to its length."),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, samples: dict[str, Any], vae: Any, fps: float, filename_prefix: str, window: int = 0, overlap: int = -1,
+        blend: str = "auto", tile_size: int = 0, audio: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        if fps <= 0:
+            raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
+        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        total, frames = comfyui_clips.decoded(samples["samples"], lens)
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory()
+        )
+        path = Path(folder) / f"{name}_{counter:05}_.mp4"
+        teller = comfyui_progress.Teller(own_id(cls), total)
+        write_video(path, teller.watched(frames), fps)
+        if audio:
+            add_sound(path, audio["waveform"][0], int(audio["sample_rate"]))
+        teller.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *lens.notes]))
+        shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
+        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
+
+
+class VaeRoundTrip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeVaeRoundTrip",
+            display_name="VAE Round Trip",
+            category="Zoetrope/VAE",
+            description=(
+                "What a VAE makes of a clip, and of the same clip with time changed: frames dropped, repeated, blended, "
+                "reversed, shuffled, time and height exchanged. Measures picture and flicker of one to three VAEs."
+            ),
+            inputs=[
+                clip_input("The clip, or a video from Load Video."),
+                io.Vae.Input("vae", tooltip="The first VAE."),
+                io.String.Input(
+                    "changes", multiline=True, default="\n".join(RESAMPLINGS),
+                    tooltip=f"What to do to time, one per line: {', '.join(RESAMPLINGS)}.",
+                ),
+                io.Int.Input("frames", default=32, min=2, max=512, tooltip="Only so many frames of the clip are studied."),
+                io.Vae.Input("vae_2", optional=True, tooltip="Another VAE to compare with."),
+                io.Vae.Input("vae_3", optional=True, tooltip="A third one."),
+            ],
+            outputs=[
+                io.String.Output(display_name="table", tooltip="PSNR, SSIM, error of neighbour differences, flicker."),
+                io.Image.Output(display_name="plot", tooltip="The same as a picture, and flicker frame by frame."),
+            ],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, images: Any, vae: Any, changes: str, frames: int, vae_2: Any = None, vae_3: Any = None) -> io.NodeOutput:
+        vaes = {f"VAE {number}": one for number, one in enumerate((vae, vae_2, vae_3), 1) if one is not None}
+        names = [line.strip() for line in chain.from_iterable(row.split(",") for row in changes.splitlines()) if line.strip()]
+        found = comfyui_study.study_of(comfyui_clips.clip_of(images), vaes, names, frames)
+        return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
+
+
+NODES: list[type[io.ComfyNode]] = [EncodeVideo, DecodeVideo, DecodeVideoToFile, VaeRoundTrip]

@@ -2,10 +2,11 @@
 
 python -m zoetrope.training vae     --output runs/vae
 python -m zoetrope.training decoder --output runs/decoder --vae runs/vae
+python -m zoetrope.training decoder_whole --output runs/decoder_whole --vae runs/vae --from runs/decoder
 python -m zoetrope.training image   --output runs/image --vae runs/vae
 python -m zoetrope.training video   --output runs/video --vae runs/vae --from runs/image
 torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
-python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video
+python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video --decoder runs/decoder_whole
 """
 
 import argparse
@@ -35,7 +36,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.stage == "export":
-        write_demo(arguments.output, arguments.vae, arguments.start)
+        write_demo(arguments.output, arguments.vae, arguments.start, arguments.decoder)
         return
     if "RANK" in os.environ:  # started by torchrun
         backend = "nccl" if arguments.device.startswith("cuda") else "gloo"
@@ -59,6 +60,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("stage", help="a stage of training/stages, a JSON file like those, or `export`")
     parser.add_argument("--output", type=Path, required=True, help="folder of this stage's state, log and sheets")
     parser.add_argument("--vae", type=Path, help="output folder of the vae stage")
+    parser.add_argument("--decoder", type=Path, help="export: output folder of the decoder stage")
     parser.add_argument("--from", dest="start", type=Path, help="output folder of the stage whose weights to start from")
     parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -89,6 +91,8 @@ def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.
         parameter.requires_grad_(True)
     critic = ClipCritic(run.critic).to(device)
     modules = {"decoder": vae, "critic": critic}
+    if arguments.start:
+        start_from(arguments.start, modules)
     train(run, modules, decoder_loss(run, vae, critic, device), show_decoder(run.size), arguments.output, arguments.until)
 
 

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..media.world import draw, film
-from ..models.demo import FRAMES, PIXELS, text_header
+from ..models.demo import FRAMES, PIXELS, TEMPORAL_VAE, text_header
+from ..models.vae.families import svd
 from .loop import averaged_weights
 from .networks import new_text, new_vae
 
@@ -45,8 +46,8 @@ def latent_statistics(vae: Any) -> tuple[Tensor, Tensor]:
     return flat.mean(1), flat.std(1)
 
 
-def write_demo(folder: Path, vae: Path, denoiser: Path) -> None:
-    """vae, unet, text and motion.safetensors in float16, each whole or not at all."""
+def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = None) -> None:
+    """vae, unet, text and motion.safetensors in float16, each whole or not at all; vae_temporal where it was trained."""
     weights = averaged_weights(denoiser)
     parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]] = {
         "vae": (calibrated_vae(vae).state_dict(), {}),
@@ -54,6 +55,8 @@ def write_demo(folder: Path, vae: Path, denoiser: Path) -> None:
         "text": (weights["text"], text_header(new_text().config)),
         "motion": (weights["motion"], {"zoetrope.frames": str(FRAMES)}),
     }
+    if decoder:
+        parts[TEMPORAL_VAE] = (svd.ldm({}, "").restore(averaged_weights(decoder)["decoder"]), {})
     folder.mkdir(parents=True, exist_ok=True)
     for name, (tensors, metadata) in parts.items():
         half = {key: value.half().contiguous() for key, value in tensors.items()}

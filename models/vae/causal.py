@@ -111,7 +111,7 @@ class CausalVae(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], blocks: int, latent: int):
         super().__init__()
-        self.side, self.each = 2 ** (len(widths) - 1), 2 ** (len(widths) // 2)
+        self.side, self.each, self.latent = 2 ** (len(widths) - 1), 2 ** (len(widths) // 2), latent
         self.encoder = Encoder(widths, blocks, 2 * latent, ENCODER)
         self.decoder = Decoder(widths, blocks + 1, latent, DECODER)
 

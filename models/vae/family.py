@@ -42,8 +42,8 @@ class VaeFamily(Published):
     """One design of autoencoder. A family is a file in `families/`, never a branch elsewhere."""
 
     build: Callable[[Shapes], nn.Module]
-    """Makes an empty network for these shapes, spelled our way: one with `side` (pixels per latent and side), `encode` and
-    `decode`, which take and give `(f, c, h, w)`, or `(b, c, t, h, w)` where it squeezes time."""
+    """Makes an empty network for these shapes, spelled our way. It has `side` (pixels per latent and side), `latent` (its
+    channels), `encode` and `decode`, which take and give `(f, c, h, w)`, or `(b, c, t, h, w)` where it squeezes time."""
     windows: Windows
     time: Callable[[nn.Module], Time]
     """What one of its networks does to time."""

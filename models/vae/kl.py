@@ -135,7 +135,7 @@ class KLVae(nn.Module):
     def __init__(self, layout: Layout, scope: Scope = "frame", half: Half = still, last: Half = still):
         super().__init__()
         widths, blocks, latent = layout.widths, layout.blocks, layout.latent
-        self.side = 2 ** (len(widths) - 1)
+        self.side, self.latent = 2 ** (len(widths) - 1), latent
         self.encoder = Encoder(widths, blocks, 2 * latent, parts(Downsample, scope))
         self.decoder = Decoder(widths, blocks + 1, latent, parts(Upsample, scope, half))
         self.last = last(3)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import read_tensors
 from ..filling import check_finite, compare, rename, some, table_of
+from ..keytable import KeyTable
 from ..kinds import kind_of
 from .families import VAES, detect
 from .family import VaeFamily
@@ -32,7 +33,12 @@ class Loaded:
     network: nn.Module
     family: VaeFamily
     spelling: str
+    table: KeyTable
     dtype: torch.dtype
+
+    def published(self) -> dict[str, Tensor]:
+        """The weights as the file spells them."""
+        return self.table.restore(self.network.state_dict())
 
     @property
     def report(self) -> str:
@@ -74,7 +80,7 @@ def vae_from(tensors: Mapping[str, Tensor]) -> Loaded:
     compare(network, ours, family, table)
     check_finite(ours, family, table)
     network.load_state_dict(ours, strict=True, assign=True)
-    return Loaded(network.requires_grad_(False).eval(), family, spelling, next(iter(ours.values())).dtype)
+    return Loaded(network.requires_grad_(False).eval(), family, spelling, table, next(iter(ours.values())).dtype)
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

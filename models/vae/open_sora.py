@@ -118,6 +118,7 @@ class OpenSoraVae(nn.Module):
         self.spatial = KLVae(spatial)
         self.temporal = TimeVae(spatial.latent, widths, blocks, latent)
         self.side, self.each, self.block = self.spatial.side, 2 ** (len(widths) - 2), BLOCK
+        self.latent = latent
         self.register_buffer("scale", torch.empty(1, latent, 1, 1, 1))
         self.register_buffer("shift", torch.empty(1, latent, 1, 1, 1))
 

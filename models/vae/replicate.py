@@ -75,6 +75,7 @@ class ReplicateVae(nn.Module):
         super().__init__()
         strides: list[Size] = [(2, 2, 2)] * (levels - 1) + [(1, 2, 2)]
         self.side, self.each = prod(s[1] for s in strides), prod(s[0] for s in strides)
+        self.latent = latent
         widths = [width * 2**level for level in range(levels + 1)]
         self.encoder = nn.ModuleDict({
             "conv_first": Conv(3, width, 3),

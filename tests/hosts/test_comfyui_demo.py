@@ -64,9 +64,10 @@ def sample(demo: Any, tiny: Any, frames: int, seed: int = 7, prompt: str = PROMP
 
 @torch.inference_mode()
 def decode(demo: Any, latents: torch.Tensor) -> torch.Tensor:
-    from zoetrope.hosts.comfyui_vae import decode_frames
+    from zoetrope.hosts.comfyui_clips import decode_all
+    from zoetrope.hosts.comfyui_vae import Lens
 
-    return decode_frames(demo.vae, latents, 16).permute(0, 3, 1, 2)
+    return decode_all(latents, Lens(demo.vae)).permute(0, 3, 1, 2)
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------------
@@ -212,40 +213,3 @@ def test_a_foreign_tensor_is_named(host: Any, tmp_path: Path, part: str) -> None
         save_file(damaged, path, header)
         with pytest.raises(ValueError, match=f"not the embedded model's {part}"):
             host.load_demo(folder)
-
-
-# -- the VAE nodes -----------------------------------------------------------------------------------------------------------
-
-
-def test_chunks_do_not_change_the_result(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoetrope.hosts.comfyui_vae import decode_frames, encode_frames
-
-    latents = noise(7, 4, 8, 8)
-    whole = decode_frames(demo.vae, latents, 100)
-    calls: list[int] = []
-    decode = demo.vae.decode
-    monkeypatch.setattr(demo.vae, "decode", lambda part: calls.append(len(part)) or decode(part))
-    assert error_of(decode_frames(demo.vae, latents, 3), whole) < 1e-4
-    assert calls == [3, 3, 1]
-    pictures = torch.rand(5, 64, 64, 3, generator=torch.Generator().manual_seed(1))
-    assert encode_frames(demo.vae, pictures, 2).shape == (5, 4, 8, 8)
-
-
-def test_an_interrupt_stops_between_chunks(demo: Any) -> None:
-    import comfy.model_management
-    from zoetrope.hosts.comfyui_vae import decode_frames
-
-    comfy.model_management.interrupt_current_processing(True)
-    with pytest.raises(comfy.model_management.InterruptProcessingException):
-        decode_frames(demo.vae, noise(4, 4, 8, 8), 2)
-
-
-def test_sizes_that_would_be_cropped_are_refused(demo: Any) -> None:
-    from zoetrope.hosts.comfyui_vae import decode_frames, encode_frames
-
-    with pytest.raises(ValueError, match="got 70x64.*64x64"):
-        encode_frames(demo.vae, torch.rand(1, 64, 70, 3), 16)
-    with pytest.raises(ValueError, match="one frame or more"):
-        encode_frames(demo.vae, torch.rand(0, 64, 64, 3), 16)
-    with pytest.raises(ValueError, match="one per frame"):
-        decode_frames(demo.vae, torch.rand(1, 4, 3, 8, 8), 16)

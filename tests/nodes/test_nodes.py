@@ -63,8 +63,11 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         "ZoetropeMotionSettings",
         "ZoetropeApplyMotionLora",
         "ZoetropeMotionReport",
+        "ZoetropeLoadTemporalVae",
         "ZoetropeEncodeVideo",
         "ZoetropeDecodeVideo",
+        "ZoetropeDecodeVideoToFile",
+        "ZoetropeVaeRoundTrip",
         "ZoetropeEndlessShot",
         "ZoetropePromptTimeline",
         "ZoetropeQueueSettings",
@@ -160,11 +163,12 @@ def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
     from zoetrope.nodes.load import LoadDemoModel
     from zoetrope.nodes.vae import DecodeVideo, EncodeVideo
 
-    model, clip, vae, motion = LoadDemoModel.execute().result
+    model, clip, vae, motion, temporal_vae = LoadDemoModel.execute().result
     assert isinstance(model, comfy.model_patcher.ModelPatcher)
     assert isinstance(clip, comfy.sd.CLIP)
     assert isinstance(vae, comfy.sd.VAE)
     assert isinstance(motion, HostMotion)
+    assert isinstance(temporal_vae, comfy.sd.VAE)
     pictures = torch.rand(5, 64, 72, 4, generator=torch.Generator().manual_seed(0))  # with an alpha channel
     latent = EncodeVideo.execute(pictures, vae, 2).result[0]
     assert latent["samples"].shape == (5, 4, 8, 9)
@@ -173,7 +177,7 @@ def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
     assert (shown.device.type, shown.dtype) == ("cpu", torch.float32)
     assert shown.min() >= 0
     assert shown.max() <= 1
-    del model, clip, vae, motion
+    del model, clip, vae, motion, temporal_vae
     tiny.unload()
 
 

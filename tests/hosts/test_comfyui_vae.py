@@ -1,0 +1,347 @@
+"""VAEs in the real ComfyUI: the same frames on every machine, through our nodes and through core's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
+
+TILES_AND_WHOLE, WORST = 27.0, 20.0
+"""dB, stated in docs/vae-and-time.md: how like the whole decode that of tiles half as wide is, on average and at worst."""
+
+
+@pytest.fixture
+def inference(tiny: Any) -> Any:
+    with torch.inference_mode():
+        yield
+    tiny.unload()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def seeded(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """Weights of a small network, published as its family publishes them, frames changing each other for sure."""
+    torch.manual_seed(0)
+    return {key: value + 0.05 * torch.randn_like(value) for key, value in build().state_dict().items()}
+
+
+def published(kind: str) -> dict[str, Tensor]:
+    from zoetrope.models.vae.causal import CausalVae
+    from zoetrope.models.vae.families import cv_vae, lvdm, open_sora, sd, svd
+    from zoetrope.models.vae.kl import ConvOverTime, KLVae, Layout
+    from zoetrope.models.vae.open_sora import OpenSoraVae
+    from zoetrope.models.vae.replicate import ReplicateVae
+
+    layout = Layout((32, 32), 1, 4, quant=True, post_quant=True)
+    builds = {
+        "sd": (lambda: KLVae(layout), sd.ldm),
+        "svd": (lambda: KLVae(layout, half=svd.half, last=ConvOverTime), svd.ldm),
+        "cv_vae": (lambda: CausalVae((32, 32, 32), 1, 4), cv_vae.table),
+        "lvdm": (lambda: ReplicateVae(16, 2, 4), lvdm.table),
+        "open_sora": (lambda: OpenSoraVae(layout, (32, 32, 32, 32), 1, 4), None),
+    }
+    build, table = builds[kind]
+    weights = seeded(build)
+    return (table({}, "") if table else open_sora.table(seeded_keys(), "")).restore(weights)
+
+
+def seeded_keys() -> dict[str, tuple[int, ...]]:
+    """What Open-Sora's table reads its levels off."""
+    return {f"spatial_vae.module.encoder.down_blocks.{n}.resnets.0.conv1.weight": (32, 32, 3, 3) for n in (0, 1)}
+
+
+def host_vae(kind: str) -> Any:
+    from zoetrope.hosts.comfyui_vae_file import FileVae
+    from zoetrope.models.vae.loading import vae_from
+
+    return FileVae(vae_from(published(kind)))
+
+
+@pytest.fixture
+def svd(tiny: Any) -> Any:
+    return host_vae("svd")
+
+
+def lens(vae: Any, *way: Any, **more: Any) -> Any:
+    from zoetrope.hosts.comfyui_vae import Lens, Way
+
+    return Lens(vae, Way(*way, **more))
+
+
+def decoded(vae: Any, latents: Tensor, *way: Any, **more: Any) -> Tensor:
+    from zoetrope.hosts.comfyui_clips import decode_all
+
+    return decode_all(latents, lens(vae, *way, **more))
+
+
+def encoded(vae: Any, pictures: Tensor, *way: Any, **more: Any) -> Tensor:
+    from zoetrope.hosts.comfyui_clips import clip_of, encode_all
+
+    clip = clip_of(pictures)
+    return encode_all(clip.frames, clip.count, lens(vae, *way, **more))
+
+
+def fake_memory(monkeypatch: pytest.MonkeyPatch, vae: Any, free: float) -> None:
+    import comfy.model_management
+
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *_, **__: free)
+    if hasattr(vae.patcher, "get_free_memory"):
+        monkeypatch.setattr(vae.patcher, "get_free_memory", lambda *_, **__: free)
+
+
+# -- windows -----------------------------------------------------------------------------------------------------------------
+
+
+def test_free_memory_changes_cores_result_and_not_ours(svd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import comfy.sd
+
+    latents, ours, cores = noise(24, 4, 4, 4), [], []
+    for free in (1e5, 3e5, 1e9):
+        with monkeypatch.context() as patch:
+            fake_memory(patch, svd, free)
+            ours.append(decoded(svd, latents))
+            cores.append(comfy.sd.VAE.decode(svd, latents))
+    assert torch.equal(ours[0], ours[1])
+    assert torch.equal(ours[0], ours[2])
+    assert (cores[0] - cores[2]).abs().max() > 0.05, "this is what it is for"
+
+
+def test_more_overlap_is_nearer_to_the_whole(svd: Any) -> None:
+    latents = noise(20, 4, 4, 4)
+    whole = decoded(svd, latents, 20, 0)
+    errors = [(decoded(svd, latents, 8, overlap) - whole).abs().mean().item() for overlap in (0, 2, 4)]
+    assert errors[0] > 1.1 * errors[1] > 1.1 * errors[2] > 0
+
+
+def test_short_clips_are_one_window(svd: Any) -> None:
+    for frames in (1, 2, 14):
+        latents = noise(frames, 4, 4, 4)
+        assert torch.equal(decoded(svd, latents), svd.process_output(svd.first_stage_model.decode(latents)).movedim(1, -1))
+
+
+def test_an_image_vae_gives_each_frame_as_it_is_alone(tiny: Any) -> None:
+    vae, latents = host_vae("sd"), noise(7, 4, 4, 4)
+    alone = torch.cat([decoded(vae, latent[None]) for latent in latents])
+    for way in ((0, -1), (3, 0), (4, 2)):
+        assert (decoded(vae, latents, *way) - alone).abs().max() < 1e-5
+
+
+def test_an_interrupt_stops_between_windows(svd: Any) -> None:
+    import comfy.model_management
+
+    comfy.model_management.interrupt_current_processing(True)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        decoded(svd, noise(4, 4, 4, 4), 2)
+
+
+@pytest.mark.parametrize(("kind", "frames", "latents"), [("cv_vae", 25, 13), ("lvdm", 16, 8), ("open_sora", 22, 7)])
+def test_vaes_that_squeeze_time_give_as_many_frames_back(tiny: Any, kind: str, frames: int, latents: int) -> None:
+    vae = host_vae(kind)
+    pictures = torch.rand(frames, 16, 16, 3)
+    made = encoded(vae, pictures)
+    assert made.shape == (1, 4, latents, 16 // vae.spacial_compression_encode(), 16 // vae.spacial_compression_encode())
+    assert decoded(vae, made).shape == pictures.shape
+    longer = encoded(vae, torch.cat([pictures, pictures[-1:]]))  # a latent that the frames do not fill
+    assert longer.shape[2] == latents + 1
+    assert encoded(vae, pictures[:1]).shape[2] == 1
+
+
+def test_cv_vaes_windows_are_its_own_codes(tiny: Any) -> None:
+    """Windows of 5 latents that share one, the first frame of each later one left out (tests/models/vae/test_golden.py)."""
+    vae, latents = host_vae("cv_vae"), noise(1, 4, 9, 4, 4)
+    network = vae.first_stage_model
+    parts = [network.decode(latents[:, :, start : start + 5]) for start in (0, 4)]
+    theirs = torch.cat([parts[0], parts[1][:, :, 1:]], 2)
+    assert torch.equal(decoded(vae, latents), vae.process_output(theirs)[0].movedim(0, -1))
+
+
+# -- tiles, memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo_vae(tiny: Any) -> Any:
+    from zoetrope.hosts import comfyui_demo
+
+    return comfyui_demo.load_demo().vae
+
+
+def alike(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """dB, the mean over frames and the worst one."""
+    from zoetrope.media.metrics import psnr
+
+    found = psnr(one.movedim(-1, 1), other.movedim(-1, 1))
+    return float(found.mean()), float(found.min())
+
+
+def world(frames: int, size: int) -> Tensor:
+    """Frames of as many scenes."""
+    from zoetrope.media.world import draw, film
+
+    return torch.cat([film(draw(torch.Generator().manual_seed(n)), 1, size) for n in range(frames)]).movedim(1, -1)
+
+
+def test_tiles_keep_time_whole_and_the_picture_nearly(demo_vae: Any) -> None:
+    latents = encoded(demo_vae, world(4, 256))
+    seen: list[tuple[int, ...]] = []
+    decode = demo_vae.first_stage_model.decode
+    demo_vae.first_stage_model.decode = lambda x: seen.append(tuple(x.shape)) or decode(x)
+    whole, tiles = decoded(demo_vae, latents), decoded(demo_vae, latents, tile=128)
+    assert seen[0] == (4, 4, 32, 32)
+    assert set(seen[1:]) == {(4, 4, 16, 16)}
+    mean, worst = alike(tiles, whole)
+    assert mean > TILES_AND_WHOLE
+    assert worst > WORST
+    demo_vae.first_stage_model.decode = decode
+    assert not any(module._forward_hooks for module in demo_vae.first_stage_model.modules()), "nothing stays behind"
+    assert torch.equal(decoded(demo_vae, latents), whole)
+
+
+def test_tiles_of_an_encoder_are_parts_of_one_picture(demo_vae: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoetrope.models.vae import norms
+
+    pictures = world(3, 256)
+    whole, tiles = encoded(demo_vae, pictures), encoded(demo_vae, pictures, tile=128)
+    monkeypatch.setattr(norms, "SHARE", 0.0)
+    plain = encoded(demo_vae, pictures, tile=128)
+    assert (whole - tiles).square().mean() < 0.6 * (whole - plain).square().mean()
+    assert ((whole - tiles).square().mean() / whole.square().mean()).sqrt() < 0.25
+
+
+def test_out_of_memory_makes_the_tiles_smaller_and_says_so(demo_vae: Any) -> None:
+    import comfy.model_management
+
+    latents = encoded(demo_vae, world(6, 256))
+    whole, decode, seen = decoded(demo_vae, latents), demo_vae.first_stage_model.decode, []
+
+    def little(x: Tensor) -> Tensor:
+        seen.append(tuple(x.shape))
+        if x.shape[-1] > 16:
+            raise comfy.model_management.OOM_EXCEPTION("out of memory\nand more")
+        return decode(x)
+
+    demo_vae.first_stage_model.decode = little
+    told: list[str] = []
+    from zoetrope.hosts.comfyui_clips import decode_all
+    from zoetrope.hosts.comfyui_vae import Lens, Way
+
+    through = Lens(demo_vae, Way(window=3), told.append)
+    out = decode_all(latents, through)
+    assert alike(out, whole)[1] > WORST
+    assert told == through.notes
+    assert "tiles of 128 pixels" in told[0]
+    assert len([shape for shape in seen if shape[-1] > 16]) == 1, "later windows begin with the smaller tiles"
+    assert {shape[0] for shape in seen} == {3}, "windows stay as they are"
+
+
+def test_no_room_at_all_is_said_with_the_number_to_lower(demo_vae: Any) -> None:
+    import comfy.model_management
+
+    def full(x: Tensor) -> Tensor:
+        raise comfy.model_management.OOM_EXCEPTION("out of memory")
+
+    demo_vae.first_stage_model.decode = full
+    with pytest.raises(RuntimeError, match=r"tiles of 128 pixels and 16 latents.*window \(now 16\)"):
+        decoded(demo_vae, noise(16, 4, 32, 32))
+
+
+# -- undefined numbers -------------------------------------------------------------------------------------------------------
+
+
+def overflowing() -> Any:
+    """A VAE that half precision is too small for, in half precision."""
+    vae = host_vae("svd")
+    vae.first_stage_model.decoder.conv_in.weight.mul_(3e4)
+    vae.first_stage_model.to(torch.float16)
+    vae.vae_dtype = torch.float16
+    return vae
+
+
+def test_a_window_that_overflows_is_made_again_with_wider_numbers() -> None:
+    vae, latents = overflowing(), noise(6, 4, 4, 4)
+    assert not torch.isfinite(vae.first_stage_model.decode(latents.half())).all()
+    through, before = lens(vae), {k: v.clone() for k, v in vae.first_stage_model.state_dict().items()}
+    frames = torch.stack(list(through.decode(latents)))
+    assert torch.isfinite(frames).all()
+    assert "NaN) in float16: decoded again in" in through.notes[0]
+    after = vae.first_stage_model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items()), "the VAE stays as it was"
+    wide = vae.first_stage_model.float()
+    assert (frames - vae.process_output(wide.decode(latents))).abs().max() < 0.05
+
+
+def test_undefined_latents_are_not_decoded_to_black(svd: Any) -> None:
+    latents = noise(4, 4, 4, 4)
+    latents[2, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN.*the sampler made them"):
+        decoded(svd, latents)
+    svd.first_stage_model.decoder.conv_in.bias.fill_(torch.inf)
+    with pytest.raises(ValueError, match="NaN.*they are sound, so it is the VAE"):
+        decoded(svd, noise(4, 4, 4, 4))
+
+
+# -- the host's own nodes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sd", "svd", "cv_vae", "lvdm", "open_sora"])
+def test_core_nodes_take_it(tiny: Any, kind: str) -> None:
+    import nodes
+
+    vae, pictures = host_vae(kind), torch.rand(17, 32, 32, 3)
+    (latent,) = nodes.VAEEncode().encode(vae, pictures)
+    assert torch.equal(latent["samples"], encoded(vae, pictures))
+    (images,) = nodes.VAEDecode().decode(vae, latent)
+    assert torch.equal(images, decoded(vae, latent["samples"]))
+    (tiled,) = nodes.VAEDecodeTiled().decode(vae, latent, tile_size=64, overlap=16, temporal_size=64, temporal_overlap=8)
+    assert tiled.shape == images.shape
+    (again,) = nodes.VAEEncodeTiled().encode(vae, pictures, tile_size=64, overlap=16, temporal_size=64, temporal_overlap=8)
+    assert again["samples"].shape == latent["samples"].shape
+
+
+def test_it_is_saved_as_it_was_published(svd: Any) -> None:
+    from zoetrope.models.vae.loading import vae_from
+
+    back = svd.get_sd()
+    assert set(back) == set(published("svd"))
+    assert vae_from(back).family.name == "svd"
+
+
+# -- what artists connect ----------------------------------------------------------------------------------------------------
+
+
+def test_sides_are_cut_about_the_middle_and_transparency_is_left_out(demo_vae: Any) -> None:
+    pictures = torch.rand(2, 67, 82, 4)
+    assert torch.equal(encoded(demo_vae, pictures), encoded(demo_vae, pictures[:, 1:65, 1:81, :3]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "words"),
+    [
+        ("sd", (1, 4, 3, 8, 8), r"one latent per frame.*\(1, 4, 3, 8, 8\)"),
+        ("sd", (3, 16, 8, 8), "4 channels, got 16"),
+        ("sd", (0, 4, 8, 8), "one latent or more"),
+        ("cv_vae", (3, 4, 8, 8), "time is squeezed"),
+    ],
+)
+def test_latents_of_another_kind_are_refused(tiny: Any, kind: str, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decoded(host_vae(kind), torch.zeros(shape))
+
+
+def test_one_picture_in_a_clips_shape_is_a_picture(tiny: Any) -> None:
+    vae, latents = host_vae("sd"), noise(2, 4, 4, 4)
+    assert torch.equal(decoded(vae, latents[:, :, None]), decoded(vae, latents))
+
+
+def test_pictures_that_cannot_be_are_refused(demo_vae: Any) -> None:
+    with pytest.raises(ValueError, match="one frame or more"):
+        encoded(demo_vae, torch.rand(0, 64, 64, 3))
+    with pytest.raises(ValueError, match="8x8 pixels or more, got 64x5"):
+        encoded(demo_vae, torch.rand(2, 5, 64, 3))
+    demo_vae.latent_dim = 1
+    with pytest.raises(ValueError, match="for sound"):
+        encoded(demo_vae, torch.rand(2, 64, 64, 3))
