@@ -1,5 +1,6 @@
 """Endless shots in ComfyUI: sampled in rounds through any guider, decoded between them, written as they go."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin
 from .comfyui_digest import digest, model_settings, weights
 from .comfyui_fifo import Rounds
+from .comfyui_vae import sees_time
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order
     samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent["samples"])
     if samples.ndim != 4:
         raise ValueError(f"latent: expected one latent per frame (f, c, h, w), got {tuple(samples.shape)}")
+    if sees_time(vae):
+        log.warning(
+            "Zoetrope: a long shot is decoded frame by frame, so this VAE cannot see the frames around; see the help page"
+        )
     c, h, w = samples.shape[1:]
     return Scene(guider, vae, (c, h, w)), Order(given=samples if bool(samples.any()) else None)
 

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from zoetrope import cli
-from zoetrope.media.video import read_video
+from zoetrope.media.video import read_video, write_video
+from zoetrope.models.demo import part_path
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -120,6 +122,27 @@ def test_a_shot_is_planned_filmed_and_lengthened(tmp_path: Path, capsys: pytest.
     assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
     status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8)
     assert json.loads(out)["story"] == "1 frame, a new shot because of: seed (7, now 8)"
+
+
+def test_a_study_is_a_table_and_a_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("vae-study", "--clips", 2, "--frames", 9, "--changes", "as it is", "shuffled", "--output", tmp_path)
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    assert out == (tmp_path / "study.md").read_text()
+    assert [line.split(" | ")[1] for line in out.splitlines()[2:]] == ["one frame at a time", "with the frames around"] * 2
+    assert (tmp_path / "study.png").stat().st_size > 5_000
+    video = tmp_path / "clip.mp4"
+    write_video(video, torch.rand(6, 3, 64, 64), 8)
+    status, out, _ = run(capsys, *arguments, "--video", video, part_path("vae"))
+    assert status == 0
+    assert "VAE" not in out, "one VAE needs no column"
+    for wrong, words in (
+        (("--clips", 0), "1 to 1000 clips"),
+        (("--changes", "sideways"), "changes: expected some of as it is"),
+    ):
+        status, _, err = run(capsys, *arguments, *wrong)
+        assert status == 2
+        assert words in err
 
 
 @pytest.mark.parametrize(

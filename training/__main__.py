@@ -26,7 +26,7 @@ from .denoising import image_loss, video_loss
 from .export import calibrated_vae, write_demo
 from .library import build_library, fingerprint
 from .loop import averaged_weights, leads, train
-from .networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, over_frames
+from .networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, trainable
 from .samples import show_clips, show_decoder, show_vae
 from .vae import vae_loss
 
@@ -86,9 +86,7 @@ def config_path(stage: str) -> Path:
 def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.device) -> None:
     """The decoder over frames, on top of the image VAE. The critic learns beside it and is not shipped."""
     vae = new_temporal_vae(calibrated_vae(arguments.vae)).to(device)
-    vae.requires_grad_(False)
-    for parameter in (*over_frames(vae), *(vae.decoder.parameters() if run.train_image else ())):
-        parameter.requires_grad_(True)
+    trainable(vae, run)
     critic = ClipCritic(run.critic).to(device)
     modules = {"decoder": vae, "critic": critic}
     if arguments.start:

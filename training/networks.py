@@ -11,10 +11,11 @@ from ..models.text import TextConfig, TextEncoder
 from ..models.vae.families.svd import SVD
 from ..models.vae.kl import ConvOverTime, KLVae, OverClip
 from ..models.vae.loading import vae_from
+from .config import DecoderRun
 
 TOKENS = 12
 
-__all__ = ["new_motion", "new_temporal_vae", "new_text", "new_unet", "new_vae"]
+__all__ = ["new_motion", "new_temporal_vae", "new_text", "new_unet", "new_vae", "over_frames", "trainable"]
 
 
 def new_temporal_vae(image: Any) -> KLVae:
@@ -29,6 +30,13 @@ def new_temporal_vae(image: Any) -> KLVae:
             nn.init.dirac_(parameter)
     network.load_state_dict(network.state_dict() | weights)
     return network
+
+
+def trainable(network: KLVae, run: DecoderRun) -> None:
+    """What a decoder run trains takes gradients, the rest does not; the encoder never."""
+    network.requires_grad_(False)
+    for parameter in (*over_frames(network), *(network.decoder.parameters() if run.train_image else ())):
+        parameter.requires_grad_(True)
 
 
 def over_frames(network: KLVae) -> list[nn.Parameter]:

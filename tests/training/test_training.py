@@ -13,18 +13,21 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
 from zoetrope.hosts.diffusers_demo import load_demo
-from zoetrope.media.world import film
+from zoetrope.media.world import draw, film
+from zoetrope.models.demo import TEMPORAL_VAE, part_path
+from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
 from zoetrope.training import export, samples
 from zoetrope.training.__main__ import main
-from zoetrope.training.config import ImageRun, VaeRun, VideoRun, read_config
+from zoetrope.training.config import DecoderRun, ImageRun, VaeRun, VideoRun, read_config
+from zoetrope.training.decoder import ClipCritic, decoder_loss, errors
 from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
 from zoetrope.training.evaluation import make_set, read_set, summarise
 from zoetrope.training.export import calibrated_vae
 from zoetrope.training.levels import KINDS, draw_levels
 from zoetrope.training.library import LENGTH, Library, build_library, encode_shot, fingerprint, scene_of
 from zoetrope.training.loop import average_gradients, averaged_weights, generators, train
-from zoetrope.training.networks import new_motion, new_text, new_unet, new_vae
+from zoetrope.training.networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, over_frames, trainable
 from zoetrope.training.vae import outlines, vae_loss, windows
 
 STAGES = Path(__file__).parents[2] / "training" / "stages"
@@ -35,7 +38,8 @@ STAGES = Path(__file__).parents[2] / "training" / "stages"
 
 def test_the_shipped_stages_can_be_read() -> None:
     kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
-    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
+    decoders = {"decoder": DecoderRun, "decoder_whole": DecoderRun}
+    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun, **decoders}
     video = read_config(STAGES / "video.json")
     assert isinstance(video, VideoRun)
     assert sum(video.levels.values()) == pytest.approx(1)
@@ -45,7 +49,7 @@ def test_the_shipped_stages_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"stage": "film"}, "expected one of vae, image, video, got 'film'"),
+        ({"stage": "film"}, "expected one of vae, decoder, image, video, got 'film'"),
         ({"sped": 1}, "sped .unknown"),
         ({"seed": None}, "seed .missing"),
     ],
@@ -321,6 +325,44 @@ def test_every_loss_reaches_what_it_should_train(library: Library) -> None:
     assert gradients(vae_loss(VaeRun(**{**vars(stage), "batch": 1}), vae, torch.device("cpu")), vae) == [True]
 
 
+def test_the_new_decoder_is_the_image_decoder_until_it_learns() -> None:
+    torch.manual_seed(0)
+    image = new_vae()
+    temporal = new_temporal_vae(image)
+    clip = film(draw(torch.Generator().manual_seed(1)), 5, 64) * 2 - 1
+    with torch.inference_mode():
+        latents = image.encode(clip).latent_dist.mean
+        assert torch.allclose(temporal.encode(clip), latents, atol=1e-4)
+        assert torch.allclose(temporal.decode(latents), image.decode(latents).sample, atol=1e-4)
+    assert sum(p.numel() for p in over_frames(temporal)) == sum(p.numel() for p in temporal.parameters()) - sum(
+        p.numel() for p in image.parameters()
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_decoder_and_critic_learn_from_each_other_and_the_encoder_from_neither(whole: bool) -> None:
+    torch.manual_seed(0)
+    stage = read_config(STAGES / "decoder.json")
+    assert isinstance(stage, DecoderRun)
+    run = DecoderRun(**{**vars(stage), "batch": 1, "frames": (3,), "train_image": whole, "crop_share": 1.0})
+    vae, critic = new_temporal_vae(new_vae()), ClipCritic(8)
+    trainable(vae, run)
+    assert gradients(decoder_loss(run, vae, critic, torch.device("cpu")), vae, critic) == [True, True]
+    reached = {name for name, p in vae.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert reached
+    assert not any(name.startswith(("encoder", "quant_conv")) for name in reached)
+    assert any(".conv1." in name for name in reached) == whole
+    vae.zero_grad(set_to_none=True)
+    critic.zero_grad(set_to_none=True)
+    truth = torch.rand(3, 3, 32, 32) * 2 - 1
+    terms = errors(run, vae, critic, truth, vae.decode(vae.encode(truth)))
+    terms["fooling"].backward(retain_graph=True)
+    assert all(p.grad is None for p in critic.parameters()), "what teaches the decoder leaves the critic alone"
+    vae.zero_grad(set_to_none=True)
+    terms["telling"].backward()
+    assert all(p.grad is None for p in vae.parameters()), "and the other way round"
+
+
 def gradients(loss: Any, *modules: Any) -> list[bool]:
     for module in modules:
         module.zero_grad(set_to_none=True)
@@ -332,7 +374,7 @@ def gradients(loss: Any, *modules: Any) -> list[bool]:
 
 
 def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The card's four commands, one step each, and the model they leave behind."""
+    """The card's commands, one step each, and the model they leave behind."""
     monkeypatch.setattr(samples, "STEPS", 1)
     monkeypatch.setattr(export, "PICTURES", 8)
 
@@ -346,7 +388,19 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
     run("vae", *vae)
     run("image", "--output", image, "--vae", vae[1], shots=2)
     run("video", "--output", video, "--vae", vae[1], "--from", image, shots=2, image_share=0.0)
-    parts = ("export", "--output", tmp_path / "demo", "--vae", vae[1], "--from", video)
+    run("decoder", "--output", tmp_path / "decoder", "--vae", vae[1], frames=[3], crop_share=0.0)
+    run(
+        "decoder_whole",
+        "--output",
+        tmp_path / "whole",
+        "--vae",
+        vae[1],
+        "--from",
+        tmp_path / "decoder",
+        frames=[3],
+        crop_share=1.0,
+    )
+    parts = ("export", "--output", tmp_path / "demo", "--vae", vae[1], "--from", video, "--decoder", tmp_path / "whole")
     monkeypatch.setattr("sys.argv", ["training", *map(str, parts)])
     main()
     demo = load_demo(tmp_path / "demo")
@@ -355,3 +409,10 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
     assert torch.equal(demo.unet.conv_in.weight.half(), kept.half())
     assert (kept - begun).abs().max() < 1e-3  # the video stage went on from the image stage
     assert (image / "sheet_000001.png").is_file()
+    decoder = load_vae(part_path(TEMPORAL_VAE, tmp_path / "demo"))
+    assert decoder.family.name == "svd"
+    for key, kept in averaged_weights(tmp_path / "whole")["decoder"].items():
+        assert torch.equal(decoder.network.state_dict()[key], kept.half())
+        begun = averaged_weights(tmp_path / "decoder")["decoder"][key]
+        assert (kept - begun).abs().max() < 1e-2, "the second stage went on from the first"
+        assert key.startswith(("decoder", "last")) or torch.equal(kept, begun), "the encoder stays"
