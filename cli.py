@@ -184,7 +184,7 @@ def _study(arguments: argparse.Namespace) -> None:
     embedded = {"one frame at a time": part_path("vae"), "with the frames around": part_path(TEMPORAL_VAE)}
     files = {path.stem: path for path in arguments.vaes} or embedded
     opened = {name: open_vae(path) for name, path in files.items()}
-    vaes = {name: (trip(loaded), int(loaded.network.side)) for name, loaded in opened.items()}
+    vaes = {name: (trip(loaded), loaded.side) for name, loaded in opened.items()}
     if arguments.video:
         clips = [torch.stack(list(islice(frames_of(arguments.video), arguments.frames)))]
     else:

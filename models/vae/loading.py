@@ -36,6 +36,11 @@ class Loaded:
     table: KeyTable
     dtype: torch.dtype
 
+    @property
+    def side(self) -> int:
+        """Pixels per latent and side."""
+        return int(getattr(self.network, "side"))  # noqa: B009  a network's attribute, whatever torch's stubs say
+
     def published(self) -> dict[str, Tensor]:
         """The weights as the file spells them."""
         return self.table.restore(self.network.state_dict())
