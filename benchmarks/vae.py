@@ -96,7 +96,7 @@ def seams(vae: Any, folder: Path) -> None:
     from zoetrope.hosts.comfyui_vae import Lens, Way
 
     series: dict[str, list[tuple[float, float]]] = {}
-    clips = [film(draw(torch.Generator().manual_seed(9_000_000 + n)), 56, PIXELS, RATES[n % 3]) for n in range(6)]
+    clips = [film(draw(torch.Generator().manual_seed(9_000_000 + n)), 56, PIXELS, rate) for n, rate in enumerate(RATES)]
     latents = [encode_all(iter(clip), len(clip), Lens(vae)) for clip in clips]
     wholes = [decode_all(one, Lens(vae, Way(56, 0))) for one in latents]
     for size, fade in ((14, True), (14, False), (8, True)):

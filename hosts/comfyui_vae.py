@@ -192,7 +192,8 @@ def own_cut(vae: Any, squeezes: bool) -> Cut:
 
 def sees_time(vae: Any) -> bool:
     """Whether frames change each other in its decoder, though every frame has a latent of its own."""
-    return any(isinstance(module, nn.Conv3d) for module in vae.first_stage_model.modules())
+    network = getattr(vae, "first_stage_model", None)
+    return isinstance(network, nn.Module) and any(isinstance(module, nn.Conv3d) for module in network.modules())
 
 
 def out_of_memory(error: Exception) -> bool:
