@@ -69,11 +69,11 @@ class Lens:
 
     def decode(self, latents: Iterable[Tensor]) -> Iterator[Tensor]:
         """Latents of one clip `(c, h, w)`, as a LATENT has them, to frames `(3, h, w)` in [0, 1] on the CPU."""
-        return decode_stream(lambda window: self._pictures(window), latents, self.ratio, self.cut)
+        return decode_stream(self._pictures, latents, self.ratio, self.cut)
 
     def encode(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Frames `(3, h, w)` in [0, 1], sides multiples of `side`, to latents `(c, h, w)` in float32 on the CPU."""
-        return encode_stream(lambda window: self._latents(window), frames, self.ratio, self.cut)
+        return encode_stream(self._latents, frames, self.ratio, self.cut)
 
     def _pictures(self, latents: Tensor) -> Tensor:  # (n, c, h, w) -> (f, 3, h, w)
         made = self._through("decode", self._shaped(latents))
@@ -104,7 +104,7 @@ class Lens:
                     raise
                 problem = str(error).partition("\n")[0]
             comfy.model_management.soft_empty_cache()  # not before the error and all it holds on to are gone
-            self._shrink(direction, max(cells), x.shape, problem)
+            self._shrink(direction, max(cells), problem)
 
     def _tiled(self, direction: Direction, x: Tensor) -> Tensor:
         before, after = (1, self.side) if direction == "decode" else (self.side, 1)
@@ -113,7 +113,7 @@ class Lens:
         grid = Grid(self._tile, self._tile // 4, before, after)
         return over_tiles(lambda tile: self._checked(direction, tile, picture.given), x, grid)
 
-    def _shrink(self, direction: Direction, largest: int, shape: tuple[int, ...], problem: str) -> None:
+    def _shrink(self, direction: Direction, largest: int, problem: str) -> None:
         before = min(self._tile or largest, largest)
         if before <= SMALLEST_TILE:
             raise RuntimeError(
