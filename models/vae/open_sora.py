@@ -119,8 +119,8 @@ class OpenSoraVae(nn.Module):
         self.temporal = TimeVae(spatial.latent, widths, blocks, latent)
         self.side, self.each, self.block = self.spatial.side, 2 ** (len(widths) - 2), BLOCK
         self.latent = latent
-        self.register_buffer("scale", torch.empty(1, latent, 1, 1, 1))
-        self.register_buffer("shift", torch.empty(1, latent, 1, 1, 1))
+        self.register_buffer("scale", torch.ones(1, latent, 1, 1, 1))
+        self.register_buffer("shift", torch.zeros(1, latent, 1, 1, 1))
 
     def encode(self, clip: Tensor) -> Tensor:
         """Clips `(b, 3, f, h, w)` in [-1, 1] to normalised means `(b, c, t, h / side, w / side)`, block by block."""
