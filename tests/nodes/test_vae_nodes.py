@@ -146,6 +146,7 @@ def test_load_temporal_vae_offers_the_hosts_files(tmp_path: Path, monkeypatch: p
     places = dict(folder_paths.folder_names_and_paths) | {
         "vae": ([str(tmp_path / "vae")], {".safetensors"}),
         "checkpoints": ([], {".safetensors"}),
+        "zoetrope_vae": ([], {".safetensors"}),
     }
     monkeypatch.setattr(folder_paths, "folder_names_and_paths", places)
     monkeypatch.setattr(folder_paths, "filename_list_cache", {})
