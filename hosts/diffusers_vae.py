@@ -1,6 +1,5 @@
 """Autoencoders without ComfyUI: clips through a network of ours, cut into its family's windows."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ..media.study import RoundTrip
 from ..models.vae.loading import Loaded, load_vae
 from ..sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
-
-RoundTrip = Callable[[Tensor], Tensor]
 
 
 def open_vae(path: Path) -> Loaded:

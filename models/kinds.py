@@ -44,6 +44,8 @@ KINDS = (
     Kind("a video VAE", ("decoder.{*}temporal_res_block.{*}",), TEMPORAL_VAE),
     Kind("a video VAE", ("decoder.up_blocks.{}.resnets.{}.conv_3d.weight",), TEMPORAL_VAE),
     Kind("a video VAE", ("temporal_vae.{*}",), TEMPORAL_VAE),
+    Kind("a video VAE", ("decoder.mid.attn_1.q_t.weight",), TEMPORAL_VAE),
+    Kind("a video VAE", ("encoder.conv_blocks.{}.down.conv.weight",), TEMPORAL_VAE),
     Kind("a VAE", ("encoder.{*}", "decoder.{*}"), VAE),
     Kind("a LoRA", ("{*}lora_down.weight",), LORA),
     Kind("a LoRA", ("{*}lokr_w1{*}",), LORA),

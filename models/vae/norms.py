@@ -2,7 +2,7 @@
 
 A GroupNorm averages over all it sees, so a tile of plain sky comes out in other colours than the sky of the whole picture, and
 neighbouring tiles differ. A copy of the picture, small enough for one pass, has nearly the statistics of the large one (an idea
-known from pkuliyi2015's multidiffusion-upscaler). Half of each was best by far in the worst case: docs/vae-and-time.md.
+known from pkuliyi2015's multidiffusion-upscaler). Half of each was the most reliable: docs/vae-and-time.md.
 """
 
 from collections.abc import Iterator

@@ -238,6 +238,28 @@ def test_out_of_memory_makes_the_tiles_smaller_and_says_so(demo_vae: Any) -> Non
     assert {shape[0] for shape in seen} == {3}, "windows stay as they are"
 
 
+@pytest.mark.parametrize("kind", ["svd", "cv_vae"])
+def test_the_host_is_told_the_memory_of_a_whole_window(tiny: Any, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Twice the frames of a window, twice the memory, whether the host's estimate is of a picture or of a clip."""
+    import comfy.model_management
+
+    vae, asked = host_vae(kind), []
+    monkeypatch.setattr(
+        comfy.model_management, "load_models_gpu", lambda *_, memory_required, **__: asked.append(memory_required)
+    )
+    latents = noise(1, 4, 9, 4, 4) if kind == "cv_vae" else noise(9, 4, 4, 4)
+    for window in (3, 5):  # latents; 5 and 9 frames where time is halved
+        decoded(vae, latents, window, 1)
+    frames = (5, 9) if kind == "cv_vae" else (3, 5)
+    assert max(asked) / min(asked) == pytest.approx(frames[1] / frames[0])
+
+
+def test_decoders_that_see_time_are_known(tiny: Any) -> None:
+    from zoetrope.hosts.comfyui_vae import sees_time
+
+    assert [sees_time(host_vae(kind)) for kind in ("sd", "svd", "cv_vae")] == [False, True, True]
+
+
 def test_no_room_at_all_is_said_with_the_number_to_lower(demo_vae: Any) -> None:
     import comfy.model_management
 

@@ -91,6 +91,7 @@ def test_a_file_that_is_not_whole_is_refused_by_name(broken: object, words: str)
         vae_from(broken(tiny()))  # type: ignore[operator]
 
 
-def test_motion_loaders_say_where_a_vae_belongs() -> None:
-    with pytest.raises(ValueError, match="Load Temporal VAE"):
-        take_apart(autoencoder_of(formats.published("svd_temporal_decoder_diffusers")), {}, "vae", 0)
+@pytest.mark.parametrize("name", ["svd_temporal_decoder_diffusers", "lvdm_short"])
+def test_motion_loaders_say_where_a_vae_belongs(name: str) -> None:
+    with pytest.raises(ValueError, match="Load Temporal VAE takes it"):
+        take_apart(autoencoder_of(formats.published(name)), {}, "vae", 0)
