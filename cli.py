@@ -19,6 +19,7 @@ from .hosts.diffusers_vae import open_vae, trip
 from .media.chart import chart_of
 from .media.detector import watch
 from .media.files import whole, write_whole
+from .media.picture import picture_of
 from .media.reading import frames_of
 from .media.resampling import RESAMPLINGS
 from .media.sheet import contact_sheet
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.set_defaults(run=_inspect, stopped="nothing was written")
     demo = commands.add_parser("demo", help="a prompt to a video with the embedded model, no ComfyUI needed")
     demo.add_argument("--prompt", default=PROMPT, help=f"default: {PROMPT!r}")
+    demo.add_argument("--picture", type=Path, metavar="FILE", help="the first frame: one coloured shape on a plain ground")
     demo.add_argument("--frames", type=int, default=16, help="1 to 64; trained on 16")
     demo.add_argument("--fps", type=int, help="4, 8 (default) or 16")
     demo.add_argument("--steps", type=int, default=25)
@@ -124,7 +126,9 @@ def _demo(arguments: argparse.Namespace) -> None:
     demo, bar_of = _load_demo()
     demo.check(arguments.frames, steps=arguments.steps, fps=wish.fps)
     loaded = time.monotonic()
-    settings = {"fps": wish.fps, "steps": arguments.steps, "guidance": arguments.guidance}
+    settings: dict[str, Any] = {"fps": wish.fps, "steps": arguments.steps, "guidance": arguments.guidance}
+    if arguments.picture:
+        settings["picture"] = picture_of(arguments.picture, PIXELS)
     with bar_of(total=arguments.steps, desc="sampling", unit="step", file=sys.stderr) as bar:
         clip = demo.film(wish.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
     sampled = time.monotonic()

@@ -22,16 +22,18 @@ from torch import Tensor
 
 from ..models.controls import check_levels, where
 from ..models.dial import Dial, check_dial, is_zero
+from ..models.guiding import guide_network
 from ..models.loading import Opened, open_file
 from ..models.lora import MotionLora, factors_for
 from ..models.motion import MotionModule
 from ..models.positions import Beyond
 from ..models.report import Report
 from .comfyui_hooks import Hooks
+from .comfyui_owned import MOTION
 from .comfyui_sampling import FAMILY, MODEL, set_named, set_schedule
 from .comfyui_unet import base_of_unet, unet_of, unet_places
 
-KEY = "zoetrope.motion"
+KEY = MOTION
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class HostMotion:
     """Those that the patcher has been given, each with its strength."""
     spatial: tuple[tuple[MotionLora, float], ...] = ()
     """LoRAs of the image model that travel with the module (v3's domain adapter), each with its strength."""
+    guide: Any = None
+    """Of the network that reads given frames (models/guiding.py), where the file holds one."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,10 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
         "load_device": comfy.model_management.get_torch_device(),
         "offload_device": comfy.model_management.unet_offload_device(),
     }
-    return HostMotion(patcher(opened.motion.to(_stored(opened.report)), **devices), opened.report, Path(path))
+    motion = patcher(opened.motion.to(_stored(opened.report)), **devices)
+    guide = opened.report.variant.guide
+    network = guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast) if guide else None
+    return HostMotion(motion, opened.report, Path(path), guide=network and patcher(network, **devices))
 
 
 def _stored(report: Report) -> torch.dtype | None:

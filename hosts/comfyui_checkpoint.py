@@ -9,7 +9,10 @@ import comfy.sd
 import folder_paths
 
 from ..models.loading import Opened, Parts, open_file
+from ..models.projector.loading import projector_of
 from .comfyui import HostMotion, Settings, apply, host_motion
+from .comfyui_picture import HostProjector, host_projector
+from .comfyui_sampling import set_rescale
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +28,14 @@ class VideoCheckpoint:
     clip: Any
     vae: Any
     motion: HostMotion
+    projector: HostProjector | None
+    """What shows pictures to it."""
 
 
-def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
+def load_checkpoint(path: str, settings: Settings, rescale: float | None = None) -> VideoCheckpoint:
     """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.
 
+    rescale   share of guidance rescale; None: the family's own
     Raises ValueError where the file holds temporal layers only, or is one that the host loads by itself.
     """
     opened = open_file(path, comfy.ops.manual_cast)
@@ -46,7 +52,13 @@ def load_checkpoint(path: str, settings: Settings) -> VideoCheckpoint:
     if report.lacks:
         log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
     patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
-    return VideoCheckpoint(patched, clip, vae, motion)
+    set_rescale(patched, report.variant.rescale if rescale is None else rescale)
+    return VideoCheckpoint(patched, clip, vae, motion, _projector(opened))
+
+
+def _projector(opened: Opened) -> HostProjector | None:
+    projector, image = opened.parts.get("projector"), opened.parts.get("image", {})
+    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast)) if projector else None
 
 
 def _through_the_host(opened: Opened) -> tuple[Any, Any, Any]:

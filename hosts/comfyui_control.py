@@ -36,6 +36,8 @@ def _chain(control: Any) -> list[Any]:
 
 
 def _hints(link: Any) -> int:
+    if getattr(link, "places_frames", False):  # ours: it is told the frames
+        return 1
     hint = getattr(link, "cond_hint_original", None)
     return 1 if hint is None else len(hint)
 

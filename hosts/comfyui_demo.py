@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import comfy.clip_vision
 import comfy.diffusers_convert
 import comfy.model_base
 import comfy.model_management
@@ -27,10 +28,12 @@ from ..models.demo import (
     FOLDER,
     HEADS,
     LEVELS,
+    PROJECTOR,
     TEMPORAL_VAE,
     TRANSFORMERS,
     UNET_BLOCKS,
     VAE_BLOCKS,
+    VISION,
     WIDTH,
     load_text,
     part_path,
@@ -38,6 +41,8 @@ from ..models.demo import (
 )
 from ..models.text import PAD, TextEncoder
 from .comfyui import HostMotion, load
+from .comfyui_picture import HostProjector
+from .comfyui_picture import load as load_picture
 from .comfyui_vae_file import load_temporal_vae
 
 log = logging.getLogger(__name__)
@@ -87,11 +92,16 @@ class HostDemo:
     motion: HostMotion
     temporal_vae: Any
     """The same latents, decoded with a look at the frames before and after."""
+    projector: HostProjector
+    clip_vision: Any
+    """The image encoder that the projector was trained with."""
 
 
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
-    return HostDemo(_model(folder), _clip(folder), _vae(folder), load(str(part_path("motion", folder))), _temporal_vae(folder))
+    motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
+    parts = (_model(folder), _clip(folder), _vae(folder), motion, _temporal_vae(folder))
+    return HostDemo(*parts, projector, _vision(folder))
 
 
 def _temporal_vae(folder: Path) -> Any:
@@ -136,6 +146,20 @@ def _vae(folder: Path) -> Any:
         vae = comfy.sd.VAE(sd=dict(weights), config={"params": {"ddconfig": dict(VAE_LAYOUT), "embed_dim": 4}})
     _check("vae", folder, vae.first_stage_model, weights)
     return vae
+
+
+def _vision(folder: Path) -> Any:
+    """The host's own CLIP-Vision class, filled by its own conversion of open_clip's spelling."""
+    tensors, _ = read_part(VISION, folder)
+    weights = comfy.clip_vision.convert_to_transformers({f"visual.{k}": v for k, v in tensors.items()}, "visual.")
+    vision = comfy.clip_vision.ClipVisionModel(str(folder / "vision.json"))
+    with _refusing(VISION, folder):
+        missing, left = vision.load_sd(dict(weights))
+    if missing or left:
+        raise ValueError(
+            f"vision.safetensors in {folder}: not the embedded model's vision ({[*missing, *left][0]}). Install the pack again."
+        )
+    return vision
 
 
 @contextmanager

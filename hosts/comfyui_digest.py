@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .comfyui import KEY as MOTION
+from .comfyui_guide import KEY as GUIDE
+from .comfyui_picture import KEY as PICTURE
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -25,7 +27,7 @@ PASSED_OVER = {
 OF_CONTROL = (
     "cond_hint_original", "strength", "timestep_percent_range", "global_average_pooling", "compression_ratio", "extra_args",
     "upscale_algorithm", "extra_conds", "strength_type", "concat_mask", "extra_concat_orig", "vae", "control_weights",
-    "t2i_model", "channels_in", "previous_controlnet",
+    "t2i_model", "channels_in", "previous_controlnet", "frames", "kind",
 )  # fmt: skip
 """What a ControlNet or T2I adapter is made of; the rest is what it remembers of the last run."""
 
@@ -39,27 +41,38 @@ def digest(value: Any) -> str:
 
 def model_settings(patcher: Any) -> dict[str, str]:
     """Named digests of a MODEL: what an artist would call a different setting."""
-    motions = {key: models for key, models in patcher.additional_models.items() if key.startswith(MOTION)}
-    others = {key: models for key, models in patcher.additional_models.items() if key not in motions}
-    options = patcher.model_options
+    models, options = patcher.additional_models, patcher.model_options
     told = options.get("transformer_options", {})
-    wrappers = {
-        kind: {key: fn for key, fn in named.items() if not str(key).startswith(MOTION)}
-        for kind, named in patcher.wrappers.items()
-    }
+    wrappers = {kind: _without(named) for kind, named in patcher.wrappers.items()}
     return {
         "model weights": weights(patcher),
         "LoRAs and other weight patches": digest(patcher.patches),
-        "motion module": digest([[_patched(one) for one in models] for models in motions.values()]),
-        "motion settings": digest({key: value for key, value in told.items() if key.startswith(MOTION)}),
+        "motion module": _networks(_only(models, MOTION)),
+        "motion settings": digest(_only(told, MOTION)),
+        "image prompts": _networks(_only(models, PICTURE)) + digest(_only(told, PICTURE)),
+        "given frames": _networks(_only(models, GUIDE)) + digest(_only(told, GUIDE)),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
-            {**options, "transformer_options": {k: v for k, v in told.items() if not k.startswith(MOTION)}},
+            {**options, "transformer_options": _without(told)},
             {name: value for name, value in patcher.object_patches.items() if name != "model_sampling"},
-            [[_patched(one) for one in models] for models in others.values()],
+            _networks(_without(models)),
             {kind: named for kind, named in wrappers.items() if named},
         ]),
     }  # fmt: skip
+
+
+def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:
+    """What we keep under one of our keys."""
+    return {name: value for name, value in named.items() if str(name).startswith(key)}
+
+
+def _without(named: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What is not ours."""
+    return {name: value for name, value in named.items() if not str(name).startswith((MOTION, PICTURE, GUIDE))}
+
+
+def _networks(models: Mapping[str, Any]) -> str:
+    return digest([[_patched(one) for one in held] for held in models.values()])
 
 
 def weights(patcher: Any) -> str:

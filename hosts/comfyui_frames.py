@@ -20,6 +20,8 @@ from .comfyui_control import Apart, per_frame_control, rows_at
 
 KEY = "zoetrope.frames"
 """In `transformer_options`: the absolute number of the frame in each row of x."""
+LENGTH = "zoetrope.length"
+"""In `transformer_options`, beside `KEY`: how many frames the whole clip has; nothing in a shot without an end."""
 CUE = "zoetrope.cue"
 """In a condition: which part of a prompt timeline it is."""
 
@@ -27,6 +29,19 @@ BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
 """Kinds of values whose rows are frames; pictures to be concatenated are made by the host for the rows of a call."""
 
 Condition = dict[str, Any]
+
+
+def frame_numbers(options: Mapping[str, Any], part: int) -> list[int]:
+    """Absolute numbers of the frames in each part of a call, of so many rows: ours, core's window's, or just counted."""
+    window = getattr(options.get("context_window"), "index_list", None)
+    numbers = options.get(KEY) or window
+    return list(numbers) if numbers and len(numbers) == part else list(range(part))
+
+
+def clip_length(options: Mapping[str, Any], part: int) -> int | None:
+    """Frames of the whole clip; None in a shot without an end."""
+    whole = getattr(options.get("context_window"), "total_frames", None)
+    return options.get(LENGTH) or whole or (None if KEY in options else part)
 
 
 @dataclass(frozen=True)

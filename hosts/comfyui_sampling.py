@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ..models.family import InputScale, NoiseSchedule, Variant
+from ..sampling.guidance import rescaled
 from ..sampling.schedule import NAMED, betas, discrete_sigmas, scale_table, zero_terminal
+from .comfyui_owned import clip_frames
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,31 @@ def set_schedule(patched: Any, variant: Variant, prediction: str | None, scaled:
     else:
         sampling.set_sigmas(sigmas.to(torch.float32))
     patched.add_object_patch("model_sampling", sampling)
+
+
+def set_rescale(patched: Any, share: float) -> None:
+    """Rescales guidance (DynamiCrafter's published sampler: 0.7). Where another node asks for it as well, both act.
+
+    share   0 none, 1 whole
+    """
+    if share > 0:
+        patched.set_model_sampler_post_cfg_function(lambda args: _rescaled(args, share))
+
+
+def _rescaled(args: dict[str, Any], share: float) -> Tensor:
+    """The guided clean estimate, with the spread of v rescaled as in training: in the file's own variable."""
+    x, sampling = args["input"], args["model"].model_sampling
+    sigma = args["sigma"].to(x).reshape(-1, *[1] * (x.ndim - 1))
+    scale = sampling.scale_at(args["sigma"], x) if hasattr(sampling, "scale_at") else 1.0
+    own = sigma * scale  # the file's sigma, of scale * x
+    total = (own**2 + 1).sqrt()
+
+    def velocity(clean: Tensor) -> Tensor:
+        return (x * scale / total**2 - clean * scale) * total / own
+
+    clips = len(x) // clip_frames(args["model_options"].get("transformer_options", {}), len(x))
+    v = rescaled(velocity(args["denoised"]), velocity(args["cond_denoised"]), share, clips)
+    return (x * scale / total**2 - v * own / total) / scale
 
 
 def set_named(patched: Any, name: str) -> None:

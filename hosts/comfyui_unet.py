@@ -32,14 +32,7 @@ def base_of_unet(unet: Any, places: Places) -> Base | None:
 def unet_places(unet: Any) -> Places:
     """The UNet's own module at each site, and its norms."""
     width = unet.model_channels
-    sites: Named = {"time": (unet.time_embed, 4 * width), "input": (unet.input_blocks[0][0], width)}
-    level = block = 0
-    for layers in list(unet.input_blocks)[1:]:
-        if isinstance(layers[0], Downsample):
-            level, block = level + 1, 0
-            continue
-        sites |= _block(f"down.{level}.{block}", layers)
-        block += 1
+    sites: Named = {"time": (unet.time_embed, 4 * width), **down_sites(unet)}
     if unet.middle_block is not None and len(unet.middle_block) == 3:
         first, attention, second = unet.middle_block
         width = first.out_channels
@@ -51,6 +44,19 @@ def unet_places(unet: Any) -> Places:
         if any(isinstance(layer, Upsample) for layer in layers):
             level, block = level + 1, 0
     return Places(sites, norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0]))
+
+
+def down_sites(unet: Any) -> Named:
+    """Sites of the way down, in a UNet or in a ControlNet, which has no other."""
+    sites: Named = {"input": (unet.input_blocks[0][0], unet.model_channels)}
+    level = block = 0
+    for layers in list(unet.input_blocks)[1:]:
+        if isinstance(layers[0], Downsample):
+            level, block = level + 1, 0
+            continue
+        sites |= _block(f"down.{level}.{block}", layers)
+        block += 1
+    return sites
 
 
 def _block(name: str, layers: Any) -> Named:

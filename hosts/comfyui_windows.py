@@ -17,7 +17,7 @@ from ..sampling.noise import shuffled
 from ..sampling.windows import Windows, denoise_in_windows
 from .comfyui_fifo import motion_options
 from .comfyui_frames import KEY as FRAMES
-from .comfyui_frames import add_frames
+from .comfyui_frames import LENGTH, add_frames
 from .comfyui_hooks import WINDOWS
 
 
@@ -60,7 +60,7 @@ class _Cutter:
         def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
             comfy.model_management.throw_exception_if_processing_interrupted()
             numbers = frame.tolist()
-            told = {**options["transformer_options"], FRAMES: numbers, **motions(numbers, len(numbers), None)}
+            told = {**options["transformer_options"], FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None)}
             halves = executor(model, _cut(conds, numbers, len(x)), part, sigma, {**options, "transformer_options": told}, *more)
             return torch.cat(list(halves), 1)
 

@@ -5,7 +5,7 @@ clip = demo.film("a red circle moving right on black", frames=16, seed=1)     # 
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,15 @@ from ..models.demo import (
     HEADS,
     LEVELS,
     LONGEST,
+    PATCH,
     PIXELS,
+    PROJECTOR,
     TRANSFORMERS,
     UNET_BLOCKS,
     VAE_BLOCKS,
+    VISION,
+    VISION_HEADS,
+    VISION_LAYERS,
     WIDTH,
     load_text,
     part_path,
@@ -34,9 +39,11 @@ from ..models.demo import (
 )
 from ..models.loading import load_motion
 from ..models.motion import MotionModule
+from ..models.projector.loading import LoadedProjector, load_projector
 from ..models.text import TextEncoder
 from ..sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
 from .diffusers import motion_in, unet_places
+from .diffusers_picture import null_states, picture_in, pixels_of, states_of
 
 STEPS = 25
 GUIDANCE = 3.0
@@ -72,6 +79,20 @@ def new_unet() -> Any:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What sees pictures: open_clip's image tower and an image projector."""
+
+    tower: Any
+    projector: LoadedProjector
+
+    def tokens(self, pictures: Tensor) -> Tensor:
+        """Image tokens of pictures `(b, 3, h, w)` in [0, 1], and those of none last `(b + 1, n, d)`."""
+        look = self.projector.look
+        seen = states_of(self.tower, pixels_of(pictures, PIXELS, look.crop), look)
+        return self.projector.network.projector(torch.cat([seen, null_states(self.tower, look, PIXELS)]))
+
+
+@dataclass(frozen=True)
 class Demo:
     """The embedded model's parts, ready to run."""
 
@@ -80,6 +101,8 @@ class Demo:
     text: TextEncoder
     motion: MotionModule | None
     """None gives the image model frame by frame."""
+    sight: Sight | None = None
+    """What sees pictures; None where it is not there."""
 
     def film(
         self,
@@ -91,16 +114,23 @@ class Demo:
         steps: int = STEPS,
         guidance: float = GUIDANCE,
         size: int = PIXELS,
+        picture: Tensor | None = None,
+        likeness: float = 1.0,
+        starts: bool = True,
         note: Callable[[int], object] | None = None,
     ) -> Tensor:
         """One clip `(frames, 3, size, size)` in [0, 1].
 
         fps       what the model is told about the time between frames: 4, 8 or 16; goes before what the prompt says of it
         guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the prompt alone
+        picture   `(3, size, size)` in [0, 1]: the first frame where it `starts` the clip, and an image prompt of strength
+                  `likeness` for all frames
         note      called after each sampling step with the number of steps done
         Raises ValueError for a number of frames or a size that the model cannot make.
         """
-        return self.film_batch([prompt], frames, [seed], fps=fps, steps=steps, guidance=guidance, size=size, note=note)[0]
+        told: dict[str, Any] = {"fps": fps, "steps": steps, "guidance": guidance, "size": size, "note": note}
+        told |= {"likeness": likeness, "starts": starts}
+        return self.film_batch([prompt], frames, [seed], pictures=None if picture is None else picture[None], **told)[0]
 
     @torch.inference_mode()
     def film_batch(
@@ -113,6 +143,9 @@ class Demo:
         steps: int = STEPS,
         guidance: float = GUIDANCE,
         size: int = PIXELS,
+        pictures: Tensor | None = None,
+        likeness: float = 1.0,
+        starts: bool = True,
         note: Callable[[int], object] | None = None,
     ) -> Tensor:
         """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
@@ -125,10 +158,30 @@ class Demo:
         context = repeat(context, "b n d -> b f n d", f=frames)
         told = rearrange(context[:-1], "b f n d -> (b f) n d")
         untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
-        with motion_in(self.unet, self.motion, frames=frames) if self.motion else nullcontext():
-            latents = euler(self.guided(told, untold, guidance), x, sigmas, note=note)
-        pictures = [self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latents.split(16)]
-        return rearrange((torch.cat(pictures) / 2 + 0.5).clamp(0, 1).cpu(), "(b f) c h w -> b f c h w", f=frames)
+        given = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        with ExitStack() as stack:
+            if self.motion:
+                stack.enter_context(motion_in(self.unet, self.motion, frames=frames))
+            if pictures is not None and likeness:
+                stack.enter_context(self._showing(pictures.to(x), frames, guidance != 1, likeness))
+            if pictures is not None and starts:
+                x[::frames] = self.vae.encode(pictures.to(x) * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
+                given[::frames] = True
+            latents = euler(self.guided(told, untold, guidance), x, sigmas, given, note)
+        decoded = [self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latents.split(16)]
+        return rearrange((torch.cat(decoded) / 2 + 0.5).clamp(0, 1).cpu(), "(b f) c h w -> b f c h w", f=frames)
+
+    def _showing(self, pictures: Tensor, frames: int, guided: bool, strength: float) -> AbstractContextManager[None]:
+        """Image prompts for a call: the pictures, and none for the unconditional half of a guided one."""
+        if self.sight is None:
+            raise ValueError(
+                "picture: this model sees none; its image_projector.safetensors is missing, or open_clip is (pip install "
+                "open_clip_torch)"
+            )
+        tokens = self.sight.tokens(pictures)
+        rows = repeat(torch.arange(len(pictures)), "b -> (b f)", f=frames)
+        rows = torch.cat([rows, torch.full_like(rows, len(pictures))]) if guided else rows
+        return picture_in(self.unet, self.sight.projector.network.image, tokens, rows, strength=strength)
 
     def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int = FPS) -> None:
         """Raises ValueError for what the model cannot make."""
@@ -165,7 +218,21 @@ def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo
     motion, _ = load_motion(part_path("motion", folder))
     motion.check_fit(unet_places(new_unet()).widths)
     vae, unet = (_filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
-    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device))
+    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device), load_sight(folder, device))
+
+
+def load_sight(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Sight | None:
+    """The image tower and the projector in float32; None where open_clip or the files are missing."""
+    if not (folder / f"{PROJECTOR}.safetensors").is_file():
+        return None
+    try:
+        from open_clip.transformer import VisionTransformer
+    except ImportError:
+        return None
+    tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
+    projector = load_projector(part_path(PROJECTOR, folder))
+    projector.network.float().to(device)
+    return Sight(_filled(VISION, tower, folder).to(device), projector)
 
 
 def _filled(name: str, network: Any, folder: Path) -> Any:

@@ -108,14 +108,18 @@ def read_rate(text: str) -> tuple[str, int | None]:
     return (text[: told.start()] + text[told.end() :], int(told[1])) if told else (text, None)
 
 
-def film(scene: Scene, frames: int, size: int, fps: float = FPS, first: int = 0) -> Tensor:
-    """Frames `first` .. `first + frames - 1` of a scene, `(f, 3, size, size)` in [0, 1]."""
+def film(scene: Scene, frames: int, size: int, fps: float = FPS, first: int = 0, rest: bool = False) -> Tensor:
+    """Frames `first` .. `first + frames - 1` of a scene, `(f, 3, size, size)` in [0, 1].
+
+    rest   the shape stood still until time 0: frame 0 has no trail, as a drawn picture has none
+    """
     ink = torch.tensor(COLOURS[scene.colour])[:, None, None]
     picture = torch.full((frames, 3, size, size), BACKGROUNDS[scene.background])
     times = (torch.arange(frames) + first) / fps
     ghosts = range(TRAIL, 0, -1) if any(MOTIONS[scene.motion]) else ()
     for ghost in (*ghosts, 0):
-        cover = _cover(scene, times - ghost / 16, size)[:, None]  # (f, 1, s, s)
+        then = times - ghost / 16
+        cover = _cover(scene, then.clamp(min=0) if rest else then, size)[:, None]  # (f, 1, s, s)
         cover = cover * (1.0 if ghost == 0 else 0.34 * (1 - (ghost - 1) / TRAIL))
         picture = picture * (1 - cover) + ink * cover
     return picture

@@ -143,6 +143,8 @@ def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:
     for _ in range(2):  # such as {"ema": {"state_dict": ...}}
         if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
             content = next((content[name] for name in CONTAINERS if isinstance(content.get(name), Mapping)), content)
+    if isinstance(content, Mapping) and content and all(_is_table(value) for value in content.values()):
+        content = {f"{part}.{key}": value for part, held in content.items() for key, value in held.items()}  # IP-Adapter's .bin
     if not isinstance(content, Mapping):
         raise ValueError(f"{path.name}: expected a table of tensors, got {type(content).__name__}; it is not a model")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -150,6 +152,10 @@ def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:
         if tensors and all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(held, Tensor) for held in value.values())
 
 
 def _first_line(error: Exception) -> str:

@@ -40,13 +40,13 @@ def where(mask: Tensor | None, amount: Dial) -> Dial:
     return amount if mask is None else 1 + picture_mask(mask).to(torch.float32) * (amount - 1)
 
 
-def check_levels(levels: Mapping[str, float], sites: Iterable[str]) -> None:
-    """Raises ValueError for a place where the motion module has no layer."""
+def check_levels(levels: Mapping[str, float], sites: Iterable[str], what: str = "this motion module") -> None:
+    """Raises ValueError for a place where `what` has no layer."""
     sites = list(sites)
     for name in levels:
         if not any(site == name or site.startswith(f"{name}.") for site in sites):
             some = ", ".join(dict.fromkeys(site.rpartition(".")[0] or site for site in sites))
-            raise ValueError(f"levels: this motion module has no layer at {name!r}; it has layers at {some}")
+            raise ValueError(f"levels: {what} has no layer at {name!r}; it has layers at {some}")
 
 
 def read_numbers(name: str, text: str) -> list[float]:

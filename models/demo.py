@@ -19,6 +19,9 @@ PARTS = ("vae", "unet", "text", "motion")
 """What makes a clip; each is a file."""
 TEMPORAL_VAE = "vae_temporal"
 """The file of another decoder for the same latents: one that sees several frames, in Stable Video Diffusion's layout."""
+VISION, PROJECTOR = "vision", "image_projector"
+"""Files of what sees a picture: an image encoder in open_clip's spelling, and an image projector in IP-Adapter plus's."""
+EVERY_PART = (*PARTS, TEMPORAL_VAE, VISION, PROJECTOR)
 
 WIDTH = 64
 """Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
@@ -34,6 +37,17 @@ LONGEST = 64
 """Length of the position table: the longest clip whose frames the motion module can tell apart."""
 PIXELS = 64
 """Picture side of training."""
+PATCH, VISION_LAYERS, VISION_HEADS = 8, 3, 2
+"""The image encoder: patches of so many pixels on `PIXELS` a side, `WIDTH` wide. Its last layer is not used: plus reads the one
+before."""
+VISION_LAYOUT = {
+    "model_type": "clip_vision_model", "image_size": PIXELS, "patch_size": PATCH, "num_channels": 3, "hidden_size": WIDTH,
+    "intermediate_size": 4 * WIDTH, "num_hidden_layers": VISION_LAYERS, "num_attention_heads": VISION_HEADS,
+    "hidden_act": "gelu", "projection_dim": WIDTH,
+}  # fmt: skip
+"""The same in the words of transformers' configuration files, which ComfyUI reads."""
+QUERIES, PROJECTOR_LAYERS, PROJECTOR_HEAD = 12, 2, 32
+"""The image projector: tokens per picture, layers, width of a head."""
 
 MOTION_BLOCKS = ("down.0.1", "down.1.1", "down.2.1", "mid", "up.1.2", "up.2.0", "up.2.2", "up.3.0", "up.3.2")
 """Where the temporal layers are: every level once on the way down, twice on the way up. All blocks would double their cost."""
@@ -45,7 +59,7 @@ def part_path(name: str, folder: Path = FOLDER) -> Path:
     if not path.is_file():
         raise ValueError(
             f"the embedded model is not whole: {path.name} is missing from {folder}. "
-            f"Expected {', '.join(f'{part}.safetensors' for part in (*PARTS, TEMPORAL_VAE))}; install the pack again."
+            f"Expected {', '.join(f'{part}.safetensors' for part in EVERY_PART)}; install the pack again."
         )
     return path
 

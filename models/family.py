@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from .guide import Guide
 from .keytable import KeyTable, compiled
 from .sites import BASES, Site
 from .temporal import TemporalLayer
@@ -71,6 +72,10 @@ class Variant:
     """What of the host's own runs such a file whole, where something does."""
     fps: float | None = None
     """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
+    guide: Guide | None = None
+    """How it is shown given frames; None where it is not."""
+    rescale: float = 0.0
+    """Share of guidance rescale (arXiv 2305.08891) in the published sampler."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.bases) - {base.name for base in BASES}:

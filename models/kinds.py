@@ -17,8 +17,8 @@ class Kind:
     """Where it goes."""
 
 
-SPARSECTRL = "Load SparseCtrl will take it, which comes with the image-to-video nodes"
-PROJECTOR = "Load Image Projector will take it, which comes with the image-to-video nodes"
+SPARSECTRL = "Load SparseCtrl takes it (models/controlnet)"
+PROJECTOR = "Load Image Projector takes it (models/ipadapter)"
 UPSCALER = "Load Video Upscaler will take it, which comes with the super-resolution nodes"
 TEMPORAL_VAE = "Load Temporal VAE takes it (models/vae)"
 LORA = "core's Load LoRA takes it (models/loras)"

@@ -2,12 +2,12 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files, load, motion, shot, vae, windows
+from . import files, load, motion, picture, shot, vae, windows
 
 
 class ZoetropeExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*load.NODES, *motion.NODES, *shot.NODES, *windows.NODES, *vae.NODES]
+        return [*load.NODES, *motion.NODES, *shot.NODES, *windows.NODES, *vae.NODES, *picture.NODES]
 
 
 async def comfy_entrypoint() -> ZoetropeExtension:

@@ -29,11 +29,13 @@ LORA = Shelf(
 )
 VAES = Shelf("VAE", ("vae", "checkpoints", "zoetrope_vae"), ("zoetrope_vae",))
 VIDEO = Shelf("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
+PROJECTORS = Shelf("image projector", ("ipadapter", "checkpoints", "zoetrope_projector"), ("ipadapter", "zoetrope_projector"))
+CONTROLS = Shelf("SparseCtrl", ("controlnet",), ())
 
 
 def register_folders() -> None:
     """Tells the host about the model folders; those it knows already keep their paths."""
-    for shelf in (MOTION, LORA, VAES, VIDEO):
+    for shelf in (MOTION, LORA, VAES, VIDEO, PROJECTORS, CONTROLS):
         for name in shelf.own:
             folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
 

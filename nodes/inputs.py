@@ -23,6 +23,15 @@ def strength_input(tooltip: str, **more: Any) -> Any:
     return io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.01, tooltip=tooltip, **more)
 
 
+def range_inputs(what: str) -> tuple[Any, Any]:
+    """`start` and `end`: the share of the sampling in which something acts."""
+    share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
+    return (
+        io.Float.Input("start", default=0.0, tooltip=f"Share of the sampling after which {what} begins to act.", **share),
+        io.Float.Input("end", default=1.0, tooltip=f"Share of the sampling at which {what} ends.", **share),
+    )
+
+
 def fps_input(**more: Any) -> Any:
     tooltip = "For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own."
     return io.Float.Input("fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)

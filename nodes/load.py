@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_vae_file
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
-from .types import Motion
+from .types import Motion, Projector
 
 
 class LoadMotionModule(io.ComfyNode):
@@ -57,28 +57,39 @@ class LoadVideoCheckpoint(io.ComfyNode):
                 scale_input(optional=True),
                 io.Clip.Input("clip", optional=True, tooltip="Handed on where the file holds no text encoder."),
                 io.Vae.Input("vae", optional=True, tooltip="Handed on where the file holds no VAE."),
+                io.Float.Input(
+                    "guidance_rescale", default=-1.0, min=-1.0, max=1.0, step=0.05, optional=True,
+                    tooltip="Keeps guidance from burning colours. -1: as published (0.7 for DynamiCrafter 512, 1024), 0: none.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The video model: connect it to a sampler."),
                 io.Clip.Output(display_name="clip", tooltip="The file's text encoder, else the one connected."),
                 io.Vae.Output(display_name="vae", tooltip="The file's VAE, else the one connected."),
                 Motion.Output(display_name="motion", tooltip="Its temporal layers alone, for another checkpoint or a report."),
+                Projector.Output(
+                    display_name="projector", tooltip="For Image Prompt; of VideoCrafter1 I2V and DynamiCrafter, else nothing."
+                ),
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint_name: str | None = None, **settings: Any) -> Any:
-        return [fingerprint(VIDEO, checkpoint_name), *(settings.get(name) for name in ("strength", "fps", "scaled_latents"))]
+        return [
+            fingerprint(VIDEO, checkpoint_name),
+            *(settings.get(name) for name in ("strength", "fps", "scaled_latents", "guidance_rescale")),
+        ]
 
     @classmethod
     def execute(
         cls, checkpoint_name: str, strength: float = 1.0, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None,
-        vae: Any = None,
+        vae: Any = None, guidance_rescale: float = -1.0,
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui.Settings(strength=strength, fps=fps, scaled=is_scaled(scaled_latents))
-        loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings)
+        rescale = None if guidance_rescale < 0 else guidance_rescale
+        loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings, rescale)
         given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
-        return io.NodeOutput(loaded.model, *given, loaded.motion)
+        return io.NodeOutput(loaded.model, *given, loaded.motion, loaded.projector)
 
 
 class LoadTemporalVae(io.ComfyNode):
@@ -129,13 +140,15 @@ class LoadDemoModel(io.ComfyNode):
                 io.Vae.Output(display_name="vae", tooltip="For Decode Video and Encode Video."),
                 Motion.Output(display_name="motion", tooltip="The motion module; connect it to Apply Motion Module."),
                 io.Vae.Output(display_name="temporal_vae", tooltip="Decodes with a look at the frames around: less flicker."),
+                Projector.Output(display_name="projector", tooltip="For Image Prompt, with clip_vision."),
+                io.ClipVision.Output(display_name="clip_vision", tooltip="The image encoder that belongs to the projector."),
             ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
         demo = comfyui_demo.load_demo()
-        return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae)
+        return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae, demo.projector, demo.clip_vision)
 
 
 NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadTemporalVae, LoadDemoModel]

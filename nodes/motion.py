@@ -13,7 +13,7 @@ from ..models.positions import Beyond
 from ..models.report import sha256
 from ..sampling.schedule import NAMED
 from .files import LORA, file_input, fingerprint, path_of
-from .inputs import chosen, fps_input, is_scaled, scale_input, strength_input
+from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
@@ -103,7 +103,6 @@ def _required() -> list[Any]:
 
 
 def _numbers() -> list[Any]:
-    share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
     return [
         io.Int.Input(
             "frames",
@@ -122,8 +121,7 @@ def _numbers() -> list[Any]:
             optional=True,
             tooltip="More (above 1) or less (below 1) motion at the same strength: how sharply frames look at each other.",
         ),
-        io.Float.Input("start", default=0.0, tooltip="Share of the sampling after which motion begins to act.", **share),
-        io.Float.Input("end", default=1.0, tooltip="Share of the sampling at which motion ends.", **share),
+        *range_inputs("motion"),
         Settings.Input("settings", optional=True, tooltip="Finer control, from Motion Settings."),
     ]
 

@@ -5,6 +5,8 @@ python -m zoetrope.training decoder --output runs/decoder --vae runs/vae
 python -m zoetrope.training decoder_whole --output runs/decoder_whole --vae runs/vae --from runs/decoder
 python -m zoetrope.training image   --output runs/image --vae runs/vae
 python -m zoetrope.training video   --output runs/video --vae runs/vae --from runs/image
+python -m zoetrope.training sight   --output runs/sight --vae runs/vae --from runs/video
+python -m zoetrope.training picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
 torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
 python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video --decoder runs/decoder_whole
 """
@@ -12,21 +14,24 @@ python -m zoetrope.training export  --output demo       --vae runs/vae --from ru
 import argparse
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from PIL import Image
 from torch import nn
 
-from .config import DecoderRun, ImageRun, VaeRun, VideoRun, read_config
+from .config import DecoderRun, ImageRun, PictureRun, SightRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .export import calibrated_vae, write_demo
-from .library import build_library, fingerprint
+from .library import build_library, build_starts, fingerprint
 from .loop import averaged_weights, leads, train
-from .networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, trainable
+from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
+from .pictures import picture_loss, sight_loss
 from .samples import show_clips, show_decoder, show_vae
 from .vae import vae_loss
 
@@ -45,7 +50,9 @@ def main() -> None:
             arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
     run, device = read_config(config_path(arguments.stage)), torch.device(arguments.device)
     torch.manual_seed(run.seed)
-    if isinstance(run, VaeRun):
+    if isinstance(run, SightRun):
+        train_sight(run, arguments)
+    elif isinstance(run, VaeRun):
         vae = new_vae().to(device)
         train(run, {"vae": vae}, vae_loss(run, vae, device), show_vae(run.size), arguments.output, arguments.until)
     elif isinstance(run, DecoderRun):
@@ -62,6 +69,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--vae", type=Path, help="output folder of the vae stage")
     parser.add_argument("--decoder", type=Path, help="export: output folder of the decoder stage")
     parser.add_argument("--from", dest="start", type=Path, help="output folder of the stage whose weights to start from")
+    parser.add_argument("--sight", type=Path, help="picture: output folder of the sight stage")
     parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
@@ -69,8 +77,8 @@ def read_arguments() -> argparse.Namespace:
     export = arguments.stage == "export"
     if not arguments.vae and (export or not isinstance(read_config(config_path(arguments.stage)), VaeRun)):
         parser.error("this stage needs --vae, the output folder of the vae stage")
-    if not arguments.start and (export or isinstance(read_config(config_path(arguments.stage)), VideoRun)):
-        parser.error("this stage needs --from: the output folder of the image stage (video) or of the video stage (export)")
+    if not arguments.start and (export or isinstance(read_config(config_path(arguments.stage)), VideoRun | SightRun)):
+        parser.error("this stage needs --from: the output folder of the image stage (video) or of the video stage (the others)")
     return arguments
 
 
@@ -100,6 +108,8 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     if not leads():
         dist.barrier()  # the first process encodes, the others read what it wrote
     library = build_library(arguments.vae / "library.pt", vae, fingerprint(vae), run.shots, run.size, note)
+    if isinstance(run, PictureRun):
+        library = replace(library, starts=build_starts(arguments.vae / "starts.pt", vae, fingerprint(vae), run.shots, run.size))
     if dist.is_initialized() and leads():
         dist.barrier()
     unet, text, motion = new_unet().to(device), new_text().to(device), new_motion().to(device)
@@ -113,7 +123,22 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
         modules["motion"] = motion
         unet.requires_grad_(run.train_image)
         text.requires_grad_(run.train_image)
+    if isinstance(run, PictureRun):
+        vision, projector = new_vision().to(device), new_projector(unet).to(device)
+        modules |= {"vision": vision, "projector": projector}
+        if arguments.start:
+            start_from(arguments.sight or arguments.start, {"vision": vision, "projector": projector})
+        loss = picture_loss(run, library, unet, text, motion, vision, projector)
     train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
+
+
+def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
+    """The image tower and the projector, before any UNet sees their tokens."""
+    unet, text = new_unet(), new_text()
+    start_from(arguments.start, {"unet": unet, "text": text})
+    modules = {"vision": new_vision(), "projector": new_projector(unet)}
+    loss = sight_loss(run, text.requires_grad_(False), modules["vision"], modules["projector"])
+    train(run, modules, loss, lambda _: Image.new("RGB", (8, 8)), arguments.output, arguments.until)
 
 
 def start_from(folder: Path, modules: dict[str, Any]) -> None:

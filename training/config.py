@@ -11,7 +11,7 @@ class Run:
     """What every stage has."""
 
     stage: str
-    """`vae`, `decoder`, `image` or `video`."""
+    """`vae`, `decoder`, `image`, `video` or `picture`."""
     seed: int
     steps: int
     batch: int
@@ -87,7 +87,32 @@ class VideoRun(Run):
     """False freezes UNet and text: the pure Align Your Latents recipe, for comparison."""
 
 
-STAGES: dict[str, type[Run]] = {"vae": VaeRun, "decoder": DecoderRun, "image": ImageRun, "video": VideoRun}
+@dataclass(frozen=True)
+class SightRun(Run):
+    dropped_pictures: float
+    """Share of the pictures replaced by none, which stand for the empty prompt."""
+
+
+@dataclass(frozen=True)
+class PictureRun(VideoRun):
+    picture_share: float
+    """Share of the clips' steps that are shown a picture; the others are those of the video stage."""
+    dropped_pictures: float
+    """Share of the pictures replaced by none, for classifier-free guidance."""
+    said: dict[str, float]
+    """How much a prompt beside a picture says (`all`, `motion`, `nothing`) -> share of the clips."""
+    rest: float
+    """Share of clips with a clean first frame that start from rest, as a drawn picture does."""
+
+
+STAGES: dict[str, type[Run]] = {
+    "vae": VaeRun,
+    "decoder": DecoderRun,
+    "image": ImageRun,
+    "video": VideoRun,
+    "sight": SightRun,
+    "picture": PictureRun,
+}
 
 
 def read_config(path: Path) -> Run:

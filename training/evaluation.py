@@ -1,6 +1,6 @@
 """The evaluation set and the judge: what share of a model's clips shows what the prompt asked for.
 
-  python -m zoetrope.training.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling] [--seeds 2]
+  python -m zoetrope.training.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling] [--picture motion] [--seeds 2]
 
 The set is `training/evaluation.json`: every colour, shape and motion of the world once, backgrounds in turn, each with the
 scene that the ceiling films and the seeds of the model's noise. Training draws its scenes and noise from other seeds.
@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ..hosts.diffusers_demo import Demo, load_demo
 from ..media.detector import Sighting, watch
+from ..media.metrics import psnr
 from ..media.sheet import contact_sheet
-from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film
+from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
 from ..models.demo import FOLDER, FRAMES, PIXELS
 
 SET = Path(__file__).with_name("evaluation.json")
@@ -68,6 +69,21 @@ def by_model(demo: Demo) -> Maker:
     return lambda scenes, seeds: demo.film_batch([scene.caption for scene in scenes], FRAMES, list(seeds))
 
 
+def by_picture(demo: Demo, said: str) -> Maker:
+    """Clips that begin with a drawing of the scene at rest; `said` is how much the prompt says beside it: `all` or `motion`."""
+
+    def make(scenes: Sequence[Scene], seeds: Sequence[int]) -> Tensor:
+        prompts = [scene.caption if said == "all" else write_caption({"motion": scene.motion}) for scene in scenes]
+        return demo.film_batch(prompts, FRAMES, list(seeds), pictures=drawings(scenes))
+
+    return make
+
+
+def drawings(scenes: Sequence[Scene]) -> Tensor:
+    """The scenes as somebody draws them, at rest and without a trail, `(b, 3, h, w)`."""
+    return torch.cat([film(scene, 1, PIXELS, rest=True) for scene in scenes])
+
+
 def by_reconstruction(demo: Demo) -> Maker:
     """The ceiling: the truth through the VAE and back."""
 
@@ -111,6 +127,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for figures.json and sheet.png")
     parser.add_argument("--demo", type=Path, default=FOLDER, help="folder of the model's files")
     parser.add_argument("--without", choices=["motion"], help="leave the motion module out: the image model frame by frame")
+    parser.add_argument("--picture", choices=["all", "motion"], help="begin with a drawing; what the prompt says beside it")
     parser.add_argument("--ceiling", action="store_true", help="the truth through the VAE instead of a model's clips")
     parser.add_argument("--seeds", type=int, choices=(1, 2), default=2, help="noise seeds per scene")
     parser.add_argument("--every", type=int, default=1, help="only every n-th scene, for a quick look")
@@ -120,14 +137,16 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     demo = load_demo(arguments.demo)
     make = by_reconstruction(demo) if arguments.ceiling else by_model(replace(demo, motion=None) if arguments.without else demo)
+    make = by_picture(demo, arguments.picture) if arguments.picture else make
     items = [(scene, seeds[: arguments.seeds]) for scene, seeds in read_set()[:: arguments.every]]
-    rows, seen = [], []
+    rows, seen, starts = [], [], []
     for scene, clip, sight in evaluate(make, items):
         seen.append((scene, sight))
+        starts.append(float(psnr(clip[:1], drawings([scene]))))
         if len(rows) < 24 and len(seen) % max(1, len(items) * arguments.seeds // 24) == 0:
             rows.append(clip)
         print(f"\r{len(seen)}/{len(items) * arguments.seeds}", end="", file=sys.stderr, flush=True)
-    figures = asdict(summarise(seen))
+    figures = asdict(summarise(seen)) | ({"first frame (dB)": statistics.mean(starts)} if arguments.picture else {})
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     contact_sheet(rows).save(arguments.output / "sheet.png")

@@ -1,5 +1,6 @@
 """From training states to `demo/`: averaged weights in half precision, one safetensors file per part, published spellings."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..media.world import draw, film
-from ..models.demo import FRAMES, PIXELS, TEMPORAL_VAE, text_header
+from ..models.demo import (
+    FRAMES,
+    PIXELS,
+    PROJECTOR,
+    PROJECTOR_HEAD,
+    TEMPORAL_VAE,
+    VISION,
+    VISION_LAYOUT,
+    text_header,
+)
+from ..models.projector.families import ip_adapter
+from ..models.sites import SD1
 from ..models.vae.families import svd
 from .loop import averaged_weights
 from .networks import new_text, new_vae
@@ -47,7 +59,9 @@ def latent_statistics(vae: Any) -> tuple[Tensor, Tensor]:
 
 
 def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = None) -> None:
-    """vae, unet, text and motion.safetensors in float16, each whole or not at all; vae_temporal where it was trained."""
+    """vae, unet, text and motion.safetensors in float16, each whole or not at all; what sees pictures and the temporal decoder
+    where they were trained."""
+    folder.mkdir(parents=True, exist_ok=True)
     weights = averaged_weights(denoiser)
     parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]] = {
         "vae": (calibrated_vae(vae).state_dict(), {}),
@@ -55,9 +69,14 @@ def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = N
         "text": (weights["text"], text_header(new_text().config)),
         "motion": (weights["motion"], {"zoetrope.frames": str(FRAMES)}),
     }
+    if "projector" in weights:
+        table = ip_adapter.table_for(SD1)
+        ours = {key.replace(".", ":", 1): value for key, value in weights["projector"].items()}
+        parts[PROJECTOR] = (table.restore(ours), {"zoetrope.head_width": str(PROJECTOR_HEAD)})
+        parts[VISION] = (weights["vision"], {})
+        (folder / f"{VISION}.json").write_text(json.dumps(VISION_LAYOUT, indent=1) + "\n")
     if decoder:
         parts[TEMPORAL_VAE] = (svd.ldm({}, "").restore(averaged_weights(decoder)["decoder"]), {})
-    folder.mkdir(parents=True, exist_ok=True)
     for name, (tensors, metadata) in parts.items():
         half = {key: value.half().contiguous() for key, value in tensors.items()}
         new = folder / f"{name}.new"

@@ -16,6 +16,8 @@ from ..media.world import MOTIONS, RATES, Scene, draw, film
 
 FPS = 16
 LENGTH = 61
+STARTS = 3
+"""Frames of a shot whose trail shows whether it started from rest."""
 SAVE_EVERY = 200
 TRAINING_SEED = 7_000_000
 """Scenes of training are drawn from here on; the evaluation set has its scenes in a file and noise seeds far below."""
@@ -26,12 +28,21 @@ class Library:
     scenes: tuple[Scene, ...]
     latents: Tensor
     """(n, LENGTH, 4, h, w), float16, scaled to unit variance."""
+    starts: Tensor | None = None
+    """The first frames of the same shots where they start from rest, (n, STARTS, 4, h, w); later ones are as above."""
 
     def clip(self, index: int, frames: int, fps: int, generator: torch.Generator) -> Tensor:
         """A window of shot `index`, `(frames, 4, h, w)` float32."""
         stride = FPS // fps
         first = int(torch.randint(LENGTH - stride * (frames - 1), (), generator=generator))
         return self.latents[index, first : first + stride * (frames - 1) + 1 : stride].float()
+
+    def from_rest(self, index: int, frames: int, fps: int) -> Tensor:
+        """The beginning of shot `index` where it starts from rest, `(frames, 4, h, w)` float32."""
+        assert self.starts is not None, "the library was built without starts"
+        whole = torch.cat([self.starts[index], self.latents[index, STARTS:]])
+        stride = FPS // fps
+        return whole[: stride * (frames - 1) + 1 : stride].float()
 
     def prompt(self, index: int, fps: int) -> str:
         return f"{self.scenes[index].caption} at {fps} fps"
@@ -82,3 +93,20 @@ def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note:
         path.with_suffix(".new").replace(path)
         note(f"encoded {until} of {shots} shots")
     return Library(tuple(scene_of(index) for index in range(shots)), latents[:shots])
+
+
+@torch.no_grad()
+def build_starts(path: Path, vae: Any, maker: str, shots: int, size: int) -> Tensor:
+    """The first frames of every shot as it starts from rest, `(shots, STARTS, 4, h, w)` float16, kept in `path`."""
+    if path.is_file():
+        stored = torch.load(path, weights_only=True)
+        if stored["maker"] == maker and len(stored["starts"]) >= shots:
+            return stored["starts"][:shots]
+    parts = []
+    for index in range(shots):
+        frames = film(scene_of(index), STARTS, size, FPS, rest=True) * 2 - 1
+        mean = vae.encode(frames.to(vae.device, vae.dtype)).latent_dist.mean
+        parts.append((mean * vae.config.scaling_factor).half().cpu())
+    starts = torch.stack(parts)
+    torch.save({"maker": maker, "starts": starts}, path)
+    return starts

@@ -2,11 +2,26 @@
 
 from typing import Any
 
+from open_clip.transformer import VisionTransformer
 from torch import nn
 
+from ..hosts.diffusers import unet_places
 from ..hosts.diffusers_demo import new_unet, new_vae
 from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
-from ..models.demo import WIDTH, new_motion
+from ..models.demo import (
+    PATCH,
+    PIXELS,
+    PROJECTOR_HEAD,
+    PROJECTOR_LAYERS,
+    QUERIES,
+    VISION_HEADS,
+    VISION_LAYERS,
+    WIDTH,
+    new_motion,
+)
+from ..models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
+from ..models.projector.loading import ImageProjector
+from ..models.projector.networks import Resampler
 from ..models.text import TextConfig, TextEncoder
 from ..models.vae.families.svd import SVD
 from ..models.vae.kl import ConvOverTime, KLVae, OverClip
@@ -15,7 +30,10 @@ from .config import DecoderRun
 
 TOKENS = 12
 
-__all__ = ["new_motion", "new_temporal_vae", "new_text", "new_unet", "new_vae", "over_frames", "trainable"]
+__all__ = [
+    "new_motion", "new_projector", "new_temporal_vae", "new_text", "new_unet", "new_vae", "new_vision", "over_frames",
+    "trainable",
+]  # fmt: skip
 
 
 def new_temporal_vae(image: Any) -> KLVae:
@@ -49,3 +67,28 @@ def new_text() -> TextEncoder:
     captions = [*COLOURS, *SHAPES, *MOTIONS, *BACKGROUNDS, *map(str, RATES), "a on at fps"]
     words = sorted({word for caption in captions for word in caption.split()})
     return TextEncoder(TextConfig(words=tuple(words), length=TOKENS, width=WIDTH, layers=2, heads=2))
+
+
+def new_vision() -> Any:
+    """open_clip's image tower, 0.2 M parameters. Its last layer is silent: IP-Adapter plus reads what comes before it."""
+    tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
+    last: Any = tower.transformer.resblocks[-1]
+    for layer in (last.attn.out_proj, last.mlp.c_proj):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return tower
+
+
+def new_projector(unet: Any) -> ImageProjector:
+    """IP-Adapter plus for a UNet; keys and values begin as those of its text, as IP-Adapter's do."""
+    layers = {}
+    for place, attention in cross_attentions(unet_places(unet)).items():
+        inner, context = widths(attention)
+        layers[place] = ImageKeys(context, inner, False, nn)
+        layers[place].load_state_dict({f"{name}.weight": getattr(attention, name).weight for name in ("to_k", "to_v")})
+    resampler = Resampler(
+        states=WIDTH, inner=WIDTH, width=WIDTH, queries=QUERIES, layers=PROJECTOR_LAYERS, heads=WIDTH // PROJECTOR_HEAD,
+        head_width=PROJECTOR_HEAD, hidden=4 * WIDTH, frames=1, ops=nn,
+    )  # fmt: skip
+    nn.init.normal_(resampler.latents.table, std=WIDTH**-0.5)
+    return ImageProjector(resampler, ImageLayers(layers))

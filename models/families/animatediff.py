@@ -18,6 +18,7 @@ from typing import Any
 
 from ..blend import Residual
 from ..family import RESIDUAL_AND_LAST, Contents, Family, NoiseSchedule, NormKind, Shapes, Spelling, Variant
+from ..guide import ANIMATELCM, PIA, Guide
 from ..keytable import KeyTable, Row, prefixed, product, weights
 from ..ldm import diffusers_spatial, four_channels
 from ..positions import FormulaSinusoid, NoPositions, SharedPositions, Sinusoid
@@ -96,15 +97,18 @@ class Member:
     clip_norms: tuple[NormKind, ...]
     note: str
     schedule: NoiseSchedule = SCHEDULE
+    guide: Guide | None = None
 
 
 MEMBERS = {
     "v1": Member(16, 24, RESIDUAL_AND_LAST, ""),
     "v2": Member(16, 32, (), ""),
     "v3": Member(16, 32, (), ""),
-    "PIA": Member(16, 32, RESIDUAL_AND_LAST, "its picture input is not connected: it moves the prompt's own picture"),
+    "PIA": Member(16, 32, RESIDUAL_AND_LAST, "First/Last Frame Guide shows it a picture", guide=PIA),
     "AnimateLCM": Member(16, BUILT_FRAMES, (), "for few steps: its LCM LoRA, sampler lcm, 4 to 8 steps, cfg 1 to 2"),
-    "AnimateLCM-I2V": Member(16, BUILT_FRAMES, (), "its picture input is not connected; otherwise as AnimateLCM", I2V_SCHEDULE),
+    "AnimateLCM-I2V": Member(
+        16, BUILT_FRAMES, (), "as AnimateLCM; First/Last Frame Guide shows it a picture", I2V_SCHEDULE, ANIMATELCM
+    ),
     "SDXL beta": Member(16, 32, (), "", SDXL_SCHEDULE),
 }
 
@@ -120,6 +124,7 @@ def variant(contents: Contents) -> Variant:
         schedule=member.schedule,
         clip_norms=member.clip_norms,
         notes=(member.note,) if member.note else (),
+        guide=member.guide,
         bases=(SDXL.name,) if name == "SDXL beta" else (SD1.name,),
     )
 

@@ -9,6 +9,7 @@ the clip. Files hold the whole UNet in diffusers' spelling, trained with it: the
 from typing import Any
 
 from ..family import RESIDUAL_AND_LAST, Contents, Family, NoiseSchedule, Shapes, Spelling, Variant
+from ..guide import SEINE
 from ..inblock import InBlockAttention
 from ..keytable import KeyTable, Row, prefixed, product, weights
 from ..ldm import diffusers_spatial, four_channels
@@ -63,7 +64,7 @@ def variant(contents: Contents) -> Variant:
     name = "LaVie interpolation" if between else "SEINE" if extra else "LaVie base"
     notes = {
         "LaVie interpolation": "needs its key frames and its attention to earlier frames, which come with Interpolate Frames",
-        "SEINE": "its mask and picture inputs are not connected: it films the prompt alone",
+        "SEINE": "First/Last Frame Guide shows it pictures; without one it films the prompt alone",
         "LaVie base": "its image UNet was trained along: on another SD1.x checkpoint expect a look between the two",
     }
     return Variant(
@@ -74,6 +75,7 @@ def variant(contents: Contents) -> Variant:
         clip_norms=RESIDUAL_AND_LAST,
         notes=(notes[name],),
         prediction="eps",
+        guide=SEINE if extra else None,
         bases=(SD1.name,),
     )
 

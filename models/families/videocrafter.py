@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from ..blend import Residual
 from ..family import Contents, Family, InputScale, NoiseSchedule, Shapes, Spelling, Variant
+from ..guide import DYNAMICRAFTER
 from ..inblock import FrameRate
 from ..keytable import KeyTable, Row, prefixed, product, weights
 from ..ldm import Layout, four_channels, ldm_layout, ldm_spatial
@@ -57,6 +58,7 @@ BESIDE = (
     Row("first_stage_model.{*}", "vae:{*}"),
     Row("cond_stage_model.{*}", "text:{*}"),
     Row("embedder.{*}", "vision:{*}"),
+    Row("image_proj_model.latents", "projector:latents.table"),
     Row("image_proj_model.{*}", "projector:{*}"),
 )
 
@@ -78,9 +80,9 @@ def _image(layout: Layout) -> tuple[Row, ...]:
     """Keys and values of the image tokens, and DynamiCrafter-256's learned scale, per text attention."""
     places = [(f"{name}.{b.index}.1.", b.site) for name, b in layout.named if b.transformer]
     places += [("middle_block.1.", "mid")]
-    names = (("to_k_ip.weight", "to_k.weight"), ("to_v_ip.weight", "to_v.weight"), ("alpha", "alpha"))
+    names = (("to_k_ip.weight", "to_k.weight"), ("to_v_ip.weight", "to_v.weight"), ("alpha", "weight.alpha"))
     return tuple(
-        Row(f"{there}transformer_blocks.0.attn2.{theirs}", f"image:{site}.{ours}")
+        Row(f"{there}transformer_blocks.0.attn2.{theirs}", f"image:{site}.attention.0.{ours}")
         for there, site in places
         for theirs, ours in names
     )
@@ -94,11 +96,12 @@ class Member:
     note: str
 
 
-PICTURE = "its picture input is not connected: it films the prompt alone"
+TOKENS = "Image Prompt with its image projector shows it a picture; without one it films the prompt alone"
+PICTURE = "Image Prompt and First/Last Frame Guide show it a picture; without them it films the prompt alone"
 MEMBERS = {
     "VideoCrafter1 T2V 512": Member(None, None, "eps", ""),
     "VideoCrafter1 T2V 1024": Member(16, InputScale(0.3, 400), "eps", ""),
-    "VideoCrafter1 I2V 512": Member(8, InputScale(0.7, 400), "eps", PICTURE),
+    "VideoCrafter1 I2V 512": Member(8, InputScale(0.7, 400), "eps", TOKENS),
     "VideoCrafter2 T2V 512": Member(16, InputScale(0.7, 400), "eps", ""),
     "DynamiCrafter 256": Member(3, None, "eps", f"fps is its frame stride, 1 to 6; {PICTURE}"),
     "DynamiCrafter 512": Member(24, InputScale(0.7, 400), "v", f"512 and 512 interp have the same keys; {PICTURE}"),
@@ -123,6 +126,8 @@ def variant(contents: Contents) -> Variant:
         scale=member.scale,
         fps=member.fps,
         bases=(SD2.name,),
+        guide=DYNAMICRAFTER if "conv_in.weight" in contents.parts.get("image", {}) else None,
+        rescale=0.7 if member.prediction == "v" else 0.0,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..blend import AlphaOfResidual
 from ..family import Contents, Family, Shapes, Spelling, Variant
+from ..guide import CLEAN
 from ..keytable import KeyTable, product, same
 from ..positions import Sinusoid
 from ..sites import Site
@@ -46,6 +47,7 @@ def variant(contents: Contents) -> Variant:
         schedule=None,
         clip_norms=(),
         notes=(),
+        guide=CLEAN,
         bases=(),
     )
 

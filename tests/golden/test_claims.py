@@ -3,7 +3,7 @@
 import golden
 import pytest
 
-CLAIMING = ("golden.claim(", "golden.unet_cases(", "golden_video.parameters(")
+CLAIMING = ("golden.claim(", "golden.unet_cases(", "golden_video.parameters(", "golden_pictures.parameters(")
 
 
 def test_every_golden_file_is_claimed_or_awaited(request: pytest.FixtureRequest) -> None:

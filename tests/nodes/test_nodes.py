@@ -75,6 +75,10 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         "ZoetropeFifoSampler",
         "ZoetropeSlidingWindows",
         "ZoetropeLongShotNoise",
+        "ZoetropeLoadImageProjector",
+        "ZoetropeImagePrompt",
+        "ZoetropeFirstLastFrameGuide",
+        "ZoetropeLoadSparseCtrl",
     }
 
 
@@ -157,18 +161,22 @@ def test_the_hosts_own_loader_takes_the_pack_from_a_folder_of_any_name(name: str
 
 
 def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
+    import comfy.clip_vision
     import comfy.model_patcher
     import comfy.sd
     from zoetrope.hosts.comfyui import HostMotion
+    from zoetrope.hosts.comfyui_picture import HostProjector
     from zoetrope.nodes.load import LoadDemoModel
     from zoetrope.nodes.vae import DecodeVideo, EncodeVideo
 
-    model, clip, vae, motion, temporal_vae = LoadDemoModel.execute().result
+    model, clip, vae, motion, temporal_vae, projector, clip_vision = LoadDemoModel.execute().result
     assert isinstance(model, comfy.model_patcher.ModelPatcher)
     assert isinstance(clip, comfy.sd.CLIP)
     assert isinstance(vae, comfy.sd.VAE)
     assert isinstance(motion, HostMotion)
     assert isinstance(temporal_vae, comfy.sd.VAE)
+    assert isinstance(projector, HostProjector)
+    assert isinstance(clip_vision, comfy.clip_vision.ClipVisionModel)
     pictures = torch.rand(5, 64, 72, 4, generator=torch.Generator().manual_seed(0))  # with an alpha channel
     latent = EncodeVideo.execute(pictures, vae, 2).result[0]
     assert latent["samples"].shape == (5, 4, 8, 9)
@@ -177,7 +185,7 @@ def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
     assert (shown.device.type, shown.dtype) == ("cpu", torch.float32)
     assert shown.min() >= 0
     assert shown.max() <= 1
-    del model, clip, vae, motion, temporal_vae
+    del model, clip, vae, motion, temporal_vae, projector, clip_vision
     tiny.unload()
 
 

@@ -21,11 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
 AWAITED = {
-    "image to video": (
-        "motion_module_sparsectrl*", "unet_tiny_pia*", "unet_tiny_sparsectrl_*", "dual_cross_attention*",
-        "spatial_transformer_dual*", "image_proj_*", "dynamicrafter_resampler*", "unet_videocrafter1_i2v*",
-        "unet_dynamicrafter_*", "ddim_v_zero_snr_trajectory*", "schedules_dynamicrafter*", "ip_adapter_*", "seine_unet*",
-    ),
     "temporal super-resolution": (
         "lavie_interp_*", "lavie_vsr_*", "uav_block_*", "uav_propagation*", "uav_temporal_module*", "uav_unet*",
         "uav_windows*", "x4_lowres_noise*", "color_fix*",

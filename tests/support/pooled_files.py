@@ -128,3 +128,14 @@ def published_file(name: str, path: Path) -> Path:
 def animatediff_file(path: Path, member: str = "v3") -> Path:
     """A motion file of AnimateDiff's size and spelling."""
     return save({key: tuple(value.shape) for key, value in animatediff(member).items()}, path)
+
+
+def clip_vision(path: Path, kind: str) -> Path:
+    """A CLIP-Vision of full size in transformers' spelling: `h` (1280 wide, 32 layers) or `g` (1664, 48)."""
+    import comfy.clip_model
+    import comfy.clip_vision
+    import comfy.ops
+
+    layout = json.loads((Path(comfy.clip_vision.__file__).parent / f"clip_vision_config_{kind}.json").read_text())
+    vision = comfy.clip_model.CLIPVisionModelProjection(layout, torch.float16, "meta", comfy.ops.disable_weight_init)
+    return save({key: tuple(value.shape) for key, value in vision.state_dict().items()}, path)

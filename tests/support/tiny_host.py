@@ -3,9 +3,11 @@
 Import this only where a host is found (the `tiny` fixture): it imports comfy.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
+import comfy.clip_vision
 import comfy.controlnet
 import comfy.latent_formats
 import comfy.model_base
@@ -203,3 +205,63 @@ def call_loaded_unet(
         "cond_or_uncond": list(range(chunks)),
     }
     return patched.model.diffusion_model(x, timesteps, context=context, y=classes, transformer_options=options)
+
+
+def vision(folder: Path, width: int = 16, seed: int = 11) -> Any:
+    """A CLIP-Vision of the host's own class: 32 pixels, patches of 8, three layers."""
+    config = {
+        "model_type": "clip_vision_model", "image_size": 32, "patch_size": 8, "num_channels": 3, "hidden_size": width,
+        "intermediate_size": 4 * width, "num_hidden_layers": 3, "num_attention_heads": 2, "hidden_act": "gelu",
+        "projection_dim": 12,
+    }  # fmt: skip
+    (folder / "vision.json").write_text(json.dumps(config))
+    made = comfy.clip_vision.ClipVisionModel(str(folder / "vision.json"))
+    shapes = {key: tuple(value.shape) for key, value in made.model.state_dict().items()}
+    generator = torch.Generator().manual_seed(seed)
+    made.load_sd({key: torch.randn(shape, generator=generator) * 0.3 for key, shape in shapes.items()})
+    return made
+
+
+def projector(model: Any, seed: int = 0, frames: int = 1, states: int = 16) -> Any:
+    """A random image projector (IP-Adapter plus; with frames, as DynamiCrafter's) for a MODEL, in the host's hands."""
+    from zoetrope.hosts.comfyui_picture import host_projector
+    from zoetrope.models.keytable import KeyTable
+    from zoetrope.models.projector.families import IP_ADAPTER, VIDEOCRAFTER
+    from zoetrope.models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
+    from zoetrope.models.projector.loading import ImageProjector, LoadedProjector
+    from zoetrope.models.projector.networks import Resampler
+
+    ops = comfy.ops.manual_cast
+    layers = {}
+    for place, attention in cross_attentions(unet_places(model.model.diffusion_model)).items():
+        inner, context = widths(attention)
+        layers[place] = ImageKeys(context, inner, False, ops)
+    resampler = Resampler(states, 16, 16, 4 * frames, 1, 2, 8, 32, frames, ops)
+    network = ImageProjector(resampler, ImageLayers(layers)).requires_grad_(False).eval()
+    randomise(network, seed)
+    family = IP_ADAPTER if frames == 1 else VIDEOCRAFTER
+    look = family.look({"latents.table": (1, 4, 16)})
+    return host_projector(LoadedProjector(network, family, look, KeyTable(()), torch.float32, "tiny.safetensors"))
+
+
+def picture(count: int = 1, seed: int = 3, channels: int = 3, size: tuple[int, int] = (40, 56)) -> Tensor:
+    """IMAGE: `n h w c` in [0, 1]."""
+    return torch.rand(count, *size, channels, generator=torch.Generator().manual_seed(seed))
+
+
+def prompted(model: Any, projector: Any, vision: Any, images: Tensor, strength: float = 1.0, **more: Any) -> Any:
+    """`model` with an image prompt."""
+    from zoetrope.hosts.comfyui_picture import PictureSettings, apply_picture
+
+    return apply_picture(model, projector, vision, images, PictureSettings(strength, **more))
+
+
+class PictureVae:
+    """Encodes: a VAE as far as guides need one; latents are pooled pictures."""
+
+    def spacial_compression_encode(self) -> int:
+        return 8
+
+    def encode(self, images: Tensor) -> Tensor:
+        pooled = torch.nn.functional.avg_pool2d(images[..., :3].movedim(-1, 1), 8) * 4 - 2
+        return torch.cat([pooled, pooled.mean(1, keepdim=True)], dim=1)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,21 +14,33 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
 from zoetrope.hosts.diffusers_demo import load_demo
+from zoetrope.hosts.diffusers_picture import pixels_of
 from zoetrope.media.world import draw, film
 from zoetrope.models.demo import TEMPORAL_VAE, part_path
 from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
 from zoetrope.training import export, samples
 from zoetrope.training.__main__ import main
-from zoetrope.training.config import DecoderRun, ImageRun, VaeRun, VideoRun, read_config
+from zoetrope.training.config import DecoderRun, ImageRun, PictureRun, SightRun, VaeRun, VideoRun, read_config
 from zoetrope.training.decoder import ClipCritic, decoder_loss, errors
 from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
 from zoetrope.training.evaluation import make_set, read_set, summarise
 from zoetrope.training.export import calibrated_vae
 from zoetrope.training.levels import KINDS, draw_levels
-from zoetrope.training.library import LENGTH, Library, build_library, encode_shot, fingerprint, scene_of
+from zoetrope.training.library import LENGTH, STARTS, Library, build_library, encode_shot, fingerprint, scene_of
 from zoetrope.training.loop import average_gradients, averaged_weights, generators, train
-from zoetrope.training.networks import new_motion, new_temporal_vae, new_text, new_unet, new_vae, over_frames, trainable
+from zoetrope.training.networks import (
+    new_motion,
+    new_projector,
+    new_temporal_vae,
+    new_text,
+    new_unet,
+    new_vae,
+    new_vision,
+    over_frames,
+    trainable,
+)
+from zoetrope.training.pictures import draw_pictures, picture_loss, sight_loss
 from zoetrope.training.vae import outlines, vae_loss, windows
 
 STAGES = Path(__file__).parents[2] / "training" / "stages"
@@ -39,7 +52,8 @@ STAGES = Path(__file__).parents[2] / "training" / "stages"
 def test_the_shipped_stages_can_be_read() -> None:
     kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
     decoders = {"decoder": DecoderRun, "decoder_whole": DecoderRun}
-    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun, **decoders}
+    pictures = {"sight": SightRun, "picture": PictureRun}
+    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun, **decoders, **pictures}
     video = read_config(STAGES / "video.json")
     assert isinstance(video, VideoRun)
     assert sum(video.levels.values()) == pytest.approx(1)
@@ -49,7 +63,7 @@ def test_the_shipped_stages_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"stage": "film"}, "expected one of vae, decoder, image, video, got 'film'"),
+        ({"stage": "film"}, "expected one of vae, decoder, image, video, sight, picture, got 'film'"),
         ({"sped": 1}, "sped .unknown"),
         ({"seed": None}, "seed .missing"),
     ],
@@ -373,6 +387,57 @@ def gradients(loss: Any, *modules: Any) -> list[bool]:
     return [any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters()) for module in modules]
 
 
+def test_a_clip_from_rest_begins_without_a_trail_and_goes_on_as_the_other() -> None:
+    """The library's first frames of a shot that starts from rest, at every rate."""
+    scenes = (draw(torch.Generator().manual_seed(3), motion="moving right", speed=0.5),)
+    moving, rest = (film(scenes[0], LENGTH, 64, 16, rest=rest)[None] for rest in (False, True))
+    assert not torch.allclose(rest[0, 0], moving[0, 0])
+    assert torch.allclose(rest[0, 0], film(scenes[0], 1, 64, rest=True)[0])
+    assert torch.allclose(rest[0, STARTS:], moving[0, STARTS:]), "after that the trail is whole"
+    library = Library(scenes, moving, rest[:, :STARTS])
+    for fps in (4, 8, 16):
+        assert torch.allclose(library.from_rest(0, 8, fps), rest[0, :: 16 // fps][:8], atol=1e-3)
+
+
+def test_pictures_are_those_of_their_clips_and_some_are_none() -> None:
+    run = read_config(STAGES / "picture.json")
+    assert isinstance(run, PictureRun)
+    scenes = tuple(scene_of(index) for index in range(4))
+    latents = torch.stack([film(scene, LENGTH, 64, 16)[:, :1, :1, :1].expand(-1, 4, 8, 8) for scene in scenes])
+    library = Library(scenes, latents.half(), latents[:, :STARTS].half())
+    shown = replace(run, levels={"first": 1.0}, rest=1.0, dropped_pictures=0.0, said={"motion": 1.0})
+    drawn = draw_pictures(shown, library, 6, 8, torch.Generator().manual_seed(1))
+    assert drawn.pixels.shape == (6, 3, 64, 64)
+    assert bool(drawn.batch.given.reshape(6, 8)[:, 0].all())
+    motions = {scene.motion for scene in scenes}
+    assert all(prompt.partition(" at ")[0].removeprefix("a ") in motions for prompt in drawn.batch.prompts)
+    wanted = torch.cat([pixels_of(film(scene, 1, 64, rest=True), 64, False) for scene in scenes])
+    gaps = (drawn.pixels[:, None] - wanted[None]).abs().amax((2, 3, 4))  # (clips, scenes)
+    assert float(gaps.min(1).values.max()) < 1e-6
+    none = draw_pictures(replace(shown, dropped_pictures=1.0), library, 2, 8, torch.Generator().manual_seed(1))
+    assert not bool(none.pixels.any())
+
+
+def test_a_picture_teaches_everything_that_sees_it() -> None:
+    run = read_config(STAGES / "picture.json")
+    assert isinstance(run, PictureRun)
+    scenes = tuple(scene_of(index) for index in range(2))
+    latents = torch.randn(2, LENGTH, 4, 8, 8, generator=torch.Generator().manual_seed(0)).half()
+    library = Library(scenes, latents, latents[:, :STARTS])
+    unet, text, motion, vision = new_unet(), new_text(), new_motion(), new_vision()
+    projector = new_projector(unet)
+    asked = replace(run, batch=1, frames=(4,), picture_share=1.0, dropped_pictures=0.0)
+    value, figures = picture_loss(asked, library, unet, text, motion, vision, projector)(*generators(1, 1))
+    assert set(figures) == {"picture"}
+    value.backward()
+    for module in (unet, text, motion, vision, projector.projector, projector.image):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+    sight = read_config(STAGES / "sight.json")
+    assert isinstance(sight, SightRun)
+    value, figures = sight_loss(replace(sight, batch=2), text, vision, projector)(*generators(1, 1))
+    assert figures["words"] == pytest.approx(float(value))
+
+
 def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card's commands, one step each, and the model they leave behind."""
     monkeypatch.setattr(samples, "STEPS", 1)
@@ -400,14 +465,26 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
         frames=[3],
         crop_share=1.0,
     )
-    parts = ("export", "--output", tmp_path / "demo", "--vae", vae[1], "--from", video, "--decoder", tmp_path / "whole")
+    sight, picture = tmp_path / "sight", tmp_path / "picture"
+    run("sight", "--output", sight, "--vae", vae[1], "--from", video)
+    more = {"shots": 2, "picture_share": 1.0, "image_share": 0.0, "levels": {"first": 1.0}, "rest": 1.0}
+    run("picture", "--output", picture, "--vae", vae[1], "--from", video, "--sight", sight, **more)
+    parts = ("export", "--output", tmp_path / "demo", "--vae", vae[1], "--from", picture, "--decoder", tmp_path / "whole")
     monkeypatch.setattr("sys.argv", ["training", *map(str, parts)])
     main()
     demo = load_demo(tmp_path / "demo")
     assert demo.film("a red circle", 2, steps=1).shape == (2, 3, 64, 64)
-    begun, kept = (averaged_weights(folder)["unet"]["conv_in.weight"] for folder in (image, video))
+    begun, on, kept = (averaged_weights(folder)["unet"]["conv_in.weight"] for folder in (image, video, picture))
     assert torch.equal(demo.unet.conv_in.weight.half(), kept.half())
-    assert (kept - begun).abs().max() < 1e-3  # the video stage went on from the image stage
+    assert (on - begun).abs().max() < 1e-3  # the video stage went on from the image stage
+    assert 0 < (kept - on).abs().max() < 1e-3  # and the picture stage from that
+    assert demo.sight is not None
+    seen = demo.film("moving right", 2, steps=2, picture=film(scene_of(0), 1, 64)[0])
+    assert seen.shape == (2, 3, 64, 64)
+    eyes = averaged_weights(picture)
+    assert torch.equal(demo.sight.tower.conv1.weight.half(), eyes["vision"]["conv1.weight"].half())
+    table = demo.sight.projector.network.state_dict()["projector.latents.table"]
+    assert torch.equal(table.half(), eyes["projector"]["projector.latents.table"].half())
     assert (image / "sheet_000001.png").is_file()
     decoder = load_vae(part_path(TEMPORAL_VAE, tmp_path / "demo"))
     assert decoder.family.name == "svd"

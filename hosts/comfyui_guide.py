@@ -1,0 +1,236 @@
+"""Given frames in the host: a picture that a clip begins with, ends with or stays close to, as each family is shown it.
+
+Families with further channels have a network of their own for them, whose features are added to the UNet's by hooks. Families
+trained with a noise level per frame (our own) have the given frames in the clip itself, clean, at noise level zero.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP, add_wrapper_with_key
+from torch import Tensor
+
+from ..models.guide import AFFINITIES, Given, Guide, pack
+from ..models.guiding import GuideInjection, as_added, check_guide_fit
+from ..models.injection import frames_per_clip
+from .comfyui import HostMotion
+from .comfyui_frames import KEY as FRAMES
+from .comfyui_frames import LENGTH, add_frames, frame_numbers
+from .comfyui_owned import Owned
+from .comfyui_unet import unet_of, unet_places
+
+KEY = "zoetrope.guide"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GuideSettings:
+    """How given frames are shown."""
+
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    affinity: str = "small motion"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end <= 1:
+            raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {self.start:g} and {self.end:g}")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures for the first and the last frames, `(n, h, w, c)` in [0, 1] each; None where there are none."""
+
+    first: Tensor | None
+    last: Tensor | None
+
+
+def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictures: Pictures, settings: GuideSettings) -> Any:
+    """A clone of MODEL that is shown the pictures, at the size of the latent `(f, c, h, w)` that will be sampled.
+
+    Raises ValueError for a motion module that takes none, for no picture at all and for more pictures than frames.
+    """
+    guide = motion.report.variant.guide
+    if guide is None:
+        raise ValueError(
+            f"{motion.report.file} is {motion.report.name}, which takes no given frames. PIA, AnimateLCM-I2V, DynamiCrafter "
+            "512 and 1024, SEINE and Zoetrope's own do; for others use Image Prompt or SparseCtrl."
+        )
+    if pictures.first is None and pictures.last is None:
+        raise ValueError("First/Last Frame Guide needs a picture; connect first, last or both")
+    if motion.guide is not None:
+        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
+    patched = model.clone()
+    if settings.strength == 0:
+        return patched
+    height, width = latent.shape[-2:]
+    encoded = {
+        name: _encode(model, vae, images, height, width)
+        for name, images in (("first", pictures.first), ("last", pictures.last), ("grey", _grey(guide, height, width)))
+        if images is not None
+    }
+    options = patched.model_options["transformer_options"]
+    key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)
+    own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
+    options[key] = {**own, "affinity": AFFINITIES[settings.affinity]}
+    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
+    hooks.add_to(patched, motion.guide)
+    return patched
+
+
+def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
+    return torch.full((1, 8 * height, 8 * width, 3), 0.5) if guide.elsewhere == "grey" else None
+
+
+def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
+    """Latents of pictures, cut about the middle to the shape of the frames, `(n, c, h, w)` as the UNet sees clean ones."""
+    if images.ndim != 4 or images.shape[-1] not in (3, 4):
+        raise ValueError(f"image: expected pictures (n, h, w, 3 or 4), got {tuple(images.shape)}")
+    side = getattr(vae, "spacial_compression_encode", lambda: 8)()
+    fitted = images[..., :3]
+    if fitted.shape[1:3] != (height * side, width * side):
+        rgb = fitted.movedim(-1, 1)
+        fitted = comfy.utils.common_upscale(rgb, width * side, height * side, "lanczos", "center").movedim(1, -1)
+    parts = [vae.encode(one[None, :, :, :3]) for one in fitted]  # one by one: pictures are no clip
+    return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
+
+
+class _Guided(Owned[GuideInjection]):
+    """What both ways have in common: which frames are given, counted when the length of the clip is known."""
+
+    def __init__(self, key: str, guide: Guide):
+        super().__init__(key, "guide", GuideInjection)
+        self._guide = guide
+        self._length: int | None = None
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        """The wrappers of this way."""
+        raise NotImplementedError
+
+    def given(self, own: Any, like: Tensor) -> Given:
+        frames = dict(enumerate(own.get("first", ())))
+        last = own.get("last")
+        if last is not None and self._length:
+            frames |= {self._length - len(last) + index: latent for index, latent in enumerate(last)}
+        shape = next(iter(frames.values())).shape[-2:] if frames else like.shape[-2:]
+        if shape != like.shape[-2:]:
+            raise ValueError(
+                f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
+                f"{like.shape[-1]}x{like.shape[-2]}. Connect the latent that is sampled to the guide as well."
+            )
+        return Given(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
+
+    def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
+        """Learns the length of the clip. A shot without an end has no last frame."""
+        own = executor.class_obj.model_options["transformer_options"].get(self._key, {})
+        endless = getattr(sampler, "has_own_windows", False)
+        if endless and "last" in own:
+            log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
+        pictures = len(own.get("first", ())) + len(own.get("last", ()))
+        if not endless and pictures > len(noise):
+            raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {len(noise)} frames; give it fewer")
+        before, self._length = self._length, None if endless else len(noise)
+        try:
+            return executor(noise, latent, sampler, *args, **kwargs)
+        finally:
+            self._length = before
+
+
+class ChannelHooks(_Guided):
+    """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        patched.set_additional_models(self._key, [patcher.clone()])
+        patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
+        patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self._key, self.count)
+        patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, self._key, self.run)
+        patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self._key, self.watch_range)
+        self._network = patcher.model
+
+    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
+            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
+        """Adds what the network makes of the pictures, for the time of one UNet call."""
+        options = transformer_options or {}
+        unet = executor.class_obj
+        features = self._features(x, options, options.get(self._key), unet)
+        injection = self.at_work(unet) if features else self.of(unet)
+        before = injection.show(features)
+        try:
+            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
+        finally:
+            injection.show(before)
+
+    def _features(self, x: Tensor, options: Any, own: Any, unet: Any) -> Any:
+        if not own:
+            return {}
+        chunks = len(options.get("cond_or_uncond", (0,)))
+        part = frames_per_clip(x.shape[0], chunks, 0)
+        active = self.active(unet, options)
+        given = self.given(own, x)
+        if not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
+            return {}
+        channels = pack(self._guide, given, frame_numbers(options, part)).to(x)
+        strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
+        features = self._network.features(channels, part)  # alike for conditional and unconditional parts
+        return {site: feature.repeat(chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
+
+
+class CleanFrames(_Guided):
+    """The given frames in the clip itself: shown at noise level zero, and given back as they are."""
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, self._key, self.sample)
+
+    def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
+        """Puts the frames in at every call of the model; frames have conditions of their own, as they differ in noise."""
+        guider = executor.class_obj
+        before = guider.model_options
+        options = add_frames(guider.model_options)
+        wrappers = options["transformer_options"]["wrappers"]
+        inner = wrappers.pop(WrappersMP.CALC_COND_BATCH)
+        outer = {key: inner.pop(key) for key in list(inner) if key != FRAMES and not key.startswith(KEY)}
+        wrappers[WrappersMP.CALC_COND_BATCH] = outer  # windows cut the clip before frames are put in
+        add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, self._key, self.calc, options, is_model_options=True)
+        wrappers[WrappersMP.CALC_COND_BATCH].update(inner)
+        guider.model_options = options
+        try:
+            return self.count(executor, noise, latent, sampler, *args, **kwargs)
+        finally:
+            guider.model_options = before
+
+    def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+        told = options["transformer_options"]
+        own = told.get(self._key)
+        given = self.given(own, x) if own else None
+        numbers = frame_numbers(told, len(x))
+        if not given:
+            return executor(model, conds, x, timestep, options, *more)
+        levels = (timestep.expand(len(x)) if timestep.numel() == 1 else timestep).clone()
+        rows = [
+            (row, number)
+            for row, (number, level) in enumerate(zip(numbers, levels.tolist(), strict=True))
+            if number in given.frames and _within(model, own, level)
+        ]
+        if not rows:
+            return executor(model, conds, x, timestep, options, *more)
+        x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, own["strength"]
+        for row, latent in kept.items():
+            x[row] = torch.lerp(x[row], latent, strength)
+            levels[row] *= 1 - strength
+        told = {**told, FRAMES: numbers, LENGTH: told.get(LENGTH) or self._length}
+        halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)
+        for half in halves:
+            for row, latent in kept.items():
+                half[row] = torch.lerp(half[row], latent, strength)
+        return halves
+
+
+def _within(model: Any, own: Any, level: float) -> bool:
+    """Whether a noise level is in the guide's range of the sampling."""
+    at = model.model_sampling.percent_to_sigma
+    return level <= at(own["start"]) and (own["end"] == 1 or level > at(own["end"]))

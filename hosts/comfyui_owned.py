@@ -1,0 +1,106 @@
+"""Hooks of ours in the host's UNets: put in and taken out by the host, guarded by their owner, at work in a range of steps."""
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..models.dial import Dial
+from ..models.injection import Places
+from .comfyui_unet import unet_of, unet_places
+
+MOTION = "zoetrope.motion"
+"""In `transformer_options`: what motion modules are told; a number follows."""
+
+
+def clip_frames(options: Mapping[str, Any], part: int) -> int:
+    """Frames per clip in a part of so many rows: what the first motion module is told, else all of them."""
+    told = (own.get("frames", 0) for key, own in options.items() if str(key).startswith(f"{MOTION}."))
+    frames = next((count for count in told if count), part)
+    return frames if part % frames == 0 else part
+
+
+class Installable(Protocol):
+    """Hooks of one network in one UNet."""
+
+    @property
+    def installed(self) -> bool: ...
+
+    def install(self, network: Any, places: Places, /) -> None: ...
+
+    def remove(self) -> None: ...
+
+
+Kind = TypeVar("Kind", bound=Installable)
+
+
+class Owned(Generic[Kind]):
+    """In every UNet that clones of the patched model run (newer hosts clone a model onto another device).
+
+    Hooks have an owner: clone() copies the host's is_injected flag and a patcher ejects when it is collected, so without the
+    guard any clone that dies during sampling would leave the rest of the frames without them, silently.
+    """
+
+    def __init__(self, key: str, what: str, make: Callable[[], Kind]):
+        """key: of the additional model and of the options; what: how to call it in a message."""
+        self._key = key
+        self._what = what
+        self._make = make
+        self._injections: weakref.WeakKeyDictionary[nn.Module, Kind] = weakref.WeakKeyDictionary()
+        self._owners: weakref.WeakKeyDictionary[nn.Module, Callable[[], Any]] = weakref.WeakKeyDictionary()
+        self._ranges: weakref.WeakKeyDictionary[nn.Module, tuple[float, float]] = weakref.WeakKeyDictionary()
+
+    def inject(self, patcher: Any) -> None:
+        unet = unet_of(patcher)
+        self._owners[unet] = weakref.ref(patcher)
+        places = unet_places(unet)
+        for additional in patcher.get_additional_models_with_key(self._key):
+            self.of(unet).install(additional.model, places)
+
+    def eject(self, patcher: Any) -> None:
+        unet = patcher.model.diffusion_model
+        owner = self._owners.get(unet)
+        if owner and owner() in (patcher, None):  # None: the owner died in a reference cycle, its weak reference is cleared
+            self.of(unet).remove()
+
+    def of(self, unet: nn.Module) -> Kind:
+        """The injection in one UNet."""
+        if unet not in self._injections:
+            self._injections[unet] = self._make()
+        return self._injections[unet]
+
+    def at_work(self, unet: nn.Module) -> Kind:
+        """The injection in the UNet that is running. Raises RuntimeError where somebody took it away."""
+        injection = self.of(unet)
+        if not injection.installed:
+            raise RuntimeError(
+                f"Zoetrope: the {self._what}'s hooks are gone although its model is sampling; the picture would lose its "
+                f"{self._what} silently. Run the queue again; if this repeats, report it with the list of installed node packs."
+            )
+        return injection
+
+    def watch_range(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Turns the shares of sampling into noise levels, by the schedule that the model samples with."""
+        model = executor.class_obj
+        options = kwargs.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
+        own = options.get(self._key, {})
+        sigma_at = model.model_sampling.percent_to_sigma
+        unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # torch.compile wraps it
+        self._ranges[unet] = (sigma_at(own.get("start", 0.0)), sigma_at(own.get("end", 1.0)))
+        try:
+            return executor(x, t, *args, **kwargs)
+        finally:
+            self._ranges.pop(unet, None)
+
+    def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Dial:
+        """1 between start and end, else 0; one of them per frame `(f, 1, 1)` where noise levels differ from frame to frame."""
+        sigma = options.get("sigmas")
+        if unet not in self._ranges or sigma is None:
+            return 1.0
+        first, last = self._ranges[unet]
+        within = ((sigma <= first) & (sigma > last)).flatten()
+        if bool((within == within[0]).all()):
+            return float(within[0])
+        return within.to(torch.float32).reshape(-1, 1, 1)

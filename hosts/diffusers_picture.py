@@ -1,0 +1,111 @@
+"""Pictures without ComfyUI: open_clip's image towers, image prompts and given frames in a `UNet2DConditionModel`.
+
+tokens = projector.network.projector(states_of(tower, pixels, projector.look))
+with picture_in(unet, projector.network.image, tokens, rows):
+    noise = unet(latents, timesteps, encoder_hidden_states=text).sample
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..models.attention import AttentionFunction, scaled_dot_product
+from ..models.guide import Given, Guide, pack
+from ..models.guiding import GuideInjection, GuideNetwork, as_added, check_guide_fit
+from ..models.projector.family import Look
+from ..models.projector.layers import ImageInjection, ImageLayers, Shown
+from .diffusers import unet_places
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the pictures that CLIP was trained on (Radford et al. 2021, arXiv 2103.00020)."""
+
+
+def pixels_of(pictures: Tensor, side: int, crop: bool) -> Tensor:
+    """Pictures `(b, 3, h, w)` in [0, 1] as an image tower wants them: `(b, 3, side, side)`, normalised.
+
+    crop   cut about the middle to a square, else squashed
+    """
+    h, w = pictures.shape[-2:]
+    if crop and h != w:
+        short = min(h, w)
+        top, left = (h - short) // 2, (w - short) // 2
+        pictures = pictures[..., top : top + short, left : left + short]
+    if pictures.shape[-2:] != (side, side):
+        pictures = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    return (pictures - pictures.new_tensor(MEAN)[:, None, None]) / pictures.new_tensor(STD)[:, None, None]
+
+
+def states_of(tower: Any, pixels: Tensor, look: Look) -> Tensor:
+    """What a projector is shown `(b, n, d)`, by open_clip's `VisionTransformer`; an embedding is one token."""
+    if look.states == "embedding":
+        return tower(pixels)[:, None]
+    index = len(tower.transformer.resblocks) - (1 if look.states == "last" else 2)
+    seen = tower.forward_intermediates(pixels, indices=[index], output_fmt="NLC", output_extra_tokens=True)
+    return torch.cat([seen["image_intermediates_prefix"][0], seen["image_intermediates"][0]], dim=1)
+
+
+def null_states(tower: Any, look: Look, side: int) -> Tensor:
+    """The same for no picture `(1, n, d)`."""
+    like = next(tower.parameters())
+    if look.null == "zero embedding":
+        return like.new_zeros(1, 1, tower.output_dim)
+    pixels = like.new_zeros(1, 3, side, side)
+    return states_of(tower, pixels if look.null == "zero picture" else pixels_of(pixels + 0.5, side, False), look)
+
+
+@contextmanager
+def picture_in(
+    unet: Any, image: ImageLayers, tokens: Tensor, rows: Tensor, *, strength: float | Tensor = 1.0,
+    attention: AttentionFunction = scaled_dot_product, levels: Mapping[str, float] | None = None,
+) -> Iterator[None]:  # fmt: skip
+    """Shows pictures to `unet` for the length of a `with` block; afterwards the UNet is as it was.
+
+    tokens     distinct sets of image tokens `(u, n, d)`
+    rows       which set each row of the batch reads `(b f)`, int64
+    strength   a number, or one per row; 0 leaves the UNet's output as it is, bit for bit
+    Raises ValueError where the image layers do not fit this UNet.
+    """
+    places = unet_places(unet)
+    image.check_fit(places)
+    injection = ImageInjection()
+    injection.install(image, places)
+    if isinstance(strength, Tensor) or strength:
+        injection.show(Shown(tokens, rows, strength, attention, levels or {}))
+    try:
+        yield
+    finally:
+        injection.remove()
+
+
+@contextmanager
+def guided_by(
+    unet: Any, network: nn.Module, guide: Guide, given: Given, *, frames: int, strength: float = 1.0
+) -> Iterator[None]:
+    """Shows given frames to `unet` for the length of a `with` block, one clip or several alike.
+
+    network   of `models.guiding.guide_network`
+    frames    frames per clip
+    Raises ValueError where the network does not fit this UNet.
+    """
+    places = unet_places(unet)
+    check_guide_fit(network, places.widths)
+    injection = GuideInjection()
+    injection.install(network, places)
+
+    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
+        sample = args[0] if args else kwargs["sample"]
+        channels = pack(guide, given, range(frames)).to(sample)
+        features = cast(GuideNetwork, network).features(channels, frames)
+        repeated = {site: feature.repeat(len(sample) // frames, 1, 1, 1) for site, feature in features.items()}
+        injection.show(as_added(repeated, strength) if strength else {})
+
+    handle = unet.register_forward_pre_hook(start, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+        injection.remove()

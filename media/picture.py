@@ -1,0 +1,22 @@
+"""A picture file as a frame."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+
+def picture_of(path: Path, side: int) -> Tensor:
+    """A picture file as `(3, side, side)` in [0, 1]: its middle square, upright, what is transparent on black.
+
+    Raises ValueError for a file that is no picture.
+    """
+    try:
+        with Image.open(path) as opened_picture:
+            upright = ImageOps.exif_transpose(opened_picture).convert("RGBA")
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path.name}: expected a picture (PNG, JPEG, WebP), but it cannot be read ({error})") from error
+    fitted = ImageOps.fit(Image.alpha_composite(Image.new("RGBA", upright.size, (0, 0, 0, 255)), upright), (side, side))
+    return torch.from_numpy(np.array(fitted.convert("RGB"))).movedim(-1, 0).float() / 255

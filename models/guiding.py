@@ -1,0 +1,178 @@
+"""Networks that read given frames and add to the image UNet at its sites, and the hooks that let them.
+
+`features` takes the further channels `(b f) c h w` and gives what is added behind the UNet's own module at each site.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
+
+from .family import Shapes
+from .filling import some
+from .guide import LATENT, Guide
+from .injection import Places
+from .positions import frame_table
+from .sites import Site
+
+
+class GuideNetwork(Protocol):
+    """Weights that a motion file brings for given frames."""
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        """Sites that it adds to, with their widths."""
+        ...
+
+    def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
+        """What is added at each site, for `(b f) c h w` with `frames` frames per clip."""
+        ...
+
+
+class ConvBranch(nn.Module):
+    """What of a wider first convolution sees the further channels (DynamiCrafter, PIA, SEINE). Its bias is the UNet's."""
+
+    def __init__(self, channels: int, width: int, ops: Any):
+        super().__init__()
+        self.conv = ops.Conv2d(channels, width, 3, padding=1, bias=False)
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {"input": self.conv.out_channels}
+
+    def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
+        return {"input": self.conv(channels)}
+
+
+class EncoderBlock(nn.Module):
+    """Two convolutions with a residual, after halving the picture where a level begins."""
+
+    def __init__(self, before: int, width: int, halves: bool, ops: Any):
+        super().__init__()
+        self.halves = halves
+        self.in_conv = ops.Conv2d(before, width, 1) if before != width else nn.Identity()
+        self.block1 = ops.Conv2d(width, width, 3, padding=1)
+        self.block2 = ops.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, c, h, w)
+        if self.halves:
+            odd = (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)
+            x = F.avg_pool2d(F.pad(x, odd, mode="replicate"), 2)
+        x = self.in_conv(x)
+        return x + self.block2(F.relu(self.block1(x)))
+
+
+class PictureEncoder(nn.Module):
+    """AnimateLCM-I2V's `img_encoder`: the picture's latent with frame positions on it, added at the end of each down level,
+    before the level's last temporal layer (G-U-N/AnimateLCM f873122, `Adapter`)."""
+
+    POSITIONS = 0.8
+    """Weight of the frame positions (`motion_scale`)."""
+
+    def __init__(self, widths: list[int], ops: Any):
+        super().__init__()
+        self.conv_in = ops.Conv2d(LATENT, widths[0], 3, padding=1)
+        before = [widths[0], *widths]
+        self.body = nn.ModuleList(
+            EncoderBlock(before[level] if block == 0 else width, width, level > 0 and block == 0, ops)
+            for level, width in enumerate(widths)
+            for block in (0, 1)
+        )
+        self.levels = widths
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {f"down.{level}.1.out": width for level, width in enumerate(self.levels)}
+
+    def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
+        x = self.conv_in(channels)  # (b f) c h w
+        table = frame_table(frames, self.levels[0]).to(x.device, x.dtype)
+        where = rearrange(table, "1 f c -> f c 1 1").repeat(len(x) // frames, 1, 1, 1)
+        x = x + self.POSITIONS * where
+        found = {}
+        for level, site in enumerate(self.widths):
+            x = self.body[2 * level + 1](self.body[2 * level](x))
+            found[site] = x
+        return found
+
+
+ENCODER = "img_encoder."
+
+
+def guide_network(guide: Guide, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
+    """The network for what a motion file holds in its part `image`; None where the family needs none.
+
+    Raises ValueError for tensors that do not make one.
+    """
+    if not guide.channels:
+        return None
+    weights = {key.removeprefix(ENCODER): value for key, value in image.items() if key.startswith(ENCODER)}
+    shapes: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    if weights:
+        network: Any = PictureEncoder([shapes[f"body.{2 * level}.block1.weight"][0] for level in range(len(shapes) // 9)], ops)
+    else:
+        whole = image["conv_in.weight"]  # PIA's file has the four channels of the noisy latent in front, trained no further
+        weights = {"conv.weight": whole[:, -guide.width :].contiguous()}
+        network = ConvBranch(guide.width, whole.shape[0], ops)
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if wrong := sorted(k for k in wanted.keys() | weights if k not in weights or tuple(weights[k].shape) != wanted.get(k)):
+        raise ValueError(f"its picture input is not whole: {some(wrong)}; download the file again")
+    network.load_state_dict(weights, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+class GuideInjection:
+    """One guide network in one UNet: install, show, remove."""
+
+    def __init__(self) -> None:
+        self._handles: list[RemovableHandle] = []
+        self._features: Mapping[Site, Tensor] = {}
+
+    @property
+    def installed(self) -> bool:
+        return bool(self._handles)
+
+    def install(self, network: nn.Module, places: Places) -> None:
+        """Before any temporal layer at the same sites, whoever comes first. Leftovers are removed."""
+        self.remove()
+        for site in cast(GuideNetwork, network).widths:
+            self._handles.append(places.sites[site][0].register_forward_hook(self._after(site), prepend=True))
+
+    def remove(self) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def show(self, features: Mapping[Site, Tensor]) -> Mapping[Site, Tensor]:
+        """What is added from now on, times its strength already; returns what was before."""
+        before, self._features = self._features, features
+        return before
+
+    def _after(self, site: Site) -> Any:
+        def follow(module: nn.Module, args: Any, output: Any) -> Any:
+            feature = self._features.get(site)
+            if feature is None:
+                return None
+            if isinstance(output, tuple):  # diffusers' transformers return one
+                return (output[0] + feature, *output[1:])
+            return output + feature
+
+        return follow
+
+
+def check_guide_fit(network: nn.Module, found: Mapping[Site, int]) -> None:
+    """Refuses a UNet whose widths are not those of the file."""
+    for site, width in cast(GuideNetwork, network).widths.items():
+        if found.get(site) != width:
+            raise ValueError(
+                f"the motion file's picture input does not fit this model: {width} channels at {site} in the file, "
+                f"{found.get(site, 'none')} in the UNet. Use the model that the motion file was applied to."
+            )
+
+
+def as_added(features: Mapping[Site, Tensor], strength: float | Tensor) -> dict[Site, Tensor]:
+    """Features times a strength, which is a number or one per row `(b f) 1 1 1`."""
+    whole = not isinstance(strength, Tensor) and strength == 1
+    return {site: feature if whole else strength * feature for site, feature in features.items()}

@@ -1,0 +1,314 @@
+"""Given frames in the real ComfyUI: clean ones in the clip, further channels, SparseCtrl as a ControlNet."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import golden
+import parity
+import pytest
+import torch
+from einops import rearrange, repeat
+from layers import noise, randomise
+from torch import Tensor
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def base(tiny: Any) -> Any:
+    yield (patcher := tiny.model())
+    del patcher
+    tiny.unload()
+
+
+@pytest.fixture
+def motion(tiny: Any, base: Any, tmp_path: Path) -> Any:
+    return tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
+
+
+def guided(tiny: Any, model: Any, motion: Any, first: Tensor | None = None, last: Tensor | None = None, **more: Any) -> Any:
+    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+
+    latent = torch.zeros(4, 4, 8, 8)
+    return apply_guide(model, motion, tiny.PictureVae(), latent, Pictures(first, last), GuideSettings(**more))
+
+
+def latent_of(tiny: Any, model: Any, image: Tensor) -> Tensor:
+    """What a picture of 64 pixels a side becomes."""
+    return model.model.process_latent_in(tiny.PictureVae().encode(image))
+
+
+def square(tiny: Any, count: int = 1, seed: int = 3) -> Tensor:
+    return tiny.picture(count, seed, size=(64, 64))
+
+
+# -- clean frames (Zoetrope's own) -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "euler_ancestral", "ddim"])
+def test_given_frames_come_back_and_the_others_know_of_them(tiny: Any, base: Any, motion: Any, sampler: str) -> None:
+    moving = tiny.applied(base, motion)
+    plain = tiny.sample(moving, sampler=sampler)
+    first, last = square(tiny, seed=1), square(tiny, seed=2)
+    out = tiny.sample(guided(tiny, moving, motion, first, last), sampler=sampler)
+    process = base.model.process_latent_out
+    assert torch.allclose(out[0], process(latent_of(tiny, base, first))[0], atol=1e-4)
+    assert torch.allclose(out[3], process(latent_of(tiny, base, last))[0], atol=1e-4)
+    assert not torch.allclose(out[1:3], plain[1:3], atol=1e-3)
+    assert bool(out.isfinite().all())
+
+
+def test_guide_of_strength_0_is_the_model_without_the_node_bit_for_bit(tiny: Any, base: Any, motion: Any) -> None:
+    moving = tiny.applied(base, motion)
+    assert torch.equal(tiny.sample(guided(tiny, moving, motion, square(tiny), strength=0.0)), tiny.sample(moving))
+    outside = tiny.sample(guided(tiny, moving, motion, square(tiny), end=0.0))
+    assert torch.allclose(outside, tiny.sample(moving), atol=1e-5)
+    half = tiny.sample(guided(tiny, moving, motion, square(tiny), strength=0.5))
+    assert not torch.allclose(half[0], tiny.sample(moving)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 16, 64])
+def test_any_number_of_frames_in_windows_too(tiny: Any, base: Any, motion: Any, frames: int) -> None:
+    """Sliding Windows cuts the clip before the frames are put in, whichever node comes first."""
+    from zoetrope.hosts.comfyui_windows import in_windows
+    from zoetrope.sampling.windows import Windows
+
+    first = square(tiny)
+    moving = tiny.applied(base, motion, 1.0)
+    wanted = base.model.process_latent_out(latent_of(tiny, base, first))[0]
+    cut = Windows("standard_static", 8, 2)
+    models = [guided(tiny, in_windows(moving, cut), motion, first), in_windows(guided(tiny, moving, motion, first), cut)]
+    if frames <= 16:
+        models.append(guided(tiny, moving, motion, first))
+    outs = [tiny.sample(model, frames, steps=2) for model in models]
+    for out in outs:
+        assert torch.allclose(out[0], wanted, atol=1e-4)
+    assert torch.allclose(outs[0], outs[1], atol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, base: Any, motion: Any) -> None:
+    """The queue meets the given frame at every level on its way out; later frames are made from those before them."""
+    from zoetrope.hosts.comfyui_fifo import FifoSampler
+    from zoetrope.hosts.comfyui_shot import guider_of
+    from zoetrope.sampling.queue import Queue, Schedules
+
+    first = square(tiny)
+    moving = tiny.applied(base, motion)
+
+    def shot(model: Any, start: str) -> Tensor:
+        sampler = FifoSampler(Queue(window=4, partitions=2, context=1, shift=1, start=start), 10, Schedules(), published=True)
+        empty = torch.zeros(4, 4, 8, 8)
+        guider = guider_of(model, tiny.text(), tiny.text(seed=2), 3.0)
+        return guider.sample(empty, empty, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
+
+    for start in ("base clip", "noise"):
+        plain, out = shot(moving, start), shot(guided(tiny, moving, motion, first), start)
+        assert out.shape == (10, 4, 8, 8)
+        wanted = base.model.process_latent_out(latent_of(tiny, base, first))[0]
+        left = 0.0292 / 0.18215  # what the published levels leave of the noise, as the host hands latents out
+        assert (out[0] - wanted).std() < 1.2 * left < 0.7 * (plain[0] - wanted).std()
+        assert not torch.allclose(out[1:], plain[1:], atol=1e-3)
+        assert bool(out.isfinite().all())
+
+
+def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: Any, motion: Any) -> None:
+    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+
+    moving = tiny.applied(base, motion)
+    with pytest.raises(ValueError, match="has 5 pictures for 4 frames; give it fewer"):
+        tiny.sample(guided(tiny, moving, motion, square(tiny, 5)))
+    with pytest.raises(ValueError, match="needs a picture; connect first, last or both"):
+        guided(tiny, moving, motion)
+    small = apply_guide(
+        moving, motion, tiny.PictureVae(), torch.zeros(4, 4, 4, 6), Pictures(square(tiny), None), GuideSettings()
+    )
+    with pytest.raises(ValueError, match="made for latents of 6x4, the sampler works on 8x8. Connect the latent"):
+        tiny.sample(small)
+    other = SimpleNamespace(
+        report=SimpleNamespace(file="v3.safetensors", name="AnimateDiff v3", variant=SimpleNamespace(guide=None))
+    )
+    with pytest.raises(ValueError, match="v3.safetensors is AnimateDiff v3, which takes no given frames. PIA, AnimateLCM-I2V"):
+        guided(tiny, moving, other, square(tiny))
+    alpha = torch.cat([square(tiny), torch.zeros(1, 64, 64, 1)], dim=-1)
+    assert torch.allclose(
+        tiny.sample(guided(tiny, moving, motion, alpha)), tiny.sample(guided(tiny, moving, motion, square(tiny)))
+    )
+
+
+# -- further channels --------------------------------------------------------------------------------------------------------
+
+
+def with_channels(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
+    """A motion module without layers that brings a network for given frames."""
+    import comfy.model_patcher
+    from zoetrope.models.motion import MotionModule
+
+    variant = SimpleNamespace(frames=4, schedule=None, notes=(), guide=guide)
+    made = tiny.host_motion(MotionModule({}, None), SimpleNamespace(file="f", name="F", fits=(), variant=variant))
+    randomise(network.requires_grad_(False), 4)
+    patcher = comfy.model_patcher.ModelPatcher(network, base.load_device, base.offload_device)
+    return type(made)(made.patcher, made.report, made.path, guide=patcher)
+
+
+@pytest.mark.parametrize("family", ["PIA", "SEINE", "DYNAMICRAFTER"])
+@torch.inference_mode()
+def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base: Any, family: str) -> None:
+    """The host's own UNet with a convolution for all channels, whose weights are ours side by side, packed by hand."""
+    import comfy.ops
+    from zoetrope.models import guide as guides
+    from zoetrope.models.guiding import ConvBranch
+
+    guide = getattr(guides, family)
+    network = ConvBranch(guide.width, 32, comfy.ops.manual_cast)
+    motion = with_channels(tiny, base, guide, network)
+    first, last = square(tiny, seed=1), square(tiny, seed=2)
+    patched = guided(tiny, base, motion, first, last)
+    out = tiny.sample(patched, steps=1, sampler="euler")
+    assert not torch.allclose(out, tiny.sample(base, steps=1), atol=1e-3)
+    weights = dict(base.model.diffusion_model.state_dict())
+    name = "input_blocks.0.0.weight"
+    weights[name] = torch.cat([weights[name], network.conv.weight], dim=1)
+    wide = tiny.model({**tiny.LAYOUT, "in_channels": 4 + guide.width}, weights)
+    grey = latent_of(tiny, base, torch.full((1, 64, 64, 3), 0.5))[0]
+    frames = {0: latent_of(tiny, base, first)[0], 3: latent_of(tiny, base, last)[0]}
+    channels = guides.pack(guide, guides.Given(frames, grey), range(4))
+    x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
+    hooks = patched.wrappers["diffusion_model"]["zoetrope.guide.0"][0].__self__
+    hooks._length = 4
+    ours = tiny.call_unet(patched, torch.cat([x, x]), torch.cat([t, t]), torch.cat([text, text]), chunks=2)
+    tiny.unload()
+    theirs = tiny.call_unet(wide, torch.cat([x, channels], dim=1), t, text)
+    assert torch.allclose(ours[:4], theirs, atol=2e-5)  # conditional and unconditional halves are shown the same
+    assert torch.allclose(ours[4:], theirs, atol=2e-5)
+    none = guided(tiny, base, motion, first, strength=0.0)
+    assert torch.equal(tiny.sample(none), tiny.sample(base))
+    tiny.unload()
+    assert tiny.hooks_in(base) == 0
+
+
+def test_animatelcms_encoder_adds_before_the_motion_of_its_level(tiny: Any) -> None:
+    """A hook of ours stands before a temporal layer that was put in earlier."""
+    import comfy.ops
+    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.models.guiding import GuideInjection
+
+    base = tiny.model()
+    places = unet_places(base.model.diffusion_model)
+    seen: list[str] = []
+    module = places.sites["input"][0]
+    later = module.register_forward_hook(lambda *_: seen.append("motion"))
+
+    class Network:
+        widths = {"input": 32}  # noqa: RUF012
+
+    injection = GuideInjection()
+    injection.install(Network(), places)  # type: ignore[arg-type]
+    injection.show({"input": torch.zeros(1, 32, 1, 1)})
+    order = list(module._forward_hooks)
+    assert order.index(later.id) == 1
+    injection.remove(), later.remove()
+    assert comfy.ops
+
+
+# -- SparseCtrl --------------------------------------------------------------------------------------------------------------
+
+SPARSE = golden.claim("unet_tiny_sparsectrl_*")
+
+
+@pytest.mark.parametrize("path", SPARSE)
+@torch.inference_mode()
+def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: Any, comfyui: Any, path: Path) -> None:
+    import comfy.ops
+    from zoetrope.hosts.comfyui_hooks import host_attention
+    from zoetrope.hosts.comfyui_sparsectrl import SparseNetwork
+    from zoetrope.models.loading import take_apart
+    from zoetrope.models.sparsectrl import sparsectrl_from
+    from zoetrope.models.temporal import Clip
+
+    tensors, header = golden.read(path)
+    scale = float(header["conditioning_scale"])
+    weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.")}
+    network = SparseNetwork(sparsectrl_from(weights, path.name, comfy.ops.manual_cast), torch.float32)
+    frames = tensors["sample"].shape[2]
+
+    def rows(name: str) -> Tensor:
+        return rearrange(tensors[name], "b c f h w -> (b f) c h w")
+
+    hint = torch.cat([rows("controlnet_cond"), rows("conditioning_mask")], dim=1)
+    steps = repeat(tensors["timestep"], "b -> (b f)", f=frames).float()
+    text = repeat(tensors["encoder_hidden_states"], "b n d -> (b f) n d", f=frames)
+    clip = Clip(frames, 1.0, None, host_attention({}), size=(8, 8))
+    found = network(rows("sample"), hint, steps, text, clip)
+    residuals = [
+        *((f"down_residual.{n:02d}", out) for n, out in enumerate(found["output"])),
+        ("mid_residual", found["middle"][0]),
+    ]
+    for name, out in residuals:
+        error = (scale * out - rows(name)).abs().max().item()
+        assert parity.within("SparseCtrl", f"{path.stem} {name}", tiny.NAME, error, 1e-4)
+    cases = golden.sibling(path, path.stem.removeprefix("unet_tiny_"), "cases")
+    case = golden.unet_case(cases, "out.v3")
+    motion = take_apart(golden.member_weights(cases, "v3"), {}, "v3", 0)
+    patched = tiny.applied(tiny.model(case.layout, case.spatial), tiny.host_motion(motion.motion, motion.report), 1.0, frames)
+    tiny.load_unet(patched)
+    options = {**patched.model_options["transformer_options"], "wrappers": patched.wrappers, "cond_or_uncond": [0]}
+    control = {kind: [scale * out for out in outputs] for kind, outputs in found.items()}
+    out = patched.model.diffusion_model(rows("sample"), steps, context=text, control=control, transformer_options=options)
+    error = (out - rows("unet_v3_out_with_residuals")).abs().max().item()
+    assert parity.within("SparseCtrl", f"{path.stem} unet_v3_out_with_residuals", tiny.NAME, error, 1e-4)
+    tiny.unload()
+
+
+@pytest.fixture
+def comfyui() -> Any:
+    from zoetrope.hosts import comfyui
+
+    return comfyui
+
+
+def sparse_file(tiny: Any, path: Path, kind: str) -> Path:
+    """The golden network's weights as a file, cut to the tiny UNet's width of text."""
+    found = [parameter.values[0] for parameter in SPARSE if parameter.values[0] and kind in parameter.values[0].stem]
+    if not found:
+        pytest.skip("there is no golden SparseCtrl here")
+    from safetensors.torch import save_file
+
+    tensors, _ = golden.read(found[0])
+    weights = {key[2:]: value.contiguous() for key, value in tensors.items() if key.startswith("w.")}
+    save_file(weights, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["rgb", "scribble"])
+def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any, tmp_path: Path, kind: str) -> None:
+    from zoetrope.hosts.comfyui_sparsectrl import load
+
+    model = tiny.model({**tiny.LAYOUT, "context_dim": 32})
+    path = str(sparse_file(tiny, tmp_path / "s.safetensors", kind))
+    image = square(tiny, 2)
+
+    def control(frames: str, image: Tensor = image, **more: Any) -> Any:
+        vae = tiny.PictureVae() if kind == "rgb" else None
+        return load(path, frames).copy().set_cond_hint(image.movedim(-1, 1), **{"strength": 1.0, "vae": vae, **more})
+
+    def sample(control: Any, frames: int = 6) -> Tensor:
+        told = [[tiny.text(width=32)[0][0], {"control": control, "control_apply_to_uncond": True}]]
+        return tiny.sample(model, frames, positive=told, negative=tiny.text(seed=2, width=32))
+
+    plain = tiny.sample(model, 6, positive=tiny.text(width=32), negative=tiny.text(seed=2, width=32))
+    spread, named = sample(control("")), sample(control("0, 5"))
+    assert torch.equal(spread, named)
+    assert not torch.allclose(spread, plain, atol=1e-3)
+    assert not torch.allclose(spread, sample(control("0, 2")), atol=1e-3)
+    assert torch.allclose(sample(control("", strength=0.0)), plain, atol=1e-5)
+    hint = control("1, 4")._hint(torch.zeros(6, 4, 8, 8), list(range(6)), 6)
+    assert hint[:, -1].amax((1, 2)).tolist() == [0, 1, 0, 0, 1, 0]
+    assert bool((hint[[0, 2, 3, 5]] == 0).all())
+    with pytest.raises(ValueError, match="expected a number for each of 2 pictures, got 3"):
+        sample(control("0, 1, 2"))
+    if kind == "rgb":
+        with pytest.raises(ValueError, match="connect the checkpoint's VAE to Apply ControlNet too"):
+            sample(control("", vae=None))
+    tiny.unload()

@@ -1,0 +1,105 @@
+"""What the picture stage learns: clips that begin with a given picture, or show what is in one; the text says how it moves.
+
+IP-Adapter (arXiv 2308.06721) learns its projector and its keys and values on a frozen UNet; here, as at this size nothing is
+finished, the UNet and the motion module learn along, and the steps without a picture keep them the text-to-video model.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ..hosts.diffusers_picture import picture_in, pixels_of, states_of
+from ..media.world import draw, film, write_caption
+from ..models.motion import MotionModule
+from ..models.projector.families import IP_ADAPTER
+from ..models.projector.family import Look
+from ..models.projector.loading import ImageProjector
+from ..models.text import TextEncoder
+from .config import PictureRun, SightRun
+from .denoising import Batch, denoising_error, pick, video_loss
+from .levels import draw_levels
+from .library import FPS, LENGTH, Library, pick_rate
+from .loop import Loss
+
+LOOK: Look = IP_ADAPTER.look({"latents.table": ()})
+"""IP-Adapter plus's."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch of clips, and a picture for each."""
+
+    batch: Batch
+    pixels: Tensor
+    """`b 3 h w`, normalised; zero where there is none."""
+
+
+def sight_loss(run: SightRun, text: TextEncoder, vision: Any, projector: ImageProjector) -> Loss:
+    """Tokens of a picture like those of the words that say what is in it, whatever moves: a beginning that needs no UNet."""
+
+    def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        pixels, prompts = [], []
+        for _ in range(run.batch):
+            scene = draw(data)
+            rest, first = (int(n) for n in torch.randint(0, 2, (2,), generator=data))
+            shown = float(torch.rand((), generator=data)) >= run.dropped_pictures
+            pixels.append(pixels_of(film(scene, 1, run.size, FPS, 8 * first, bool(rest)), run.size, False) * shown)
+            said = {"colour": scene.colour, "shape": scene.shape, "background": scene.background}
+            prompts.append(write_caption(said) if shown else "")
+        with torch.no_grad():
+            wanted = text(text.tokenize(prompts))
+        value = (projector.projector(states_of(vision, torch.cat(pixels), LOOK)) - wanted).square().mean()
+        return value, {"words": float(value.detach())}
+
+    return loss
+
+
+def picture_loss(
+    run: PictureRun, library: Library, unet: Any, text: TextEncoder, motion: MotionModule, vision: Any,
+    projector: ImageProjector,
+) -> Loss:  # fmt: skip
+    """The video stage's loss, and for a share of the steps that of clips with a picture."""
+    without = video_loss(run, library, unet, text, motion)
+
+    def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        if float(torch.rand((), generator=kind)) >= run.picture_share:
+            return without(kind, data)
+        frames = run.frames[int(torch.randint(len(run.frames), (), generator=kind))]
+        drawn = draw_pictures(run, library, run.batch * run.frames[-1] // frames, frames, data)
+        tokens = projector.projector(states_of(vision, drawn.pixels.to(unet.device), LOOK))
+        rows = repeat(torch.arange(len(tokens)), "b -> (b f)", f=frames)
+        with picture_in(unet, projector.image, tokens, rows):
+            value = denoising_error(unet, text, motion, drawn.batch)
+        return value, {"picture": float(value.detach())}
+
+    return loss
+
+
+def draw_pictures(run: PictureRun, library: Library, clips: int, frames: int, generator: torch.Generator) -> Shown:
+    def chance(share: float) -> bool:
+        return float(torch.rand((), generator=generator)) < share
+
+    parts, prompts, times, given, pixels = [], [], [], [], []
+    kinds = pick(run.levels, clips, generator)
+    said = pick(run.said, clips, generator)
+    for kind, what in zip(kinds, said, strict=True):
+        index = int(torch.randint(len(library.scenes), (), generator=generator))
+        fps, scene = pick_rate(generator), library.scenes[index]
+        stride, clean_first = FPS // fps, kind in ("first", "ends")
+        rest = clean_first and chance(run.rest)
+        first = 0 if rest else int(torch.randint(LENGTH - stride * (frames - 1), (), generator=generator))
+        parts.append(library.from_rest(index, frames, fps) if rest else library.latents[index, first::stride][:frames].float())
+        shown = first if clean_first else first + stride * int(torch.randint(frames, (), generator=generator))
+        picture = pixels_of(film(scene, 1, run.size, FPS, shown, rest), run.size, False)
+        pixels.append(picture * (not chance(run.dropped_pictures)))
+        words = {"all": scene.caption, "motion": write_caption({"motion": scene.motion}), "nothing": ""}[what]
+        prompts.append(f"{words} at {fps} fps" if words else "")
+        level, clean = draw_levels(kind, frames, run.level_bias, generator)
+        times.append(level)
+        given.append(clean)
+    clean = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w")
+    noise = torch.randn(clean.shape, generator=generator)
+    return Shown(Batch(clean, noise, torch.cat(times), torch.cat(given), prompts, frames), torch.cat(pixels))
