@@ -20,7 +20,7 @@ from ..models.injection import frames_per_clip
 from .comfyui import HostMotion
 from .comfyui_frames import KEY as FRAMES
 from .comfyui_frames import LENGTH, add_frames, frame_numbers
-from .comfyui_owned import Owned
+from .comfyui_owned import Owned, clip_frames
 from .comfyui_unet import unet_of, unet_places
 
 KEY = "zoetrope.guide"
@@ -112,11 +112,18 @@ class _Guided(Owned[GuideInjection]):
         """The wrappers of this way."""
         raise NotImplementedError
 
-    def given(self, own: Any, like: Tensor) -> Given:
+    def numbering(self, told: Any, part: int) -> tuple[list[int], int | None]:
+        """Numbers of a part's frames in their clip, and the clip's length; a batch may hold several clips one after another."""
+        if FRAMES in told or told.get("context_window") is not None:
+            return frame_numbers(told, part), self._length
+        clip = clip_frames(told, part)
+        return [row % clip for row in range(part)], clip if self._length else None
+
+    def given(self, own: Any, like: Tensor, length: int | None) -> Given:
         frames = dict(enumerate(own.get("first", ())))
         last = own.get("last")
-        if last is not None and self._length:
-            frames |= {self._length - len(last) + index: latent for index, latent in enumerate(last)}
+        if last is not None and length:
+            frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}
         shape = next(iter(frames.values())).shape[-2:] if frames else like.shape[-2:]
         if shape != like.shape[-2:]:
             raise ValueError(
@@ -171,12 +178,13 @@ class ChannelHooks(_Guided):
         chunks = len(options.get("cond_or_uncond", (0,)))
         part = frames_per_clip(x.shape[0], chunks, 0)
         active = self.active(unet, options)
-        given = self.given(own, x)
+        numbers, length = self.numbering(options, part)
+        given = self.given(own, x, length)
         if not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
             return {}
-        channels = pack(self._guide, given, frame_numbers(options, part)).to(x)
+        channels = pack(self._guide, given, numbers).to(x)
         strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
-        features = self._network.features(channels, part)  # alike for conditional and unconditional parts
+        features = self._network.features(channels, clip_frames(options, part))  # alike for both halves of the guidance
         return {site: feature.repeat(chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
 
 
@@ -206,10 +214,10 @@ class CleanFrames(_Guided):
     def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
         told = options["transformer_options"]
         own = told.get(self._key)
-        given = self.given(own, x) if own else None
-        numbers = frame_numbers(told, len(x))
-        if not given:
+        if not own:
             return executor(model, conds, x, timestep, options, *more)
+        numbers, length = self.numbering(told, len(x))
+        given = self.given(own, x, length)
         levels = (timestep.expand(len(x)) if timestep.numel() == 1 else timestep).clone()
         rows = [
             (row, number)
@@ -218,11 +226,11 @@ class CleanFrames(_Guided):
         ]
         if not rows:
             return executor(model, conds, x, timestep, options, *more)
-        x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, own["strength"]
+        x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, min(1.0, own["strength"])
         for row, latent in kept.items():
             x[row] = torch.lerp(x[row], latent, strength)
             levels[row] *= 1 - strength
-        told = {**told, FRAMES: numbers, LENGTH: told.get(LENGTH) or self._length}
+        told = {**told, FRAMES: frame_numbers(told, len(x)), LENGTH: told.get(LENGTH) or self._length}
         halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)
         for half in halves:
             for row, latent in kept.items():

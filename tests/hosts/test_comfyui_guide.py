@@ -68,6 +68,19 @@ def test_guide_of_strength_0_is_the_model_without_the_node_bit_for_bit(tiny: Any
     assert not torch.allclose(half[0], tiny.sample(moving)[0], atol=1e-3)
 
 
+def test_every_clip_of_a_batch_begins_with_the_picture(tiny: Any, base: Any, motion: Any) -> None:
+    """Two clips of four frames in one batch, by the motion module's own setting; more than strength 1 is 1."""
+    first, last = square(tiny, seed=1), square(tiny, seed=2)
+    moving = tiny.applied(base, motion, 1.0, 4)
+    process = base.model.process_latent_out
+    for strength in (1.0, 1.7):
+        out = tiny.sample(guided(tiny, moving, motion, first, last, strength=strength), 8)
+        for clip in (0, 4):
+            assert torch.allclose(out[clip], process(latent_of(tiny, base, first))[0], atol=1e-4)
+            assert torch.allclose(out[clip + 3], process(latent_of(tiny, base, last))[0], atol=1e-4)
+        assert bool(out.isfinite().all())
+
+
 @pytest.mark.parametrize("frames", [1, 16, 64])
 def test_any_number_of_frames_in_windows_too(tiny: Any, base: Any, motion: Any, frames: int) -> None:
     """Sliding Windows cuts the clip before the frames are put in, whichever node comes first."""
@@ -176,7 +189,7 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
     channels = guides.pack(guide, guides.Given(frames, grey), range(4))
     x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
     hooks = patched.wrappers["diffusion_model"]["zoetrope.guide.0"][0].__self__
-    hooks._length = 4
+    hooks._length = 4  # as the start of sampling finds it
     ours = tiny.call_unet(patched, torch.cat([x, x]), torch.cat([t, t]), torch.cat([text, text]), chunks=2)
     tiny.unload()
     theirs = tiny.call_unet(wide, torch.cat([x, channels], dim=1), t, text)

@@ -277,6 +277,48 @@ def test_strength_by_frame_by_level_and_in_a_range_of_steps(tiny: Any, base: Any
     assert not torch.equal(tiny.sample(late, steps=6), tiny.sample(base, steps=6))
 
 
+def test_a_prompt_holds_for_a_long_shot_or_for_a_part_of_it(tiny: Any, base: Any, vision: Any) -> None:
+    """Frames 4 to 7 of a shot in one call, each at a noise level of its own: strength and pictures by absolute frame."""
+    from zoetrope.sampling.timeline import read_numbers
+
+    projector, words = tiny.projector(base), (tiny.text(), tiny.text(seed=2))
+    plain = tiny.denoised(base, *words)
+    whole = tiny.denoised(tiny.prompted(base, projector, vision, tiny.picture()), *words)
+    assert not torch.allclose(whole, plain, atol=1e-3)
+    until = read_numbers("0: 1 / 6: 0", "s", 0, 1)
+    part = tiny.denoised(tiny.prompted(base, projector, vision, tiny.picture(), by_frame=until), *words)
+    assert torch.allclose(part[:2], whole[:2], atol=1e-5)
+    assert torch.allclose(part[2:], plain[2:], atol=1e-5)
+    many = torch.cat([tiny.picture(seed=seed) for seed in range(6)])
+    turns = tiny.denoised(tiny.prompted(base, projector, vision, many, batch="one after another"), *words)
+    for row, number in enumerate((4, 5, 5, 5)):  # the last picture holds on
+        alone = tiny.denoised(tiny.prompted(base, projector, vision, many[[number]]), *words)
+        assert torch.allclose(turns[row], alone[row], atol=1e-5)
+
+
+def test_a_shot_knows_its_pictures_by_what_they_are(tiny: Any, base: Any, vision: Any, tmp_path: Path) -> None:
+    """What a journal compares: the same picture is the same shot, another one, its strength or a guide is not."""
+    from zoetrope.hosts.comfyui_digest import model_settings
+    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+
+    projector = tiny.projector(base)
+
+    def settings(seed: int = 1, **more: Any) -> dict[str, str]:
+        return model_settings(tiny.prompted(base, projector, vision, tiny.picture(seed=seed), **more))
+
+    first = settings()
+    assert settings() == first
+    assert first != model_settings(base)
+    for other in (settings(seed=2), settings(strength=0.5), settings(levels={"mid": 0.5})):
+        assert [name for name in first if first[name] != other[name]] == ["image prompts"]
+    motion = tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
+    latent, pictures = torch.zeros(4, 4, 8, 8), Pictures(tiny.picture(), None)
+    guided = model_settings(apply_guide(base, motion, tiny.PictureVae(), latent, pictures, GuideSettings()))
+    again = model_settings(apply_guide(base, motion, tiny.PictureVae(), latent, pictures, GuideSettings()))
+    assert guided == again
+    assert [name for name, value in model_settings(base).items() if guided[name] != value] == ["given frames"]
+
+
 @torch.inference_mode()
 def test_dynamicrafters_tokens_go_to_their_frames_and_all_to_all_in_other_lengths(tiny: Any, base: Any, vision: Any) -> None:
     projector = tiny.projector(base, frames=4)
@@ -321,6 +363,8 @@ def test_what_does_not_fit_is_refused_with_both_sides_and_the_remedy(tiny: Any, 
         ValueError, match=r"does not fit this model: down.0.0.attention.0: 32 x 16 in the file, 32 x 24 in the UNet"
     ):
         tiny.prompted(wider, tiny.projector(base), vision, tiny.picture())
+    with pytest.raises(ValueError, match="levels: the image projector has no layer at 'time'; it has layers at down.0.0"):
+        tiny.prompted(base, tiny.projector(base), vision, tiny.picture(), levels={"time": 0.5})
     with pytest.raises(ValueError, match="expected 0 <= start <= end <= 1, got 0.5 and 0.2"):
         tiny.prompted(base, tiny.projector(base), vision, tiny.picture(), start=0.5, end=0.2)
 

@@ -4,6 +4,7 @@ Import this only where a host is found (the `tiny` fixture): it imports comfy.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,34 @@ class PictureVae:
     def encode(self, images: Tensor) -> Tensor:
         pooled = torch.nn.functional.avg_pool2d(images[..., :3].movedim(-1, 1), 8) * 4 - 2
         return torch.cat([pooled, pooled.mean(1, keepdim=True)], dim=1)
+
+
+LEVELS = torch.tensor([0.2, 0.9, 3.0, 12.0])
+FRAMES = (4, 5, 6, 7)
+
+
+def denoised(
+    model: Any, positive: Any, negative: Any, *, frames: Sequence[int] = FRAMES, rows: list[int] | None = None,
+    cfg: float = 3.0, wrap: Any = None, schedules: Any = None, size: tuple[int, int] = (8, 8),
+) -> Tensor:  # fmt: skip
+    """What a guider says of four frames at four noise levels, or of some rows alone; without motion frames are strangers."""
+    from zoetrope.hosts.comfyui_fifo import Rounds
+    from zoetrope.hosts.comfyui_shot import guider_of
+    from zoetrope.sampling.queue import Schedules
+
+    said: list[Tensor] = []
+    x = noise(4, 4, *size, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
+
+    def work(denoise: Any) -> None:
+        if rows is None:
+            said.append(denoise(x, LEVELS, torch.tensor(frames)))
+        else:
+            said.extend(denoise(x[[r]], LEVELS[[r]], torch.tensor(frames)[[r]]) for r in rows)
+
+    guider = guider_of(wrap(model) if wrap else model, positive, negative, cfg)
+    count = 4 if rows is None else 1
+    empty = torch.zeros(count, 4, *size)
+    sampler = Rounds(work, count, schedules or Schedules())
+    with torch.inference_mode():
+        guider.sample(empty, empty, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
+    return torch.cat(said)
