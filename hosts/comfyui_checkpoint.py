@@ -8,11 +8,12 @@ import comfy.ops
 import comfy.sd
 import folder_paths
 
+from ..models.dial import is_zero
 from ..models.loading import Opened, Parts, open_file
 from ..models.projector.loading import projector_of
 from .comfyui import HostMotion, Settings, apply, host_motion
 from .comfyui_picture import HostProjector, host_projector
-from .comfyui_sampling import set_rescale
+from .comfyui_sampling import set_rescale, set_schedule
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
     if report.lacks:
         log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
     patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
+    if is_zero(settings.strength):  # the image model inside the file was trained with its schedule and prediction as well
+        set_schedule(patched, report.variant, report.variant.prediction, settings.scaled)
     set_rescale(patched, report.variant.rescale if rescale is None else rescale)
     return VideoCheckpoint(patched, clip, vae, motion, _projector(opened))
 

@@ -31,7 +31,7 @@ def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Sc
     motions = motion_options(told)
     if schedules.cfg:
         _check_guidance(guided, options)
-        options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", ()), _cfg_by_frame(schedules.cfg)]
+        options["sampler_post_cfg_function"] = [_cfg_by_frame(schedules.cfg), *options.get("sampler_post_cfg_function", ())]
         options["disable_cfg1_optimization"] = True
 
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:

@@ -17,11 +17,14 @@ from torch import Tensor
 
 from ..sampling.timeline import Cue, mix_at
 from .comfyui_control import Apart, per_frame_control, rows_at
+from .comfyui_owned import clip_frames
 
 KEY = "zoetrope.frames"
 """In `transformer_options`: the absolute number of the frame in each row of x."""
 LENGTH = "zoetrope.length"
 """In `transformer_options`, beside `KEY`: how many frames the whole clip has; nothing in a shot without an end."""
+COUNTED = "zoetrope.counted"
+"""In `transformer_options`, beside `KEY`: the numbers only count the rows of a batch."""
 CUE = "zoetrope.cue"
 """In a condition: which part of a prompt timeline it is."""
 
@@ -31,17 +34,32 @@ BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
 Condition = dict[str, Any]
 
 
+def window_of(options: Mapping[str, Any]) -> list[int] | None:
+    """Frames of core's context window, the one that newer hosts put in front of later windows included; None outside one."""
+    window = options.get("context_window")
+    if window is None:
+        return None
+    anchor = getattr(window, "causal_anchor_index", None)
+    return [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
+
+
 def frame_numbers(options: Mapping[str, Any], part: int) -> list[int]:
     """Absolute numbers of the frames in each part of a call, of so many rows: ours, core's window's, or just counted."""
-    window = getattr(options.get("context_window"), "index_list", None)
-    numbers = options.get(KEY) or window
+    numbers = options.get(KEY) or window_of(options)
     return list(numbers) if numbers and len(numbers) == part else list(range(part))
 
 
-def clip_length(options: Mapping[str, Any], part: int) -> int | None:
-    """Frames of the whole clip; None in a shot without an end."""
-    whole = getattr(options.get("context_window"), "total_frames", None)
-    return options.get(LENGTH) or whole or (None if KEY in options else part)
+def numbering(options: Mapping[str, Any], part: int) -> tuple[list[int], int | None]:
+    """Numbers of a part's frames in their clip, and the clip's length; None in a shot without an end.
+
+    A batch may hold several clips, one after another, each of which begins with 0.
+    """
+    if KEY in options and not options.get(COUNTED):
+        return frame_numbers(options, part), options.get(LENGTH)
+    if window_of(options):
+        return frame_numbers(options, part), getattr(options["context_window"], "total_frames", None)
+    clip = clip_frames(options, part)
+    return [row % clip for row in range(part)], clip
 
 
 @dataclass(frozen=True)
@@ -131,8 +149,9 @@ def _check_hooks(one: Mapping[str, Any]) -> None:
     for hook in getattr(one.get("hooks"), "hooks", ()):
         if len(getattr(hook.hook_keyframe, "keyframes", ())) > 1:
             raise ValueError(
-                "a hook with several keyframes changes weights by noise level, and the frames of a long shot have different "
-                "levels in one call. Remove the keyframes (one strength for the whole sampling works)."
+                "a hook with several keyframes changes weights by noise level, and the frames of a long shot, or of a clip "
+                "with given frames, have different levels in one call. Remove the keyframes (one strength for the whole "
+                "sampling works)."
             )
 
 

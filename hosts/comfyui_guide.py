@@ -18,9 +18,9 @@ from ..models.guide import AFFINITIES, Given, Guide, pack
 from ..models.guiding import GuideInjection, as_added, check_guide_fit
 from ..models.injection import frames_per_clip
 from .comfyui import HostMotion
+from .comfyui_frames import COUNTED, LENGTH, add_frames, frame_numbers, numbering
 from .comfyui_frames import KEY as FRAMES
-from .comfyui_frames import LENGTH, add_frames, frame_numbers
-from .comfyui_owned import Owned, clip_frames
+from .comfyui_owned import LEVELS, MOTION, Owned, clip_frames
 from .comfyui_unet import unet_of, unet_places
 
 KEY = "zoetrope.guide"
@@ -75,6 +75,8 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
         if images is not None
     }
     options = patched.model_options["transformer_options"]
+    if guide.channels and any(str(name).startswith(f"{KEY}.") for name in options):
+        raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
     key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)
     own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
     options[key] = {**own, "affinity": AFFINITIES[settings.affinity]}
@@ -89,8 +91,8 @@ def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
 
 def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
     """Latents of pictures, cut about the middle to the shape of the frames, `(n, c, h, w)` as the UNet sees clean ones."""
-    if images.ndim != 4 or images.shape[-1] not in (3, 4):
-        raise ValueError(f"image: expected pictures (n, h, w, 3 or 4), got {tuple(images.shape)}")
+    if images.ndim != 4 or len(images) == 0 or images.shape[-1] not in (3, 4):
+        raise ValueError(f"image: expected at least one picture (n, h, w, 3 or 4), got {tuple(images.shape)}")
     side = getattr(vae, "spacial_compression_encode", lambda: 8)()
     fitted = images[..., :3]
     if fitted.shape[1:3] != (height * side, width * side):
@@ -106,18 +108,11 @@ class _Guided(Owned[GuideInjection]):
     def __init__(self, key: str, guide: Guide):
         super().__init__(key, "guide", GuideInjection)
         self._guide = guide
-        self._length: int | None = None
+        self._size: Any = None
 
     def add_to(self, patched: Any, patcher: Any) -> None:
         """The wrappers of this way."""
         raise NotImplementedError
-
-    def numbering(self, told: Any, part: int) -> tuple[list[int], int | None]:
-        """Numbers of a part's frames in their clip, and the clip's length; a batch may hold several clips one after another."""
-        if FRAMES in told or told.get("context_window") is not None:
-            return frame_numbers(told, part), self._length
-        clip = clip_frames(told, part)
-        return [row % clip for row in range(part)], clip if self._length else None
 
     def given(self, own: Any, like: Tensor, length: int | None) -> Given:
         frames = dict(enumerate(own.get("first", ())))
@@ -125,6 +120,11 @@ class _Guided(Owned[GuideInjection]):
         if last is not None and length:
             frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}
         shape = next(iter(frames.values())).shape[-2:] if frames else like.shape[-2:]
+        if shape != like.shape[-2:] and shape == self._size:
+            raise ValueError(
+                "First/Last Frame Guide and a condition for an area of the picture do not go together with this family: the "
+                "area is sampled by itself. Use a mask (Conditioning Set Mask) in place of the area."
+            )
         if shape != like.shape[-2:]:
             raise ValueError(
                 f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
@@ -133,19 +133,22 @@ class _Guided(Owned[GuideInjection]):
         return Given(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
 
     def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
-        """Learns the length of the clip. A shot without an end has no last frame."""
-        own = executor.class_obj.model_options["transformer_options"].get(self._key, {})
+        """Refuses more pictures than frames before any model is loaded. A shot without an end has no last frame."""
+        told = executor.class_obj.model_options["transformer_options"]
+        own, clip = told.get(self._key, {}), clip_frames(told, len(noise))
         endless = getattr(sampler, "has_own_windows", False)
         if endless and "last" in own:
             log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
+        if not any(str(name).startswith(f"{MOTION}.") for name in told):
+            log.warning("Zoetrope: First/Last Frame Guide is on a MODEL without motion; frames do not know of the given one")
         pictures = len(own.get("first", ())) + len(own.get("last", ()))
-        if not endless and pictures > len(noise):
-            raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {len(noise)} frames; give it fewer")
-        before, self._length = self._length, None if endless else len(noise)
+        if not endless and pictures > clip:
+            raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {clip} frames; give it fewer")
+        before, self._size = self._size, noise.shape[-2:]
         try:
             return executor(noise, latent, sampler, *args, **kwargs)
         finally:
-            self._length = before
+            self._size = before
 
 
 class ChannelHooks(_Guided):
@@ -178,7 +181,7 @@ class ChannelHooks(_Guided):
         chunks = len(options.get("cond_or_uncond", (0,)))
         part = frames_per_clip(x.shape[0], chunks, 0)
         active = self.active(unet, options)
-        numbers, length = self.numbering(options, part)
+        numbers, length = numbering(options, part)
         given = self.given(own, x, length)
         if not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
             return {}
@@ -216,7 +219,7 @@ class CleanFrames(_Guided):
         own = told.get(self._key)
         if not own:
             return executor(model, conds, x, timestep, options, *more)
-        numbers, length = self.numbering(told, len(x))
+        numbers, length = numbering(told, len(x))
         given = self.given(own, x, length)
         levels = (timestep.expand(len(x)) if timestep.numel() == 1 else timestep).clone()
         rows = [
@@ -230,7 +233,9 @@ class CleanFrames(_Guided):
         for row, latent in kept.items():
             x[row] = torch.lerp(x[row], latent, strength)
             levels[row] *= 1 - strength
-        told = {**told, FRAMES: frame_numbers(told, len(x)), LENGTH: told.get(LENGTH) or self._length}
+        told = {**told, LEVELS: timestep.expand(len(x)) if timestep.numel() == 1 else timestep}
+        if FRAMES not in told:
+            told |= {FRAMES: frame_numbers(told, len(x)), LENGTH: length, COUNTED: True}
         halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)
         for half in halves:
             for row, latent in kept.items():

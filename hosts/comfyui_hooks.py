@@ -14,6 +14,7 @@ from ..models.injection import Injection, frames_per_clip
 from ..models.motion import MotionModule
 from ..models.report import Report
 from ..models.temporal import Clip
+from .comfyui_frames import window_of
 from .comfyui_owned import Owned
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,7 @@ class Hooks(Owned[Injection]):
             return None
         chunks = len(options.get("cond_or_uncond", (0,)))
         frames = frames_per_clip(x.shape[0], chunks, own.get("frames", 0))
-        window = getattr(options.get("context_window"), "index_list", None)
-        here = (x.shape[0], frames, chunks, window)
+        here = (x.shape[0], frames, chunks, window_of(options))
         strength, amount = (for_rows(n, v, *here) for n, v in (("strength", strength), ("amount", own.get("amount", 1.0))))
         strength = strength * (
             active if not isinstance(active, Tensor) else for_rows("range", active, *here).to(_device(strength))

@@ -15,6 +15,10 @@ MOTION = "zoetrope.motion"
 """In `transformer_options`: what motion modules are told; a number follows."""
 
 
+LEVELS = "zoetrope.levels"
+"""In `transformer_options`: noise levels of the rows as the sampler has them, where given frames are shown at others."""
+
+
 def clip_frames(options: Mapping[str, Any], part: int) -> int:
     """Frames per clip in a part of so many rows: what the first motion module is told, else all of them."""
     told = (own.get("frames", 0) for key, own in options.items() if str(key).startswith(f"{MOTION}."))
@@ -96,7 +100,7 @@ class Owned(Generic[Kind]):
 
     def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Dial:
         """1 between start and end, else 0; one of them per frame `(f, 1, 1)` where noise levels differ from frame to frame."""
-        sigma = options.get("sigmas")
+        sigma = options.get(LEVELS, options.get("sigmas"))
         if unet not in self._ranges or sigma is None:
             return 1.0
         first, last = self._ranges[unet]

@@ -5,7 +5,7 @@ A patched MODEL is a clone with keys and values as an additional model, hooks th
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..models.injection import frames_per_clip
 from ..models.projector.layers import ImageInjection, Shown
 from ..models.projector.loading import LoadedProjector, load_projector
 from ..sampling.timeline import Numbers
-from .comfyui_frames import clip_length, frame_numbers
+from .comfyui_frames import numbering
 from .comfyui_hooks import host_attention
 from .comfyui_owned import Owned, clip_frames
 from .comfyui_unet import unet_of, unet_places
@@ -103,6 +103,7 @@ def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Ten
     hooks = PictureHooks(key)
     patched.set_additional_models(key, [projector.keys.clone()])
     patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
+    patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, key, hooks.watch_conditions)
     patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, hooks.run)
     if settings.start > 0 or settings.end < 1:
         patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, key, hooks.watch_range)
@@ -134,6 +135,25 @@ class PictureHooks(Owned[ImageInjection]):
 
     def __init__(self, key: str):
         super().__init__(key, "image prompt", ImageInjection)
+        self._negative: set[Any] = set()
+
+    def watch_conditions(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Learns which conditions are negative: guiders with more than two hand them to the model in an order of their own."""
+        before = self._negative
+        conditions = getattr(executor.class_obj, "original_conds", {})
+        negative = [one for name, held in conditions.items() if "negative" in name for one in held or ()]
+        self._negative = {one["uuid"] for one in negative if "uuid" in one}
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            self._negative = before
+
+    def _nothing(self, options: Mapping[str, Any], chunks: Sequence[int]) -> list[bool]:
+        """Which parts of a call are shown no picture."""
+        names = options.get("uuids", ())
+        if self._negative and len(names) == len(chunks):
+            return [name in self._negative for name in names]
+        return [chunk != 0 for chunk in chunks]
 
     def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
             transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
@@ -153,7 +173,7 @@ class PictureHooks(Owned[ImageInjection]):
             return None
         chunks = options.get("cond_or_uncond", (0,))
         part = frames_per_clip(x.shape[0], len(chunks), 0)
-        numbers = frame_numbers(options, part)
+        numbers, length = numbering(options, part)
         strength = torch.tensor([own["by_frame"].at(number) if own["by_frame"] else 1.0 for number in numbers])
         active = self.active(unet, options)
         strength = own["strength"] * strength * (active.flatten().cpu() if isinstance(active, Tensor) else active)
@@ -161,8 +181,8 @@ class PictureHooks(Owned[ImageInjection]):
             return None
         same = bool((strength == strength[0]).all())
         tokens = torch.cat([own["tokens"], own["null"]])  # (sets, g, m, d), those of no picture last
-        clip, length = clip_frames(options, part), clip_length(options, part)
-        rows = torch.cat([_rows(own["tokens"], chunk != 0, numbers, clip, length) for chunk in chunks])
+        clip = clip_frames(options, part)
+        rows = torch.cat([_rows(own["tokens"], nothing, numbers, clip, length) for nothing in self._nothing(options, chunks)])
         if tokens.shape[1] in (1, clip):
             sets = rearrange(tokens, "s g m d -> (s g) m d")
         else:  # DynamiCrafter's with another number of frames: every frame reads all of them

@@ -16,11 +16,12 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import TimestepEmbedSequenti
 from torch import Tensor, nn
 
 from ..models.injection import Injection, Places, frames_per_clip
+from ..models.positions import Beyond
 from ..models.sparsectrl import STAGES, SparseCtrl, load_sparsectrl, place
 from ..models.temporal import Clip
-from .comfyui_frames import clip_length, frame_numbers
+from .comfyui_frames import numbering
 from .comfyui_hooks import host_attention
-from .comfyui_owned import clip_frames
+from .comfyui_owned import MOTION, clip_frames
 from .comfyui_unet import down_sites
 
 
@@ -77,18 +78,22 @@ class SparseControl(comfy.controlnet.ControlNet):
             latent_format=comfy.latent_formats.SD15() if rgb else None,
         )  # fmt: skip
         self.kind, self.frames = kind, frames
-        self._pictures: Tensor | None = None
-        self._length: int | None = None
+        self._pictures: dict[tuple[int, int], Tensor] = {}
 
     def get_control(self, x_noisy: Tensor, t: Tensor, cond: Any, batched_number: int, transformer_options: Any) -> Any:
         part = frames_per_clip(x_noisy.shape[0], batched_number, 0)
-        length = clip_length(transformer_options, part)
-        hint = self._hint(x_noisy, frame_numbers(transformer_options, part), length)
-        self.cond_hint = hint.repeat(batched_number, 1, 1, 1)
-        clip = clip_frames(transformer_options, part)
-        size = (x_noisy.shape[-2], x_noisy.shape[-1])
-        self.extra_args = {"clip": Clip(clip, 1.0, None, host_attention(transformer_options), size=size)}
-        return super().get_control(x_noisy, t, cond, batched_number, transformer_options)
+        numbers, length = numbering(transformer_options, part)
+        self.cond_hint = self._hint(x_noisy, numbers, length).repeat(batched_number, 1, 1, 1)
+        motions = [own for key, own in transformer_options.items() if str(key).startswith(f"{MOTION}.")]
+        beyond: Beyond = next((own["beyond"] for own in motions if "beyond" in own), "refuse")
+        clip, size = clip_frames(transformer_options, part), (x_noisy.shape[-2], x_noisy.shape[-1])
+        self.control_model.motion.check_frames(clip, beyond)
+        told = Clip(clip, 1.0, None, host_attention(transformer_options), size=size, beyond=beyond)
+        self.extra_args = {"clip": told}
+        try:
+            return super().get_control(x_noisy, t, cond, batched_number, transformer_options)
+        finally:
+            self.extra_args = {}  # what it is made of, and nothing of this run
 
     def _hint(self, x: Tensor, numbers: list[int], length: int | None) -> Tensor:
         """Condition and mask of these frames, `(f, c + 1, h, w)`."""
@@ -101,24 +106,26 @@ class SparseControl(comfy.controlnet.ControlNet):
     def _prepared(self, x: Tensor) -> Tensor:
         """The pictures at the size of x: as drawn, or their latents."""
         h, w = x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio
-        if self._pictures is not None and self._pictures.shape[-2:] == (h, w):
-            return self._pictures
+        if (h, w) in self._pictures:
+            return self._pictures[h, w]
         if self.kind == "rgb" and self.vae is None:
             raise ValueError("SparseCtrl rgb reads latents of pictures: connect the checkpoint's VAE to Apply ControlNet too")
         side = self.vae.spacial_compression_encode() if self.vae is not None else 1
         hint = self.cond_hint_original[:, :3]
+        if len(hint) == 0:
+            raise ValueError("image: SparseCtrl expected at least one picture on Apply ControlNet, got none")
         pictures = comfy.utils.common_upscale(hint, w * side, h * side, "bicubic", "center").clamp(0, 1)
         if self.vae is not None:
             loaded = comfy.model_management.loaded_models(only_currently_used=True)
             latents = torch.cat([self.vae.encode(one[None].movedim(1, -1)) for one in pictures])
             comfy.model_management.load_models_gpu(loaded)
             pictures = self.latent_format.process_in(latents)
-        self._pictures = pictures = pictures.to(x.device)
-        return pictures
+        self._pictures[h, w] = pictures.to(x.device)
+        return self._pictures[h, w]
 
     def cleanup(self) -> None:
         super().cleanup()
-        self._pictures = None
+        self._pictures = {}
 
     def copy(self) -> "SparseControl":
         other = SparseControl(None, self.kind, self.frames, self.load_device)

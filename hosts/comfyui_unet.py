@@ -15,7 +15,7 @@ def unet_of(model: Any) -> Any:
     unet = model.model.diffusion_model
     if not (hasattr(unet, "input_blocks") and hasattr(unet, "output_blocks")):
         raise ValueError(
-            f"motion modules go into the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
+            f"Zoetrope works on the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
             f"{type(model.model).__name__} ({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
         )
     if any(isinstance(module, VideoResBlock) for module in unet.modules()):

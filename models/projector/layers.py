@@ -163,12 +163,14 @@ class ImageInjection:
 
 def seen(shown: Shown, place: Place, keys: ImageKeys, q: Tensor, heads: int) -> Tensor:
     """What a query `(b f) p d` sees in the picture, times the strength."""
-    strength = shown.strength * level_strength(place, shown.levels)
+    factor = level_strength(place, shown.levels)
     tokens, rows = shown.tokens.to(q.device, q.dtype), shown.rows.to(q.device)
     k, v = keys.to_k(tokens)[rows], keys.to_v(tokens)[rows]  # (b f) n d
     out = attend(shown.attention, q, k, v, heads)
+    if isinstance(shown.strength, Tensor):
+        out = shown.strength.to(out.device, out.dtype).reshape(-1, 1, 1) * out
+    else:
+        factor = factor * shown.strength
     if keys.weight is not None:
-        strength = strength * keys.weight(out)
-    if isinstance(strength, Tensor):
-        strength = strength.to(out.device, out.dtype).reshape(-1, 1, 1)
-    return strength * out
+        out = keys.weight(out) * out
+    return factor * out

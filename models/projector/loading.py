@@ -22,6 +22,11 @@ GUIDE = "conv_in."
 """In the part `image` of a video checkpoint, but no image prompt's: given frames go in there (models/guiding.py)."""
 
 
+FACES = 512
+"""Width of what encoders of faces say."""
+PICK = "Pick a plain or plus one."
+
+
 class ImageProjector(nn.Module):
     """The network that makes tokens of a picture, and the keys and values of the UNet's attentions for them."""
 
@@ -82,6 +87,8 @@ def projector_from(tensors: Mapping[str, Tensor], metadata: Metadata, file: str,
     family = detect(tensors)
     if family is None:
         raise ValueError(_unknown(tensors))
+    if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1] == FACES:
+        raise ValueError(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
     _, table = table_of(family, tensors)
     ours = rename(family, table, tensors)
     parts = {part: {k.removeprefix(f"{part}:"): v for k, v in ours.items() if k.startswith(f"{part}:")} for part in PARTS}
@@ -139,10 +146,7 @@ def _build(family: ProjectorFamily, shapes: Shapes, metadata: Metadata, ops: Any
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
     if any(key.startswith("ip_adapter.") for key in tensors):
-        return (
-            "this is an IP-Adapter of a kind that Zoetrope does not know (face or instant identity, which need an encoder of "
-            "faces). Pick a plain or plus one."
-        )
+        return f"this is an IP-Adapter of a kind that Zoetrope does not know (FaceID, full face and the like). {PICK}"
     if kind := kind_of(tensors):
         return f"this is no image projector but {kind.name}: {kind.place}. Pick another file."
     titles = ", ".join(family.title for family in PROJECTORS)

@@ -242,6 +242,19 @@ def test_rows_per_call_do_not_depend_on_free_memory(tiny: Any, model: Any, monke
     assert torch.equal(results[0], results[2])
 
 
+def test_guidance_by_frame_comes_before_our_own_rescale(tiny: Any, model: Any) -> None:
+    from zoetrope.hosts.comfyui_sampling import set_rescale
+    from zoetrope.sampling.queue import Schedules
+    from zoetrope.sampling.timeline import read_numbers
+
+    rescaled = model.clone()
+    set_rescale(rescaled, 0.7)
+    wanted = denoised(rescaled, tiny.text(), tiny.text(seed=2), cfg=3.0)
+    by_frame = Schedules(cfg=read_numbers("0: 3", "cfg", 0, 9))
+    assert torch.allclose(denoised(rescaled, tiny.text(), tiny.text(seed=2), cfg=7.5, schedules=by_frame), wanted, atol=1e-4)
+    assert not torch.allclose(denoised(model, tiny.text(), tiny.text(seed=2), cfg=3.0), wanted, atol=1e-3)
+
+
 def test_guidance_by_frame_is_refused_where_it_would_be_wrong(tiny: Any, model: Any) -> None:
     from zoetrope.sampling.queue import Schedules
     from zoetrope.sampling.timeline import read_numbers

@@ -132,8 +132,12 @@ def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: 
     moving = tiny.applied(base, motion)
     with pytest.raises(ValueError, match="has 5 pictures for 4 frames; give it fewer"):
         tiny.sample(guided(tiny, moving, motion, square(tiny, 5)))
+    with pytest.raises(ValueError, match="has 3 pictures for 2 frames; give it fewer"):
+        tiny.sample(guided(tiny, tiny.applied(base, motion, 1.0, 2), motion, square(tiny, 2), square(tiny)))
     with pytest.raises(ValueError, match="needs a picture; connect first, last or both"):
         guided(tiny, moving, motion)
+    with pytest.raises(ValueError, match=r"image: expected at least one picture .* got \(0, 64, 64, 3\)"):
+        guided(tiny, moving, motion, square(tiny)[:0])
     small = apply_guide(
         moving, motion, tiny.PictureVae(), torch.zeros(4, 4, 4, 6), Pictures(square(tiny), None), GuideSettings()
     )
@@ -148,6 +152,49 @@ def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: 
     assert torch.allclose(
         tiny.sample(guided(tiny, moving, motion, alpha)), tiny.sample(guided(tiny, moving, motion, square(tiny)))
     )
+
+
+def test_ranges_of_other_nodes_count_the_given_frame_as_the_sampler_does(tiny: Any, base: Any, motion: Any) -> None:
+    """It is shown at level zero, but motion with a range acts on it as on the others."""
+    shares: list[Any] = []
+    moving = tiny.applied(base, motion, end=0.9)
+    hooks = moving.wrappers["diffusion_model"]["zoetrope.motion.0"][0].__self__
+    real = hooks.active
+    hooks.active = lambda *args: shares.append(real(*args)) or shares[-1]
+    tiny.sample(guided(tiny, moving, motion, square(tiny)), steps=6)
+    assert shares[0] == 1.0
+    assert shares[-1] == 0.0
+
+
+def test_two_guides_of_one_picture_each_are_one_of_both(tiny: Any, base: Any, motion: Any) -> None:
+    """Clean frames add up, in batches of several clips too; families with channels take both pictures in one node."""
+    import comfy.ops
+    from zoetrope.models.guide import DYNAMICRAFTER
+    from zoetrope.models.guiding import ConvBranch
+
+    first, last = square(tiny, seed=1), square(tiny, seed=2)
+    moving = tiny.applied(base, motion, 1.0, 4)
+    one = tiny.sample(guided(tiny, moving, motion, first, last), 8)
+    two = tiny.sample(guided(tiny, guided(tiny, moving, motion, first), motion, None, last), 8)
+    assert torch.allclose(one, two, atol=1e-4)
+    channels = with_channels(tiny, base, DYNAMICRAFTER, ConvBranch(4, 32, comfy.ops.manual_cast))
+    with pytest.raises(ValueError, match="has a First/Last Frame Guide already; connect first and last to one of them"):
+        guided(tiny, guided(tiny, base, channels, first), channels, None, last)
+
+
+def test_a_condition_for_an_area_is_explained_and_a_mask_works(tiny: Any, base: Any) -> None:
+    import comfy.ops
+    from zoetrope.models.guide import PIA
+    from zoetrope.models.guiding import ConvBranch
+
+    patched = guided(tiny, base, with_channels(tiny, base, PIA, ConvBranch(5, 32, comfy.ops.manual_cast)), square(tiny))
+    area = [*tiny.text(), [tiny.text(seed=3)[0][0], {"area": (4, 8, 0, 0), "strength": 1.0}]]
+    with pytest.raises(ValueError, match=r"a condition for an area .* do not go together with this family.*Use a mask"):
+        tiny.sample(patched, positive=area)
+    mask = torch.zeros(1, 64, 64)
+    mask[:, :32] = 1
+    masked = [*tiny.text(), [tiny.text(seed=3)[0][0], {"mask": mask, "mask_strength": 1.0}]]
+    assert bool(tiny.sample(patched, positive=masked).isfinite().all())
 
 
 # -- further channels --------------------------------------------------------------------------------------------------------
@@ -188,8 +235,6 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
     frames = {0: latent_of(tiny, base, first)[0], 3: latent_of(tiny, base, last)[0]}
     channels = guides.pack(guide, guides.Given(frames, grey), range(4))
     x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
-    hooks = patched.wrappers["diffusion_model"]["zoetrope.guide.0"][0].__self__
-    hooks._length = 4  # as the start of sampling finds it
     ours = tiny.call_unet(patched, torch.cat([x, x]), torch.cat([t, t]), torch.cat([text, text]), chunks=2)
     tiny.unload()
     theirs = tiny.call_unet(wide, torch.cat([x, channels], dim=1), t, text)
@@ -321,6 +366,14 @@ def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any,
     assert bool((hint[[0, 2, 3, 5]] == 0).all())
     with pytest.raises(ValueError, match="expected a number for each of 2 pictures, got 3"):
         sample(control("0, 1, 2"))
+    with pytest.raises(ValueError, match="can tell 32 frames apart, got a clip of 36"):
+        sample(control("0, 5"), 36)
+    from zoetrope.hosts.comfyui_digest import digest
+
+    used = control("0, 5")
+    before = digest(used)
+    sample(used)
+    assert digest(used) == before, "a run leaves nothing of itself in what a shot is made of"
     if kind == "rgb":
         with pytest.raises(ValueError, match="connect the checkpoint's VAE to Apply ControlNet too"):
             sample(control("", vae=None))

@@ -235,6 +235,33 @@ def test_the_unconditional_side_sees_no_picture(tiny: Any, base: Any, vision: An
     assert not torch.allclose(both[:4], both[4:], atol=1e-3)
 
 
+def test_guiders_with_more_than_two_conditions_show_it_to_all_but_the_negative(tiny: Any, base: Any, vision: Any) -> None:
+    """DualCFGGuider hands negative, middle and positive to the model in that order."""
+    import comfy.sample
+    from comfy_extras.nodes_custom_sampler import Guider_DualCFG
+
+    patched = tiny.prompted(base, tiny.projector(base), vision, tiny.picture())
+    seen: list[tuple[list[bool], list[int]]] = []
+    hooks = patched.wrappers["diffusion_model"]["zoetrope.picture.0"][0].__self__
+    real = hooks._nothing
+
+    def note(options: Any, chunks: list[int]) -> list[bool]:
+        seen.append((real(options, chunks), list(chunks)))
+        return seen[-1][0]
+
+    hooks._nothing = note
+    guider = Guider_DualCFG(patched)
+    guider.set_conds(tiny.text(), tiny.text(seed=3), tiny.text(seed=2))
+    guider.set_cfg(2.0, 3.0)
+    latent = torch.zeros(4, 4, 8, 8)
+    sampler = comfy.samplers.sampler_object("euler")
+    with torch.inference_mode():
+        guider.sample(noise(4, 4, 8, 8), latent, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
+    assert seen
+    for nothing, chunks in seen:
+        assert nothing == [chunk == 0 for chunk in chunks]  # the negative comes first
+
+
 @torch.inference_mode()
 def test_several_pictures_together_averaged_or_in_turn(tiny: Any, base: Any, vision: Any) -> None:
     projector = tiny.projector(base)
@@ -294,6 +321,20 @@ def test_a_prompt_holds_for_a_long_shot_or_for_a_part_of_it(tiny: Any, base: Any
     for row, number in enumerate((4, 5, 5, 5)):  # the last picture holds on
         alone = tiny.denoised(tiny.prompted(base, projector, vision, many[[number]]), *words)
         assert torch.allclose(turns[row], alone[row], atol=1e-5)
+
+
+def test_cores_context_windows_count_the_frame_in_front_of_later_windows() -> None:
+    """Newer hosts put an anchor before each window but the first."""
+    from types import SimpleNamespace
+
+    from zoetrope.hosts.comfyui_frames import numbering
+
+    later = SimpleNamespace(index_list=[4, 5, 6], causal_anchor_index=3, total_frames=8)
+    assert numbering({"context_window": later}, 4) == ([3, 4, 5, 6], 8)
+    first = SimpleNamespace(index_list=[0, 1, 2], causal_anchor_index=-1, total_frames=8)
+    assert numbering({"context_window": first}, 3) == ([0, 1, 2], 8)
+    assert numbering({"zoetrope.motion.0": {"frames": 2}}, 4) == ([0, 1, 0, 1], 2)
+    assert numbering({"zoetrope.frames": [7, 8]}, 2) == ([7, 8], None)
 
 
 def test_a_shot_knows_its_pictures_by_what_they_are(tiny: Any, base: Any, vision: Any, tmp_path: Path) -> None:

@@ -229,6 +229,11 @@ def test_a_file_that_is_not_whole_or_not_a_projector_is_refused_with_its_name(tm
         save_file(tensors, tmp_path / f"{name}.safetensors")
         with pytest.raises(ValueError, match=f"{name}.safetensors: .*({message})"):
             load_projector(tmp_path / f"{name}.safetensors")
+    plus = {key: value for key, value in linear.items() if key.startswith("ip_adapter.")}
+    faces = {"image_proj.latents": torch.zeros(1, 2, 4), "image_proj.proj_in.weight": torch.zeros(4, 512)}
+    save_file(plus | faces, tmp_path / "instant.safetensors")
+    with pytest.raises(ValueError, match="instant.safetensors: this is an IP-Adapter for faces .*Pick a plain or plus one"):
+        load_projector(tmp_path / "instant.safetensors")
     save_file({"visual.transformer.resblocks.0.attn.in_proj_weight": torch.zeros(1)}, tmp_path / "v.safetensors")
     with pytest.raises(ValueError, match="no image projector but a CLIP vision encoder: core's Load CLIP Vision"):
         load_projector(tmp_path / "v.safetensors")
