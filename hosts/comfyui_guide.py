@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.model_management
 import comfy.utils
 import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP, add_wrapper_with_key

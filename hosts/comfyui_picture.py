@@ -4,7 +4,6 @@ A patched MODEL is a clone with keys and values as an additional model, hooks th
 `transformer_options`. No attention patch or replacement slot is used, so other packs' stay at work.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +31,6 @@ KEY = "zoetrope.picture"
 TOGETHER, AVERAGE, IN_TURN = "together", "average", "one after another"
 BATCHES = (TOGETHER, AVERAGE, IN_TURN)
 """What several pictures of one prompt are: all looked at, their mean, or shared out over the frames."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

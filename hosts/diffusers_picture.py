@@ -1,4 +1,4 @@
-"""Pictures without ComfyUI: open_clip's image towers, image prompts and given frames in a `UNet2DConditionModel`.
+"""Pictures without ComfyUI: open_clip's image towers, and image prompts in a `UNet2DConditionModel`.
 
 tokens = projector.network.projector(states_of(tower, pixels, projector.look))
 with picture_in(unet, projector.network.image, tokens, rows):
@@ -7,15 +7,13 @@ with picture_in(unet, projector.network.image, tokens, rows):
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..models.attention import AttentionFunction, scaled_dot_product
-from ..models.guide import Given, Guide, pack
-from ..models.guiding import GuideInjection, GuideNetwork, as_added, check_guide_fit
 from ..models.projector.family import Look
 from ..models.projector.layers import ImageInjection, ImageLayers, Shown
 from .diffusers import unet_places
@@ -78,34 +76,4 @@ def picture_in(
     try:
         yield
     finally:
-        injection.remove()
-
-
-@contextmanager
-def guided_by(
-    unet: Any, network: nn.Module, guide: Guide, given: Given, *, frames: int, strength: float = 1.0
-) -> Iterator[None]:
-    """Shows given frames to `unet` for the length of a `with` block, one clip or several alike.
-
-    network   of `models.guiding.guide_network`
-    frames    frames per clip
-    Raises ValueError where the network does not fit this UNet.
-    """
-    places = unet_places(unet)
-    check_guide_fit(network, places.widths)
-    injection = GuideInjection()
-    injection.install(network, places)
-
-    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
-        sample = args[0] if args else kwargs["sample"]
-        channels = pack(guide, given, range(frames)).to(sample)
-        features = cast(GuideNetwork, network).features(channels, frames)
-        repeated = {site: feature.repeat(len(sample) // frames, 1, 1, 1) for site, feature in features.items()}
-        injection.show(as_added(repeated, strength) if strength else {})
-
-    handle = unet.register_forward_pre_hook(start, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
         injection.remove()
