@@ -14,7 +14,6 @@ from typing import Any
 
 import comfy.lora
 import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
@@ -29,7 +28,7 @@ from ..models.motion import MotionModule
 from ..models.positions import Beyond
 from ..models.report import Report
 from .comfyui_hooks import Hooks
-from .comfyui_owned import MOTION
+from .comfyui_owned import MOTION, check_range, free_key, patcher_for
 from .comfyui_sampling import FAMILY, MODEL, set_named, set_schedule
 from .comfyui_unet import base_of_unet, unet_of, unet_places
 
@@ -85,8 +84,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_dial("strength", self.strength)
         check_dial("amount", self.amount)
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {self.start:g} and {self.end:g}")
+        check_range(self.start, self.end)
 
 
 OPTIONS = ("strength", "levels", "amount", "frames", "start", "end", "beyond", "fps")
@@ -102,16 +100,10 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
     """Hands the temporal layers of an opened file to the host."""
     for note in opened.report.variant.notes:
         log.warning("Zoetrope: %s: %s", opened.report.file, note)
-    # newer hosts stream weights through a kind of their own
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    devices = {
-        "load_device": comfy.model_management.get_torch_device(),
-        "offload_device": comfy.model_management.unet_offload_device(),
-    }
-    motion = patcher(opened.motion.to(_stored(opened.report)), **devices)
+    motion = patcher_for(opened.motion.to(_stored(opened.report)))
     guide = opened.report.variant.guide
     network = guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast) if guide else None
-    return HostMotion(motion, opened.report, Path(path), guide=network and patcher(network, **devices))
+    return HostMotion(motion, opened.report, Path(path), guide=network and patcher_for(network))
 
 
 def _stored(report: Report) -> torch.dtype | None:
@@ -198,7 +190,7 @@ def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
 
 def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     options = patched.model_options["transformer_options"]
-    key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)  # several may share one model
+    key = free_key(KEY, options)
     options[key] = {name: getattr(settings, name) for name in OPTIONS}
     options[key]["amount"] = where(settings.amount_mask, settings.amount)
     hooks = Hooks(key, motion.patcher.model, motion.report)

@@ -15,7 +15,6 @@ import comfy.clip_vision
 import comfy.diffusers_convert
 import comfy.model_base
 import comfy.model_management
-import comfy.model_patcher
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
@@ -41,6 +40,7 @@ from ..models.demo import (
 )
 from ..models.text import PAD, TextEncoder
 from .comfyui import HostMotion, load
+from .comfyui_owned import patcher_for
 from .comfyui_picture import HostProjector
 from .comfyui_picture import load as load_picture
 from .comfyui_vae_file import load_temporal_vae
@@ -130,8 +130,7 @@ def _model(folder: Path) -> Any:
     )
     config.set_inference_dtype(dtype, manager.unet_manual_cast(dtype, device, supported))
     base = config.get_model(weights, "").to(offload)
-    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    patcher = kind(base, load_device=device, offload_device=offload)
+    patcher = patcher_for(base)
     streams = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()  # then layers have no weights before they are given some
     with _refusing("unet", folder):
         base.load_model_weights(dict(weights), "", **({"assign": True} if streams else {}))

@@ -34,6 +34,11 @@ BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
 Condition = dict[str, Any]
 
 
+def levels_of(timestep: Tensor, x: Tensor) -> Tensor:
+    """The noise level of every row `(f,)`: samplers give one for all, or one for each."""
+    return timestep.expand(len(x)) if timestep.numel() == 1 else timestep
+
+
 def window_of(options: Mapping[str, Any]) -> list[int] | None:
     """Frames of core's context window, the one that newer hosts put in front of later windows included; None outside one."""
     window = options.get("context_window")
@@ -90,7 +95,7 @@ class _PerFrame:
         frames = options.get("transformer_options", {}).get(KEY)
         if frames is None:
             return executor(model, conds, x, timestep, options, *more)
-        levels = timestep.expand(len(x)) if timestep.numel() == 1 else timestep
+        levels = levels_of(timestep, x)
         results = []
         for index, half in enumerate(conds):
             if half is None:

@@ -17,9 +17,9 @@ from ..models.guide import AFFINITIES, Given, Guide, pack
 from ..models.guiding import GuideInjection, as_added, check_guide_fit
 from ..models.injection import frames_per_clip
 from .comfyui import HostMotion
-from .comfyui_frames import COUNTED, LENGTH, add_frames, frame_numbers, numbering
+from .comfyui_frames import COUNTED, LENGTH, add_frames, frame_numbers, levels_of, numbering
 from .comfyui_frames import KEY as FRAMES
-from .comfyui_owned import LEVELS, MOTION, Owned, clip_frames
+from .comfyui_owned import LEVELS, MOTION, Showing, check_range, clip_frames, free_key
 from .comfyui_unet import unet_of, unet_places
 
 KEY = "zoetrope.guide"
@@ -37,8 +37,7 @@ class GuideSettings:
     affinity: str = "small motion"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {self.start:g} and {self.end:g}")
+        check_range(self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
     options = patched.model_options["transformer_options"]
     if guide.channels and any(str(name).startswith(f"{KEY}.") for name in options):
         raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
-    key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)
+    key = free_key(KEY, options)
     own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
     options[key] = {**own, "affinity": AFFINITIES[settings.affinity]}
     hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
@@ -101,7 +100,7 @@ def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Te
     return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
 
 
-class _Guided(Owned[GuideInjection]):
+class _Guided(Showing[GuideInjection]):
     """What both ways have in common: which frames are given, counted when the length of the clip is known."""
 
     def __init__(self, key: str, guide: Guide):
@@ -161,22 +160,7 @@ class ChannelHooks(_Guided):
         patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, self._key, self.watch_range)
         self._network = patcher.model
 
-    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
-            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """Adds what the network makes of the pictures, for the time of one UNet call."""
-        options = transformer_options or {}
-        unet = executor.class_obj
-        features = self._features(x, options, options.get(self._key), unet)
-        injection = self.at_work(unet) if features else self.of(unet)
-        before = injection.show(features)
-        try:
-            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
-        finally:
-            injection.show(before)
-
-    def _features(self, x: Tensor, options: Any, own: Any, unet: Any) -> Any:
-        if not own:
-            return {}
+    def shown(self, x: Tensor, options: Any, own: Any, unet: Any) -> Any:
         chunks = len(options.get("cond_or_uncond", (0,)))
         part = frames_per_clip(x.shape[0], chunks, 0)
         active = self.active(unet, options)
@@ -220,7 +204,8 @@ class CleanFrames(_Guided):
             return executor(model, conds, x, timestep, options, *more)
         numbers, length = numbering(told, len(x))
         given = self.given(own, x, length)
-        levels = (timestep.expand(len(x)) if timestep.numel() == 1 else timestep).clone()
+        own_levels = levels_of(timestep, x)
+        levels = own_levels.clone()
         rows = [
             (row, number)
             for row, (number, level) in enumerate(zip(numbers, levels.tolist(), strict=True))
@@ -232,7 +217,7 @@ class CleanFrames(_Guided):
         for row, latent in kept.items():
             x[row] = torch.lerp(x[row], latent, strength)
             levels[row] *= 1 - strength
-        told = {**told, LEVELS: timestep.expand(len(x)) if timestep.numel() == 1 else timestep}
+        told = {**told, LEVELS: own_levels}
         if FRAMES not in told:
             told |= {FRAMES: frame_numbers(told, len(x)), LENGTH: length, COUNTED: True}
         halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)

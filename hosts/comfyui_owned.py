@@ -4,6 +4,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+import comfy.model_management
+import comfy.model_patcher
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +15,6 @@ from .comfyui_unet import unet_of, unet_places
 
 MOTION = "zoetrope.motion"
 """In `transformer_options`: what motion modules are told; a number follows."""
-
-
 LEVELS = "zoetrope.levels"
 """In `transformer_options`: noise levels of the rows as the sampler has them, where given frames are shown at others."""
 
@@ -24,6 +24,24 @@ def clip_frames(options: Mapping[str, Any], part: int) -> int:
     told = (own.get("frames", 0) for key, own in options.items() if str(key).startswith(f"{MOTION}."))
     frames = next((count for count in told if count), part)
     return frames if part % frames == 0 else part
+
+
+def check_range(start: float, end: float) -> None:
+    """Raises ValueError for shares of the sampling that are none."""
+    if not 0 <= start <= end <= 1:
+        raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {start:g} and {end:g}")
+
+
+def free_key(key: str, options: Mapping[str, Any]) -> str:
+    """`key` and the first number that is free in the options: several of a kind may share one model."""
+    return next(name for n in range(len(options) + 1) if (name := f"{key}.{n}") not in options)
+
+
+def patcher_for(network: nn.Module) -> Any:
+    """A network of ours in the host's hands; newer hosts stream weights through a kind of patcher of their own."""
+    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    manager = comfy.model_management
+    return kind(network, load_device=manager.get_torch_device(), offload_device=manager.unet_offload_device())
 
 
 class Installable(Protocol):
@@ -108,3 +126,33 @@ class Owned(Generic[Kind]):
         if bool((within == within[0]).all()):
             return float(within[0])
         return within.to(torch.float32).reshape(-1, 1, 1)
+
+
+class Shower(Installable, Protocol):
+    """Hooks that act on what they are shown, and rest where that is empty."""
+
+    def show(self, shown: Any, /) -> Any: ...
+
+
+Shows = TypeVar("Shows", bound=Shower)
+
+
+class Showing(Owned[Shows]):
+    """Hooks that are shown something for the time of each UNet call."""
+
+    def shown(self, x: Tensor, options: Mapping[str, Any], own: Any, unet: Any) -> Any:
+        """What this call is shown; empty: nothing. own: the options under our key."""
+        raise NotImplementedError
+
+    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
+            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
+        """A DIFFUSION_MODEL wrapper."""
+        options, unet = transformer_options or {}, executor.class_obj
+        own = options.get(self._key)
+        shown = self.shown(x, options, own, unet) if own else None
+        injection = self.at_work(unet) if shown else self.of(unet)
+        before = injection.show(shown)
+        try:
+            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
+        finally:
+            injection.show(before)

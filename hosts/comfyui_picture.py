@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
@@ -23,7 +22,7 @@ from ..models.projector.loading import LoadedProjector, load_projector
 from ..sampling.timeline import Numbers
 from .comfyui_frames import numbering
 from .comfyui_hooks import host_attention
-from .comfyui_owned import Owned, clip_frames
+from .comfyui_owned import Showing, check_range, clip_frames, free_key, patcher_for
 from .comfyui_unet import unet_of, unet_places
 from .comfyui_vision import null_states, states
 
@@ -59,8 +58,7 @@ class PictureSettings:
     """Beginnings of places -> factor of the strength there."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.end <= 1:
-            raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {self.start:g} and {self.end:g}")
+        check_range(self.start, self.end)
 
 
 def load(path: str) -> HostProjector:
@@ -70,12 +68,7 @@ def load(path: str) -> HostProjector:
 
 def host_projector(loaded: LoadedProjector) -> HostProjector:
     """Hands a loaded projector to the host."""
-    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    devices = {
-        "load_device": comfy.model_management.get_torch_device(),
-        "offload_device": comfy.model_management.unet_offload_device(),
-    }
-    return HostProjector(kind(loaded.network.projector, **devices), kind(loaded.network.image, **devices), loaded)
+    return HostProjector(patcher_for(loaded.network.projector), patcher_for(loaded.network.image), loaded)
 
 
 def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Tensor, settings: PictureSettings) -> Any:
@@ -91,7 +84,7 @@ def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Ten
         return patched
     tokens, null = encode(projector, vision, images)
     options = patched.model_options["transformer_options"]
-    key = next(name for n in range(len(options) + 1) if (name := f"{KEY}.{n}") not in options)  # several may share one model
+    key = free_key(KEY, options)
     options[key] = {
         "tokens": _sets(tokens, settings.batch), "null": _sets(null.expand_as(tokens), settings.batch),
         "strength": settings.strength, "by_frame": settings.by_frame, "start": settings.start, "end": settings.end,
@@ -127,7 +120,7 @@ def _sets(tokens: Tensor, batch: str) -> Tensor:
     return tokens.mean(0, keepdim=True) if batch == AVERAGE else tokens
 
 
-class PictureHooks(Owned[ImageInjection]):
+class PictureHooks(Showing[ImageInjection]):
     """The hooks of one image prompt."""
 
     def __init__(self, key: str):
@@ -152,22 +145,7 @@ class PictureHooks(Owned[ImageInjection]):
             return [name in self._negative for name in names]
         return [chunk != 0 for chunk in chunks]
 
-    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
-            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """Shows the pictures for the time of one UNet call."""
-        options = transformer_options or {}
-        unet = executor.class_obj
-        shown = self._shown(x, options, options.get(self._key), unet)
-        injection = self.at_work(unet) if shown else self.of(unet)
-        before = injection.show(shown)
-        try:
-            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
-        finally:
-            injection.show(before)
-
-    def _shown(self, x: Tensor, options: Mapping[str, Any], own: Mapping[str, Any] | None, unet: Any) -> Shown | None:
-        if not own:
-            return None
+    def shown(self, x: Tensor, options: Mapping[str, Any], own: Mapping[str, Any], unet: Any) -> Shown | None:
         chunks = options.get("cond_or_uncond", (0,))
         part = frames_per_clip(x.shape[0], len(chunks), 0)
         numbers, length = numbering(options, part)

@@ -8,9 +8,9 @@ from typing import Any
 import comfy.model_management
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..models.projector.loading import LoadedProjector
+from ..models.projector.pixels import pixels_of
 
 HOW = {"embedding": "image_embeds (projection_dim)", "penultimate": "hidden_size", "last": "hidden_size"}
 
@@ -38,16 +38,9 @@ def null_states(vision: Any, like: Tensor, loaded: LoadedProjector) -> Tensor:
 
 
 def _pixels(vision: Any, images: Tensor, crop: bool) -> Tensor:
-    """`(n, 3, side, side)`, normalised."""
-    x, side = images.float().movedim(-1, 1), vision.image_size
-    if crop:
-        short, (h, w) = min(x.shape[-2:]), x.shape[-2:]
-        top, left = (h - short) // 2, (w - short) // 2
-        x = x[..., top : top + short, left : left + short]
-    if x.shape[-2:] != (side, side):
-        x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (vision.image_mean, vision.image_std))
-    return (x - mean) / std
+    """`(n, 3, side, side)`, normalised as this encoder wants it."""
+    pictures = images.float().movedim(-1, 1)
+    return pixels_of(pictures, vision.image_size, crop, vision.image_mean, vision.image_std)
 
 
 def _states(vision: Any, pixels: Tensor, loaded: LoadedProjector) -> Tensor:

@@ -17,7 +17,7 @@ from ..sampling.noise import shuffled
 from ..sampling.windows import Windows, denoise_in_windows
 from .comfyui_fifo import motion_options
 from .comfyui_frames import KEY as FRAMES
-from .comfyui_frames import LENGTH, add_frames
+from .comfyui_frames import LENGTH, add_frames, levels_of
 from .comfyui_hooks import WINDOWS
 
 
@@ -54,7 +54,7 @@ class _Cutter:
     def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
         if FRAMES in options["transformer_options"]:  # a queue has windows of its own
             return executor(model, conds, x, timestep, options, *more)
-        levels = timestep.expand(len(x)) if timestep.numel() == 1 else timestep
+        levels = levels_of(timestep, x)
         motions = motion_options(options["transformer_options"], len(x))
 
         def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:

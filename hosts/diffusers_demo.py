@@ -40,25 +40,26 @@ from ..models.demo import (
 from ..models.loading import load_motion
 from ..models.motion import MotionModule
 from ..models.projector.loading import LoadedProjector, load_projector
+from ..models.projector.pixels import pixels_of
 from ..models.text import TextEncoder
 from ..sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
 from .diffusers import motion_in, unet_places
-from .diffusers_picture import null_states, picture_in, pixels_of, states_of
+from .diffusers_picture import null_states, picture_in, states_of
 
 STEPS = 25
 GUIDANCE = 3.0
 FPS = 8
 
 
-def new_vae() -> Any:
-    """64 px -> 8x8 latents of 4 channels, 1.5 M parameters, untrained."""
+def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
+    """64 px -> 8x8 latents of 4 channels, 1.5 M parameters, untrained; with a level less, 16x16 latents."""
     layout: dict[str, Any] = {
-        "block_out_channels": (WIDTH,) * LEVELS,
-        "down_block_types": ("DownEncoderBlock2D",) * LEVELS,
-        "up_block_types": ("UpDecoderBlock2D",) * LEVELS,
+        "block_out_channels": (WIDTH,) * levels,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
         "layers_per_block": VAE_BLOCKS,
     }
-    return AutoencoderKL(latent_channels=4, norm_num_groups=32, **layout)
+    return AutoencoderKL(latent_channels=4, norm_num_groups=32, scaling_factor=scaling, **layout)
 
 
 def new_unet() -> Any:

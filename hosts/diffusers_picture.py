@@ -11,30 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..models.attention import AttentionFunction, scaled_dot_product
 from ..models.projector.family import Look
 from ..models.projector.layers import ImageInjection, ImageLayers, Shown
+from ..models.projector.pixels import pixels_of
 from .diffusers import unet_places
-
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of the pictures that CLIP was trained on (Radford et al. 2021, arXiv 2103.00020)."""
-
-
-def pixels_of(pictures: Tensor, side: int, crop: bool) -> Tensor:
-    """Pictures `(b, 3, h, w)` in [0, 1] as an image tower wants them: `(b, 3, side, side)`, normalised.
-
-    crop   cut about the middle to a square, else squashed
-    """
-    h, w = pictures.shape[-2:]
-    if crop and h != w:
-        short = min(h, w)
-        top, left = (h - short) // 2, (w - short) // 2
-        pictures = pictures[..., top : top + short, left : left + short]
-    if pictures.shape[-2:] != (side, side):
-        pictures = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-    return (pictures - pictures.new_tensor(MEAN)[:, None, None]) / pictures.new_tensor(STD)[:, None, None]
 
 
 def states_of(tower: Any, pixels: Tensor, look: Look) -> Tensor:

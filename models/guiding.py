@@ -9,12 +9,11 @@ from typing import Any, Protocol, cast
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.hooks import RemovableHandle
 
 from .family import Shapes
 from .filling import some
 from .guide import LATENT, Guide
-from .injection import Places
+from .injection import Hooked, Places
 from .positions import frame_table
 from .sites import Site
 
@@ -124,16 +123,12 @@ def guide_network(guide: Guide, image: Mapping[str, Tensor], ops: Any) -> nn.Mod
     return network.requires_grad_(False).eval()
 
 
-class GuideInjection:
+class GuideInjection(Hooked):
     """One guide network in one UNet: install, show, remove."""
 
     def __init__(self) -> None:
-        self._handles: list[RemovableHandle] = []
+        super().__init__()
         self._features: Mapping[Site, Tensor] = {}
-
-    @property
-    def installed(self) -> bool:
-        return bool(self._handles)
 
     def install(self, network: nn.Module, places: Places) -> None:
         """Before any temporal layer at the same sites, whoever comes first. Leftovers are removed."""
@@ -141,13 +136,9 @@ class GuideInjection:
         for site in cast(GuideNetwork, network).widths:
             self._handles.append(places.sites[site][0].register_forward_hook(self._after(site), prepend=True))
 
-    def remove(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
-
-    def show(self, features: Mapping[Site, Tensor]) -> Mapping[Site, Tensor]:
+    def show(self, features: Mapping[Site, Tensor] | None) -> Mapping[Site, Tensor]:
         """What is added from now on, times its strength already; returns what was before."""
-        before, self._features = self._features, features
+        before, self._features = self._features, features or {}
         return before
 
     def _after(self, site: Site) -> Any:

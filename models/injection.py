@@ -62,19 +62,31 @@ def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKi
     }
 
 
-class Injection:
-    """One motion module in one UNet: install, start and stop clips, remove."""
+class Hooked:
+    """Hooks that are installed and removed together."""
 
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
-        self._clip: Clip | None = None
-        self._rows = 0
-        self._levels: Mapping[str, float] = {}
-        self._sites: tuple[Site, ...] = ()
 
     @property
     def installed(self) -> bool:
         return bool(self._handles)
+
+    def remove(self) -> None:
+        """Takes every hook away; harmless when there is none."""
+        while self._handles:
+            self._handles.pop().remove()
+
+
+class Injection(Hooked):
+    """One motion module in one UNet: install, start and stop clips, remove."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clip: Clip | None = None
+        self._rows = 0
+        self._levels: Mapping[str, float] = {}
+        self._sites: tuple[Site, ...] = ()
 
     def install(self, motion: MotionModule, places: Places) -> None:
         """Hooks every layer of `motion` behind the UNet's module at its site. Leftovers are removed first."""
@@ -89,11 +101,6 @@ class Injection:
         for kind in motion.clip_norms:
             for norm in places.norms[kind]:
                 self._handles += self._over_clip(norm)
-
-    def remove(self) -> None:
-        """Takes every hook away; harmless when there is none."""
-        while self._handles:
-            self._handles.pop().remove()
 
     def start(self, clip: Clip | None, rows: int = 0, levels: Mapping[str, float] | None = None) -> tuple[Any, ...]:
         """From now on hooks act on this clip, or let everything pass where it is None or has strength 0.

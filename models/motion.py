@@ -9,6 +9,7 @@ from .family import NormKind
 from .positions import Beyond
 from .sites import Site, check_site, fitting, misfits, sees
 from .temporal import TemporalLayer
+from .tree import plant
 
 
 class MotionModule(nn.Module):
@@ -38,13 +39,7 @@ class MotionModule(nn.Module):
             check_site(site)
             if layer.sees != sees(site):
                 raise ValueError(f"{site}: expected a layer that sees {sees(site)}, got {type(layer).__name__} ({layer.sees})")
-            *path, name = site.split(".")
-            place: nn.Module = self
-            for step in path:
-                if step not in place._modules:
-                    place.add_module(step, nn.Module())
-                place = place.get_submodule(step)
-            place.add_module(name, layer)
+        plant(self, layers)
 
     def layer(self, site: Site) -> TemporalLayer:
         """The layer at a site of this module."""

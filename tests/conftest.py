@@ -37,3 +37,11 @@ def tiny():  # noqa: ANN201
     import tiny_host
 
     return tiny_host
+
+
+@pytest.fixture
+def base(tiny):  # noqa: ANN001, ANN201
+    """A tiny random image model of the host, out of its memory again after the test."""
+    yield (patcher := tiny.model())
+    del patcher
+    tiny.unload()

@@ -61,9 +61,13 @@ def pick_rate(generator: torch.Generator) -> int:
 @torch.no_grad()
 def encode_shot(vae: Any, scene: Scene, size: int) -> Tensor:
     """(LENGTH, 4, h, w) float16. A scene that stands still is encoded once."""
-    frames = film(scene, LENGTH if any(MOTIONS[scene.motion]) else 1, size, FPS) * 2 - 1
-    latents = vae.encode(frames.to(vae.device, vae.dtype)).latent_dist.mean * vae.config.scaling_factor
-    return latents.expand(LENGTH, -1, -1, -1).half().cpu()
+    return _encoded(vae, film(scene, LENGTH if any(MOTIONS[scene.motion]) else 1, size, FPS)).expand(LENGTH, -1, -1, -1)
+
+
+def _encoded(vae: Any, frames: Tensor) -> Tensor:
+    """Scaled latents of frames in [0, 1], float16 on the CPU."""
+    mean = vae.encode((frames * 2 - 1).to(vae.device, vae.dtype)).latent_dist.mean
+    return (mean * vae.config.scaling_factor).half().cpu()
 
 
 def fingerprint(network: Any) -> str:
@@ -102,11 +106,6 @@ def build_starts(path: Path, vae: Any, maker: str, shots: int, size: int) -> Ten
         stored = torch.load(path, weights_only=True)
         if stored["maker"] == maker and len(stored["starts"]) >= shots:
             return stored["starts"][:shots]
-    parts = []
-    for index in range(shots):
-        frames = film(scene_of(index), STARTS, size, FPS, rest=True) * 2 - 1
-        mean = vae.encode(frames.to(vae.device, vae.dtype)).latent_dist.mean
-        parts.append((mean * vae.config.scaling_factor).half().cpu())
-    starts = torch.stack(parts)
+    starts = torch.stack([_encoded(vae, film(scene_of(i), STARTS, size, FPS, rest=True)) for i in range(shots)])
     torch.save({"maker": maker, "starts": starts}, path)
     return starts

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..attention import AttentionFunction, attend
-from ..injection import Places, level_strength
+from ..injection import Hooked, Places, level_strength
 from ..sites import Base
+from ..tree import plant
 
 Place = str
 
@@ -48,14 +49,7 @@ class ImageLayers(nn.Module):
     def __init__(self, layers: Mapping[Place, ImageKeys]):
         super().__init__()
         self.places = tuple(layers)
-        for place, layer in layers.items():
-            *path, name = place.split(".")
-            parent: nn.Module = self
-            for step in path:
-                if step not in parent._modules:
-                    parent.add_module(step, nn.Module())
-                parent = parent.get_submodule(step)
-            parent.add_module(name, layer)
+        plant(self, layers)
 
     def at(self, place: Place) -> ImageKeys:
         return cast(ImageKeys, self.get_submodule(place))
@@ -118,16 +112,12 @@ class Shown:
     """Beginnings of places -> factor of the strength there."""
 
 
-class ImageInjection:
+class ImageInjection(Hooked):
     """Image layers in one UNet: install, show, remove. Does nothing to calls for which nothing is shown."""
 
     def __init__(self) -> None:
-        self._handles: list[RemovableHandle] = []
+        super().__init__()
         self._shown: Shown | None = None
-
-    @property
-    def installed(self) -> bool:
-        return bool(self._handles)
 
     def install(self, layers: ImageLayers, places: Places) -> None:
         """Leftovers are removed first."""
@@ -135,10 +125,6 @@ class ImageInjection:
         attentions = cross_attentions(places)
         for place in layers.places:
             self._handles += self._beside(place, layers.at(place), attentions[place])
-
-    def remove(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
 
     def show(self, shown: Shown | None) -> Shown | None:
         """From now on; returns what was shown before."""

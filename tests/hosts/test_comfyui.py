@@ -23,13 +23,6 @@ def comfyui() -> Any:
 
 
 @pytest.fixture
-def base(tiny: Any) -> Any:
-    yield (patcher := tiny.model())
-    del patcher
-    tiny.unload()
-
-
-@pytest.fixture
 def motion(tmp_path: Path, tiny: Any, base: Any) -> Any:
     return tiny.own_file(base, tmp_path / "one.safetensors", seed=1)
 

@@ -13,13 +13,6 @@ pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def base(tiny: Any) -> Any:
-    yield (patcher := tiny.model())
-    del patcher
-    tiny.unload()
-
-
-@pytest.fixture
 def motion(tmp_path: Path, base: Any) -> Any:
     """A random module of our family at every site of the tiny UNet, trained frames 4, table of 16."""
     from zoetrope.hosts import comfyui

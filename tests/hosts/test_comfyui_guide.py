@@ -16,13 +16,6 @@ pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def base(tiny: Any) -> Any:
-    yield (patcher := tiny.model())
-    del patcher
-    tiny.unload()
-
-
-@pytest.fixture
 def motion(tiny: Any, base: Any, tmp_path: Path) -> Any:
     return tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
 
@@ -246,28 +239,25 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
     assert tiny.hooks_in(base) == 0
 
 
-def test_animatelcms_encoder_adds_before_the_motion_of_its_level(tiny: Any) -> None:
-    """A hook of ours stands before a temporal layer that was put in earlier."""
-    import comfy.ops
+@torch.inference_mode()
+def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any, base: Any) -> None:
     from zoetrope.hosts.comfyui_unet import unet_places
-    from zoetrope.models.guiding import GuideInjection
+    from zoetrope.models.guiding import ConvBranch, GuideInjection
 
-    base = tiny.model()
     places = unet_places(base.model.diffusion_model)
-    seen: list[str] = []
-    module = places.sites["input"][0]
-    later = module.register_forward_hook(lambda *_: seen.append("motion"))
-
-    class Network:
-        widths = {"input": 32}  # noqa: RUF012
-
+    module, _ = places.sites["input"]
+    x = noise(2, 4, 8, 8).to(next(module.parameters()))
+    plain = module(x)
+    seen: list[Tensor] = []
+    later = module.register_forward_hook(lambda _module, _args, output: seen.append(output))
     injection = GuideInjection()
-    injection.install(Network(), places)  # type: ignore[arg-type]
-    injection.show({"input": torch.zeros(1, 32, 1, 1)})
-    order = list(module._forward_hooks)
-    assert order.index(later.id) == 1
-    injection.remove(), later.remove()
-    assert comfy.ops
+    injection.install(ConvBranch(4, plain.shape[1], torch.nn), places)
+    injection.show({"input": torch.ones_like(plain)})
+    assert torch.equal(module(x), plain + 1)
+    assert torch.equal(seen.pop(), plain + 1)  # what the earlier layer reads
+    injection.remove()
+    assert torch.equal(module(x), plain)
+    later.remove()
 
 
 # -- SparseCtrl --------------------------------------------------------------------------------------------------------------
@@ -277,7 +267,7 @@ SPARSE = golden.claim("unet_tiny_sparsectrl_*")
 
 @pytest.mark.parametrize("path", SPARSE)
 @torch.inference_mode()
-def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: Any, comfyui: Any, path: Path) -> None:
+def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: Any, path: Path) -> None:
     import comfy.ops
     from zoetrope.hosts.comfyui_hooks import host_attention
     from zoetrope.hosts.comfyui_sparsectrl import SparseNetwork
@@ -317,13 +307,6 @@ def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: 
     error = (out - rows("unet_v3_out_with_residuals")).abs().max().item()
     assert parity.within("SparseCtrl", f"{path.stem} unet_v3_out_with_residuals", tiny.NAME, error, 1e-4)
     tiny.unload()
-
-
-@pytest.fixture
-def comfyui() -> Any:
-    from zoetrope.hosts import comfyui
-
-    return comfyui
 
 
 def sparse_file(tiny: Any, path: Path, kind: str) -> Path:

@@ -15,13 +15,6 @@ pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def base(tiny: Any) -> Any:
-    yield (patcher := tiny.model())
-    del patcher
-    tiny.unload()
-
-
-@pytest.fixture
 def vision(tiny: Any, tmp_path: Path) -> Any:
     return tiny.vision(tmp_path)
 
@@ -118,7 +111,7 @@ def test_dynamicrafters_sampling_step_by_step(tiny: Any, path: Path) -> None:
         clean = _rescaled(args, settings["guidance_rescale"])
         expected = rows(tensors["pred_x0"][done + 1])
         after = float(tensors["ddim_scale_arr_prev"][index])
-        assert (clean * after - expected).abs().max() < 2e-3
+        assert (clean * after - expected).abs().max() < (2e-3 if done < 2 else 5e-4)
         own = (x - exact[index].sqrt() * scales[index] * clean) / (1 - exact[index]).sqrt()
         up = ((1 - before[index]) / (1 - exact[index]) * (1 - exact[index] / before[index])).sqrt()
         x = (
@@ -126,7 +119,7 @@ def test_dynamicrafters_sampling_step_by_step(tiny: Any, path: Path) -> None:
             + (1 - before[index] - up**2).clamp(min=0).sqrt() * own
             + up * rows(tensors["step_noise"][done])
         )
-        assert (x - rows(tensors["x_inter"][done + 1])).abs().max() < 2e-3
+        assert (x - rows(tensors["x_inter"][done + 1])).abs().max() < (2e-3 if done < 2 else 5e-4)
     error = (x - rows(tensors["result"])).abs().max().item()
     assert parity.within("VideoCrafter and DynamiCrafter", path.stem, tiny.NAME, error, 1e-4)
 
@@ -417,8 +410,9 @@ def test_open_clips_tower_and_the_hosts_say_the_same(tiny: Any, tmp_path: Path) 
     from open_clip.transformer import VisionTransformer
     from zoetrope.hosts.comfyui_vision import null_states, states
     from zoetrope.hosts.diffusers_picture import null_states as open_null
-    from zoetrope.hosts.diffusers_picture import pixels_of, states_of
+    from zoetrope.hosts.diffusers_picture import states_of
     from zoetrope.models.projector.family import Look
+    from zoetrope.models.projector.pixels import pixels_of
 
     torch.manual_seed(3)
     tower = VisionTransformer(32, 8, 16, 3, 2, 4.0, output_dim=12).half().float().eval()  # the host keeps halves

@@ -11,9 +11,10 @@ import pytest
 import torch
 from layers import as_diffusers, diffusers_unet
 from zoetrope.hosts.diffusers import motion_in, unet_places
-from zoetrope.hosts.diffusers_picture import null_states, picture_in, pixels_of, states_of
+from zoetrope.hosts.diffusers_picture import null_states, picture_in, states_of
 from zoetrope.models.guiding import GuideInjection
 from zoetrope.models.projector.family import Look
+from zoetrope.models.projector.pixels import pixels_of
 
 
 def answer(case: golden_pictures.PictureCase, unet: Any, strength: float = 1.0, fps: float | None = None) -> torch.Tensor:

@@ -14,9 +14,9 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
 from zoetrope.hosts.diffusers_demo import load_demo
-from zoetrope.hosts.diffusers_picture import pixels_of
 from zoetrope.media.world import draw, film
 from zoetrope.models.demo import TEMPORAL_VAE, part_path
+from zoetrope.models.projector.pixels import pixels_of
 from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
 from zoetrope.training import export, samples
