@@ -6,7 +6,7 @@ import comfy.ldm.modules.attention as comfy_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
 from torch import nn
 
-from ..models.injection import Named, Places, norms_of, transformer_sites
+from ..models.injection import Named, Places, norms_of, self_attentions, transformer_sites
 from ..models.sites import Base, base_of
 
 
@@ -32,18 +32,39 @@ def base_of_unet(unet: Any, places: Places) -> Base | None:
 def unet_places(unet: Any) -> Places:
     """The UNet's own module at each site, and its norms."""
     width = unet.model_channels
-    sites: Named = {"time": (unet.time_embed, 4 * width), **down_sites(unet)}
+    sites: Named = {"time": (unet.time_embed, 4 * width), **down_sites(unet), **_ends_down(unet)}
     if unet.middle_block is not None and len(unet.middle_block) == 3:
         first, attention, second = unet.middle_block
         width = first.out_channels
-        sites |= {"mid.0.resnet": (first, width), **transformer_sites("mid", attention, width), "mid.1.resnet": (second, width)}
+        sites |= {"mid.0.resnet": (first, width), **transformer_sites("mid", attention, width)}
+        sites |= {"mid.1.resnet": (second, width), "mid.end": (second, width)}
     level = block = 0
+    last: tuple[nn.Module, int] | None = None
     for layers in unet.output_blocks:
-        sites |= _block(f"up.{level}.{block}", layers)
+        sites |= (held := _block(f"up.{level}.{block}", layers))
+        last = next(reversed(held.values()), None)
         block += 1
-        if any(isinstance(layer, Upsample) for layer in layers):
+        sampler = next((layer for layer in layers if isinstance(layer, Upsample)), None)
+        if sampler is not None and last:
+            sites[f"up.{level}.end"] = (sampler, last[1])
             level, block = level + 1, 0
-    return Places(sites, norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0]))
+    if last:
+        sites[f"up.{level}.end"] = last
+    norms = norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0])
+    return Places(sites, norms, self_attentions(sites))
+
+
+def _ends_down(unet: Any) -> Named:
+    """Ends of the levels on the way down: the residual block that comes next, and the level's width."""
+    sites: Named = {}
+    level, width = 0, unet.model_channels
+    for layers, onwards in zip(list(unet.input_blocks)[1:], [*list(unet.input_blocks)[2:], unet.middle_block], strict=True):
+        width = layers[0].out_channels if isinstance(layers[0], ResBlock) else width
+        ends = onwards is unet.middle_block or isinstance(layers[0], Downsample)
+        if ends and onwards is not None:
+            sites[f"down.{level}.end"] = (onwards[0], width)
+            level += 1
+    return sites
 
 
 def down_sites(unet: Any) -> Named:

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..models.attention import AttentionFunction, scaled_dot_product
 from ..models.dial import Dial, check_dial
-from ..models.injection import Injection, Named, Places, frames_per_clip, norms_of, transformer_sites
+from ..models.injection import Injection, Named, Places, frames_per_clip, norms_of, self_attentions, transformer_sites
 from ..models.motion import MotionModule
 from ..models.positions import Beyond
 from ..models.temporal import Clip
@@ -32,13 +32,19 @@ def unet_places(unet: Any) -> Places:
         "time": (unet.time_embedding, unet.time_embedding.linear_2.out_features),
         "input": (unet.conv_in, unet.conv_in.out_channels),
     }
-    for level, block in enumerate(unet.down_blocks):
+    onwards = [*unet.down_blocks[1:], unet.mid_block]
+    for level, (block, after) in enumerate(zip(unet.down_blocks, onwards, strict=True)):
         sites |= _level(f"down.{level}", block)
+        if after is not None:
+            sites[f"down.{level}.end"] = (after.resnets[0], block.resnets[-1].out_channels)
     if unet.mid_block is not None:
         sites |= _middle(unet.mid_block)
     for level, block in enumerate(unet.up_blocks):
-        sites |= _level(f"up.{level}", block)
-    return Places(sites, norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out))
+        sites |= (held := _level(f"up.{level}", block))
+        last = list(held.values())[-1]
+        sites[f"up.{level}.end"] = (block.upsamplers[0], last[1]) if block.upsamplers else last
+    norms = norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out)
+    return Places(sites, norms, self_attentions(sites))
 
 
 def _middle(block: Any) -> Named:
@@ -47,7 +53,8 @@ def _middle(block: Any) -> Named:
     attention = (
         transformer_sites("mid", block.attentions[0], width) if block.attentions and block.attentions[0] is not None else {}
     )
-    return dict([first]) | attention | dict(others)
+    end = {"mid.end": (block.resnets[-1], width)}
+    return dict([first]) | attention | dict(others) | end
 
 
 def _level(name: str, block: Any) -> Named:

@@ -21,7 +21,9 @@ TEMPORAL_VAE = "vae_temporal"
 """The file of another decoder for the same latents: one that sees several frames, in Stable Video Diffusion's layout."""
 VISION, PROJECTOR = "vision", "image_projector"
 """Files of what sees a picture: an image encoder in open_clip's spelling, and an image projector in IP-Adapter plus's."""
-EVERY_PART = (*PARTS, TEMPORAL_VAE, VISION, PROJECTOR)
+UPSCALER, UPSCALER_VAE, UPSCALER_MOTION = "upscaler", "upscaler_vae", "upscaler_motion"
+"""Files of the upscaler: a UNet laid out as Stable Diffusion's x4 upscaler, its autoencoder, and its temporal layers."""
+EVERY_PART = (*PARTS, TEMPORAL_VAE, VISION, PROJECTOR, UPSCALER, UPSCALER_VAE, UPSCALER_MOTION)
 
 WIDTH = 64
 """Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
@@ -49,6 +51,14 @@ VISION_LAYOUT = {
 QUERIES, PROJECTOR_LAYERS, PROJECTOR_HEAD = 12, 2, 32
 """The image projector: tokens per picture, layers, width of a head."""
 
+UPSCALER_LEVELS, UPSCALER_BLOCKS = 3, 1
+"""The upscaler's UNet and its autoencoder: levels (transformers on the lowest and in the middle), residual blocks per level."""
+UPSCALER_TIMES = 4
+UPSCALER_SCALING = 0.08333
+"""What its latents are multiplied by: the published upscaler's."""
+NOISE_LEVELS = 350
+"""Rows of the upscaler's table of noise levels; the published one is trained up to this level."""
+
 MOTION_BLOCKS = ("down.0.1", "down.1.1", "down.2.1", "mid", "up.1.2", "up.2.0", "up.2.2", "up.3.0", "up.3.2")
 """Where the temporal layers are: every level once on the way down, twice on the way up. All blocks would double their cost."""
 
@@ -75,6 +85,20 @@ def new_motion() -> MotionModule:
     sites = {}
     for block in MOTION_BLOCKS:
         sites |= {f"{block}.attention": WIDTH} | ({} if block == "mid" else {f"{block}.resnet": WIDTH})
+    return MotionModule(design(sites, WIDTH, LONGEST, nn), LONGEST)
+
+
+def new_upscaler_motion() -> MotionModule:
+    """Untrained temporal layers for the upscaler's UNet, silent at birth."""
+    blocks = (
+        "down.0.0",
+        "down.1.0",
+        "down.2.0",
+        "mid.0",
+        "mid.1",
+        *(f"up.{level}.{block}" for level in (0, 1, 2) for block in (0, 1)),
+    )
+    sites = {f"{block}.resnet": WIDTH for block in blocks} | {"mid.attention": WIDTH}
     return MotionModule(design(sites, WIDTH, LONGEST, nn), LONGEST)
 
 

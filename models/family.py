@@ -74,6 +74,8 @@ class Variant:
     """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
     guide: Guide | None = None
     """How it is shown given frames; None where it is not."""
+    sparse_causal: bool = False
+    """Whether the image UNet's self-attentions look at frame 0 and the frame before when this module is at work."""
     rescale: float = 0.0
     """Share of guidance rescale (arXiv 2305.08891) in the published sampler."""
 

@@ -9,6 +9,7 @@ DynamiCrafter   picture              none                         the picture it
 PIA             mask, picture        how alike a frame should be  the nearest picture
 SEINE           mask, picture        1: make it, 0: it is given   the latent of a mid-grey picture
 AnimateLCM-I2V  picture              none                         the nearest picture
+LaVie interp.   picture              none                         the nearest picture, the earlier of two
 Zoetrope        none: given frames stand in the clip itself, clean, and are told so by a noise level of zero
 
 Sources: Doubiiu/DynamiCrafter c453369, open-mmlab/PIA 73f06d7, Vchitect/SEINE bd8d519, G-U-N/AnimateLCM f873122. Diffusion
@@ -53,6 +54,7 @@ DYNAMICRAFTER = Guide(("picture",), "zero", one_everywhere=True)
 PIA = Guide(("mask", "picture"), "picture", alike=True)
 SEINE = Guide(("mask", "picture"), "grey", given=0.0, made=1.0)
 ANIMATELCM = Guide(("picture",), "picture")
+LAVIE_INTERPOLATION = Guide(("picture",), "picture")
 CLEAN = Guide((), "zero")
 """Zoetrope's."""
 

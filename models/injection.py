@@ -17,10 +17,16 @@ from .dial import is_zero
 from .family import NormKind
 from .motion import MotionModule
 from .sites import Site
+from .sparse import sparse_causal
 from .temporal import Clip, TemporalLayer
 
 BEFORE = ("before_text", "before_ff")
 """Kinds of sites whose module is the norm that reads the place; the host adds what we change to both ways on from there."""
+
+
+def enters(site: Site) -> bool:
+    """Whether the layer changes what the next module is given: at the end of a down level, whose skip keeps what it is."""
+    return site.startswith("down.") and site.endswith(".end")
 
 
 Named = dict[Site, tuple[nn.Module, int]]
@@ -35,6 +41,8 @@ class Places:
     """The UNet's own module at each site and its width in channels, in the order in which they run."""
     norms: Mapping[NormKind, tuple[nn.Module, ...]]
     """Its GroupNorms."""
+    attentions: tuple[nn.Module, ...] = ()
+    """Its self-attentions over the picture, each with `to_k` and `to_v`."""
 
     @property
     def widths(self) -> dict[Site, int]:
@@ -62,6 +70,12 @@ def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKi
     }
 
 
+def self_attentions(sites: Named) -> tuple[nn.Module, ...]:
+    """The first attention of each block of a UNet's spatial transformers."""
+    transformers: list[Any] = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return tuple(block.attn1 for transformer in transformers for block in transformer.transformer_blocks)
+
+
 class Hooked:
     """Hooks that are installed and removed together."""
 
@@ -87,20 +101,28 @@ class Injection(Hooked):
         self._rows = 0
         self._levels: Mapping[str, float] = {}
         self._sites: tuple[Site, ...] = ()
+        self._embedding: Tensor | None = None
 
     def install(self, motion: MotionModule, places: Places) -> None:
         """Hooks every layer of `motion` behind the UNet's module at its site. Leftovers are removed first."""
         self.remove()
         self._sites = tuple(motion.widths)
+        if any(motion.layer(site).timed for site in self._sites):
+            first = next(module for site, (module, _) in places.sites.items() if site.endswith(".resnet"))
+            self._handles.append(first.register_forward_pre_hook(self._note_embedding))
         for site in motion.widths:
             module, layer = places.sites[site][0], motion.layer(site)
             if site.rpartition(".")[2] in BEFORE:
                 self._handles.append(module.register_forward_pre_hook(self._before(site, layer)))
+            elif enters(site):
+                self._handles.append(module.register_forward_pre_hook(self._entering(site, layer)))
             else:
                 self._handles.append(module.register_forward_hook(self._after(site, layer)))
         for kind in motion.clip_norms:
             for norm in places.norms[kind]:
                 self._handles += self._over_clip(norm)
+        if motion.sparse_causal:
+            self._handles += [hook for attention in places.attentions for hook in sparse_causal(attention, self._of_clip)]
 
     def start(self, clip: Clip | None, rows: int = 0, levels: Mapping[str, float] | None = None) -> tuple[Any, ...]:
         """From now on hooks act on this clip, or let everything pass where it is None or has strength 0.
@@ -113,19 +135,27 @@ class Injection(Hooked):
         self._rows, self._levels = rows, levels or {}
         nowhere = self._levels and self._sites and not any(level_strength(site, self._levels) for site in self._sites)
         self._clip = None if clip is None or nowhere or is_zero(clip.strength) else clip
+        self._embedding = None
         return before
 
-    def _at(self, site: Site) -> Clip | None:
+    def _of_clip(self) -> Clip | None:
+        return self._clip
+
+    def _note_embedding(self, module: nn.Module, args: Any) -> None:
+        self._embedding = args[1]
+
+    def _at(self, site: Site, layer: TemporalLayer) -> Clip | None:
         factor = level_strength(site, self._levels) if self._levels else 1.0
-        return self._clip.at(factor) if self._clip and factor else None
+        if not self._clip or not factor:
+            return None
+        clip = self._clip.at(factor)
+        return replace(clip, embedding=self._embedding) if layer.timed else clip
 
     def _after(self, site: Site, layer: TemporalLayer) -> Any:
         def follow(module: nn.Module, args: Any, output: Any) -> Any:
-            clip = self._at(site)
+            clip = self._at(site, layer)
             if clip is None:
                 return None  # the UNet's own output, untouched
-            if layer.timed:
-                clip = replace(clip, embedding=args[1])
             if isinstance(output, tuple):  # diffusers' transformers return one
                 return (layer(output[0], clip), *output[1:])
             return layer(output, clip)
@@ -134,11 +164,18 @@ class Injection(Hooked):
 
     def _before(self, site: Site, layer: TemporalLayer) -> Any:
         def precede(module: nn.Module, args: Any) -> None:
-            if clip := self._at(site):
+            if clip := self._at(site, layer):
                 # in place: the block keeps a second hold on x, for its own residual
                 args[0].copy_(layer(args[0], clip))
 
         return precede
+
+    def _entering(self, site: Site, layer: TemporalLayer) -> Any:
+        def enter(module: nn.Module, args: Any) -> Any:
+            clip = self._at(site, layer)
+            return (layer(args[0], clip), *args[1:]) if clip else None
+
+        return enter
 
     def _over_clip(self, norm: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
         """Makes a GroupNorm of the image UNet average over each whole clip: it is shown the frames below each other."""

@@ -19,7 +19,7 @@ class Kind:
 
 SPARSECTRL = "Load SparseCtrl takes it (models/controlnet)"
 PROJECTOR = "Load Image Projector takes it (models/ipadapter)"
-UPSCALER = "Load Video Upscaler will take it, which comes with the super-resolution nodes"
+UPSCALER = "Load Video Upscaler takes it (models/checkpoints or diffusion_models)"
 TEMPORAL_VAE = "Load Temporal VAE takes it (models/vae)"
 LORA = "core's Load LoRA takes it (models/loras)"
 VAE = "core's Load VAE takes it (models/vae)"
@@ -32,8 +32,6 @@ KINDS = (
     Kind("a ControlNet", ("input_hint_block.{}.weight",), "core's Load ControlNet Model takes it (models/controlnet)"),
     Kind("a ControlNet", ("controlnet_cond_embedding.conv_in.weight",), "core's Load ControlNet Model takes it"),
     Kind("LVDM's unconditional video model", ("input_blocks.{}.{}.qkv_t.weight",), "no node runs it yet"),
-    Kind("a video upscaler (Upscale-A-Video)", ("down_temp_blocks.{}.shift_conv.weight",), UPSCALER),
-    Kind("a video upscaler (LaVie-VSR)", ("down_temporal_blocks.{}.shift_conv.weight",), UPSCALER),
     Kind("an upscaler checkpoint (SD x4)", ("class_embedding.weight", "down_blocks.{}.resnets.{}.conv1.weight"), UPSCALER),
     Kind("an upscaler checkpoint (SD x4)", ("label_emb.weight", "input_blocks.{}.{}.in_layers.{}.weight"), UPSCALER),
     Kind("an IP-Adapter", ("image_proj.{*}", "ip_adapter.{*}"), PROJECTOR),

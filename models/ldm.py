@@ -40,6 +40,9 @@ EDGES = weights(
 )  # fmt: skip
 """(diffusers, LDM)"""
 
+CLASSES = Row("class_embedding.weight", "label_emb.weight")
+"""The x4 upscaler's table of noise levels: (diffusers, LDM)."""
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -135,7 +138,7 @@ def ldm_spatial(layout: Layout) -> tuple[Row, ...]:
             place = f"output_blocks.{b.index}."
             samplers.append((f"{place}{b.child}conv", f"unet:{place}{2 if b.transformer else 1}.conv"))
     ldm_resnet = same(*(row.published for row in LDM_RESNET))
-    edges = prefixed(LDM_EDGES, ours="unet:")
+    edges = prefixed((*LDM_EDGES, Row(CLASSES.ours, CLASSES.ours)), ours="unet:")
     return (*edges, *product(resnets, ldm_resnet), *product(attentions, TRANSFORMER), *weights(*samplers))
 
 
@@ -161,7 +164,7 @@ def diffusers_spatial(keys: Collection[str], resnet: str = "") -> tuple[Row, ...
         child = 2 if level in attending else 1
         samplers.append((f"down_blocks.{level}.downsamplers.0.conv", f"unet:input_blocks.{down}.0.op"))
         samplers.append((f"up_blocks.{level}.upsamplers.0.conv", f"unet:output_blocks.{up}.{child}.conv"))
-    edges = prefixed(EDGES, ours="unet:")
+    edges = prefixed((*EDGES, CLASSES), ours="unet:")
     parameters = prefixed(RESNET, published=resnet)
     return (*edges, *product(resnets, parameters), *product(attentions, TRANSFORMER), *weights(*samplers))
 

@@ -112,7 +112,8 @@ def _build(family: Family, contents: Contents, ops: Any) -> tuple[MotionModule, 
         variant = family.variant(contents)
         with torch.device("meta"):  # the file's tensors become the weights: nothing is allocated or initialised twice
             layers = family.build(contents, ops)
-            return MotionModule(layers, variant.max_frames, variant.clip_norms, variant.fps), variant
+            module = MotionModule(layers, variant.max_frames, variant.clip_norms, variant.fps, variant.sparse_causal)
+            return module, variant
     except (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         raise ValueError(
             f"this looks like {family.title}, but its tensors do not make a whole module ({error}); download the file again"

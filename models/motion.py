@@ -24,17 +24,20 @@ class MotionModule(nn.Module):
         max_frames: int | None,
         clip_norms: tuple[NormKind, ...] = (),
         fps: float | None = None,
+        sparse_causal: bool = False,
     ):
         """
         max_frames  the longest clip the positions can tell apart, None where nothing ends
         clip_norms  which norms of the image UNet average over the whole clip when the module is at work
         fps         the frame rate that it is told where the user chooses none; None where it is told none
+        sparse_causal   whether the image UNet's self-attentions look at frame 0 and the frame before (models/sparse.py)
         """
         super().__init__()
         self.widths: dict[Site, int] = {site: layer.channels for site, layer in layers.items()}
         self.max_frames = max_frames
         self.clip_norms = clip_norms
         self.fps = fps
+        self.sparse_causal = sparse_causal
         for site, layer in layers.items():
             check_site(site)
             if layer.sees != sees(site):

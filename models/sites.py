@@ -10,8 +10,11 @@ A site is a string, the same for every host:
     down.{level}.{block}.block        and after the feed-forward; tokens, not pictures; transformers of one block only
     down.{level}.{block}.attention    after a spatial transformer
     down.{level}.{block}.out          after the last of all these, before any downsampler
+    down.{level}.end                  behind the level's downsampler: what comes next sees it, the skip does not
     mid.0.resnet, mid.before_text, mid.before_ff, mid.block, mid.attention, mid.1.resnet
+    mid.end                           the same place as mid.1.resnet, for layers that come after those
     up.{level}.{block}.resnet | ... | out              level 0 is the smallest picture, as published files count
+    up.{level}.end                    behind the level's upsampler
 
 `out` is AnimateDiff's rule (after the transformer, else after the residual block), so its files fit UNets that have their
 transformers at other levels. A site is also the path of its layer inside a MotionModule, dots and all.
@@ -24,7 +27,7 @@ from dataclasses import dataclass
 Site = str
 
 _NAMED = re.compile(
-    r"time|input|mid\.(?:[01]\.resnet|before_text|before_ff|block|attention)"
+    r"time|input|mid\.(?:[01]\.resnet|before_text|before_ff|block|attention|end)|(?:down|up)\.\d+\.end"
     r"|(?:down|up)\.\d+\.\d+\.(?:resnet|before_text|before_ff|block|attention|out)"
 )
 
@@ -60,7 +63,8 @@ class Base:
 SD1 = Base("SD1.x", (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 768)
 SD2 = Base("SD2.x", (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1024)
 SDXL = Base("SDXL", (320, 640, 1280), 2, (0, 2, 10), 2048)
-BASES = (SD1, SD2, SDXL)
+X4 = Base("SD x4 upscaler", (256, 512, 512, 1024), 2, (0, 1, 1, 1), 1024)
+BASES = (SD1, SD2, SDXL, X4)
 
 
 def sites_of(base: Base) -> dict[Site, int]:
@@ -70,11 +74,13 @@ def sites_of(base: Base) -> dict[Site, int]:
     for level, (width, depth) in enumerate(levels):
         for block in range(base.blocks):
             sites |= _block(f"down.{level}.{block}", width, depth)
-    middle = ("0.resnet", *_kinds(base.attention[-1] or 1), "1.resnet")
+        sites[f"down.{level}.end"] = width
+    middle = ("0.resnet", *_kinds(base.attention[-1] or 1), "1.resnet", "end")
     sites |= {f"mid.{kind}": base.widths[-1] for kind in middle}
     for level, (width, depth) in enumerate(reversed(levels)):
         for block in range(base.blocks + 1):
             sites |= _block(f"up.{level}.{block}", width, depth)
+        sites[f"up.{level}.end"] = width
     return sites
 
 

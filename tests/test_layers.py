@@ -132,6 +132,7 @@ def test_nothing_but_its_loaders_knows_of_the_demo() -> None:
         "models/demo.py",
         "hosts/comfyui_demo.py",
         "hosts/diffusers_demo.py",
+        "hosts/diffusers_upscaler_demo.py",
         "hosts/diffusers_shot_demo.py",
         "nodes/load.py",
         "cli.py",

@@ -24,15 +24,18 @@ import torch.distributed as dist
 from PIL import Image
 from torch import nn
 
-from .config import DecoderRun, ImageRun, PictureRun, SightRun, VaeRun, VideoRun, read_config
+from ..hosts.diffusers_upscaler_demo import new_upscaler, new_upscaler_vae
+from ..models.demo import PIXELS, load_text, new_upscaler_motion
+from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
-from .export import calibrated_vae, write_demo
+from .export import calibrated, calibrated_vae, write_demo
 from .library import build_library, build_starts, fingerprint
-from .loop import averaged_weights, leads, train
+from .loop import Loss, averaged_weights, leads, train
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
 from .pictures import picture_loss, sight_loss
-from .samples import show_clips, show_decoder, show_vae
+from .samples import show_clips, show_decoder, show_upscaler, show_vae
+from .upscaler import a_level_less, build_windows, upscaler_loss
 from .vae import vae_loss
 
 
@@ -52,9 +55,16 @@ def main() -> None:
     torch.manual_seed(run.seed)
     if isinstance(run, SightRun):
         train_sight(run, arguments)
+    elif isinstance(run, UpscalerRun):
+        train_upscaler(run, arguments, device)
     elif isinstance(run, VaeRun):
-        vae = new_vae().to(device)
-        train(run, {"vae": vae}, vae_loss(run, vae, device), show_vae(run.size), arguments.output, arguments.until)
+        vae = (new_upscaler_vae() if isinstance(run, UpscalerVaeRun) else new_vae()).to(device)
+        if isinstance(run, UpscalerVaeRun) and arguments.vae:
+            vae.load_state_dict(a_level_less(calibrated_vae(arguments.vae).state_dict()), strict=True)
+        if arguments.start:
+            start_from(arguments.start, {"vae": vae})
+        loss = in_half(vae_loss(run, vae, device)) if arguments.half else vae_loss(run, vae, device)
+        train(run, {"vae": vae}, loss, show_vae(run.size), arguments.output, arguments.until)
     elif isinstance(run, DecoderRun):
         train_decoder(run, arguments, device)
     elif isinstance(run, (ImageRun, VideoRun)):
@@ -72,6 +82,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--sight", type=Path, help="picture: output folder of the sight stage")
     parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--half", action="store_true", help="upscaler stages: activations in bfloat16, twice as fast where the CPU has it"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
     arguments = parser.parse_args()
     export = arguments.stage == "export"
@@ -100,6 +113,20 @@ def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.
     if arguments.start:
         start_from(arguments.start, modules)
     train(run, modules, decoder_loss(run, vae, critic, device), show_decoder(run.size), arguments.output, arguments.until)
+
+
+def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torch.device) -> None:
+    """The image upscaler, or the layers over frames in it. The text encoder is the embedded model's and stays."""
+    vae = calibrated(new_upscaler_vae(), averaged_weights(arguments.vae)["vae"], 4 * PIXELS)
+    windows = build_windows(arguments.vae / f"windows_{run.window}_{run.shots}.pt", vae, run)
+    unet, motion, text = new_upscaler(), new_upscaler_motion(), load_text().requires_grad_(False)
+    if arguments.start:
+        start_from(arguments.start, {"unet": unet, "motion": motion})
+    unet.requires_grad_(not run.over_frames)
+    motion.requires_grad_(run.over_frames)
+    loss = upscaler_loss(run, windows, unet, text, motion)
+    loss = in_half(loss) if arguments.half else loss
+    train(run, {"unet": unet, "motion": motion}, loss, show_upscaler(vae, text, run), arguments.output, arguments.until)
 
 
 def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, device: torch.device) -> None:
@@ -139,6 +166,16 @@ def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
     modules = {"vision": new_vision(), "projector": new_projector(unet)}
     loss = sight_loss(run, text.requires_grad_(False), modules["vision"], modules["projector"])
     train(run, modules, loss, lambda _: Image.new("RGB", (8, 8)), arguments.output, arguments.until)
+
+
+def in_half(loss: Loss) -> Loss:
+    """The same with bfloat16 activations; weights stay wide."""
+
+    def half(kind: torch.Generator, data: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        with torch.autocast("cpu", torch.bfloat16):
+            return loss(kind, data)
+
+    return half
 
 
 def start_from(folder: Path, modules: dict[str, Any]) -> None:

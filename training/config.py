@@ -11,7 +11,7 @@ class Run:
     """What every stage has."""
 
     stage: str
-    """`vae`, `decoder`, `image`, `video` or `picture`."""
+    """One of `STAGES`."""
     seed: int
     steps: int
     batch: int
@@ -105,8 +105,32 @@ class PictureRun(VideoRun):
     """Share of clips with a clean first frame that start from rest, as a drawn picture does."""
 
 
+@dataclass(frozen=True)
+class UpscalerVaeRun(VaeRun):
+    """The upscaler's own autoencoder: pictures four times as wide, latents as wide as the small ones."""
+
+
+@dataclass(frozen=True)
+class UpscalerRun(Run):
+    shots: int
+    """Encoded windows of shots to learn from; they are kept beside the VAE."""
+    window: int
+    """Side of those windows in pixels of the large picture."""
+    frames: int
+    """Of a clip; stills are as many frames of different clips."""
+    dropped_prompts: float
+    highest: int
+    """Noise levels of the small picture are drawn evenly from 0 to this."""
+    grain: float
+    """Most of the small picture's own noise, as a standard deviation in [0, 1]; each clip draws one."""
+    over_frames: bool
+    """Trains the layers over frames alone, the image upscaler being frozen (Align Your Latents 3.3); else that."""
+
+
 STAGES: dict[str, type[Run]] = {
     "vae": VaeRun,
+    "upscaler_vae": UpscalerVaeRun,
+    "upscaler": UpscalerRun,
     "decoder": DecoderRun,
     "image": ImageRun,
     "video": VideoRun,

@@ -34,10 +34,14 @@ def calibrated_vae(folder: Path) -> Any:
 
     The shift and scale of each channel are folded into `quant_conv` and `post_quant_conv`, so that no host needs to know them.
     """
-    vae = new_vae()
-    vae.load_state_dict(averaged_weights(folder)["vae"])
+    return calibrated(new_vae(), averaged_weights(folder)["vae"], PIXELS)
+
+
+def calibrated(vae: Any, weights: dict[str, Tensor], side: int) -> Any:
+    """The same of any VAE of the kind; side: of the pictures that it is measured on."""
+    vae.load_state_dict(weights)
     vae.requires_grad_(False).eval()
-    shift, scale = latent_statistics(vae)
+    shift, scale = latent_statistics(vae, side)
     scale = scale * vae.config.scaling_factor  # the factor that brings a channel to 1 / scaling_factor
     means, spreads = vae.quant_conv.weight[:4], vae.quant_conv.bias
     means /= scale[:, None, None, None]
@@ -49,11 +53,13 @@ def calibrated_vae(folder: Path) -> Any:
     return vae
 
 
-def latent_statistics(vae: Any) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def latent_statistics(vae: Any, side: int = PIXELS) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each latent channel over pictures of the world, `(c,)` each."""
     generator = torch.Generator().manual_seed(99)
-    pictures = torch.cat([film(draw(generator), 1, PIXELS) for _ in range(PICTURES)])
-    latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32)])
+    count = PICTURES * PIXELS // side
+    pictures = torch.cat([film(draw(generator), 1, side) for _ in range(count)])
+    latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32 * PIXELS // side)])
     flat = rearrange(latents, "b c h w -> c (b h w)")
     return flat.mean(1), flat.std(1)
 

@@ -7,6 +7,7 @@ import torch
 from PIL.Image import Image
 
 from ..hosts.diffusers_demo import Demo
+from ..hosts.diffusers_upscaler_demo import Upscaler
 from ..media.sheet import contact_sheet
 from ..media.world import draw, film
 from .loop import Show
@@ -59,5 +60,24 @@ def show_clips(vae: Any) -> Show:
     def show(modules: Mapping[str, Any]) -> Image:
         demo = Demo(vae, modules["unet"], modules["text"], modules.get("motion"))
         return contact_sheet(list(demo.film_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
+
+    return show
+
+
+def show_upscaler(vae: Any, text: Any, run: Any) -> Show:
+    """Two clips: the small one, what becomes of it without and with the layers over frames, the truth."""
+    generator = torch.Generator().manual_seed(5)
+    clips = [film(draw(generator, motion=motion), run.frames, 256, 16) for motion in ("moving right", "moving up")]
+
+    @torch.inference_mode()
+    def show(modules: Mapping[str, Any]) -> Image:
+        rows = []
+        for clip in clips:
+            small = torch.nn.functional.avg_pool2d(clip, 4)
+            rows.append(small.repeat_interleave(4, -1).repeat_interleave(4, -2))
+            for motion in (None, modules["motion"]):
+                rows.append(Upscaler(vae, modules["unet"], text, motion).enlarge(small, seed=1, steps=10))
+            rows.append(clip)
+        return contact_sheet([row[:, :, 64:192, 64:192] for row in rows])
 
     return show

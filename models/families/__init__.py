@@ -9,10 +9,13 @@ from .lavie import LAVIE
 from .lvdm import LVDM
 from .modelscope import MODELSCOPE
 from .svd import SVD
+from .upscale_a_video import LAVIE_VSR, UPSCALE_A_VIDEO
 from .videocrafter import VIDEOCRAFTER
 from .zoetrope import ZOETROPE
 
-FAMILIES: tuple[Family, ...] = (ANIMATEDIFF, HOTSHOT, VIDEOCRAFTER, MODELSCOPE, LAVIE, SVD, LVDM, ZOETROPE)
+FAMILIES: tuple[Family, ...] = (
+    ANIMATEDIFF, HOTSHOT, VIDEOCRAFTER, MODELSCOPE, LAVIE, UPSCALE_A_VIDEO, LAVIE_VSR, SVD, LVDM, ZOETROPE,
+)  # fmt: skip
 
 
 def detect(keys: Collection[str]) -> Family | None:

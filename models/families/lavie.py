@@ -2,14 +2,15 @@
 
 LaVie (arXiv 2309.15103), SEINE (2310.20700); Vchitect/LaVie 6ce851e, Vchitect/SEINE bd8d519. In LaVie base and SEINE attention
 over frames stands before the feed-forward, with rotary positions on 32 channels of each head and a T5-style bias; in the
-interpolation model after it, without positions. The networks see five axes, so the image UNet's residual and last norms span
-the clip. Files hold the whole UNet in diffusers' spelling, trained with it: the image model of the file differs from SD 1.4.
+interpolation model after it, without positions; there the picture's own attention looks at frame 0 and the frame before. The
+networks see five axes, so the image UNet's residual and last norms span the clip. Files hold the whole UNet in diffusers'
+spelling, trained with it: the image model of the file differs from SD 1.4.
 """
 
 from typing import Any
 
 from ..family import RESIDUAL_AND_LAST, Contents, Family, NoiseSchedule, Shapes, Spelling, Variant
-from ..guide import SEINE
+from ..guide import LAVIE_INTERPOLATION, SEINE
 from ..inblock import InBlockAttention
 from ..keytable import KeyTable, Row, prefixed, product, weights
 from ..ldm import diffusers_spatial, four_channels
@@ -63,7 +64,7 @@ def variant(contents: Contents) -> Variant:
     between = any(".block." in key for key in contents.motion)
     name = "LaVie interpolation" if between else "SEINE" if extra else "LaVie base"
     notes = {
-        "LaVie interpolation": "needs its key frames and its attention to earlier frames, which come with Interpolate Frames",
+        "LaVie interpolation": "Interpolate Frames shows it the frames to fill in between",
         "SEINE": "First/Last Frame Guide shows it pictures; without one it films the prompt alone",
         "LaVie base": "its image UNet was trained along: on another SD1.x checkpoint expect a look between the two",
     }
@@ -75,7 +76,8 @@ def variant(contents: Contents) -> Variant:
         clip_norms=RESIDUAL_AND_LAST,
         notes=(notes[name],),
         prediction="eps",
-        guide=SEINE if extra else None,
+        guide=LAVIE_INTERPOLATION if between else SEINE if extra else None,
+        sparse_causal=between,
         bases=(SD1.name,),
     )
 
@@ -88,7 +90,7 @@ def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
             continue
         site, width = key.removesuffix(".norm.weight"), shape[0]
         bias = shapes.get(f"{site}.attention.positions.relative.weight")
-        heads = bias[1] if bias else HEADS
+        heads = bias[1] if bias else int(contents.metadata.get("zoetrope.heads", HEADS))
         positions = RotaryT5(ROTARY_DIMS, heads, bias[0], FURTHEST) if bias else NoPositions()
         layers[site] = InBlockAttention(FrameAttention(width, heads, width // heads, positions, ops), width, ops)
     return layers

@@ -31,13 +31,13 @@ def test_misfits_and_fitting() -> None:
     assert fitting({"down.0.0.resnet": 31}) == []
 
 
-DEPTHS: dict[
-    str, tuple[list[int], list[int]]
-] = {  # transformer blocks per residual block, down and up, as the host detects them
+DEPTHS: dict[str, tuple[list[int], list[int]]] = {
     "SD1.x": ([1] * 6 + [0] * 2, [1] * 9 + [0] * 3),
     "SD2.x": ([1] * 6 + [0] * 2, [1] * 9 + [0] * 3),
     "SDXL": ([0] * 2 + [2] * 2 + [10] * 2, [0] * 3 + [2] * 3 + [10] * 3),
+    "SD x4 upscaler": ([0] * 2 + [1] * 6, [0] * 3 + [1] * 9),
 }
+"""Transformer blocks per residual block, down and up, as the host detects them."""
 
 
 @pytest.mark.host
@@ -52,8 +52,8 @@ def test_the_hosts_own_unet_has_exactly_these_sites(base: Base, tiny: Any) -> No
         image_size=32,
         in_channels=4,
         out_channels=4,
-        model_channels=320,
-        channel_mult=[width // 320 for width in base.widths],
+        model_channels=base.widths[0],
+        channel_mult=[width // base.widths[0] for width in base.widths],
         num_res_blocks=[base.blocks] * len(base.widths),
         num_heads=8,
         use_spatial_transformer=True,

@@ -20,12 +20,7 @@ from torch import Tensor
 ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
-AWAITED = {
-    "temporal super-resolution": (
-        "lavie_interp_*", "lavie_vsr_*", "uav_block_*", "uav_propagation*", "uav_temporal_module*", "uav_unet*",
-        "uav_windows*", "x4_lowres_noise*", "color_fix*",
-    ),
-}  # fmt: skip
+AWAITED: dict[str, tuple[str, ...]] = {}
 """Patterns of files whose code comes with a later piece of work. A pattern leaves this table when a test claims it."""
 
 

@@ -1,7 +1,7 @@
 """Whole video UNets of the golden files: each as an image UNet in LDM spelling, a motion module, inputs and one output."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import golden
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
+from zoetrope.models.guide import LAVIE_INTERPOLATION, Given, pack
 from zoetrope.models.loading import Opened, take_apart
 
 
@@ -45,9 +46,8 @@ def read(path: Path) -> VideoCase:
     return reader(tensors, golden.config(header), path)
 
 
-def open_weights(weights: dict[str, Tensor], name: str, head_width: int | None = None) -> tuple[Opened, dict[str, Tensor]]:
-    metadata = {"zoetrope.head_width": str(head_width)} if head_width else {}
-    opened = take_apart(weights, metadata, name, 0)
+def open_weights(weights: dict[str, Tensor], name: str, **said: int) -> tuple[Opened, dict[str, Tensor]]:
+    opened = take_apart(weights, {f"zoetrope.{key}": str(value) for key, value in said.items()}, name, 0)
     spatial = dict(opened.parts["unet"])
     first, more = "input_blocks.0.0.weight", opened.parts.get("image", {}).get("conv_in.weight")
     if more is not None:
@@ -125,7 +125,7 @@ def modelscope(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -
 
 def lavie(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> VideoCase:
     weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.")}
-    opened, spatial = open_weights(weights, path.name)
+    opened, spatial = open_weights(weights, path.name, heads=config["attention_head_dim"])
     x = tensors["in.sample"]
     frames, widths = x.shape[2], config["block_out_channels"]
     levels = ["CrossAttn" in kind for kind in config["down_block_types"]]
@@ -148,9 +148,51 @@ def lavie(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> Vid
     )  # fmt: skip
 
 
+def interpolation(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> VideoCase:
+    """LaVie's: the packed channels are ours to make (models/guide.py), and are what goes in."""
+    packed = interpolation_pack(tensors)[:, :, : config["frames_run"]]
+    case = lavie(tensors | {"in.sample": packed}, config, path)
+    return replace(case, layout=case.layout | {"in_channels": 8})
+
+
+def interpolation_pack(tensors: dict[str, Tensor]) -> Tensor:
+    """`b c f h w`: the noise, and what the guide says of the key frames."""
+    video, noise = tensors["in.latent_video"], tensors["in.noise"]
+    keys = {frame: video[0, :, frame] for frame in range(0, video.shape[2], 4)}
+    told = pack(LAVIE_INTERPOLATION, Given(keys), range(video.shape[2]))
+    return torch.cat([noise, rearrange(told, "f c h w -> 1 c f h w")], dim=1)
+
+
+def upscaler(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> VideoCase:
+    weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.")}
+    opened, spatial = open_weights(weights, path.name)
+    widths, frames = config["block_out_channels"], tensors["in.latent"].shape[2]
+    levels = ["CrossAttn" in kind for kind in config["down_block_types"]]
+    x = torch.cat([tensors["in.latent"], tensors["in.low_res"]], dim=1)
+    no_self = [bool(flag) for flag in config["only_cross_attention"]]
+    return VideoCase(
+        opened=opened,
+        spatial=spatial,
+        layout=layout(
+            widths[0], [width // widths[0] for width in widths], config["layers_per_block"], levels,
+            context_dim=config["cross_attention_dim"], num_heads=config["attention_head_dim"],
+            use_linear_in_transformer=config["use_linear_projection"], in_channels=7, groups=config["norm_num_groups"],
+            num_classes=config["num_class_embeds"], disable_self_attentions=no_self,
+        ),
+        sample=rearrange(x, "b c f h w -> (b f) c h w"),
+        timesteps=repeat(tensors["in.timestep"], "b -> (b f)", f=frames),
+        context=repeat(tensors["in.encoder_hidden_states"], "b n d -> (b f) n d", f=frames),
+        classes=repeat(tensors["in.class_labels"], "b -> (b f)", f=frames).long(),
+        fps=None,
+        output=rearrange(tensors["out.out"], "b c f h w -> (b f) c h w"),
+        frames=frames,
+        tolerance=2e-4 * tensors["out.out"].abs().max().item(),
+    )  # fmt: skip
+
+
 def svd(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> VideoCase:
     weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.")}
-    opened, spatial = open_weights(weights, path.name, config["num_head_channels"])
+    opened, spatial = open_weights(weights, path.name, head_width=config["num_head_channels"])
     frames = config["T"]
     ldm, _ = golden.read(golden.sibling(path, "diffusers", "ldm"))  # the same inputs, rows and embedded conditions included
     assert "in.x" in tensors or torch.equal(rearrange(tensors["in.sample"], "b f c h w -> (b f) c h w"), ldm["in.x"]), (
@@ -184,4 +226,7 @@ READERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any], Path], VideoCase
     "modelscope_unet_*": modelscope,
     "lavie_base_unet*": lavie,
     "svd_unet_*": svd,
+    "lavie_interp_unet*": interpolation,
+    "lavie_vsr_unet*": upscaler,
+    "uav_unet*": upscaler,
 }

@@ -64,6 +64,7 @@ def diffusers_unet(layout: Mapping[str, Any]) -> Any:
     if "num_head_channels" in layout:
         heads = tuple(width // layout["num_head_channels"] for width in widths)
     classes = layout.get("adm_in_channels")
+    rows = layout.get("num_classes") if not classes else None
     return UNet2DConditionModel(
         in_channels=layout["in_channels"],
         out_channels=layout["out_channels"],
@@ -79,12 +80,14 @@ def diffusers_unet(layout: Mapping[str, Any]) -> Any:
         norm_eps=1e-5,
         class_embed_type="projection" if classes else None,
         projection_class_embeddings_input_dim=classes,
+        num_class_embeds=rows,
+        only_cross_attention=tuple(layout.get("disable_self_attentions", [False] * len(widths))),
     ).eval()
 
 
 def as_diffusers(ldm: Mapping[str, Tensor], unet: Any) -> dict[str, Tensor]:
     """An image UNet's weights in diffusers' spelling."""
-    names = {key: value for key, value in unet.state_dict().items() if not key.startswith("class_embedding")}
+    names = {key: value for key, value in unet.state_dict().items() if not key.startswith("class_embedding.linear")}
     weights = diffusers_table(names).restore({f"unet:{key}": value for key, value in ldm.items()})
     return {key.replace("add_embedding", "class_embedding"): value for key, value in weights.items()}
 

@@ -57,6 +57,8 @@ LISTS = {
     "svd_xt": ("svd", "14 or 25 frames", "SD2.x", {"unet": 690, "image": 1, "vae": 372, "vision": 646}),
     "svd_xt_unet_diffusers": ("svd", "14 or 25 frames", "SD2.x", {"unet": 690, "image": 1}),
     "lvdm_text2video": ("lvdm", "text-to-video", "SD1.x", {"unet": 686}),
+    "upscale_a_video_unet": ("upscale_a_video", "v1", "SD x4 upscaler", {"unet": 687, "buffer": 17}),
+    "lavie_vsr": ("lavie_vsr", "v1", "SD x4 upscaler", {"unet": 687, "buffer": 17}),
 }  # fmt: skip
 """List -> family, member, base model, keys per other part of the file."""
 
@@ -73,8 +75,6 @@ OTHERS = {
     "ip_adapter_sdxl": "IP-Adapter",
     "sd_x4_upscaler_unet": "upscaler",
     "sd_x4_upscaler_unet_ldm": "upscaler",
-    "lavie_vsr": "LaVie-VSR",
-    "upscale_a_video_unet": "Upscale-A-Video",
     "sparsectrl_rgb_v3": "SparseCtrl",
     "sparsectrl_scribble_v3": "SparseCtrl",
     "diffusers_sparsectrl_rgb": "SparseCtrl",

@@ -1,0 +1,88 @@
+"""Temporal layers of video upscalers: residual blocks over frames, and a module that stands between the levels of a UNet.
+
+Upscale-A-Video (arXiv 2312.06640, 3.2) and LaVie's VSR; sczhou/Upscale-A-Video 10ca1d7, Vchitect/LaVie 6ce851e. All norms
+span the clip.
+"""
+
+from typing import Any
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .blend import Residual
+from .temporal import Clip, TemporalLayer
+
+EPS = 1e-6
+
+
+class FramesBlock(nn.Module):
+    """Norm over the clip, SiLU, convolution over frames; the time embedding; the same once more.
+
+    widths      of the two convolutions, in frames
+    embedding   width of the time embedding; None: it is told no time
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, int], embedding: int | None, ops: Any):
+        super().__init__()
+        self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=EPS) for _ in range(2))
+        self.convs = nn.ModuleList(self.convolution(channels, width, ops) for width in widths)
+        self.from_time = ops.Linear(embedding, channels) if embedding else None
+
+    def convolution(self, channels: int, width: int, ops: Any) -> nn.Module:
+        return ops.Conv3d(channels, channels, (width, 1, 1), padding=(width // 2, 0, 0))
+
+    def convolved(self, index: int, x: Tensor) -> Tensor:  # b c f h w
+        return self.convs[index](x)
+
+    def change(self, x: Tensor, embedding: Tensor | None) -> Tensor:
+        """x, result `b c f h w`, embedding `b f e`: what is to be added to x."""
+        h = self.convolved(0, F.silu(self.norms[0](x)))
+        if self.from_time is not None:
+            assert embedding is not None, "a block that is told the time needs its embedding"
+            h = h + rearrange(self.from_time(F.silu(embedding)), "b f c -> b c f 1 1")
+        return self.convolved(1, F.silu(self.norms[1](h)))
+
+
+class PictureBlock(FramesBlock):
+    """The same with convolutions over each picture."""
+
+    def convolution(self, channels: int, width: int, ops: Any) -> nn.Module:
+        return ops.Conv2d(channels, channels, width, padding=width // 2)
+
+    def convolved(self, index: int, x: Tensor) -> Tensor:
+        pictures = self.convs[index](rearrange(x, "b c f h w -> (b f) c h w"))
+        return rearrange(pictures, "(b f) c h w -> b c f h w", b=len(x))
+
+
+class ClipResidual(TemporalLayer):
+    """A residual block over frames behind one of the image UNet's (`resblock_temporal`)."""
+
+    def __init__(self, channels: int, ops: Any):
+        super().__init__(channels, Residual())
+        self.block = FramesBlock(channels, (3, 3), None, ops)
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
+        return rearrange(self.block.change(x, None), "b c f h w -> (b f) c h w")
+
+
+class LevelEnd(TemporalLayer):
+    """A residual block over frames, one over pictures, and a 1x1 convolution, silent at birth (`TemporalModule3D`)."""
+
+    timed = True
+
+    def __init__(self, channels: int, embedding: int, ops: Any):
+        super().__init__(channels, Residual())
+        self.frames = FramesBlock(channels, (5, 3), embedding, ops)
+        self.picture = PictureBlock(channels, (3, 3), embedding, ops)
+        self.out = ops.Conv2d(channels, channels, 1)
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        if clip.embedding is None:
+            raise ValueError("this motion module needs the time embedding, but the host passed none to the residual blocks")
+        embedding = rearrange(clip.embedding, "(b f) e -> b f e", f=clip.frames)
+        h = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
+        h = h + self.frames.change(h, embedding)
+        h = h + self.picture.change(h, embedding)
+        return self.out(rearrange(h, "b c f h w -> (b f) c h w"))

@@ -1,0 +1,77 @@
+"""Latents carried along a given flow, backwards through a clip and forwards again, where the flow is to be trusted.
+
+Upscale-A-Video (arXiv 2312.06640, 3.3; sczhou/Upscale-A-Video 10ca1d7, `propagation_module.py`), after BasicVSR's propagation.
+Flows are in pixels, channel 0 to the right, 1 down: `forward[i]` from frame i to i + 1, `backward[i]` from i + 1 to i.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+Mode = Literal["nearest", "bilinear"]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """When a pixel's flow there and back again ends close enough to where it began: |there + back|^2 < share * (|there|^2 +
+    |back|^2) + floor. The defaults are those of Upscale-A-Video's pipeline."""
+
+    share: float = 0.001
+    floor: float = 0.05
+
+
+DEFAULT = Trust()
+
+
+def propagate(
+    x: Tensor, forward: Tensor, backward: Tensor, fuse: float = 0.5, mode: Mode = "nearest", trust: Trust = DEFAULT
+) -> Tensor:
+    """Clean frames `(f, c, h, w)`, each mixed with its neighbours as they move along `(f - 1, 2, H, W)` flows.
+
+    fuse   share of what is carried along; 1 copies it
+    """
+    forward, backward = (at_size(flow, x.shape[-2:]) for flow in (forward, backward))
+    frames = list(x)
+    for i in reversed(range(len(frames) - 1)):
+        frames[i] = _fused(frames[i], frames[i + 1], forward[i], backward[i], fuse, mode, trust)
+    for i in range(1, len(frames)):
+        frames[i] = _fused(frames[i], frames[i - 1], backward[i - 1], forward[i - 1], fuse, mode, trust)
+    return torch.stack(frames)
+
+
+def _fused(here: Tensor, other: Tensor, there: Tensor, back: Tensor, fuse: float, mode: Mode, trust: Trust) -> Tensor:
+    """there: flow from this frame to the other, `(2, h, w)`."""
+    carried = warped(other[None], there[None], mode)[0]
+    held = trusted(there[None], back[None], trust)[0]
+    return torch.where(held, fuse * carried + (1 - fuse) * here, here)
+
+
+def trusted(there: Tensor, back: Tensor, trust: Trust = DEFAULT) -> Tensor:
+    """Where the flow leads back to where it came from, `(f, 1, h, w)` bool."""
+    returned = warped(back, there, "bilinear")
+    apart = (there + returned).square().sum(1, keepdim=True)
+    length = there.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
+    return apart < trust.share * length + trust.floor
+
+
+def warped(x: Tensor, flow: Tensor, mode: Mode = "bilinear") -> Tensor:
+    """x `(f, c, h, w)` as seen from where `flow (f, 2, h, w)` starts; nothing (0) beyond the edge."""
+    height, width = x.shape[-2:]
+    rows, columns = torch.meshgrid(torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij")
+    at_x = 2 * (columns + flow[:, 0]) / max(width - 1, 1) - 1
+    at_y = 2 * (rows + flow[:, 1]) / max(height - 1, 1) - 1
+    grid = rearrange([at_x, at_y], "two f h w -> f h w two").to(x.dtype)
+    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=True)
+
+
+def at_size(flow: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
+    """A flow for pictures of another size: averaged, and in pixels of that size."""
+    height, width = flow.shape[-2:]
+    if (height, width) == tuple(size):
+        return flow
+    smaller = F.interpolate(flow, tuple(size), mode="area")
+    return smaller * smaller.new_tensor([size[1] / width, size[0] / height])[:, None, None]

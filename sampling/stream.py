@@ -1,0 +1,59 @@
+"""Sampling of clips without an end: every step in overlapping windows, in the memory of as many windows as there are steps.
+
+What a step makes of a frame depends on the frames of its windows alone. So steps are links of a chain, each of which holds one
+window: the first link takes noisy frames one at a time, the last one gives clean ones. The outcome is that of averaging all
+windows of the whole clip at every step (MultiDiffusion, arXiv 2302.08113; Upscale-A-Video, arXiv 2312.06640), no window is run
+twice, and how long the clip is need not be known.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from torch import Tensor
+
+from .clips import Cut, TimeRatio, cut_stream, join_stream
+
+Work = Callable[[Tensor, float, Sequence[int]], Tensor]
+"""(frames `(f, k, h, w)`, noise level, their numbers) -> what the model takes for the clean ones `(f, c, h, w)`; the first c
+channels are the noisy frames, the others whatever goes along with each."""
+
+
+def euler_stream(work: Work, frames: Iterable[Tensor], sigmas: Tensor, cut: Cut) -> Iterator[Tensor]:
+    """Takes the noise out of frames `(k, h, w)`, one at a time in and out (Euler's method, which is DDIM with eta 0).
+
+    sigmas   noise levels `(steps + 1,)`, falling; the first is that of the frames
+    cut      windows and what neighbours share, cross-faded; the last window reaches back to be as long as the others
+    """
+    levels = sigmas.tolist()
+    if len(levels) < 2 or any(a <= b for a, b in zip(levels, levels[1:], strict=False)):
+        raise ValueError(f"sigmas: expected two or more, falling, got {[round(level, 3) for level in levels[:4]]}")
+    for now, after in zip(levels, levels[1:], strict=False):
+        frames = _step(work, frames, now, after, cut)
+    return iter(frames)
+
+
+def _step(work: Work, frames: Iterable[Tensor], now: float, after: float, cut: Cut) -> Iterator[Tensor]:
+    def advanced() -> Iterator[tuple[int, Tensor]]:
+        for start, window in cut_stream(frames, cut, TimeRatio()):
+            clean = work(window, now, range(start, start + len(window)))
+            window = window.clone()
+            noisy = window[:, : clean.shape[1]]
+            noisy += (noisy - clean) * ((after - now) / now)
+            yield start, window
+
+    return join_stream(advanced(), cut.overlap, fade=True)
+
+
+def windows_of(frames: int, cut: Cut) -> list[tuple[int, int]]:
+    """(first frame, end) of every window of a clip, as `euler_stream` cuts it."""
+    onwards = cut.size - cut.overlap
+    if frames <= cut.size:
+        return [(0, frames)] if frames else []
+    starts = [*range(0, frames - cut.size, onwards), frames - cut.size if cut.overlap else None]
+    if starts[-1] is None:  # nothing shared: the last window is what is left
+        starts[-1] = starts[-2] + onwards
+    return [(start, min(start + cut.size, frames)) for start in starts]
+
+
+def calls(frames: int, cut: Cut, steps: int) -> int:
+    """How often the model is called."""
+    return len(windows_of(frames, cut)) * steps

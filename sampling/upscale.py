@@ -1,0 +1,29 @@
+"""Upscaling in latent space as Stable Diffusion's x4 upscaler does it: the small picture goes along, noised to a told level.
+
+Latent Diffusion (arXiv 2112.10752, 3.3 and appendix); noise augmentation after Cascaded Diffusion (arXiv 2106.15282); over
+clips as in Upscale-A-Video (arXiv 2312.06640): windows of 8 frames that share 2, here blended smoothly, none run twice.
+"""
+
+import torch
+from torch import Tensor
+
+from .clips import Cut
+from .diffusion import rows
+from .schedule import betas, discrete_sigmas
+
+_BETAS = betas("root", 1e-4, 2e-2, 1000)
+X4_SIGMAS = discrete_sigmas(_BETAS).float()
+"""The published upscaler's noise schedule, of its latents and of its small pictures alike, cleanest first `(1000,)`."""
+
+
+_KEPT = torch.cumprod(1 - _BETAS.float(), dim=0)
+"""Of the clean picture at each level: in float32, as the published code has it."""
+
+WINDOWS = Cut(8, 2)
+"""Frames that the model sees at once, and how many of them neighbours share."""
+
+
+def low_res_noised(small: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+    """Small pictures `(f, 3, h, w)` in [-1, 1] at noise levels `(f,)`, timesteps of `X4_SIGMAS`, of constant variance."""
+    kept = _KEPT.to(level.device)[level]
+    return rows(kept.sqrt(), small) * small + rows((1 - kept).sqrt(), small) * noise

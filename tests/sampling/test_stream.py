@@ -1,0 +1,127 @@
+"""Windows at every step, one frame at a time in and out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden
+import parity
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layers import noise
+from torch import Tensor
+from zoetrope.sampling.clips import Cut
+from zoetrope.sampling.diffusion import spaced_sigmas
+from zoetrope.sampling.stream import calls, euler_stream, windows_of
+from zoetrope.sampling.upscale import WINDOWS, X4_SIGMAS, low_res_noised
+
+SIGMAS = torch.tensor([8.0, 3.0, 1.0, 0.0])
+
+
+def model(x: Tensor, sigma: float, numbers: range) -> Tensor:
+    """Frames see each other, their neighbours' number, the level, and what goes along."""
+    mean = x[:, :2].mean(0, keepdim=True).tanh()
+    count = torch.tensor(list(numbers)).reshape(-1, 1, 1, 1)
+    return 0.3 * x[:, :2] + 0.5 * mean + 0.1 * x[:, 2:4] + 0.01 * count / (1 + sigma)
+
+
+def whole_clip(x: Tensor, sigmas: Tensor, cut: Cut) -> Tensor:
+    """The same averaged over the whole clip at each step, by the plain definition."""
+    spans = windows_of(len(x), cut)
+    x = x.clone()
+    for now, after in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
+        clean = None
+        for start, end in spans:
+            made = model(x[start:end], now, range(start, end))
+            if clean is None:
+                clean, filled = made.new_zeros(len(x), *made.shape[1:]), 0
+            shared = filled - start if filled else 0
+            kept = min(shared, cut.overlap)
+            for n in range(kept):  # the last frames that the window before made
+                share = (n + 1) / (kept + 1)
+                frame = filled - kept + n
+                clean[frame] = torch.lerp(clean[frame], made[frame - start], share)
+            clean[filled:end] = made[filled - start :]
+            filled = end
+        x[:, :2] += (x[:, :2] - clean) * (after - now) / now
+    return x
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 40), st.integers(1, 9), st.data())
+def test_the_chain_is_the_whole_clip_averaged_at_every_step(frames: int, size: int, data: st.DataObject) -> None:
+    cut = Cut(size, data.draw(st.integers(0, size // 2)))
+    x = noise(frames, 4, 2, 3, seed=frames) * 8
+    out = torch.stack(list(euler_stream(model, x, SIGMAS, cut)))
+    assert out.shape == x.shape
+    assert torch.allclose(out, whole_clip(x, SIGMAS, cut), atol=1e-4)
+    assert torch.equal(out[:, 2:], x[:, 2:])
+
+
+def test_no_window_is_run_twice_and_frames_are_taken_when_they_are_needed() -> None:
+    seen: list[tuple[int, int, float]] = []
+    taken: list[int] = []
+
+    def source() -> Iterator[Tensor]:
+        for n in range(1000):
+            taken.append(n)
+            yield noise(4, 2, 2, seed=n)
+
+    def work(x: Tensor, sigma: float, numbers: range) -> Tensor:
+        seen.append((numbers[0], len(x), sigma))
+        return model(x, sigma, numbers)
+
+    cut = Cut(8, 2)
+    stream = euler_stream(work, source(), SIGMAS, cut)
+    ahead = []
+    for number, _ in enumerate(stream):
+        ahead.append(len(taken) - number)
+    assert len(seen) == len(set(seen)) == calls(1000, cut, 3) == 3 * 167
+    assert max(ahead) <= 3 * 8 + 1
+    assert {length for _, length, _ in seen} == {8}
+
+
+@pytest.mark.parametrize("path", golden.claim("uav_windows*"))
+def test_windows_are_upscale_a_videos_without_the_repeated_one(path: Path) -> None:
+    """Where it averages half and half, ours is a ramp that adds up to one; what it runs twice, ours runs once."""
+    tensors, _ = golden.read(path)
+    for key in (key for key in tensors if key.startswith("out.windows_")):
+        frames = int(key.rpartition("_")[2])
+        theirs = list(dict.fromkeys(tuple(span) for span in tensors[key].int().tolist()))
+        assert windows_of(frames, WINDOWS) == theirs
+        counted = tensors[f"out.weights_{frames}"]
+        weights = torch.stack([share_of(frames, span) for span in theirs], dim=1)
+        assert torch.allclose(weights.sum(1), torch.ones(frames))
+        alone = (counted > 0).sum(1) == 1
+        assert torch.equal(weights[alone][:, : len(theirs)].max(1).values, torch.ones(int(alone.sum())))
+
+
+def share_of(frames: int, span: tuple[int, int]) -> Tensor:
+    """How much one window counts for each frame: what comes out where it alone says 1."""
+
+    def work(x: Tensor, sigma: float, numbers: range) -> Tensor:
+        return torch.full_like(x, float((numbers[0], numbers[-1] + 1) == span))
+
+    zeros = torch.zeros(frames, 1, 1, 1)
+    return torch.stack(list(euler_stream(work, zeros, torch.tensor([1.0, 0.0]), WINDOWS))).flatten()
+
+
+@pytest.mark.parametrize("path", golden.claim("x4_lowres_noise*"))
+def test_small_pictures_are_noised_as_published(path: Path) -> None:
+    tensors, _ = golden.read(path)
+    kept = 1 / (1 + X4_SIGMAS.double() ** 2)
+    assert (kept - tensors["out.alphas_cumprod"]).abs().max() < 1e-6
+    image, drawn = (tensors[f"in.{name}"][0].movedim(1, 0) for name in ("image", "noise"))
+    for key in (key for key in tensors if key.startswith("out.noised_")):
+        level = torch.full((len(image),), int(key.rpartition("_")[2]))
+        out = low_res_noised(image, drawn, level)
+        error = (out - tensors[key][0].movedim(1, 0)).abs().max().item()
+        assert parity.within("SD x4 upscaler", f"{path.stem} {key}", "core", error, 1e-6)
+
+
+def test_refusals() -> None:
+    with pytest.raises(ValueError, match="sigmas: expected two or more, falling"):
+        euler_stream(model, noise(3, 4, 2, 2), torch.tensor([1.0, 2.0]), Cut(4))
+    assert list(euler_stream(model, [], SIGMAS, Cut(4))) == []
+    assert len(spaced_sigmas(7, X4_SIGMAS)) == 8

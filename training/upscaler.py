@@ -1,0 +1,117 @@
+"""What the upscaler learns: v-prediction on windows of large pictures beside their small ones, single frames first, then clips.
+
+Align Your Latents 3.3 in small: an image upscaler, then temporal layers in it, learned while the image layers stay as they are.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..hosts.diffusers import motion_in
+from ..media.world import Scene, centre, draw, film
+from ..models.demo import UPSCALER_TIMES
+from ..models.motion import MotionModule
+from ..models.text import TextEncoder
+from ..sampling.diffusion import add_noise, velocity
+from ..sampling.upscale import X4_SIGMAS, low_res_noised
+from .config import UpscalerRun
+from .loop import Loss
+
+RATES = (8, 16, 32)
+SEED = 9_000_000
+"""Scenes of this training are drawn from here on."""
+LARGE = 256
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of clips in both sizes."""
+
+    latents: Tensor
+    """(n, f, 4, h, w), float16, scaled to unit variance."""
+    small: Tensor
+    """(n, f, 3, h, w), float16, in [0, 1]: as large as the latents."""
+    captions: tuple[str, ...]
+
+
+def a_level_less(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A VAE's weights for one that halves the picture once less: the outer levels on both ways, the middle, the edges."""
+    kept = {}
+    for key, value in weights.items():
+        way, _, rest = key.partition(".down_blocks.") if ".down_blocks." in key else key.partition(".up_blocks.")
+        if not rest:
+            kept[key] = value
+            continue
+        level, _, name = rest.partition(".")
+        if way == "encoder" and level != "3" and not (level == "2" and name.startswith("downsamplers")):
+            kept[key] = value
+        if way == "decoder" and level != "0":
+            kept[f"decoder.up_blocks.{int(level) - 1}.{name}"] = value
+    return kept
+
+
+@torch.no_grad()
+def build_windows(path: Path, vae: Any, run: UpscalerRun) -> Windows:
+    """The windows at `path`, or new ones, encoded and kept there."""
+    if path.is_file():
+        held = torch.load(path, weights_only=True)
+    else:
+        latents, small, captions = [], [], []
+        for index in range(run.shots):
+            generator = torch.Generator().manual_seed(SEED + index)
+            scene = draw(generator)
+            clip = window_of(scene, run, generator)
+            mean = vae.encode(clip * 2 - 1).latent_dist.mean * vae.config.scaling_factor
+            latents.append(mean.half())
+            small.append(F.avg_pool2d(clip, UPSCALER_TIMES).half())
+            captions.append(scene.caption)
+        held = {"latents": torch.stack(latents), "small": torch.stack(small), "captions": captions}
+        torch.save(held, path)
+    return Windows(held["latents"], held["small"], tuple(held["captions"]))
+
+
+def window_of(scene: Scene, run: UpscalerRun, generator: torch.Generator) -> Tensor:
+    """A window of a clip that the shape is in at its middle, `(f, 3, window, window)` in [0, 1]."""
+    fps = RATES[int(torch.randint(len(RATES), (), generator=generator))]
+    x, y = (centre(scene, torch.tensor([run.frames / 2 / fps]))[0] * LARGE).long().tolist()
+    dx, dy = (run.window // 2 + torch.randint(-run.window // 2, run.window // 2, (2,), generator=generator)).tolist()
+    return film(scene, run.frames, LARGE, fps).roll((dy - y, dx - x), (2, 3))[..., : run.window, : run.window]
+
+
+def upscaler_loss(run: UpscalerRun, windows: Windows, unet: Any, text: TextEncoder, motion: MotionModule) -> Loss:
+    """Frames of different clips one by one, or clips; text says what is in them."""
+
+    def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        count = run.batch if run.over_frames else run.batch * run.frames
+        frames = run.frames if run.over_frames else 1
+        picked = torch.randint(len(windows.captions), (count,), generator=data)
+        first = 0 if run.over_frames else int(torch.randint(run.frames, (), generator=data))
+        clean = rearrange(windows.latents[picked, first : first + frames], "b f c h w -> (b f) c h w").float()
+        small = rearrange(windows.small[picked, first : first + frames], "b f c h w -> (b f) c h w").float()
+        times = each(torch.randint(len(X4_SIGMAS), (count,), generator=data), frames)
+        level = each(torch.randint(run.highest + 1, (count,), generator=data), frames)
+        grain = each(torch.rand(count, generator=data) * run.grain, frames)[:, None, None, None]
+        small = small + grain * torch.randn(small.shape, generator=data)
+        small = low_res_noised(small * 2 - 1, torch.randn(small.shape, generator=data), level)
+        noise = torch.randn(clean.shape, generator=data)
+        said = [windows.captions[i] if float(torch.rand((), generator=data)) >= run.dropped_prompts else "" for i in picked]
+        context = repeat(text(text.tokenize(said)), "b n d -> (b f) n d", f=frames)
+        sigma = X4_SIGMAS[times]
+        seen = torch.cat([add_noise(clean, noise, sigma), small], dim=1)
+        with motion_in(unet, motion, frames=frames) if run.over_frames else nullcontext():
+            v = unet(seen, times, context, class_labels=level).sample
+        value = (v - velocity(clean, noise, sigma)).square().mean()
+        return value, {"clip" if run.over_frames else "still": float(value.detach())}
+
+    return loss
+
+
+def each(values: Tensor, frames: int) -> Tensor:
+    """One value per clip to one per frame."""
+    return repeat(values, "b -> (b f)", f=frames)
