@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from .hosts.diffusers_vae import open_vae, trip
-from .media.chart import chart_of
+from .media.chart import chart_of, curves, stacked
 from .media.detector import watch
 from .media.files import whole, write_whole
+from .media.flow import along_flow
 from .media.picture import picture_of
+from .media.quality import lines_of, measure
+from .media.quality import table_of as quality_table
 from .media.reading import frames_of
 from .media.resampling import RESAMPLINGS
 from .media.sheet import contact_sheet
@@ -31,6 +34,7 @@ from .media.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_capti
 from .models.demo import PIXELS, TEMPORAL_VAE, part_path
 from .models.loading import load_motion
 from .models.report import sha256
+from .sampling.propagation import trusted, warped
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
 
@@ -72,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR", help="for clip.mp4 and clip.png")
     demo.set_defaults(run=_demo, stopped="no half file is left")
     _add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it goes on"))
+    _add_metrics(commands.add_parser("metrics", help="flicker, seams and drift of a video, in numbers and a chart"))
     _add_study(commands.add_parser("vae-study", help="what time does to a video VAE: a table and a chart"))
     return parser
 
@@ -89,6 +94,29 @@ def _add_shot(shot: argparse.ArgumentParser) -> None:
     shot.add_argument("--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder")
     shot.add_argument("--plan", action="store_true", help="only say what it will take, from a measured window")
     shot.set_defaults(run=_shot, stopped="the same command goes on from the same frame")
+
+
+def _add_metrics(metrics: argparse.ArgumentParser) -> None:
+    metrics.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one video, or several to compare")
+    metrics.add_argument("--truth", type=Path, metavar="FILE", help="what they should look like, frame by frame")
+    metrics.add_argument("--window", type=int, default=0, metavar="N", help="windows meet every N frames: do seams show")
+    metrics.add_argument("--flow", action="store_true", help="warping error along OpenCV's flow")
+    metrics.add_argument("--plot", type=Path, metavar="FILE.png", help="write a chart")
+    metrics.set_defaults(run=_metrics, stopped="nothing was written")
+
+
+def _metrics(arguments: argparse.Namespace) -> None:
+    """A table in Markdown, one row per file."""
+    carry = along_flow(warped, trusted) if arguments.flow else None
+    found = {}
+    for path in arguments.files:
+        truth = frames_of(arguments.truth) if arguments.truth else None
+        found[path.name] = measure(frames_of(path), truth, carry)
+    print(quality_table(found, arguments.window))
+    if arguments.plot:
+        charts = [curves(title, "", lines) for title, lines in lines_of(found).items()]
+        with whole(arguments.plot) as unfinished:
+            stacked(charts).save(unfinished, "PNG")
 
 
 def _add_study(study: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ class VideoCheckpoint:
     model: Any
     clip: Any
     vae: Any
-    motion: HostMotion
+    motion: HostMotion | None
     projector: HostProjector | None
     """What shows pictures to it."""
 
@@ -48,7 +48,11 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
             f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
             "Module and put it on a checkpoint with Apply Motion Module"
         )
-    model, clip, vae = _through_the_host(opened)
+    parts: Parts = opened.parts
+    weights = {
+        prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
+    }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
+    model, clip, vae = through_the_host(weights, report.file)
     motion = host_motion(opened, path)
     if report.lacks:
         log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
@@ -64,18 +68,15 @@ def _projector(opened: Opened) -> HostProjector | None:
     return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast)) if projector else None
 
 
-def _through_the_host(opened: Opened) -> tuple[Any, Any, Any]:
-    parts: Parts = opened.parts
-    weights = {
-        prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
-    }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
+def through_the_host(weights: dict[str, Any], file: str) -> tuple[Any, Any, Any]:
+    """MODEL, and CLIP and VAE where there are some, of tensors spelled as whole checkpoints are."""
     found = comfy.sd.load_state_dict_guess_config(
         weights,
-        output_vae="vae" in parts,
-        output_clip="text" in parts,
+        output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
+        output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
     )
     if not found or found[0] is None:
-        raise ValueError(f"{opened.report.file}: the host does not know the image UNet in it; update ComfyUI")
+        raise ValueError(f"{file}: the host does not know the image UNet in it; update ComfyUI")
     model, clip, vae, _ = found
     return model, clip, vae

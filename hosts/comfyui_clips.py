@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import comfy.utils
@@ -31,7 +32,7 @@ class Clip:
 def clip_of(images: Any) -> Clip:
     """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file."""
     if isinstance(images, Tensor):
-        return Clip((rearrange(picture, "h w c -> c h w") for picture in images), len(images), 0.0, None)
+        return Clip((rearrange(picture.cpu(), "h w c -> c h w") for picture in images), len(images), 0.0, None)
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
         return Clip(clip_of(parts.images).frames, len(parts.images), float(parts.frame_rate), parts.audio)
@@ -40,6 +41,15 @@ def clip_of(images: Any) -> Clip:
     facts, heard = facts_of(source, part), sound_of(source, part)
     audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
     return Clip(frames_of(source, part), facts.frames, float(facts.fps), audio)
+
+
+def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tensor], float]:
+    """Frames `(h, w, 3)` from `start` on, every so many, and the clip's rate. Raises ValueError where the clip is shorter."""
+    clip = clip_of(images)
+    frames = [rearrange(frame[:3], "c h w -> h w c") for frame in islice(clip.frames, start, start + count * every, every)]
+    if not frames:
+        raise ValueError(f"start: expected a frame of the video, which has about {clip.count}, got {start}")
+    return frames, clip.fps
 
 
 def clips_of(samples: Any, lens: Lens) -> list[Tensor]:

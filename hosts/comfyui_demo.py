@@ -100,8 +100,8 @@ class HostDemo:
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
     motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
-    parts = (_model(folder), _clip(folder), _vae(folder), motion, _temporal_vae(folder))
-    return HostDemo(*parts, projector, _vision(folder))
+    parts = (unet_part("unet", DemoConfig(dict(UNET_LAYOUT)), folder), demo_clip(folder), _vae(folder))
+    return HostDemo(*parts, motion, _temporal_vae(folder), projector, _vision(folder))
 
 
 def _temporal_vae(folder: Path) -> Any:
@@ -117,10 +117,10 @@ class DemoConfig(comfy.supported_models.SD15):
         return comfy.model_base.ModelType.V_PREDICTION
 
 
-def _model(folder: Path) -> Any:
-    tensors, _ = read_part("unet", folder)
-    config = DemoConfig(dict(UNET_LAYOUT))
-    names = comfy.utils.unet_to_diffusers(config.unet_config)
+def unet_part(name: str, config: Any, folder: Path) -> Any:
+    """A MODEL of a part in diffusers' spelling."""
+    tensors, _ = read_part(name, folder)
+    names = {"class_embedding.weight": "label_emb.weight", **comfy.utils.unet_to_diffusers(config.unet_config)}
     weights = {names.get(key, key): value for key, value in tensors.items()}
     manager = comfy.model_management
     device, offload = manager.get_torch_device(), manager.unet_offload_device()
@@ -132,9 +132,9 @@ def _model(folder: Path) -> Any:
     base = config.get_model(weights, "").to(offload)
     patcher = patcher_for(base)
     streams = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()  # then layers have no weights before they are given some
-    with _refusing("unet", folder):
+    with _refusing(name, folder):
         base.load_model_weights(dict(weights), "", **({"assign": True} if streams else {}))
-    _check("unet", folder, base.diffusion_model, weights)
+    _check(name, folder, base.diffusion_model, weights)
     return patcher
 
 
@@ -180,7 +180,8 @@ def _check(name: str, folder: Path, network: nn.Module, weights: dict[str, Tenso
         )
 
 
-def _clip(folder: Path) -> Any:
+def demo_clip(folder: Path = FOLDER) -> Any:
+    """CLIP of the world's words."""
     text = load_text(folder)
     target = comfy.supported_models_base.ClipTarget(lambda **_: DemoTokenizer(text), lambda **_: DemoEncoder(text))
     return comfy.sd.CLIP(target)

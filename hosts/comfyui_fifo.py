@@ -7,6 +7,7 @@ from typing import Any
 import comfy.model_management
 import comfy.samplers
 import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from ..models.dial import spread
@@ -18,27 +19,41 @@ from .comfyui import KEY as MOTION
 from .comfyui_control import rows_at
 from .comfyui_frames import KEY, add_frames
 
+INNER = "zoetrope.inner"
+
 log = logging.getLogger(__name__)
 
 
-def denoiser(guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules) -> fifo.Denoiser:
-    """The guider as a model with absolute frame numbers. Call it inside a sampler's `sample` only; latents may be anywhere."""
+Inner = Callable[..., Any]
+"""A CALC_COND_BATCH wrapper of the run."""
+
+
+def denoiser(
+    guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules, inner: Inner | None = None
+) -> Callable[..., Tensor]:
+    """The guider as a model with absolute frame numbers: `(x, sigma (f,), frame (f,), **told)`, told to wrappers of the call.
+
+    window   frames per clip; 0: the rows of a call are one
+    Call it inside a sampler's `sample` only; latents may be anywhere.
+    """
     device = guided.model_patcher.load_device
     options = add_frames(extra_args.get("model_options", {}))
     if options.pop("context_handler", None) is not None:
         log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
     told = options["transformer_options"]
     motions = motion_options(told)
+    if inner:
+        add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, INNER, inner, options, is_model_options=True)
     if schedules.cfg:
         _check_guidance(guided, options)
         options["sampler_post_cfg_function"] = [_cfg_by_frame(schedules.cfg), *options.get("sampler_post_cfg_function", ())]
         options["disable_cfg1_optimization"] = True
 
-    def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+    def denoise(x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
         told[KEY] = numbers
-        told.update(motions(numbers, window, schedules.strength))
+        told.update(motions(numbers, window or len(numbers), schedules.strength), **more)
         return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
 
     return denoise
@@ -105,14 +120,16 @@ class LongShot(comfy.samplers.Sampler):
 class Rounds(LongShot):
     """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
 
-    def __init__(self, work: Callable[[fifo.Denoiser], None], window: int, schedules: Schedules):
-        self._work, self._window, self._schedules = work, window, schedules
+    def __init__(
+        self, work: Callable[[Callable[..., Tensor]], None], window: int, schedules: Schedules, inner: Inner | None = None
+    ):
+        self._work, self._window, self._schedules, self._inner = work, window, schedules, inner
 
     def sample(
         self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
         denoise_mask: Any = None, disable_pbar: bool = False,
     ) -> Tensor:  # fmt: skip
-        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules))
+        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules, self._inner))
         return noise
 
 

@@ -83,6 +83,32 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
     return patched
 
 
+def apply_between(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
+    """A clone of MODEL that is shown key frames, and the key under which each call of it is told them (`told_keys`).
+
+    size   of a latent, h w
+    Raises ValueError for a motion module that fills in no frames.
+    """
+    guide = motion.report.variant.guide
+    if guide is None or guide.between == "no":
+        raise ValueError(
+            f"{motion.report.file} is {motion.report.name}, which fills in no frames. LaVie interpolation, SEINE, "
+            "DynamiCrafter 512 and 1024, and Zoetrope's own do."
+        )
+    if motion.guide is not None:
+        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
+    patched = model.clone()
+    options = patched.model_options["transformer_options"]
+    if any(str(name).startswith(f"{KEY}.") for name in options):
+        raise ValueError("this MODEL has a First/Last Frame Guide; Interpolate Frames shows it its own frames, so take it away")
+    key, grey = free_key(KEY, options), _grey(guide, *size)
+    own = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
+    options[key] = {**own, "strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
+    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
+    hooks.add_to(patched, motion.guide)
+    return patched, key
+
+
 def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
     return torch.full((1, 8 * height, 8 * width, 3), 0.5) if guide.elsewhere == "grey" else None
 
@@ -113,7 +139,7 @@ class _Guided(Showing[GuideInjection]):
         raise NotImplementedError
 
     def given(self, own: Any, like: Tensor, length: int | None) -> Given:
-        frames = dict(enumerate(own.get("first", ())))
+        frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
         last = own.get("last")
         if last is not None and length:
             frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}

@@ -28,6 +28,10 @@ class Teller:
         self._bar: Any = None
         self._picture: Any = None
 
+    def expect(self, frames: int) -> None:
+        """How many there will be, about."""
+        self._frames = frames
+
     def starting(self, step: int, steps: int) -> None:
         self.say(f"first clip, step {step} of {steps}")
         self._update(step, steps)

@@ -152,14 +152,14 @@ class Camera:
         sigmas = torch.cat([self._shape.sigmas.flip(0), torch.tensor([self._shape.last])])
         together = self._order.queue.windows_per_call
         fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
-        with _enough_memory(
+        with enough_memory(
             f"a call of {self._rows} frames", f"{fewer}window (now {self._shape.window}), then width and height"
         ):
             self._scene.guider.sample(rows, rows, sampler, sigmas, disable_pbar=True, seed=self._order.seed)
 
     def decode(self, latent: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        with _enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
+        with enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
             picture = self._scene.vae.decode(self._out(latent[None].float()))
         return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]
 
@@ -173,15 +173,13 @@ class Camera:
 
 
 @contextmanager
-def _enough_memory(work: str, remedy: str) -> Iterator[None]:
+def enough_memory(work: str, remedy: str, kept: str = "The frames that are finished are kept.") -> Iterator[None]:
     """Out of memory, in words."""
     try:
         yield
     except comfy.model_management.OOM_EXCEPTION as error:
         comfy.model_management.soft_empty_cache()
-        raise RuntimeError(
-            f"the device ran out of memory in {work}; lower {remedy}. The frames that are finished are kept."
-        ) from error
+        raise RuntimeError(f"the device ran out of memory in {work}; lower {remedy}. {kept}") from error
 
 
 class Pace:

@@ -1,6 +1,6 @@
 """VAEs of the host in a study of what time does to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..media.chart import chart_of
+from ..media.chart import chart_of, curves, stacked
+from ..media.flow import along_flow
+from ..media.quality import lines_of, measure
+from ..media.quality import table_of as quality_table
 from ..media.study import study, table_of
-from .comfyui_clips import Clip
+from ..sampling.propagation import trusted, warped
+from .comfyui_clips import Clip, clip_of
 from .comfyui_vae import Lens
 
 
@@ -30,8 +34,23 @@ def study_of(clip: Clip, vaes: Mapping[str, Any], changes: Sequence[str], frames
     truth = torch.stack(held)[:, :3].float()
     lenses = {name: Lens(vae) for name, vae in vaes.items()}
     results = study(truth, {name: (trip(lens), lens.side) for name, lens in lenses.items()}, changes)
-    plot = torch.from_numpy(np.asarray(chart_of(results)).copy())[None] / 255
-    return Study(table_of(results), plot)
+    return Study(table_of(results), _as_images(chart_of(results)))
+
+
+def quality_of(clips: Mapping[str, Any], truth: Any, window: int, flow: bool) -> Study:
+    """Every clip (IMAGE or VIDEO) measured frame by frame, against the truth (the same) where there is one."""
+    carry = along_flow(warped, trusted) if flow else None
+
+    def frames(images: Any) -> Iterator[Tensor]:
+        return (frame[:3].float() for frame in clip_of(images).frames)
+
+    found = {name: measure(frames(images), None if truth is None else frames(truth), carry) for name, images in clips.items()}
+    charts = [curves(title, "", lines) for title, lines in lines_of(found).items()]
+    return Study(quality_table(found, window), _as_images(stacked(charts)))
+
+
+def _as_images(page: Any) -> Tensor:
+    return torch.from_numpy(np.asarray(page).copy())[None] / 255
 
 
 def trip(lens: Lens) -> Callable[[Tensor], Tensor]:

@@ -166,11 +166,20 @@ class Demo:
             if pictures is not None and likeness:
                 stack.enter_context(self._showing(pictures.to(x), frames, guidance != 1, likeness))
             if pictures is not None and starts:
-                x[::frames] = self.vae.encode(pictures.to(x) * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
+                x[::frames] = self.encode(pictures.to(x))
                 given[::frames] = True
             latents = euler(self.guided(told, untold, guidance), x, sigmas, given, note)
-        decoded = [self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latents.split(16)]
-        return rearrange((torch.cat(decoded) / 2 + 0.5).clamp(0, 1).cpu(), "(b f) c h w -> b f c h w", f=frames)
+        return rearrange(torch.cat([self.decode(part) for part in latents.split(16)]), "(b f) c h w -> b f c h w", f=frames)
+
+    @torch.inference_mode()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Scaled latents of pictures `(f, 3, h, w)` in [0, 1]."""
+        return self.vae.encode(pictures * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures in [0, 1] of scaled latents, on the CPU."""
+        return (self.vae.decode(latents / self.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1).cpu()
 
     def _showing(self, pictures: Tensor, frames: int, guided: bool, strength: float) -> AbstractContextManager[None]:
         """Image prompts for a call: the pictures, and none for the unconditional half of a guided one."""
@@ -218,7 +227,7 @@ def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo
     """The embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
     motion, _ = load_motion(part_path("motion", folder))
     motion.check_fit(unet_places(new_unet()).widths)
-    vae, unet = (_filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
+    vae, unet = (filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
     return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device), load_sight(folder, device))
 
 
@@ -233,10 +242,11 @@ def load_sight(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Sig
     tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
     projector = load_projector(part_path(PROJECTOR, folder))
     projector.network.float().to(device)
-    return Sight(_filled(VISION, tower, folder).to(device), projector)
+    return Sight(filled(VISION, tower, folder).to(device), projector)
 
 
-def _filled(name: str, network: Any, folder: Path) -> Any:
+def filled(name: str, network: Any, folder: Path) -> Any:
+    """A network with the weights of a part."""
     tensors, _ = read_part(name, folder)
     try:
         network.load_state_dict(tensors)

@@ -48,6 +48,16 @@ def curves(title: str, across: str, series: Mapping[str, Sequence[tuple[float, f
     return page
 
 
+def stacked(pages: Sequence[Image.Image]) -> Image.Image:
+    """Charts below each other on one page."""
+    page = Image.new("RGB", (WIDTH, sum(one.height for one in pages)), PAPER)
+    top = 0
+    for one in pages:
+        page.paste(one, (0, top))
+        top += one.height
+    return page
+
+
 def _lines(pen: "_Pen", title: str, across: str, series: Sequence[Sequence[tuple[float, float]]], top: int) -> None:
     bottom, height, width = top + LINES_HEIGHT, LINES_HEIGHT - 50, WIDTH - 120 - RIGHT
     pen.text(20, top, title, size=20)

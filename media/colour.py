@@ -4,12 +4,15 @@ Wavelet colour fix and AdaIN as in StableSR (arXiv 2305.07015; IceClear/StableSR
 `(f, 3, h, w)`, each frame for itself, in any range; nothing is clamped.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
+
+from .cuts import is_cut
 
 RADII = (1, 2, 4, 8, 16)
 """Of the blurs that take a picture apart, one after another, in pixels."""
@@ -55,6 +58,10 @@ def _check(content: Tensor, style: Tensor) -> None:
         raise ValueError(f"expected two pictures of one size, got {list(content.shape)} and {list(style.shape)}")
 
 
+STEADY = "steady"
+REACH, CUT = 4, 0.3
+"""Frames to either side that count in a steady match, and how different colours are where a scene ends."""
+
 MATCHES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"wavelet": wavelet, "adain": adain}
 
 
@@ -62,9 +69,47 @@ def matched(content: Tensor, style: Tensor, method: str) -> Tensor:
     """`content` in [0, 1] with the colours of `style`, which is resized to it, clamped to [0, 1]."""
     if method not in MATCHES:
         raise ValueError(f"method: expected one of {', '.join(MATCHES)}, got {method!r}")
-    if style.shape[-2:] != content.shape[-2:]:
-        style = F.interpolate(style, content.shape[-2:], mode="bicubic", antialias=True, align_corners=False)
-    return MATCHES[method](content, style).clamp(0, 1)
+    return MATCHES[method](content, resized(style, content)).clamp(0, 1)
+
+
+def carried(pairs: Iterable[tuple[Tensor, Tensor]], method: str) -> Iterator[Tensor]:
+    """Frames `(3, h, w)` in the colours of smaller ones, one pair at a time in, one frame at a time out.
+
+    steady   as wavelet, but what is changed is averaged over the frames around, up to a cut: grain of the small frames, which
+             differs from one to the next, does not make the large ones flicker
+    """
+    if method != STEADY:
+        yield from (matched(content[None], style[None], method)[0] for content, style in pairs)
+        return
+    held: deque[tuple[Tensor, Tensor, int]] = deque()
+    scene, before, done = 0, None, 0  # done: frames in front of the one that comes next
+    for content, style in pairs:
+        scene += before is not None and is_cut(before, style, CUT)
+        before = style
+        large = resized(style[None], content)[0]
+        held.append((content, blurred(large[None])[0] - blurred(content[None])[0], scene))
+        if len(held) - done > REACH:
+            yield _steadied(held, done)
+            done += 1
+        if done > REACH:
+            held.popleft()
+            done -= 1
+    while done < len(held):
+        yield _steadied(held, done)
+        done += 1
+
+
+def _steadied(held: Sequence[tuple[Tensor, Tensor, int]], at: int) -> Tensor:
+    content, _, scene = held[at]
+    around = [change for n, (_, change, other) in enumerate(held) if other == scene and abs(n - at) <= REACH]
+    return (content + torch.stack(around).mean(0)).clamp(0, 1)
+
+
+def resized(style: Tensor, content: Tensor) -> Tensor:
+    """`style` in the size of `content`."""
+    if style.shape[-2:] == content.shape[-2:]:
+        return style
+    return F.interpolate(style, content.shape[-2:], mode="bicubic", antialias=True, align_corners=False)
 
 
 def along(contents: Tensor, styles: Tensor, method: str) -> Tensor:

@@ -23,7 +23,9 @@ VISION, PROJECTOR = "vision", "image_projector"
 """Files of what sees a picture: an image encoder in open_clip's spelling, and an image projector in IP-Adapter plus's."""
 UPSCALER, UPSCALER_VAE, UPSCALER_MOTION = "upscaler", "upscaler_vae", "upscaler_motion"
 """Files of the upscaler: a UNet laid out as Stable Diffusion's x4 upscaler, its autoencoder, and its temporal layers."""
-EVERY_PART = (*PARTS, TEMPORAL_VAE, VISION, PROJECTOR, UPSCALER, UPSCALER_VAE, UPSCALER_MOTION)
+EVERY_PART = (
+    *PARTS, TEMPORAL_VAE, VISION, PROJECTOR, UPSCALER, UPSCALER_VAE, UPSCALER_MOTION,
+)  # fmt: skip
 
 WIDTH = 64
 """Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
@@ -53,7 +55,8 @@ QUERIES, PROJECTOR_LAYERS, PROJECTOR_HEAD = 12, 2, 32
 
 UPSCALER_LEVELS, UPSCALER_BLOCKS = 3, 1
 """The upscaler's UNet and its autoencoder: levels (transformers on the lowest and in the middle), residual blocks per level."""
-UPSCALER_TIMES = 4
+UPSCALER_TIMES, UPSCALER_WINDOW = 4, 8
+"""How much larger it makes pictures, and the frames of a clip that its temporal layers were trained on."""
 UPSCALER_SCALING = 0.08333
 """What its latents are multiplied by: the published upscaler's."""
 NOISE_LEVELS = 350

@@ -41,6 +41,8 @@ class Guide:
     """The mask where it is to be made."""
     alike: bool = False
     """Whether the mask says how alike each frame should be to the picture, by its distance from it (PIA's affinity)."""
+    between: Literal["no", "ends", "any"] = "no"
+    """Whether it fills in frames: not, between the first and the last, or between any that are given."""
     one_everywhere: bool = False
     """Whether a single picture stands in every frame, whatever `elsewhere` says."""
 
@@ -50,12 +52,12 @@ class Guide:
         return sum(1 if channel == "mask" else LATENT for channel in self.channels)
 
 
-DYNAMICRAFTER = Guide(("picture",), "zero", one_everywhere=True)
+DYNAMICRAFTER = Guide(("picture",), "zero", between="ends", one_everywhere=True)
 PIA = Guide(("mask", "picture"), "picture", alike=True)
-SEINE = Guide(("mask", "picture"), "grey", given=0.0, made=1.0)
+SEINE = Guide(("mask", "picture"), "grey", given=0.0, made=1.0, between="ends")
 ANIMATELCM = Guide(("picture",), "picture")
-LAVIE_INTERPOLATION = Guide(("picture",), "picture")
-CLEAN = Guide((), "zero")
+LAVIE_INTERPOLATION = Guide(("picture",), "picture", between="any")
+CLEAN = Guide((), "zero", between="any")
 """Zoetrope's."""
 
 AFFINITIES: Mapping[str, tuple[float, ...]] = {

@@ -2,12 +2,21 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files, load, motion, picture, shot, vae, windows
+from . import files, load, motion, picture, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*load.NODES, *motion.NODES, *shot.NODES, *windows.NODES, *vae.NODES, *picture.NODES]
+        return [
+            *load.NODES,
+            *motion.NODES,
+            *shot.NODES,
+            *windows.NODES,
+            *vae.NODES,
+            *picture.NODES,
+            *superres.NODES,
+            *video.NODES,
+        ]
 
 
 async def comfy_entrypoint() -> ZoetropeExtension:

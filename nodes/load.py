@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_vae_file
+from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_upscaler_demo, comfyui_vae_file
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion, Projector
@@ -151,4 +151,33 @@ class LoadDemoModel(io.ComfyNode):
         return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae, demo.projector, demo.clip_vision)
 
 
-NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadTemporalVae, LoadDemoModel]
+class LoadDemoUpscaler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeLoadDemoUpscaler",
+            display_name="Load Demo Upscaler",
+            category="Zoetrope/Load",
+            description=(
+                "The tiny upscaler that comes with Zoetrope: nothing to download. It makes clips of the demo model four times "
+                "as wide and high, with temporal layers that keep them from flickering."
+            ),
+            inputs=[
+                strength_input("Of its temporal layers. 0: the image upscaler, frame by frame.", optional=True),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For Upscale Video."),
+                io.Clip.Output(display_name="clip", tooltip="Knows the words of the demo model; an empty prompt will do."),
+                io.Vae.Output(display_name="vae", tooltip="The upscaler's own VAE; for Upscale Video."),
+                Motion.Output(display_name="motion", tooltip="Its temporal layers alone."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, strength: float = 1.0) -> io.NodeOutput:
+        demo = comfyui_upscaler_demo.load_upscaler_demo()
+        model = comfyui.apply(demo.model, demo.motion, comfyui.Settings(strength=strength))
+        return io.NodeOutput(model, demo.clip, demo.vae, demo.motion)
+
+
+NODES: list[type[io.ComfyNode]] = [LoadMotionModule, LoadVideoCheckpoint, LoadTemporalVae, LoadDemoModel, LoadDemoUpscaler]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,7 +63,7 @@ def warped(x: Tensor, flow: Tensor, mode: Mode = "bilinear") -> Tensor:
     rows, columns = torch.meshgrid(torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij")
     at_x = 2 * (columns + flow[:, 0]) / max(width - 1, 1) - 1
     at_y = 2 * (rows + flow[:, 1]) / max(height - 1, 1) - 1
-    grid = rearrange([at_x, at_y], "two f h w -> f h w two").to(x.dtype)
+    grid = torch.stack([at_x, at_y], dim=-1).to(x.dtype)  # (f, h, w, 2)
     return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=True)
 
 

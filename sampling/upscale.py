@@ -27,3 +27,11 @@ def low_res_noised(small: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Small pictures `(f, 3, h, w)` in [-1, 1] at noise levels `(f,)`, timesteps of `X4_SIGMAS`, of constant variance."""
     kept = _KEPT.to(level.device)[level]
     return rows(kept.sqrt(), small) * small + rows((1 - kept).sqrt(), small) * noise
+
+
+def late_steps(sigmas: Tensor) -> list[float]:
+    """Noise levels at which latents are carried along a flow: every second of the last fifth of the steps, the very last left
+    out (steps 24, 26 and 28 of 30, as Upscale-A-Video's authors recommend)."""
+    steps = len(sigmas) - 1
+    first = min(round(0.8 * steps), steps - 2)
+    return sigmas.tolist()[first : steps - 1 : 2] if steps > 1 else []

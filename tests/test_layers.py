@@ -31,7 +31,7 @@ HOST_PACKAGES = {
 OTHERS: dict[str, set[str]] = {
     "models": {"torch", "einops", "safetensors"},
     "sampling": {"torch"},
-    "media": {"torch", "numpy", "PIL", "imageio_ffmpeg", "einops", "safetensors", "av"},
+    "media": {"torch", "numpy", "PIL", "imageio_ffmpeg", "einops", "safetensors", "av", "cv2"},
 }
 
 
@@ -132,7 +132,8 @@ def test_nothing_but_its_loaders_knows_of_the_demo() -> None:
         "models/demo.py",
         "hosts/comfyui_demo.py",
         "hosts/diffusers_demo.py",
-        "hosts/diffusers_upscaler_demo.py",
+        "hosts/diffusers_superres_demo.py",
+        "hosts/comfyui_upscaler_demo.py",
         "hosts/diffusers_shot_demo.py",
         "nodes/load.py",
         "cli.py",

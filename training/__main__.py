@@ -8,6 +8,11 @@ python -m zoetrope.training video   --output runs/video --vae runs/vae --from ru
 python -m zoetrope.training sight   --output runs/sight --vae runs/vae --from runs/video
 python -m zoetrope.training picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
 torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
+python -m zoetrope.training upscaler_vae       --output runs/up_vae   --vae runs/vae
+python -m zoetrope.training upscaler_vae_whole --output runs/up_whole --from runs/up_vae
+python -m zoetrope.training upscaler           --output runs/up       --vae runs/up_whole
+python -m zoetrope.training upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
+python -m zoetrope.training export_upscaler --output demo --vae runs/up_whole --from runs/up --video runs/up_video
 python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video --decoder runs/decoder_whole
 """
 
@@ -24,12 +29,22 @@ import torch.distributed as dist
 from PIL import Image
 from torch import nn
 
-from ..hosts.diffusers_upscaler_demo import new_upscaler, new_upscaler_vae
-from ..models.demo import PIXELS, load_text, new_upscaler_motion
-from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
+from ..hosts.diffusers_superres_demo import new_upscaler, new_upscaler_vae
+from ..models.demo import load_text, new_upscaler_motion
+from .config import (
+    DecoderRun,
+    ImageRun,
+    PictureRun,
+    SightRun,
+    UpscalerRun,
+    UpscalerVaeRun,
+    VaeRun,
+    VideoRun,
+    read_config,
+)
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
-from .export import calibrated, calibrated_vae, write_demo
+from .export import calibrated_vae, upscaler_vae, write_demo, write_upscaler
 from .library import build_library, build_starts, fingerprint
 from .loop import Loss, averaged_weights, leads, train
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
@@ -45,6 +60,9 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     if arguments.stage == "export":
         write_demo(arguments.output, arguments.vae, arguments.start, arguments.decoder)
+        return
+    if arguments.stage == "export_upscaler":
+        write_upscaler(arguments.output, arguments.vae, arguments.start, arguments.video)
         return
     if "RANK" in os.environ:  # started by torchrun
         backend = "nccl" if arguments.device.startswith("cuda") else "gloo"
@@ -79,6 +97,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--vae", type=Path, help="output folder of the vae stage")
     parser.add_argument("--decoder", type=Path, help="export: output folder of the decoder stage")
     parser.add_argument("--from", dest="start", type=Path, help="output folder of the stage whose weights to start from")
+    parser.add_argument("--video", type=Path, help="export_upscaler: output folder of the upscaler_video stage")
     parser.add_argument("--sight", type=Path, help="picture: output folder of the sight stage")
     parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -87,7 +106,7 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
     arguments = parser.parse_args()
-    export = arguments.stage == "export"
+    export = arguments.stage.startswith("export")
     if not arguments.vae and (export or not isinstance(read_config(config_path(arguments.stage)), VaeRun)):
         parser.error("this stage needs --vae, the output folder of the vae stage")
     if not arguments.start and (export or isinstance(read_config(config_path(arguments.stage)), VideoRun | SightRun)):
@@ -117,7 +136,7 @@ def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.
 
 def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torch.device) -> None:
     """The image upscaler, or the layers over frames in it. The text encoder is the embedded model's and stays."""
-    vae = calibrated(new_upscaler_vae(), averaged_weights(arguments.vae)["vae"], 4 * PIXELS)
+    vae = upscaler_vae(arguments.vae)
     windows = build_windows(arguments.vae / f"windows_{run.window}_{run.shots}.pt", vae, run)
     unet, motion, text = new_upscaler(), new_upscaler_motion(), load_text().requires_grad_(False)
     if arguments.start:

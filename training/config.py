@@ -123,6 +123,8 @@ class UpscalerRun(Run):
     """Noise levels of the small picture are drawn evenly from 0 to this."""
     grain: float
     """Most of the small picture's own noise, as a standard deviation in [0, 1]; each clip draws one."""
+    flicker: float
+    """Weight of the error of differences between neighbouring frames; of clips only."""
     over_frames: bool
     """Trains the layers over frames alone, the image upscaler being frozen (Align Your Latents 3.3); else that."""
 

@@ -9,6 +9,7 @@ from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..hosts.diffusers_superres_demo import new_upscaler_vae
 from ..media.world import draw, film
 from ..models.demo import (
     FRAMES,
@@ -16,6 +17,11 @@ from ..models.demo import (
     PROJECTOR,
     PROJECTOR_HEAD,
     TEMPORAL_VAE,
+    UPSCALER,
+    UPSCALER_MOTION,
+    UPSCALER_TIMES,
+    UPSCALER_VAE,
+    UPSCALER_WINDOW,
     VISION,
     VISION_LAYOUT,
     text_header,
@@ -64,6 +70,20 @@ def latent_statistics(vae: Any, side: int = PIXELS) -> tuple[Tensor, Tensor]:
     return flat.mean(1), flat.std(1)
 
 
+def upscaler_vae(folder: Path) -> Any:
+    """As `calibrated_vae`, the upscaler's."""
+    return calibrated(new_upscaler_vae(), averaged_weights(folder)["vae"], UPSCALER_TIMES * PIXELS)
+
+
+def write_upscaler(folder: Path, vae: Path, still: Path, video: Path) -> None:
+    """The upscaler's UNet, VAE and temporal layers, as `write_demo` writes the others."""
+    write_parts(folder, {
+        UPSCALER_VAE: (upscaler_vae(vae).state_dict(), {}),
+        UPSCALER: (averaged_weights(still)["unet"], {}),
+        UPSCALER_MOTION: (averaged_weights(video)["motion"], {"zoetrope.frames": str(UPSCALER_WINDOW)}),
+    })  # fmt: skip
+
+
 def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = None) -> None:
     """vae, unet, text and motion.safetensors in float16, each whole or not at all; what sees pictures and the temporal decoder
     where they were trained."""
@@ -83,6 +103,11 @@ def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = N
         (folder / f"{VISION}.json").write_text(json.dumps(VISION_LAYOUT, indent=1) + "\n")
     if decoder:
         parts[TEMPORAL_VAE] = (svd.ldm({}, "").restore(averaged_weights(decoder)["decoder"]), {})
+    write_parts(folder, parts)
+
+
+def write_parts(folder: Path, parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]]) -> None:
+    """One file per part: its tensors in half precision, and what its header says."""
     for name, (tensors, metadata) in parts.items():
         half = {key: value.half().contiguous() for key, value in tensors.items()}
         new = folder / f"{name}.new"

@@ -7,7 +7,7 @@ import torch
 from PIL.Image import Image
 
 from ..hosts.diffusers_demo import Demo
-from ..hosts.diffusers_upscaler_demo import Upscaler
+from ..hosts.diffusers_superres_demo import Upscaler
 from ..media.sheet import contact_sheet
 from ..media.world import draw, film
 from .loop import Show
@@ -67,7 +67,8 @@ def show_clips(vae: Any) -> Show:
 def show_upscaler(vae: Any, text: Any, run: Any) -> Show:
     """Two clips: the small one, what becomes of it without and with the layers over frames, the truth."""
     generator = torch.Generator().manual_seed(5)
-    clips = [film(draw(generator, motion=motion), run.frames, 256, 16) for motion in ("moving right", "moving up")]
+    moves = ("moving right", "moving up")
+    clips = [film(draw(generator, motion=motion, x=0.45, y=0.55), run.frames, 256, 16) for motion in moves]
 
     @torch.inference_mode()
     def show(modules: Mapping[str, Any]) -> Image:
@@ -76,7 +77,7 @@ def show_upscaler(vae: Any, text: Any, run: Any) -> Show:
             small = torch.nn.functional.avg_pool2d(clip, 4)
             rows.append(small.repeat_interleave(4, -1).repeat_interleave(4, -2))
             for motion in (None, modules["motion"]):
-                rows.append(Upscaler(vae, modules["unet"], text, motion).enlarge(small, seed=1, steps=10))
+                rows.append(torch.stack(list(Upscaler(vae, modules["unet"], text, motion).enlarge(small, seed=1, steps=10))))
             rows.append(clip)
         return contact_sheet([row[:, :, 64:192, 64:192] for row in rows])
 

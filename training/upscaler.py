@@ -67,8 +67,9 @@ def build_windows(path: Path, vae: Any, run: UpscalerRun) -> Windows:
             generator = torch.Generator().manual_seed(SEED + index)
             scene = draw(generator)
             clip = window_of(scene, run, generator)
-            mean = vae.encode(clip * 2 - 1).latent_dist.mean * vae.config.scaling_factor
-            latents.append(mean.half())
+            with torch.autocast("cpu", torch.bfloat16):
+                mean = vae.encode(clip * 2 - 1).latent_dist.mean
+            latents.append((mean.float() * vae.config.scaling_factor).half())
             small.append(F.avg_pool2d(clip, UPSCALER_TIMES).half())
             captions.append(scene.caption)
         held = {"latents": torch.stack(latents), "small": torch.stack(small), "captions": captions}
@@ -106,8 +107,12 @@ def upscaler_loss(run: UpscalerRun, windows: Windows, unet: Any, text: TextEncod
         seen = torch.cat([add_noise(clean, noise, sigma), small], dim=1)
         with motion_in(unet, motion, frames=frames) if run.over_frames else nullcontext():
             v = unet(seen, times, context, class_labels=level).sample
-        value = (v - velocity(clean, noise, sigma)).square().mean()
-        return value, {"clip" if run.over_frames else "still": float(value.detach())}
+        error = v - velocity(clean, noise, sigma)
+        value = error.square().mean()
+        if not run.over_frames:
+            return value, {"still": float(value.detach())}
+        between = rearrange(error, "(b f) c h w -> b f c h w", f=frames).diff(dim=1).square().mean()
+        return value + run.flicker * between, {"clip": float(value.detach()), "between": float(between.detach())}
 
     return loss
 

@@ -104,7 +104,10 @@ def _silence(layer: Any) -> None:
 ZOETROPE = Family(
     name="zoetrope",
     title="Zoetrope",
-    spellings=(Spelling("published", ("down.{}.{}.resnet.blend.mix", "down.{}.{}.attention.blend.mix"), (), table),),
+    spellings=(
+        Spelling("published", ("down.{}.{}.resnet.blend.mix", "down.{}.{}.attention.blend.mix"), (), table),
+        Spelling("upscaler", ("down.{}.{}.resnet.blend.mix", "mid.attention.blend.mix"), (), table),
+    ),
     variant=variant,
     build=build,
 )

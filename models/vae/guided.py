@@ -57,7 +57,10 @@ class GuidedVae(KLVae):
         self.guide: Any = Guide(guide, layout.widths[-1]) if guide else None
 
     def decode(self, latents: Tensor, low: Tensor | None = None, weight: float = 1.0) -> Tensor:
-        """low   low-res frames `(f, 3, h, w)` in [-1, 1], of the latents' size; None: decoded without them"""
+        """low   low-res frames `(f, 3, h, w)` in [-1, 1], of the latents' size; None: decoded without them. They may also stand
+        behind the latents, as three more channels, so that whatever cuts clips cuts both."""
+        if low is None and latents.shape[1] == self.latent + 3:
+            latents, low = latents[:, : self.latent], latents[:, self.latent :]
         x = self.decoder.conv_in(self.post_quant_conv(latents))
         if low is not None and self.guide is not None:
             x = self.guide(x, low, weight)

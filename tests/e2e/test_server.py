@@ -56,6 +56,9 @@ def test_help_pages_and_templates_are_served(server: Server) -> None:
 def test_the_workflow_opens_in_the_real_frontend_without_a_missing_node(server: Server, tmp_path: Path, workflow: Path) -> None:
     api_form = HERE / f"{workflow.stem}.api.json"
     version = server.json("/system_stats")["system"]["comfyui_version"]
+    needed = json.loads(workflow.read_text())["extra"].get("zoetrope", {}).get("host", "0")
+    if [int(part) for part in version.split(".")] < [int(part) for part in needed.split(".")]:
+        pytest.skip(f"{workflow.stem} needs ComfyUI {needed}, this one is {version}")
     screenshot = pictures(tmp_path) / f"{workflow.stem}-{version}.png"
     run_script("open_workflow.mjs", server.url, workflow, tmp_path / "result.json", screenshot, seconds=240)
     result = json.loads((tmp_path / "result.json").read_text())

@@ -1,5 +1,6 @@
 """Colours of one picture with the detail of another."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import golden
@@ -7,7 +8,7 @@ import parity
 import pytest
 import torch
 from layers import noise
-from zoetrope.media.colour import adain, along, blur, blurred, matched, wavelet
+from zoetrope.media.colour import adain, along, blur, blurred, carried, matched, wavelet
 
 
 @pytest.mark.parametrize("path", golden.claim("color_fix*"))
@@ -38,6 +39,34 @@ def test_a_clip_matched_to_itself_stays_and_flat_pictures_are_no_trouble() -> No
     assert (matched(clip, clip, "wavelet") - clip).abs().max() < 1e-6
     assert (matched(clip, clip, "adain") - clip).abs().max() < 1e-5
     assert (matched(flat, clip, "adain").mean((2, 3)) - clip.mean((2, 3))).abs().max() < 1e-5
+
+
+def test_a_steady_match_leaves_grain_behind_and_keeps_to_its_scene() -> None:
+    large = torch.full((30, 3, 64, 64), 0.5)
+    clean = torch.full((30, 3, 16, 16), 0.4)
+    clean[15:] = 0.9
+    small = clean + 0.1 * noise(30, 3, 16, 16)
+    pairs = list(zip(large, small, strict=True))
+    steady, plain = (torch.stack(list(carried(pairs, method))) for method in ("steady", "wavelet"))
+    assert steady.shape == large.shape
+    assert (steady[1:15] - steady[:14]).abs().mean() < 0.3 * (plain[1:15] - plain[:14]).abs().mean()
+    assert (steady[:15].mean((1, 2, 3)) - 0.4).abs().max() < 0.02
+    assert (steady[15:].mean((1, 2, 3)) - 0.9).abs().max() < 0.02
+    assert torch.equal(torch.stack(list(carried(pairs[:1], "steady")))[0], torch.stack(list(carried(pairs[:1], "wavelet")))[0])
+    assert list(carried([], "steady")) == []
+
+
+def test_a_steady_match_takes_a_few_frames_ahead_and_no_more() -> None:
+    taken: list[int] = []
+
+    def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for n in range(40):
+            taken.append(n)
+            yield torch.full((3, 32, 32), 0.5), torch.full((3, 8, 8), 0.4)
+
+    ahead = [len(taken) - number for number, _ in enumerate(carried(pairs(), "steady"))]
+    assert len(ahead) == 40
+    assert max(ahead) == 5
 
 
 def test_refusals() -> None:

@@ -78,6 +78,13 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         "ZoetropeLoadImageProjector",
         "ZoetropeImagePrompt",
         "ZoetropeFirstLastFrameGuide",
+        "ZoetropeLoadVideoUpscaler",
+        "ZoetropeLoadDemoUpscaler",
+        "ZoetropeInterpolateFrames",
+        "ZoetropeUpscaleVideo",
+        "ZoetropeMatchColour",
+        "ZoetropeVideoMetrics",
+        "ZoetropeLoadVideoSegment",
         "ZoetropeLoadSparseCtrl",
     }
 

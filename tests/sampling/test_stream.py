@@ -14,7 +14,7 @@ from torch import Tensor
 from zoetrope.sampling.clips import Cut
 from zoetrope.sampling.diffusion import spaced_sigmas
 from zoetrope.sampling.stream import calls, euler_stream, windows_of
-from zoetrope.sampling.upscale import WINDOWS, X4_SIGMAS, low_res_noised
+from zoetrope.sampling.upscale import WINDOWS, X4_SIGMAS, late_steps, low_res_noised
 
 SIGMAS = torch.tensor([8.0, 3.0, 1.0, 0.0])
 
@@ -31,17 +31,13 @@ def whole_clip(x: Tensor, sigmas: Tensor, cut: Cut) -> Tensor:
     spans = windows_of(len(x), cut)
     x = x.clone()
     for now, after in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
-        clean = None
+        clean, filled = torch.zeros_like(x[:, :2]), 0
         for start, end in spans:
             made = model(x[start:end], now, range(start, end))
-            if clean is None:
-                clean, filled = made.new_zeros(len(x), *made.shape[1:]), 0
-            shared = filled - start if filled else 0
-            kept = min(shared, cut.overlap)
+            kept = min(filled - start, cut.overlap) if filled else 0
             for n in range(kept):  # the last frames that the window before made
-                share = (n + 1) / (kept + 1)
                 frame = filled - kept + n
-                clean[frame] = torch.lerp(clean[frame], made[frame - start], share)
+                clean[frame] = torch.lerp(clean[frame], made[frame - start], (n + 1) / (kept + 1))
             clean[filled:end] = made[filled - start :]
             filled = end
         x[:, :2] += (x[:, :2] - clean) * (after - now) / now
@@ -118,6 +114,14 @@ def test_small_pictures_are_noised_as_published(path: Path) -> None:
         out = low_res_noised(image, drawn, level)
         error = (out - tensors[key][0].movedim(1, 0)).abs().max().item()
         assert parity.within("SD x4 upscaler", f"{path.stem} {key}", "core", error, 1e-6)
+
+
+def test_steps_that_follow_a_flow_are_those_of_the_paper() -> None:
+    sigmas = torch.arange(30, -1, -1).float()
+    assert late_steps(sigmas) == [30.0 - step for step in (24, 26, 28)]
+    assert late_steps(torch.tensor([2.0, 1.0, 0.0])) == [2.0]
+    assert late_steps(torch.tensor([1.0, 0.0])) == []
+    assert all(1.0 not in late_steps(torch.arange(steps, -1, -1).float()) for steps in range(2, 40))  # never the very last
 
 
 def test_refusals() -> None:

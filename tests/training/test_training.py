@@ -21,7 +21,17 @@ from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
 from zoetrope.training import export, samples
 from zoetrope.training.__main__ import main
-from zoetrope.training.config import DecoderRun, ImageRun, PictureRun, SightRun, VaeRun, VideoRun, read_config
+from zoetrope.training.config import (
+    DecoderRun,
+    ImageRun,
+    PictureRun,
+    SightRun,
+    UpscalerRun,
+    UpscalerVaeRun,
+    VaeRun,
+    VideoRun,
+    read_config,
+)
 from zoetrope.training.decoder import ClipCritic, decoder_loss, errors
 from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
 from zoetrope.training.evaluation import make_set, read_set, summarise
@@ -53,7 +63,12 @@ def test_the_shipped_stages_can_be_read() -> None:
     kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
     decoders = {"decoder": DecoderRun, "decoder_whole": DecoderRun}
     pictures = {"sight": SightRun, "picture": PictureRun}
-    assert kinds == {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun, **decoders, **pictures}
+    upscalers = {
+        "upscaler_vae": UpscalerVaeRun, "upscaler_vae_whole": UpscalerVaeRun, "upscaler": UpscalerRun,
+        "upscaler_video": UpscalerRun,
+    }  # fmt: skip
+    others = {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
+    assert kinds == {**others, **decoders, **pictures, **upscalers}
     video = read_config(STAGES / "video.json")
     assert isinstance(video, VideoRun)
     assert sum(video.levels.values()) == pytest.approx(1)

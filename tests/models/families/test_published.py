@@ -7,6 +7,7 @@ import torch
 from zoetrope.models.families import FAMILIES, detect
 from zoetrope.models.filling import rename, table_of
 from zoetrope.models.kinds import kind_of
+from zoetrope.models.ldm import diffusers_table
 from zoetrope.models.loading import take_apart
 from zoetrope.models.lora import is_motion_lora, lora_from
 from zoetrope.models.lvdm import TABLE as LVDM_TABLE
@@ -88,8 +89,6 @@ OTHERS = {
 
 def test_a_whole_motion_unet_of_diffusers_is_not_taken_for_pia() -> None:
     """UNetMotionModel saves its image UNet along, first convolution included."""
-    from zoetrope.models.ldm import diffusers_table
-
     spatial = {k: v for k, v in formats.published("lavie_base").items() if "_temp" not in k}
     assert len(diffusers_table(spatial).rename(spatial)[0]) == 686
     for name, member in (("diffusers_motion_adapter_v3", "v3"), ("diffusers_motion_adapter_v1_5_2", "v2")):
@@ -211,6 +210,22 @@ def test_two_spellings_of_one_file_meet_in_ours(record: str, one: str, other: st
     for key, twin in pairs.items():
         published = key if key.startswith(prefix) else prefix + key
         assert tables[0].ours(published) == tables[1].ours(twin), key
+
+
+def test_the_x4_upscalers_two_spellings_meet_in_ldms() -> None:
+    pairs = formats.record("keymap_x4_upscaler_unet_ldm_to_diffusers")["map"]
+    ldm, diffusers = formats.published("sd_x4_upscaler_unet_ldm"), formats.published("sd_x4_upscaler_unet")
+    prefix = "model.diffusion_model."
+    renamed, unexpected = diffusers_table(diffusers).rename(diffusers)
+    assert unexpected == []
+    ours = {prefix + key.removeprefix("unet:"): value for key, value in renamed.items()}
+    assert {key: tuple(value.shape) for key, value in ours.items()} == {key: tuple(value.shape) for key, value in ldm.items()}
+    table = diffusers_table(diffusers)
+    for key, twin in pairs.items():
+        assert prefix + (table.ours(twin) or "").removeprefix("unet:") == prefix + key.removeprefix(prefix), key
+    assert table.restore(renamed).keys() == diffusers.keys()
+    parity.mapped("SD x4 upscaler", "diffusers", "sd_x4_upscaler_unet", len(diffusers), 0)
+    parity.mapped("SD x4 upscaler", "ldm", "sd_x4_upscaler_unet_ldm", len(ldm), 0)
 
 
 @pytest.mark.parametrize("name", ["motion_lora_v2", "animatediff_v3_domain_adapter"])

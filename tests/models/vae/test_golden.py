@@ -111,6 +111,7 @@ def test_upscale_a_videos(path: Path) -> None:
     assert case.within(clip(torch.cat(case.network.moments(by_frame(case["in.frames"])), 1)), "out.moments")
     assert case.within(clip(case.network.decode(latents, low)), "out.decoded_full")
     assert case.within(clip(case.network.decode(latents, low, weight=0.5)), "out.decoded_w05")
+    assert torch.equal(case.network.decode(torch.cat([latents, low], dim=1)), case.network.decode(latents, low))
     chunks = [case.network.decode(*part) for part in zip(latents.split(3), low.split(3), strict=True)]
     assert case.within(clip(torch.cat(chunks)), "out.decoded_chunks3")
     assert torch.equal(case.network.decode(latents), case.network.decode(latents, low, weight=0.0))

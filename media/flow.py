@@ -1,0 +1,53 @@
+"""Optical flow between frames, where OpenCV is installed (`pip install opencv-python-headless`). Nothing is downloaded."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from .quality import Carry
+
+SMALLEST = 16
+"""OpenCV's coarsest picture; smaller ones have no flow to speak of."""
+
+
+def has_flow() -> bool:
+    """Whether flows can be computed here."""
+    try:
+        import cv2
+    except ImportError:
+        return False
+    return hasattr(cv2, "DISOpticalFlow_create")
+
+
+def flow_between(before: Tensor, after: Tensor) -> Tensor:
+    """Where each pixel of `before` is in `after`: `(2, h, w)`, right and down, in pixels. Pictures `(3, h, w)` in [0, 1].
+
+    Dense inverse search (arXiv 1603.03590), OpenCV's. Raises ValueError where OpenCV is missing or pictures are tiny.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise ValueError("a flow needs OpenCV: pip install opencv-python-headless, or switch it off") from error
+    if min(before.shape[1:]) < SMALLEST:
+        raise ValueError(f"a flow needs pictures of {SMALLEST}x{SMALLEST} or more, got {before.shape[2]}x{before.shape[1]}")
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = search.calc(_grey(before), _grey(after), None)  # type: ignore[call-overload]
+    return rearrange(torch.from_numpy(flow.copy()), "h w two -> two h w")
+
+
+def _grey(picture: Tensor) -> "np.ndarray":
+    grey = (picture.clamp(0, 1).mean(0) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(grey.cpu().numpy())
+
+
+def along_flow(warped: Callable[..., Tensor], trusted: Callable[..., Tensor]) -> Carry:
+    """A frame moved to where the next one is, for `quality.measure`; the two functions are those of `sampling.propagation`."""
+
+    def carry(number: int, before: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+        there, back = flow_between(frame, before)[None], flow_between(before, frame)[None]
+        return warped(before[None], there)[0], trusted(there, back)[0, 0]
+
+    return carry

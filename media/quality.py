@@ -1,0 +1,160 @@
+"""What can be said about a clip without a network: flicker, warping error, seams, drift of colours, and its spectrum.
+
+Frames come one at a time, so a file of any length is measured in the memory of two frames and a few numbers per frame. With the
+truth beside it, errors are of differences from it; with a flow, neighbours are compared along it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import torch
+from torch import Tensor
+
+from .metrics import FLOOR
+
+LEVELS = 255
+
+Carry = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(frame number, frame before it, frame) -> (the one before as it moves along, where to trust it `(h, w)` bool)."""
+
+
+@dataclass
+class Quality:
+    """Numbers per frame, in levels of 255 where nothing else is said."""
+
+    difference: list[float] = field(default_factory=list)
+    """Mean absolute difference of each frame from the one before; motion included."""
+    second: list[float] = field(default_factory=list)
+    """The same of the second difference: what neither stays nor moves on evenly."""
+    error: list[float] = field(default_factory=list)
+    """Error of the difference from the frame before, where the truth is known."""
+    psnr: list[float] = field(default_factory=list)
+    """In dB, where the truth is known."""
+    warping: list[float] = field(default_factory=list)
+    """Difference from the frame before carried along the flow, where the flow is to be trusted; where there is a flow."""
+    colours: list[tuple[float, float, float]] = field(default_factory=list)
+    """Mean red, green and blue of each frame."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.colours)
+
+    @property
+    def drift(self) -> float:
+        """Largest distance of a frame's mean colour from that of the first quarter."""
+        colours = torch.tensor(self.colours)
+        early = colours[: max(1, len(colours) // 4)].mean(0)
+        return float((colours - early).norm(dim=-1).max())
+
+    def seams(self, every: int, first: int = 0) -> float:
+        """How much larger differences are where windows meet (every so many frames) than elsewhere; 1: just as large."""
+        values = self.error or self.difference
+        at = [value for n, value in enumerate(values, 1) if n >= first and (n - first) % every == 0]
+        others = [value for n, value in enumerate(values, 1) if n < first or (n - first) % every]
+        if not at or not others:
+            raise ValueError(f"seams: expected more than {every} frames, got {self.frames}")
+        return (sum(at) / len(at)) / max(sum(others) / len(others), 1e-9)
+
+    def spectrum(self) -> Tensor:
+        """Power of the mean brightness at each frequency, cycles per frame from 0 (left out) to a half `(n,)`, in levels."""
+        bright = torch.tensor(self.colours, dtype=torch.float32).mean(1)
+        if len(bright) < 4:
+            raise ValueError(f"spectrum: expected 4 frames or more, got {len(bright)}")
+        window = torch.hann_window(len(bright), periodic=False)
+        return (torch.fft.rfft((bright - bright.mean()) * window).abs() / window.sum())[1:]
+
+    def pulse(self) -> float:
+        """Brightness that comes and goes faster than every fourth frame: the root of the upper half of the spectrum's power."""
+        power = self.spectrum().square()
+        return float(power[len(power) // 2 :].sum().sqrt())
+
+
+def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, carry: Carry | None = None) -> Quality:
+    """Looks at frames `(3, h, w)` in [0, 1].
+
+    truth   as many frames of the same size
+    carry   moves a frame along a flow, for the warping error
+    Raises ValueError for fewer than two frames, and for a truth of another length or size.
+    """
+    found = Quality()
+    before: Tensor | None = None
+    gap_before: Tensor | None = None
+    step_before: Tensor | None = None
+    for number, (frame, real) in enumerate(_paired(frames, truth)):
+        found.colours.append(tuple((frame.mean((1, 2)) * LEVELS).tolist()))
+        gap = None if real is None else frame - real
+        if gap is not None:
+            found.psnr.append(float(-10 * gap.square().mean().clamp_min(FLOOR).log10()))
+        if before is not None:
+            step = frame - before
+            found.difference.append(float(step.abs().mean()) * LEVELS)
+            if step_before is not None:
+                found.second.append(float((step - step_before).abs().mean()) * LEVELS)
+            if gap is not None and gap_before is not None:
+                found.error.append(float((gap - gap_before).abs().mean()) * LEVELS)
+            if carry is not None:
+                carried, held = carry(number, before, frame)
+                found.warping.append(float((frame - carried).abs().mean(0)[held].mean()) * LEVELS if bool(held.any()) else 0.0)
+            step_before = step
+        before, gap_before = frame, gap
+    if found.frames < 2:
+        raise ValueError(f"expected a clip of 2 frames or more, got {found.frames}: there is no time in it")
+    return found
+
+
+def _paired(frames: Iterable[Tensor], truth: Iterable[Tensor] | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    if truth is None:
+        yield from ((frame, None) for frame in frames)
+        return
+    for number, (frame, real) in enumerate(zip_longest(frames, truth)):
+        if frame is None or real is None:
+            raise ValueError(f"the clip and its truth differ in length: one of them ends after frame {number}")
+        if frame.shape != real.shape:
+            raise ValueError(f"frame {number}: expected the truth's size {tuple(real.shape[1:])}, got {tuple(frame.shape[1:])}")
+        yield frame, real
+
+
+def table_of(clips: Mapping[str, Quality], every: int = 0, first: int = 0) -> str:
+    """A table in Markdown, one row per clip; what was not measured has no column.
+
+    every, first   where windows meet, for the seam ratio
+    """
+    columns: list[tuple[str, Callable[[Quality], float | None]]] = [
+        ("PSNR dB", lambda one: _mean(one.psnr)),
+        ("difference", lambda one: _mean(one.difference)),
+        ("its error", lambda one: _mean(one.error)),
+        ("second difference", lambda one: _mean(one.second)),
+        ("warping error", lambda one: _mean(one.warping)),
+        ("drift", lambda one: one.drift),
+        ("pulse", lambda one: one.pulse() if one.frames >= 4 else None),
+        ("seams", lambda one: one.seams(every, first) if every else None),
+    ]
+    measured = [(name, [of(one) for one in clips.values()]) for name, of in columns]
+    found = [(name, values) for name, values in measured if any(value is not None for value in values)]
+    lines = [["clip", "frames", *(name for name, _ in found)], ["---", *["---:"] * (len(found) + 1)]]
+    for row, (name, one) in enumerate(clips.items()):
+        figures = ["" if values[row] is None else f"{values[row]:.2f}" for _, values in found]
+        lines.append([name, str(one.frames), *figures])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def lines_of(clips: Mapping[str, Quality]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Title of a chart -> clip -> points: differences (or their errors) by frame, and the spectrum of the brightness."""
+    known = all(one.error for one in clips.values())
+    title = "Error of differences between neighbouring frames" if known else "Difference between neighbouring frames"
+    by_frame = {
+        name: [(float(n), value) for n, value in enumerate(one.error if known else one.difference, 1)]
+        for name, one in clips.items()
+    }
+    charts: dict[str, dict[str, list[tuple[float, float]]]] = {f"{title}, in levels of 255": by_frame}
+    if all(one.frames >= 4 for one in clips.values()):
+        spectra = {name: one.spectrum() for name, one in clips.items()}
+        charts["Brightness that comes and goes, by frequency (cycles per frame)"] = {
+            name: [(0.5 * n / len(power), float(value)) for n, value in enumerate(power, 1)] for name, power in spectra.items()
+        }
+    return charts
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,242 @@
+"""The Temporal SR shelf: frames in between, larger pictures without flicker, colours put back."""
+
+from dataclasses import asdict
+from typing import Any
+
+from comfy_api.input_impl import VideoFromFile
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..hosts import comfyui, comfyui_upscaler
+from ..hosts.comfyui_between import BetweenOrder, Fillers, interpolate, plan_for
+from ..hosts.comfyui_clips import fitted
+from ..hosts.comfyui_stage import Job, Made, coloured, of_motion, settings_of
+from ..hosts.comfyui_upscaler import COLOURS, Enlargers, UpscaleOrder, upscale
+from ..hosts.comfyui_vae import Lens, Way
+from ..media.colour import MATCHES
+from .files import VIDEO, file_input, fingerprint, path_of
+from .inputs import chosen, own_id, strength_input
+from .types import Motion
+from .vae import clip_input
+
+
+def file_inputs(prefix: str, fps: str) -> list[Any]:
+    return [
+        io.Float.Input("fps", default=0.0, min=0.0, max=480.0, step=0.1, tooltip=fps),
+        io.String.Input("filename_prefix", default=prefix, tooltip="Folder and name below ComfyUI's output."),
+    ]
+
+
+def shown(made: Made) -> io.NodeOutput:
+    """A finished file as VIDEO, and under the node."""
+    saved = ui.SavedResult(made.path.name, made.subfolder, io.FolderType.output)
+    return io.NodeOutput(VideoFromFile(str(made.path)), ui=ui.PreviewVideo([saved]))
+
+
+def needed(name: str, value: Any) -> Any:
+    """Loaders hand on nothing for what a file does not hold."""
+    if value is None:
+        raise ValueError(f"{name}: the file it comes from holds none; connect another one, here or to its loader")
+    return value
+
+
+def seed_input() -> Any:
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**64 - 2, control_after_generate=False,
+        tooltip="Of all noise. It stays as it is, so that a stage that is done is not done again.",
+    )  # fmt: skip
+
+
+class LoadVideoUpscaler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeLoadVideoUpscaler",
+            display_name="Load Video Upscaler",
+            category="Zoetrope/Load",
+            description=(
+                "Loads Upscale-A-Video, LaVie's VSR, or any Stable Diffusion x4 upscaler (frame by frame), whole or its UNet "
+                "alone, as diffusers or the authors spell it. Known by its keys."
+            ),
+            inputs=[
+                file_input("upscaler_name", VIDEO, "A file in models/checkpoints, diffusion_models or zoetrope_video."),
+                strength_input("0: the image upscaler inside the file alone, frame by frame.", optional=True),
+                io.Clip.Input("clip", optional=True, tooltip="Handed on where the file holds no text encoder: SD2.x's."),
+                io.Vae.Input("vae", optional=True, tooltip="Handed on where the file holds no VAE: the x4 upscaler's."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For Upscale Video; core's samplers take it too."),
+                io.Clip.Output(display_name="clip", tooltip="The file's text encoder, else the one connected."),
+                io.Vae.Output(display_name="vae", tooltip="The file's VAE, else the one connected."),
+                Motion.Output(display_name="motion", tooltip="Its temporal layers alone, for another x4 upscaler, if any."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, upscaler_name: str | None = None, **settings: Any) -> Any:
+        return [fingerprint(VIDEO, upscaler_name), settings.get("strength")]
+
+    @classmethod
+    def execute(cls, upscaler_name: str, strength: float = 1.0, clip: Any = None, vae: Any = None) -> io.NodeOutput:
+        loaded = comfyui_upscaler.load_upscaler(path_of(VIDEO, upscaler_name), comfyui.Settings(strength=strength))
+        given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
+        return io.NodeOutput(loaded.model, *given, loaded.motion)
+
+
+class InterpolateFrames(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeInterpolateFrames",
+            display_name="Interpolate Frames",
+            category="Zoetrope/Temporal SR",
+            description=(
+                "Makes the frames in between with a video model that is shown the given ones: new motion where a warp would "
+                "tear, steered by the prompt. Any length, straight to a file. Given frames stay as they are."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="The checkpoint with the motion module applied, or Load Video Checkpoint."),
+                io.Conditioning.Input("positive", tooltip="What the clip shows, and what moves."),
+                io.Conditioning.Input("negative", tooltip="What to avoid; counts where cfg is not 1."),
+                io.Vae.Input("vae", tooltip="Of the checkpoint; it sees the given frames and makes the pictures."),
+                Motion.Input(
+                    "motion", tooltip="The motion module on the MODEL: it says how given frames are shown to it."
+                ),
+                clip_input("The given frames, in order, or a video from Load Video, Endless Shot, ..."),
+                io.Int.Input("factor", default=4, min=1, max=240, tooltip="Each frame becomes so many. 1: nothing to do."),
+                seed_input(),
+                io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (DDIM)."),
+                io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1: none, half the time."),
+                *file_inputs("zoetrope/between", "Frames per second of the new video. 0: factor times the old."),
+                io.Int.Input(
+                    "window", default=0, min=0, max=1024, optional=True,
+                    tooltip="Frames that the model sees at once. 0: as many as it was trained on.",
+                ),
+                io.Int.Input(
+                    "shared_steps", default=1, min=0, max=64, optional=True,
+                    tooltip="Steps from given frame to given frame that neighbouring windows both make, blended. 0: none.",
+                ),
+                io.Float.Input(
+                    "scene_cut", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
+                    tooltip="How different colours may be until a new scene begins: nothing is made across cuts. 0: no cuts.",
+                ),
+                io.Boolean.Input(
+                    "keep_pictures", default=False, optional=True,
+                    tooltip="Given frames as the pictures that came in; else all frames have gone through the VAE alike.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, vae: Any, motion: Any, images: Any, factor: int, seed: int, steps: int,
+        cfg: float, fps: float, filename_prefix: str, window: int = 0, shared_steps: int = 1, scene_cut: float = 0.3,
+        keep_pictures: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        order = BetweenOrder(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures)
+        job = Job(own_id(cls), images, filename_prefix, fps, factor)
+        lens = Lens(needed("vae", vae), Way(), job.teller.note)
+        if factor == 1:
+            settings = {"node": "Interpolate Frames", "factor": 1, "side": lens.side}
+            return shown(job.film(lambda frames: (fitted(frame, lens) for frame in frames), job.clip.count, settings))
+        plan = plan_for(needed("motion", motion), order)
+        crew = Fillers(model, positive, negative, motion, lens)
+        settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
+        settings |= {**asdict(order), **of_motion(motion)}
+        return shown(job.film(lambda frames: interpolate(crew, frames, order), plan.frames(job.clip.count), settings))
+
+
+class UpscaleVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeUpscaleVideo",
+            display_name="Upscale Video",
+            category="Zoetrope/Temporal SR",
+            description=(
+                "Four times as wide and high with a Stable Diffusion x4 upscaler, straight from file to file, in overlapping "
+                "windows with one noise field for the whole clip: with temporal layers it does not flicker."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="From Load Video Upscaler or Load Demo Upscaler."),
+                io.Conditioning.Input("positive", tooltip="What the clip shows, and the quality you want."),
+                io.Conditioning.Input("negative", tooltip="What to avoid; counts where cfg is not 1."),
+                io.Vae.Input("vae", tooltip="The upscaler's own, or Upscale-A-Video's from Load Temporal VAE."),
+                clip_input("The frames, in order, or a video from Load Video, Interpolate Frames, Endless Shot, ..."),
+                seed_input(),
+                io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (DDIM)."),
+                io.Float.Input("cfg", default=4.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1 costs half."),
+                io.Int.Input(
+                    "noise_level", default=20, min=0, max=999,
+                    tooltip="How freely detail is made up: 20 faithful, 50 as LaVie, 120 as Upscale-A-Video for bad video.",
+                ),
+                *file_inputs("zoetrope/large", "Frames per second of the new video. 0: as the old."),
+                io.Int.Input(
+                    "window", default=8, min=1, max=256, optional=True, tooltip="Frames that the model sees at once.",
+                ),
+                io.Int.Input(
+                    "overlap", default=2, min=0, max=128, optional=True,
+                    tooltip="Frames that neighbouring windows both make, blended at every step.",
+                ),
+                io.Int.Input(
+                    "tile_size", default=0, min=0, max=4096, step=8, optional=True,
+                    tooltip="Small pixels per tile and side, blended: less memory for large pictures. 0: whole pictures.",
+                ),
+                io.Combo.Input(
+                    "match_colour", options=list(COLOURS), default=COLOURS[0], optional=True,
+                    tooltip="Colours of the small frames on the large ones: upscalers drift. steady: without their grain.",
+                ),
+                io.Boolean.Input(
+                    "follow_flow", default=False, optional=True,
+                    tooltip="Late steps carry detail along the motion (Upscale-A-Video). Needs OpenCV.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, vae: Any, images: Any, seed: int, steps: int, cfg: float,
+        noise_level: int, fps: float, filename_prefix: str, window: int = 8, overlap: int = 2, tile_size: int = 0,
+        match_colour: str = COLOURS[0], follow_flow: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        chosen("match_colour", match_colour, COLOURS)
+        order = UpscaleOrder(steps, cfg, seed, noise_level, window, overlap, tile_size, match_colour, follow_flow)
+        job = Job(own_id(cls), images, filename_prefix, fps)
+        lens = Lens(needed("vae", vae), Way(tile=4 * tile_size), job.teller.note)
+        crew = Enlargers(model, positive, negative, lens)
+        settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
+        settings |= asdict(order)
+        return shown(job.film(lambda frames: upscale(crew, frames, order), job.clip.count, settings))
+
+
+class MatchColour(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ZoetropeMatchColour",
+            display_name="Match Colour",
+            category="Zoetrope/Temporal SR",
+            description="The detail of some frames with the colours of others, frame by frame: puts back what a model drifted.",
+            inputs=[
+                io.Image.Input("images", tooltip="Frames that keep their detail."),
+                io.Image.Input("reference", tooltip="Whose colours they get; of fewer frames the last one holds on."),
+                io.Combo.Input(
+                    "method", options=list(MATCHES), default="wavelet",
+                    tooltip="wavelet: place by place, coarse colours only. adain: mean and spread of the whole picture.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The frames in the reference's colours.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, images: Tensor, reference: Tensor, method: str) -> io.NodeOutput:
+        return io.NodeOutput(coloured(images, reference, chosen("method", method, MATCHES)))
+
+
+NODES: list[type[io.ComfyNode]] = [LoadVideoUpscaler, InterpolateFrames, UpscaleVideo, MatchColour]
