@@ -52,7 +52,7 @@ e2e: $(VENV)/ready
 	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix $(CACHE)/node playwright-core || true
 	$(PYTEST) -m "e2e and not slow"
 
-GOLDEN := tests/models tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
+GOLDEN := tests/models tests/sampling tests/media/test_colour.py tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
 	tests/hosts/test_comfyui_video.py
 
 parity: $(VENV)/ready

@@ -153,13 +153,15 @@ def _most(names: tuple[str, ...]) -> str:
     return max(sorted(set(names)), key=names.count)
 
 
-def objects(frame: Tensor, background: float, least: int = 12) -> int:
-    """How many separate things a frame `(3, h, w)` shows on the torus; specks of fewer than `least` pixels do not count.
-
-    A thing is whatever stands out by a third of what stands out most: a half-transparent ghost is one, a faint trail is not.
-    """
+def outstanding(frame: Tensor, background: float) -> Tensor:
+    """What stands out from the ground by a third of what does most `(h, w)`: a ghost does, a faint trail not."""
     away = (frame - background).norm(dim=0)
-    seen = away > max(0.12, float(away.max()) / 3)
+    return away > max(0.12, float(away.max()) / 3)
+
+
+def objects(frame: Tensor, background: float, least: int = 12) -> int:
+    """How many separate things a frame `(3, h, w)` shows on the torus; specks of fewer than `least` pixels do not count."""
+    seen = outstanding(frame, background)
     labels = torch.arange(1, seen.numel() + 1, dtype=torch.float32).reshape(seen.shape) * seen
     while True:  # the largest number of each connected region spreads over it
         wrapped = torch.nn.functional.pad(labels[None, None], (1, 1, 1, 1), mode="circular")

@@ -131,13 +131,13 @@ class UpscalerRun(Run):
 
 STAGES: dict[str, type[Run]] = {
     "vae": VaeRun,
-    "upscaler_vae": UpscalerVaeRun,
-    "upscaler": UpscalerRun,
     "decoder": DecoderRun,
     "image": ImageRun,
     "video": VideoRun,
     "sight": SightRun,
     "picture": PictureRun,
+    "upscaler_vae": UpscalerVaeRun,
+    "upscaler": UpscalerRun,
 }
 
 

@@ -78,7 +78,7 @@ def test_the_shipped_stages_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"stage": "film"}, "expected one of vae, decoder, image, video, sight, picture, got 'film'"),
+        ({"stage": "film"}, "expected one of vae, decoder, image, video, sight, picture, upscaler_vae, upscaler, got 'film'"),
         ({"sped": 1}, "sped .unknown"),
         ({"seed": None}, "seed .missing"),
     ],
