@@ -185,13 +185,12 @@ def long_clips() -> None:
     print("|---|---:|---:|---:|")
     networks = Clock()
     watched = [networks.on(module) for module in (demo.unet, demo.vae.encoder, demo.vae.decoder)]
-    report("Interpolate Frames", between(demo, (film(scene, 1, SMALL, 8, n)[0] for n in range(251)), 4, steps=4), networks)
+    report("Interpolate Frames", between(demo, iter(film(scene, 251, SMALL, 8)), 4, steps=4), networks)
     for handles in watched:
         networks.off(handles)
     networks = Clock()
     watched = [networks.on(module) for module in (upscaler.unet, upscaler.vae.decoder)]
-    small = (film(scene, 1, 16, 16, n)[0] for n in range(1000))
-    report("Upscale Video", upscaler.enlarge(small, steps=3), networks)
+    report("Upscale Video", upscaler.enlarge(iter(film(scene, 1000, 16, 16)), steps=3), networks)
 
 
 def report(name: str, frames: Iterator[Tensor], networks: "Clock") -> None:

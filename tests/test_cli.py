@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from zoetrope import cli
 from zoetrope.media.video import read_video, write_video
+from zoetrope.media.world import draw, film
 from zoetrope.models.demo import part_path
 
 
@@ -162,3 +164,23 @@ def test_a_shot_that_cannot_be_is_a_reason_and_no_file(
     assert status == 2
     assert words in err
     assert not (tmp_path / "none").exists()
+
+
+def test_metrics_of_videos_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = film(draw(torch.Generator().manual_seed(2), motion="moving right"), 12, 64)
+    beat = torch.where(torch.arange(12) % 2 == 0, 0.1, 0.0)[:, None, None, None]
+    for name, frames in (("calm", clip * 0.8), ("beating", clip * 0.8 + beat)):
+        write_video(tmp_path / f"{name}.mp4", frames, 8)
+    files = [str(tmp_path / f"{name}.mp4") for name in ("calm", "beating")]
+    told = ("--truth", files[0], "--window", 4, "--plot", tmp_path / "plot.png")
+    status, table, _ = run(capsys, "metrics", *files, *told)
+    assert status == 0
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    rows = {name: figures for name, *figures in cells}
+    assert rows["clip"] == ["frames", "PSNR dB", "difference", "its error", "second difference", "drift", "pulse", "seams"]
+    assert float(rows["calm.mp4"][3]) == 0
+    assert float(rows["beating.mp4"][3]) == pytest.approx(25, abs=3)
+    assert Image.open(tmp_path / "plot.png").width > 500
+    status, _, err = run(capsys, "metrics", tmp_path / "none.mp4")
+    assert status == 2
+    assert "none.mp4" in err
