@@ -279,3 +279,59 @@ def enlarged_list(large: Any, frames: list[Tensor]) -> None:
     from zoetrope.hosts.comfyui_upscaler import UpscaleOrder, upscale
 
     list(upscale(enlargers(large), iter(frames), UpscaleOrder(steps=2, cfg=1.0)))
+
+
+@pytest.fixture
+def output(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    return tmp_path
+
+
+def test_factor_1_hands_the_clip_on_as_a_file_without_alpha_and_odd_sides(demo: Any, output: Any) -> None:
+    from zoetrope.media.video import read_video
+    from zoetrope.nodes.superres import InterpolateFrames
+
+    parts, model = demo
+    words = said(parts, "")
+    images = torch.cat([world(3, size=72), torch.ones(3, 1, 72, 72)], dim=1).movedim(1, -1)[:, :67, :70]
+    told = {"seed": 1, "steps": 2, "cfg": 1.0, "fps": 8.0, "filename_prefix": "zoetrope/one"}
+    InterpolateFrames.execute(model, words, words, parts.vae, parts.motion, images, factor=1, **told)
+    frames, rate = read_video(output / "zoetrope" / "one_00001_.mp4")
+    assert (tuple(frames.shape), rate) == ((3, 3, 64, 64), 8.0)
+
+
+def test_a_stage_is_found_again_and_sound_counts(large: Any, output: Any) -> None:
+    from fractions import Fraction
+
+    from comfy_api.input_impl import VideoFromComponents
+    from comfy_api.util import VideoComponents
+    from zoetrope.nodes.superres import UpscaleVideo
+
+    parts, model = large
+    words = said(parts, "")
+    told = {"seed": 1, "steps": 1, "cfg": 1.0, "noise_level": 20, "fps": 0.0, "filename_prefix": "zoetrope/up"}
+    images = world(2, size=16).movedim(1, -1)
+
+    def run(loud: float) -> None:
+        audio = {"waveform": torch.full((1, 1, 8000), loud), "sample_rate": 44100}
+        video = VideoFromComponents(VideoComponents(images=images, audio=audio, frame_rate=Fraction(8)))
+        UpscaleVideo.execute(model, words, words, parts.vae, video, **told)
+
+    for loud, files in ((0.1, 1), (0.1, 1), (0.2, 2)):
+        run(loud)
+        assert len(list((output / "zoetrope").glob("up_*.mp4"))) == files
+    with pytest.raises(ValueError, match="vae: the file it comes from holds none"):
+        UpscaleVideo.execute(model, words, words, None, images, **{**told, "fps": 8.0})
+
+
+def test_tiles_and_conditions_for_a_part_of_the_picture_are_refused(large: Any) -> None:
+    from dataclasses import replace
+
+    from zoetrope.hosts.comfyui_upscaler import UpscaleOrder, upscale
+
+    crew = enlargers(large, tile=16)
+    masked = [[crew.positive[0][0], {**crew.positive[0][1], "mask": torch.ones(1, 32, 32)}]]
+    with pytest.raises(ValueError, match="mask, area"):
+        list(upscale(replace(crew, positive=masked), iter(world(1, size=32)), UpscaleOrder(steps=1, cfg=1.0, tile=16)))
