@@ -46,9 +46,6 @@ class Fillers:
     motion: HostMotion
     lens: Lens
 
-    def guider(self, model: Any, cfg: float) -> Any:
-        return guider_of(model, self.positive, self.negative, cfg)
-
 
 def plan_for(motion: HostMotion, order: BetweenOrder) -> Between:
     """How the clip is cut. Raises ValueError for a factor that the model cannot do at once."""
@@ -91,7 +88,7 @@ class _Filling:
         self._plan, self._lens, self._originals, self._base = plan, lens, order.originals, model.model
         self._noise = FrameNoise(order.seed, (vae.latent_channels, *size))
         sigmas = sigmas_for(model, order.steps)
-        guider = crew.guider(model, order.cfg)
+        guider = guider_of(model, crew.positive, crew.negative, order.cfg)
         remedy = "factor, or window, then the size of the pictures"
         shape = (vae.latent_channels, *size)
         self._stage = Stage(guider, shape, min(plan.cut.size, plan.clip), sigmas, order.seed, remedy)

@@ -32,6 +32,10 @@ class VideoCheckpoint:
     projector: HostProjector | None
     """What shows pictures to it."""
 
+    def clip_and_vae(self, clip: Any, vae: Any) -> tuple[Any, Any]:
+        """The file's own, else those given."""
+        return (self.clip if self.clip is not None else clip), (self.vae if self.vae is not None else vae)
+
 
 def load_checkpoint(path: str, settings: Settings, rescale: float | None = None) -> VideoCheckpoint:
     """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.

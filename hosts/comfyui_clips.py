@@ -36,11 +36,16 @@ def clip_of(images: Any) -> Clip:
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
         return Clip(clip_of(parts.images).frames, len(parts.images), float(parts.frame_rate), parts.audio)
-    trimmed = getattr(images, "get_active_trim_window", None)
-    source, part = images.get_stream_source(), Part(*trimmed()) if trimmed else Part()
+    source, part = stream_of(images)
     facts, heard = facts_of(source, part), sound_of(source, part)
     audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
     return Clip(frames_of(source, part), facts.frames, float(facts.fps), audio)
+
+
+def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
+    """The file of a VIDEO (a path, or bytes in memory), and the part of it that is meant."""
+    trimmed = getattr(video, "get_active_trim_window", None)
+    return video.get_stream_source(), Part(*trimmed()) if trimmed else Part()
 
 
 def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tensor], float]:

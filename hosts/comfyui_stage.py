@@ -17,7 +17,7 @@ from ..media.sound import add_sound
 from ..media.stages import Stage, file_digest
 from ..media.video import write_video
 from .comfyui import HostMotion
-from .comfyui_clips import Clip, clip_of
+from .comfyui_clips import Clip, clip_of, stream_of
 from .comfyui_digest import digest, model_settings, weights
 from .comfyui_progress import Teller
 
@@ -104,11 +104,9 @@ def source_digest(images: Any) -> str:
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
         return digest([parts.images, float(parts.frame_rate), parts.audio])
-    source = images.get_stream_source()
-    trimmed = getattr(images, "get_active_trim_window", None)
-    part = str(trimmed()) if trimmed else ""
+    source, part = stream_of(images)
     held = file_digest(Path(source)) if isinstance(source, str | Path) else digest(source.getvalue())
-    return f"{held} {part}".strip()
+    return f"{held} from {part.start:g} for {part.seconds:g}"
 
 
 def coloured(images: Tensor, reference: Tensor, method: str) -> Tensor:

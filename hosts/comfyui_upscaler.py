@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ from ..models.kinds import kind_of
 from ..models.ldm import diffusers_table
 from ..models.vae.guided import GuidedVae
 from ..sampling.clips import Cut
-from ..sampling.noise import FrameNoise
 from ..sampling.propagation import propagate
 from ..sampling.stream import euler_stream
 from ..sampling.tiles import Grid, over_tiles
-from ..sampling.upscale import WINDOWS, late_steps, low_res_noised
+from ..sampling.upscale import LATENT, RGB, WINDOWS, laid_out, late_steps
 from .comfyui import Settings
 from .comfyui_checkpoint import PREFIXES, VideoCheckpoint, load_checkpoint, through_the_host
 from .comfyui_shot import guider_of
@@ -32,7 +32,6 @@ from .comfyui_vae import Lens
 TIMES = 4
 SMALL = "zoetrope.small"
 """In `transformer_options`: the small pictures that go along with the rows of a call, noised, and their level."""
-LATENT, RGB = 4, 3
 COLOURS = (STEADY, *MATCHES, "off")
 """Ways of matching the small frames' colours."""
 
@@ -152,7 +151,6 @@ class _Upscaling:
     def __init__(self, crew: Enlargers, order: UpscaleOrder, size: Sequence[int]):
         height, width = size
         self._order, self._lens, self._base = order, crew.lens, crew.model.model
-        self._latents, self._grain = (FrameNoise(order.seed + n, (c, height, width)) for n, c in ((0, LATENT), (1, RGB)))
         self._cut = Cut(order.window, order.overlap)
         self._grid = Grid(order.tile, order.tile // 4, 1, 1) if 0 < order.tile < max(size) else None
         guider = guider_of(crew.model, crew.positive, crew.negative, order.cfg)
@@ -169,12 +167,12 @@ class _Upscaling:
         pictures = self._pictures
 
         def noted() -> Iterator[Tensor]:
-            for number, frame in enumerate(_chained(first, others)):
+            for number, frame in enumerate(chain([first], others)):
                 frame = frame[:RGB]
                 if frame.shape != first[:RGB].shape:
                     raise ValueError(f"frame {number}: expected the size of the first, got {tuple(frame.shape[1:])}")
                 pictures.append(frame)
-                yield self._noisy(number, frame)
+                yield laid_out(number, frame, self._order.level, float(self._stage.sigmas[0]), self._order.seed)
 
         stream = (self._with_picture(latent, pictures, n) for n, latent in enumerate(self._sampled(noted())))
         frames = self._lens.decode(stream)
@@ -196,12 +194,6 @@ class _Upscaling:
     def _with_picture(self, latent: Tensor, pictures: list[Tensor], number: int) -> Tensor:
         return torch.cat([latent, pictures[number].to(latent) * 2 - 1]) if self._looks_back else latent
 
-    def _noisy(self, number: int, frame: Tensor) -> Tensor:
-        """Noise, and the small picture noised to its level: the seven channels that the UNet sees."""
-        level = torch.tensor([self._order.level])
-        small = low_res_noised(frame[None].float() * 2 - 1, self._grain.at(number, 0)[None], level)[0]
-        return torch.cat([self._latents.at(number, 0) * float(self._stage.sigmas[0]), small])
-
     def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
         def denoised(part: Tensor) -> Tensor:
             told = {SMALL: (part[:, LATENT:], self._order.level)}
@@ -222,11 +214,6 @@ class _Upscaling:
             for old in [n for n in self._flows if n < number - len(self._stage.sigmas) * self._order.window]:
                 del self._flows[old]
         return self._flows[number]
-
-
-def _chained(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
-    yield first
-    yield from others
 
 
 def _beside(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:

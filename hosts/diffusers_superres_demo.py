@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from ..sampling.between import Between, Filler, fill
 from ..sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
 from ..sampling.noise import FrameNoise
 from ..sampling.stream import Work, euler_stream
-from ..sampling.upscale import WINDOWS, X4_SIGMAS, low_res_noised
+from ..sampling.upscale import WINDOWS, X4_SIGMAS, laid_out
 from .diffusers import motion_in
 from .diffusers_demo import Demo, filled, new_vae
 
@@ -47,19 +48,13 @@ def between(
 
     vae   decodes in place of the embedded model's image VAE: `(f, 4, h, w)` scaled latents to `(f, 3, h, w)`
     """
-    latents = (demo.encode(key[None])[0] for key in keys)
-    source = iter(latents)
+    source = (demo.encode(key[None])[0] for key in keys)
     first = next(source)
     noise = FrameNoise(seed, tuple(first.shape))
     sigmas = spaced_sigmas(steps, SD_SIGMAS)
-    made = fill(_filler(demo, prompt), _led(first, source), Between(factor, FRAMES), sigmas, noise)
+    made = fill(_filler(demo, prompt), chain([first], source), Between(factor, FRAMES), sigmas, noise)
     for latent in made:
         yield (vae or demo.decode)(latent[None])[0]
-
-
-def _led(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
-    yield first
-    yield from others
 
 
 def _filler(demo: Demo, prompt: str) -> Filler:
@@ -81,7 +76,7 @@ def _filler(demo: Demo, prompt: str) -> Filler:
 
 
 def new_upscaler() -> Any:
-    """Stable Diffusion's x4 upscaler in small, 1.5 M parameters, untrained: seven channels in, noise levels as classes."""
+    """Stable Diffusion's x4 upscaler in small, 2 M parameters, untrained: seven channels in, noise levels as classes."""
     flat, deep = "DownBlock2D", "CrossAttnDownBlock2D"
     return UNet2DConditionModel(
         in_channels=7,
@@ -122,9 +117,7 @@ class Upscaler:
         def noisy() -> Iterator[Tensor]:
             for number, frame in enumerate(small):
                 waiting.append(frame)
-                field, grain = (FrameNoise(seed + n, (c, *frame.shape[1:])) for n, c in ((0, 4), (1, 3)))
-                seen = low_res_noised(frame[None] * 2 - 1, grain.at(number, 0)[None], torch.tensor([level]))[0]
-                yield torch.cat([field.at(number, 0) * sigmas[0], seen])
+                yield laid_out(number, frame, level, float(sigmas[0]), seed)
 
         made = euler_stream(self.work(prompt, level), noisy(), sigmas, WINDOWS)
         pairs = ((self.decoded(latent[:4]), waiting.pop(0)) for latent in made)

@@ -11,7 +11,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from .metrics import FLOOR
+from .metrics import psnr
 
 LEVELS = 255
 
@@ -84,8 +84,8 @@ def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, car
     for number, (frame, real) in enumerate(_paired(frames, truth)):
         found.colours.append(tuple((frame.mean((1, 2)) * LEVELS).tolist()))
         gap = None if real is None else frame - real
-        if gap is not None:
-            found.psnr.append(float(-10 * gap.square().mean().clamp_min(FLOOR).log10()))
+        if real is not None:
+            found.psnr.append(float(psnr(frame[None], real[None])))
         if before is not None:
             step = frame - before
             found.difference.append(float(step.abs().mean()) * LEVELS)

@@ -60,7 +60,7 @@ UPSCALER_TIMES, UPSCALER_WINDOW = 4, 8
 UPSCALER_SCALING = 0.08333
 """What its latents are multiplied by: the published upscaler's."""
 NOISE_LEVELS = 350
-"""Rows of the upscaler's table of noise levels; the published one is trained up to this level."""
+"""The highest noise level of small pictures that the upscaler knows, as the published one."""
 
 MOTION_BLOCKS = ("down.0.1", "down.1.1", "down.2.1", "mid", "up.1.2", "up.2.0", "up.2.2", "up.3.0", "up.3.2")
 """Where the temporal layers are: every level once on the way down, twice on the way up. All blocks would double their cost."""

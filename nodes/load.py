@@ -88,8 +88,7 @@ class LoadVideoCheckpoint(io.ComfyNode):
         settings = comfyui.Settings(strength=strength, fps=fps, scaled=is_scaled(scaled_latents))
         rescale = None if guidance_rescale < 0 else guidance_rescale
         loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings, rescale)
-        given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
-        return io.NodeOutput(loaded.model, *given, loaded.motion, loaded.projector)
+        return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion, loaded.projector)
 
 
 class LoadTemporalVae(io.ComfyNode):

@@ -79,8 +79,7 @@ class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     def execute(cls, upscaler_name: str, strength: float = 1.0, clip: Any = None, vae: Any = None) -> io.NodeOutput:
         loaded = comfyui_upscaler.load_upscaler(path_of(VIDEO, upscaler_name), comfyui.Settings(strength=strength))
-        given = (loaded.clip if loaded.clip is not None else clip, loaded.vae if loaded.vae is not None else vae)
-        return io.NodeOutput(loaded.model, *given, loaded.motion)
+        return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion)
 
 
 class InterpolateFrames(io.ComfyNode):

@@ -41,19 +41,3 @@ def _step(work: Work, frames: Iterable[Tensor], now: float, after: float, cut: C
             yield start, window
 
     return join_stream(advanced(), cut.overlap, fade=True)
-
-
-def windows_of(frames: int, cut: Cut) -> list[tuple[int, int]]:
-    """(first frame, end) of every window of a clip, as `euler_stream` cuts it."""
-    onwards = cut.size - cut.overlap
-    if frames <= cut.size:
-        return [(0, frames)] if frames else []
-    starts = [*range(0, frames - cut.size, onwards), frames - cut.size if cut.overlap else None]
-    if starts[-1] is None:  # nothing shared: the last window is what is left
-        starts[-1] = starts[-2] + onwards
-    return [(start, min(start + cut.size, frames)) for start in starts]
-
-
-def calls(frames: int, cut: Cut, steps: int) -> int:
-    """How often the model is called."""
-    return len(windows_of(frames, cut)) * steps

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .clips import Cut
 from .diffusion import rows
+from .noise import FrameNoise
 from .schedule import betas, discrete_sigmas
 
 _BETAS = betas("root", 1e-4, 2e-2, 1000)
@@ -19,6 +20,9 @@ X4_SIGMAS = discrete_sigmas(_BETAS).float()
 _KEPT = torch.cumprod(1 - _BETAS.float(), dim=0)
 """Of the clean picture at each level: in float32, as the published code has it."""
 
+LATENT, RGB = 4, 3
+"""Channels of a latent and of the small picture beside it."""
+
 WINDOWS = Cut(8, 2)
 """Frames that the model sees at once, and how many of them neighbours share."""
 
@@ -27,6 +31,14 @@ def low_res_noised(small: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Small pictures `(f, 3, h, w)` in [-1, 1] at noise levels `(f,)`, timesteps of `X4_SIGMAS`, of constant variance."""
     kept = _KEPT.to(level.device)[level]
     return rows(kept.sqrt(), small) * small + rows((1 - kept).sqrt(), small) * noise
+
+
+def laid_out(number: int, small: Tensor, level: int, sigma: float, seed: int) -> Tensor:
+    """What the UNet sees of a frame at the first step: noise at `sigma` (4 channels), and the small picture `(3, h, w)` in
+    [0, 1] noised to `level` (3 channels). Both noises belong to the frame's number, one field for the whole clip."""
+    field, grain = (FrameNoise(seed + n, (c, *small.shape[1:])).at(number, 0) for n, c in ((0, LATENT), (1, RGB)))
+    noised = low_res_noised(small[None].float() * 2 - 1, grain[None], torch.tensor([level]))[0]
+    return torch.cat([field * sigma, noised])
 
 
 def late_steps(sigmas: Tensor) -> list[float]:
