@@ -136,6 +136,31 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
     assert max(ahead[120:]) <= max(ahead[:120])
 
 
+def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoetrope.hosts import comfyui_stream
+
+    keys, small = world(7), world(12, size=16)
+    whole = filled(demo, keys), enlarged(large, small)
+    monkeypatch.setattr(comfyui_stream, "ROUND", 5)
+    assert torch.equal(filled(demo, keys), whole[0])
+    assert torch.equal(enlarged(large, small), whole[1])
+
+
+def test_cores_own_nodes_work_on_the_upscaler(large: Any) -> None:
+    import comfy.sample
+    from comfy_extras.nodes_sdupscale import SD_4XUpscale_Conditioning
+
+    parts, model = large
+    words = said(parts, "")
+    made = SD_4XUpscale_Conditioning.execute(world(4, size=16).movedim(1, -1), words, words, 4.0, 0.1).result
+    start = comfy.sample.prepare_noise(made[2]["samples"], 1)
+    out = comfy.sample.sample(
+        model, start, 2, 1.0, "euler", "normal", made[0], made[1], made[2]["samples"], disable_pbar=True, seed=11
+    )
+    assert out.shape == (4, 4, 16, 16)
+    assert bool(out.isfinite().all())
+
+
 def test_nothing_is_made_across_a_cut(demo: Any) -> None:
     first, second = world(3, background="black"), world(2, background="white")
     out = filled(demo, torch.cat([first, second]))

@@ -92,3 +92,11 @@ def test_takes_are_read_one_after_another_and_never_ahead_by_more_than_a_frame()
     skipped = [next(part).item() for part in takes(source(), lambda a, b: bool(a != b))]  # unread rests are passed over
     assert skipped == [0.0, 1.0, 2.0]
     assert list(takes([], lambda a, b: True)) == []
+
+
+@pytest.mark.parametrize("clip", [16, 61])
+def test_every_factor_that_a_clip_allows_can_be_cut(clip: int) -> None:
+    for factor in range(2, clip):
+        plan = Between(factor, clip)
+        assert plan.cut.size <= clip
+        assert plan.cut.size % factor == plan.cut.overlap % factor == 1
