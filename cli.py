@@ -26,6 +26,7 @@ from .media.quality import table_of as quality_table
 from .media.reading import frames_of
 from .media.resampling import RESAMPLINGS
 from .media.sheet import contact_sheet
+from .media.shot import Look
 from .media.shot import film as film_shot
 from .media.shots import Place, journal_for
 from .media.study import averaged, study, table_of
@@ -199,7 +200,7 @@ def _shot(arguments: argparse.Namespace) -> None:
     journal, news = journal_for(Place(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
     with bar_of(total=1, unit="frame", file=sys.stderr) as bar:
 
-        def note(done: int, total: int, picture: Tensor | None) -> None:
+        def note(done: int, total: int, look: Look | None) -> None:
             bar.total = total
             bar.set_description("frames" if done > total - arguments.frames else "warm-up")
             bar.update(done - bar.n)

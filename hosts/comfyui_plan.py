@@ -39,7 +39,7 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
     write, video_bytes = written(camera.decode(latent), order.fps)
     measured = Measured(
         shared.get(order.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
-        ram(), disk_free(folder), video_bytes,
+        ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder), video_bytes,
     )  # fmt: skip
     return Plan(work_of(shape, order, scene), measured)
 

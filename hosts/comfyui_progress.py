@@ -37,9 +37,9 @@ class Teller:
         self._update(step, steps)
 
     def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
-        """Ticks are points at which an interrupt is noticed as well."""
+        """picture: the newest one (3, h, w). Ticks are points at which an interrupt is noticed as well."""
         if picture is not None:
-            self._picture = _as_image(picture)
+            self._picture = as_image(picture)
         self.say(
             where(self._frames - (total - done), self._frames) + (f", {spoken(seconds_left)} left" if seconds_left else "")
         )
@@ -71,13 +71,20 @@ class Teller:
         if server is not None and self._node_id is not None:
             server.send_progress_text(text, self._node_id)
 
+    def send(self, event: str, data: dict[str, Any]) -> None:
+        """A message to the page that queued this run, if one did; `data` gets the node's id."""
+        page = getattr(_server(), "client_id", None)
+        if page is not None and self._node_id is not None:
+            _server().send_sync(event, {"node": str(self._node_id), **data}, page)
+
 
 def where(frame: int, frames: int) -> str:
     """`frame 12 of 96`; before frame 0 comes out, how long the warm-up still takes."""
     return f"frame {frame} of {frames}" if frame > 0 else f"warming up, {1 - frame} to go"
 
 
-def _as_image(picture: Tensor) -> Any:
+def as_image(picture: Tensor) -> Image.Image:
+    """A picture `(3, h, w)` as 8 bits, tiny ones enlarged."""
     pixels = (rearrange(picture, "c h w -> h w c").clamp(0, 1) * 255).round().byte().numpy()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     factor = max(1, 256 // max(image.size))  # tiny pictures are shown large enough to see

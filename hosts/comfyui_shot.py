@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ..media.journal import SEGMENT, Scalar, Sizes, State
-from ..media.shot import Crew, Keep, Shot, film
+from ..media.shot import Crew, Keep, Look, Shot, film
 from ..media.shots import Place, journal_for
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
@@ -87,11 +87,14 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order
 class Audience(Protocol):
     """Who is told how it goes."""
 
+    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+        """Where the shot is written, how many of its frames are there already, and why it is a new one, where it is."""
+
     def starting(self, step: int, steps: int) -> None:
         """The base clip, before the first frame."""
 
-    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
-        """Frames done, warm-up included; picture: the newest one (3, h, w), where there is a new one."""
+    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+        """Frames done, warm-up included; look: a frame that was decoded, where one was."""
 
 
 def shape_for(scene: Scene, order: Order) -> fifo.Diagonal:
@@ -106,6 +109,8 @@ def shoot(scene: Scene, order: Order, place: Place, audience: Audience) -> tuple
     shape = shape_for(scene, order)
     sizes = Sizes(shape.places, SEGMENT, scene.latent)
     journal, news = journal_for(place, sizes, settings_of(scene, order, shape), _made_with(scene))
+    stored = journal.state()
+    audience.opening(journal.folder.name, min(order.frames, max(0, stored.frame)) if stored else 0, news)
     camera = Camera(scene, order, shape, audience)
     crew = Crew(camera.begin, camera.sample, camera.decode, camera.note)
     shot = film(journal, crew, order.frames, order.fps, tail=len(shape.sigmas))
@@ -167,9 +172,9 @@ class Camera:
         if self._audience:
             self._audience.starting(step, len(self._shape.sigmas))
 
-    def note(self, done: int, total: int, picture: Tensor | None) -> None:
+    def note(self, done: int, total: int, look: Look | None) -> None:
         if self._audience:
-            self._audience.progress(done, total, picture, self._pace.left(done, total))
+            self._audience.progress(done, total, look, self._pace.left(done, total))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..media.journal import SEGMENT, Scalar, Sizes, State
 from ..media.measuring import disk_free, ram, seconds_of, written
 from ..media.plan import Measured, Plan, Work
-from ..media.shot import Crew, Keep
+from ..media.shot import Crew, Keep, Look
 from ..models.demo import FOLDER, PARTS, part_path
 from ..sampling import fifo
 from ..sampling.fifo import Denoiser
@@ -94,7 +94,7 @@ class DemoShot:
             "torch": torch.__version__, "diffusers": diffusers.__version__,
         }  # fmt: skip
 
-    def crew(self, note: Callable[[int, int, Tensor | None], None], note_start: Callable[[int], object]) -> Crew:
+    def crew(self, note: Callable[[int, int, Look | None], None], note_start: Callable[[int], object]) -> Crew:
         """Who makes it: `note` is told of frames, `note_start` of the steps of the first clip."""
         shape, noise, device = self.shape, FrameNoise(self.seed, self.latent), self.demo.unet.device
 
@@ -133,7 +133,7 @@ class DemoShot:
         write, size = written(self.decode(latent), self.fps)
         own = shared.get(self.queue.windows_per_call, shared[1])
         decode = seconds_of(lambda: self.decode(latent)) + write
-        measured = Measured(own, shared, decode, None, None, ram(), disk_free(folder), size)
+        measured = Measured(own, shared, decode, None, None, ram(), None, disk_free(folder), size)
         base_calls, warm_up = work_before(shape, self.queue.start == "base clip")
         work = Work(frames, warm_up, fifo.calls_per_frame(shape), base_calls, latent.numel(), shape.places)
         return Plan(work, measured)

@@ -1,6 +1,7 @@
 """What a shot will cost, reckoned from one measured window."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Measured:
     """Bytes that the device has free for it."""
     ram: int
     """Bytes that this process holds now."""
+    ram_total: int | None
+    """Bytes of main memory that the machine has; None where that cannot be known."""
     disk_free: int
     video_bytes: int
     """Of an encoded frame."""
@@ -65,12 +68,28 @@ class Plan:
         fastest = min(self.measured.shared.values())
         return min(count for count, seconds in self.measured.shared.items() if seconds <= 1.03 * fastest)
 
+    @property
+    def seconds_before(self) -> float:
+        """Until the first frame is there: the first clip and the warm-up."""
+        return (self.work.base_calls + (self.work.warm_up + 1) * self.work.windows_per_frame) * self.measured.call
+
+    def figures(self) -> dict[str, Any]:
+        """The plan as plain numbers, in seconds and bytes, for a panel that draws it."""
+        found = self.measured
+        return {
+            "frames": self.work.frames, "seconds": self.seconds, "seconds_before": self.seconds_before,
+            "seconds_decoding": self.work.frames * found.decode, "seconds_per_frame": self.seconds_per_frame,
+            "disk": self.disk, "disk_free": found.disk_free, "ram": found.ram, "ram_total": found.ram_total,
+            "device": found.memory, "device_free": found.memory_free, "windows_per_call": self.best_together,
+            "warnings": self.warnings(),
+        }  # fmt: skip
+
     def text(self) -> str:
         work, found = self.work, self.measured
         rows = [
             f"time      {spoken(self.seconds)}: {self.seconds_per_frame:.2f} s a frame ({work.windows_per_frame:.3g} windows "
             f"of {found.call:.2f} s, {found.decode:.2f} s to decode and write); the first frame after "
-            f"{spoken((work.base_calls + (work.warm_up + 1) * work.windows_per_frame) * found.call)}",
+            f"{spoken(self.seconds_before)}",
             f"disk      {size(self.disk)} of {size(found.disk_free)} free",
             f"memory    {size(found.ram)} of main memory, whatever the length",
         ]

@@ -26,6 +26,15 @@ Keep = Callable[[int, Tensor, Tensor], bool]
 
 
 @dataclass(frozen=True)
+class Look:
+    """A finished frame, to be seen on the way."""
+
+    frame: int
+    picture: Tensor
+    """`(3, h, w)` in [0, 1]."""
+
+
+@dataclass(frozen=True)
 class Crew:
     """Who does the work: a host's functions."""
 
@@ -35,8 +44,8 @@ class Crew:
     """Samples on from a state, frame by frame, until told to stop."""
     decode: Callable[[Tensor], Tensor]
     """A latent (c h w) to a picture (3 h w) in [0, 1]."""
-    note: Callable[[int, int, Tensor | None], None]
-    """Told of progress: (frames done, warm-up included; of how many; the newest picture, if there is a new one)."""
+    note: Callable[[int, int, Look | None], None]
+    """Told of progress: (frames done, warm-up included; of how many; a frame that was decoded, if one was)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class _Work:
         if closed and not left:
             self._video_of(closed - 1, self.journal.sizes.segment)
         elif left:
-            self._tell(self.crew.decode(self.state.pending[-1]))
+            self._tell(Look(self.state.frame - 1, self.crew.decode(self.state.pending[-1])))
 
     def _take(self, frame: int, latent: Tensor, queue: Tensor) -> None:
         if not bool(queue.isfinite().all() and latent.isfinite().all()):
@@ -136,8 +145,8 @@ class _Work:
             self.journal.save(self.state)
             self._saved_at, self._unsaved = time.monotonic(), False
 
-    def _tell(self, picture: Tensor | None) -> None:
-        self.crew.note(self.state.frame - self._first, self.frames - self._first, picture)
+    def _tell(self, look: Look | None) -> None:
+        self.crew.note(self.state.frame - self._first, self.frames - self._first, look)
 
     def finish(self, frames: int, name: str) -> Path:
         """Every segment's video, made where it is missing, joined to one file."""
@@ -173,15 +182,15 @@ class _Work:
         latents = self.journal.latents(number) if stored else self.state.pending
 
         def pictures() -> Iterator[Tensor]:
-            for offset, latent in enumerate(latents[:frames]):
+            for frame, latent in enumerate(latents[:frames], number * self.journal.sizes.segment):
                 picture = self.crew.decode(latent)
                 if not bool(picture.isfinite().all()):
                     raise ValueError(
-                        f"frame {number * self.journal.sizes.segment + offset} was decoded to undefined numbers (NaN); its "
-                        f"latent is sound and kept in {self.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
+                        f"frame {frame} was decoded to undefined numbers (NaN); its latent is sound and kept in "
+                        f"{self.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
                     )
                 yield picture
-                self._tell(picture)
+                self._tell(Look(frame, picture))
 
         write_video(path, pictures(), self.fps, joinable=True)
         return path

@@ -9,7 +9,7 @@ import folder_paths
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_plan, comfyui_progress, comfyui_shot, comfyui_timeline
+from ..hosts import comfyui_plan, comfyui_shot, comfyui_strip, comfyui_timeline
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
@@ -126,9 +126,9 @@ class EndlessShot(io.ComfyNode):
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
-        teller = comfyui_progress.Teller(own_id(cls), frames)
-        shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), teller)
-        teller.say(shot.story(frames, news))
+        strip = comfyui_strip.Filmstrip(own_id(cls), frames)
+        shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), strip)
+        strip.closing(shot.story(frames, news))
         shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)
         return io.NodeOutput(
             VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
@@ -158,8 +158,8 @@ class ShotPlan(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         scene, order = comfyui_shot.prepare(comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
         order = replace(order, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
-        text = comfyui_plan.plan(scene, order, Path(folder_paths.get_output_directory())).text()
-        return io.NodeOutput(text, ui=ui.PreviewText(text))
+        plan = comfyui_plan.plan(scene, order, Path(folder_paths.get_output_directory()))
+        return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})
 
 
 class QueueSettingsNode(io.ComfyNode):

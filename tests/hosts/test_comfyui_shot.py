@@ -1,7 +1,7 @@
 """Endless shots through the host's guiders: resumed, interrupted, with LoRA and ControlNet, EPS and V; what is a change."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from zoetrope.media.shot import Look
 
 pytestmark = pytest.mark.host
 
@@ -19,13 +20,16 @@ class Audience:
     def __init__(self, tell: Any = None):
         self.tell, self.steps = tell, 0
 
+    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+        self.opened = (folder, resumed, list(news))
+
     def starting(self, step: int, steps: int) -> None:
         self.steps += 1
         assert self.steps == step <= steps
 
-    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
+    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
         if self.tell:
-            self.tell(done, total, picture, seconds_left)
+            self.tell(done, total, look, seconds_left)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Long clips in windows with the host's samplers, and the plan of a shot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from zoetrope.media.shot import Look
 
 pytestmark = pytest.mark.host
 
@@ -113,6 +114,8 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
 
 
 class Silent:
+    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None: ...
+
     def starting(self, step: int, steps: int) -> None: ...
 
-    def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None: ...
+    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None: ...

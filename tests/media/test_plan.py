@@ -1,5 +1,6 @@
 """Arithmetic of a plan, and what it says when something does not fit."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,23 @@ from zoetrope.media.measuring import disk_free, ram, seconds_of, written
 from zoetrope.media.plan import Measured, Plan, Work, size, spoken
 
 WORK = Work(frames=100, warm_up=32, windows_per_frame=4, base_calls=48, latent_values=4 * 64 * 64, places=52)
-MEASURED = Measured(0.5, {1: 0.5, 2: 0.42, 4: 0.41}, 0.1, 6 << 30, 8 << 30, 2 << 30, 50 << 30, 20_000)
+MEASURED = Measured(0.5, {1: 0.5, 2: 0.42, 4: 0.41}, 0.1, 6 << 30, 8 << 30, 2 << 30, 16 << 30, 50 << 30, 20_000)
+
+
+def test_figures_are_those_of_the_text() -> None:
+    plan = Plan(WORK, MEASURED)
+    figures = plan.figures()
+    assert figures["seconds"] == plan.seconds
+    assert figures["seconds_before"] == pytest.approx(plan.seconds - (WORK.frames - 1) * 2.1 - 0.1)
+    assert (figures["disk"], figures["disk_free"]) == (plan.disk, 50 << 30)
+    assert (figures["ram"], figures["ram_total"], figures["device"], figures["device_free"]) == (
+        2 << 30,
+        16 << 30,
+        6 << 30,
+        8 << 30,
+    )
+    assert figures["warnings"] == plan.warnings()
+    json.dumps(figures)
 
 
 def test_time_and_disk_add_up() -> None:
