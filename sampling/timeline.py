@@ -13,7 +13,7 @@ from itertools import pairwise
 
 LONGEST_TEXT, MOST_CUES, LAST_FRAME = 100_000, 1_000, 100_000_000
 
-ENTRY = re.compile(r"\s*(?P<frame>\d+)\s*:(?P<said>.*?)(?:\s~\s*(?P<fade>\d+))?\s*", re.DOTALL)
+ENTRY = re.compile(r"\s*(?P<frame>[0-9]+)\s*:(?P<said>.*?)(?:\s~\s*(?P<fade>[0-9]+))?\s*", re.DOTALL)
 EXAMPLE = "'48: a blue square' or '48: a blue square ~12'"
 
 
@@ -39,7 +39,7 @@ def read_timeline(text: str, name: str = "timeline") -> tuple[Cue, ...]:
         raise ValueError(f"{name}: expected at most {MOST_CUES} entries, got {len(entries)}")
     if not entries:
         return (Cue(0, "", 0),)
-    if len(entries) == 1 and not re.match(r"\s*\d+\s*:", entries[0][1]):
+    if len(entries) == 1 and not re.match(r"\s*[0-9]+\s*:", entries[0][1]):
         return (Cue(0, entries[0][1].strip(), 0),)
     cues = []
     for start, entry in entries:

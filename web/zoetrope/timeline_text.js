@@ -1,0 +1,112 @@
+// The text of a prompt timeline, as sampling/timeline.py reads it, with the places of its numbers; edits change only those.
+//
+//   0: a red circle / 48: a blue square ~12
+//
+// Indices and spans count UTF-16 units, as textareas and string.slice do.
+
+export const LONGEST_TEXT = 100_000, MOST_CUES = 1_000, LAST_FRAME = 100_000_000
+
+const BORDER = /\n|(?<=\s)\/(?=\s)/g
+const ENTRY = /^(\s*)([0-9]+)(\s*:)([^]*?)(?:(\s~\s*)([0-9]+))?\s*$/
+
+/** {cues: [{frame, said, fade, start, end, frameAt, fadeAt}], fault}: the cues up to the first fault {code, line, column, ...}. */
+export function readTimeline(text) {
+  const result = { cues: [], fault: null }
+  const entries = split(text).filter(entry => entry.text.trim())
+  if ([...text].length > LONGEST_TEXT) return { ...result, fault: { code: 'long', line: 1, column: 1, most: LONGEST_TEXT } }
+  if (entries.length > MOST_CUES) return { ...result, fault: { code: 'many', line: 1, column: 1, most: MOST_CUES } }
+  if (entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text)) {
+    const { start, text: said } = entries[0]
+    return { ...result, cues: [{ frame: 0, said: said.trim(), fade: 0, start, end: start + said.length, frameAt: null, fadeAt: null }] }
+  }
+  for (const entry of entries) {
+    const cue = cueOf(entry)
+    const fault = faultOf(cue, result.cues.at(-1), entry)
+    if (fault) {
+      const at = entry.start + entry.text.length - entry.text.trimStart().length
+      return { ...result, fault: { ...fault, ...placeOf(text, at) } }
+    }
+    result.cues.push(cue)
+  }
+  return result
+}
+
+/** The frames that a cue's own frame may be moved to, and that its fade may take: {from, to, longest}. */
+export function limitsOf(cues, index) {
+  const [before, cue, after] = [cues[index - 1], cues[index], cues[index + 1]]
+  if (!before) return { from: 0, to: 0, longest: 0 }
+  return {
+    from: before.frame + Math.max(1, before.fade),
+    to: after ? after.frame - Math.max(1, cue.fade) : LAST_FRAME,
+    longest: after ? after.frame - cue.frame : LAST_FRAME,
+  }
+}
+
+/** The text with cue `index` at another frame, as near to `frame` as its neighbours let it come. */
+export function moveCut(text, index, frame) {
+  const { cues } = readTimeline(text)
+  const { from, to } = limitsOf(cues, index)
+  return put(text, cues[index].frameAt, String(clamp(frame, from, to)))
+}
+
+/** The text with cue `index` fading in over `frames` frames, as far as there is room; 0 is a hard cut. */
+export function setFade(text, index, frames) {
+  const { cues } = readTimeline(text)
+  const fade = clamp(frames, 0, limitsOf(cues, index).longest)
+  return put(text, cues[index].fadeAt, fade ? ` ~${fade}` : '')
+}
+
+/** {text, at}: the text with an empty cue at a frame, and where its words go; null where there is one or a fade runs. */
+export function addCue(text, frame) {
+  const { cues, fault } = readTimeline(text)
+  if (fault || frame < 1) return null
+  const before = cues.filter(cue => cue.frame <= frame).at(-1)
+  if (before && (before.frame === frame || frame < before.frame + before.fade)) return null
+  const numbered = before?.frameAt ? text : put(text, [0, 0], '0: ')
+  const end = (before?.end ?? 0) + numbered.length - text.length
+  const added = `${text.includes('\n') || !/\s\/\s/.test(text) ? '\n' : ' / '}${frame}: `
+  const rest = numbered.slice(end)
+  return { text: numbered.slice(0, end).trimEnd() + added + (/^\s*$/.test(rest) || /^\s/.test(rest) ? rest : ` ${rest}`), at: numbered.slice(0, end).trimEnd().length + added.length }
+}
+
+/** The text without cue `index`; the first one stays. */
+export function removeCue(text, index) {
+  const { cues } = readTimeline(text)
+  if (index < 1) return text
+  return put(text, [cues[index - 1].end, cues[index].end], '')
+}
+
+function split(text) {
+  const borders = [[0, 0], ...[...text.matchAll(BORDER)].map(found => [found.index, found.index + found[0].length]), [text.length, text.length]]
+  return borders.slice(1).map((border, number) => ({ start: borders[number][1], text: text.slice(borders[number][1], border[0]) }))
+}
+
+function cueOf({ start, text }) {
+  const parts = ENTRY.exec(text)
+  if (!parts) return null
+  const [, blank, frame, colon, said, tilde = '', fade = ''] = parts
+  const from = start + blank.length
+  const words = from + frame.length + colon.length + said.trimEnd().length
+  return {
+    frame: Number(frame.slice(0, 12)), said: said.trim(), fade: Number(fade.slice(0, 12)), start, end: start + text.length,
+    frameAt: [from, from + frame.length],
+    fadeAt: fade ? [words, from + frame.length + colon.length + said.length + tilde.length + fade.length] : [words, words],
+  }
+}
+
+function faultOf(cue, last, entry) {
+  if (!cue) return { code: 'entry', got: entry.text.trim().slice(0, 40) }
+  if (Math.max(cue.frame, cue.fade) > LAST_FRAME) return { code: 'far', most: LAST_FRAME, got: Math.max(cue.frame, cue.fade) }
+  if (!last) return cue.frame || cue.fade ? { code: 'first', got: entry.text.trim().slice(0, 40) } : null
+  if (cue.frame <= last.frame) return { code: 'order', after: last.frame, got: cue.frame }
+  if (cue.frame < last.frame + last.fade) return { code: 'fade', fade: last.fade, start: last.frame, got: cue.frame, over: last.frame + last.fade }
+  return null
+}
+
+function placeOf(text, at) {
+  const before = text.slice(0, at).split('\n')
+  return { line: before.length, column: [...before.at(-1)].length + 1 }
+}
+
+const put = (text, [from, to], words) => text.slice(0, from) + words + text.slice(to)
+const clamp = (value, low, high) => Math.min(Math.max(Math.round(value), low), high)

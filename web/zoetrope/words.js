@@ -1,0 +1,59 @@
+// What the panels say, in the editor's language.
+import { app } from '../../../scripts/app.js'
+
+const WORDS = {
+  en: {
+    timeline: 'Prompt timeline', frames: '{n} frames', frame: 'frame {n}', cut: 'Frame {n} begins: {said}', fade: 'Cross-fade of {n} frames into: {said}', nothing: '(no words)',
+    hint: 'Drag a bar\'s left edge to move a cut, its upper corner to cross-fade. Double-click: new prompt. Delete: remove.',
+    long: 'more than {most} characters', many: 'more than {most} prompts',
+    entry: 'expected a frame number and a colon, such as 48: a blue square ~12, got "{got}"',
+    far: 'expected frames up to {most}, got {got}', first: 'the first prompt starts the shot: expected frame 0 and no fade, got "{got}"',
+    order: 'expected a frame after {after}, got {got}', overlap: 'the fade of {fade} frames that starts at frame {start} is not over at frame {got}; start at {over} or later, or fade faster',
+    where: 'Line {line}, column {column}: {fault}',
+    strip: 'Filmstrip', waiting: 'Press Run: finished frames appear here.', base: 'First clip, step {step} of {steps}', warming: 'Warming up, {n} to go',
+    filming: 'Frame {frame} of {frames}', left: '{time} left', resumed: 'goes on after {n} frames that are there already', fresh: 'A new shot ({folder}) because of: {news}', folder: '{folder}',
+    stopped: 'Stopped after frame {frame} of {frames}. Run goes on from there.', early: 'Stopped before the first frame. Run goes on from there.', failed: 'Stopped by an error after frame {frame} of {frames}; what is finished is kept.', done: 'Done: {frames} frames.', there: 'Done: all {frames} frames were there already.',
+    enlarge: 'Frame {n}: enlarge', close: 'Close', previous: 'Previous frame', next: 'Next frame', earlier: '{n} earlier frames',
+    plan: 'Shot plan', press: 'Press Run: one window is measured, then reckoned.', time: 'Time', disk: 'Disk', ram: 'Memory', device: 'Graphics card', of: '{used} of {all}', free: '{used} of {all} free',
+    first_frame: 'until the first frame', sampling: 'sampling', decoding: 'decoding and writing', per_frame: '{time} a frame', unknown: 'not known on this device', together: 'Best windows per call here: {n}',
+    s: '{n} s', min: '{n} min', h: '{h} h {min} min',
+  },
+  zh: {
+    timeline: '提示词时间线', frames: '{n} 帧', frame: '第 {n} 帧', cut: '从第 {n} 帧开始：{said}', fade: '用 {n} 帧渐变到：{said}', nothing: '（空）',
+    hint: '拖动色块左边缘移动切点，拖动左上角设置渐变。双击：新提示词。Delete：删除。',
+    long: '超过 {most} 个字符', many: '超过 {most} 条提示词',
+    entry: '应为帧号加冒号，例如 48: a blue square ~12，实际为“{got}”',
+    far: '帧号最大为 {most}，实际为 {got}', first: '第一条提示词是开头：应为第 0 帧且没有渐变，实际为“{got}”',
+    order: '应在第 {after} 帧之后，实际为 {got}', overlap: '从第 {start} 帧开始的 {fade} 帧渐变在第 {got} 帧还没有结束；请从第 {over} 帧或更晚开始，或缩短渐变',
+    where: '第 {line} 行第 {column} 列：{fault}',
+    strip: '胶片条', waiting: '点击运行：完成的帧会显示在这里。', base: '第一个片段，第 {step} / {steps} 步', warming: '预热中，还差 {n}',
+    filming: '第 {frame} / {frames} 帧', left: '还需 {time}', resumed: '接着已有的 {n} 帧继续', fresh: '新的长镜头（{folder}），因为：{news}', folder: '{folder}',
+    stopped: '已停在第 {frame} / {frames} 帧。再次运行会从这里继续。', early: '在第一帧之前停止。再次运行会从这里继续。', failed: '在第 {frame} / {frames} 帧后出错；已完成的帧都已保存。', done: '完成：{frames} 帧。', there: '完成：{frames} 帧都已存在。',
+    enlarge: '第 {n} 帧：放大', close: '关闭', previous: '上一帧', next: '下一帧', earlier: '之前还有 {n} 帧',
+    plan: '长镜头计划', press: '点击运行：测量一个窗口后推算。', time: '时间', disk: '磁盘', ram: '内存', device: '显卡', of: '{used} / {all}', free: '{used} / 可用 {all}',
+    first_frame: '到第一帧', sampling: '采样', decoding: '解码和写入', per_frame: '每帧 {time}', unknown: '此设备上未知', together: '此处每次调用的最佳窗口数：{n}',
+    s: '{n} 秒', min: '{n} 分钟', h: '{h} 小时 {min} 分钟',
+  },
+}
+
+/** The text of that name, its {slots} filled. */
+export function say(name, slots = {}) {
+  const language = String(app.ui?.settings?.getSettingValue?.('Comfy.Locale') ?? 'en')
+  const words = WORDS[language] ?? WORDS[language.split('-')[0]] ?? WORDS.en
+  return words[name].replace(/\{(\w+)\}/g, (_, slot) => String(slots[slot]))
+}
+
+/** `45 s`, `12 min`, `3 h 20 min`. */
+export function spoken(seconds) {
+  if (seconds < 90) return say('s', { n: seconds < 10 ? Number(seconds.toPrecision(2)) : Math.round(seconds) })
+  const minutes = Math.round(seconds / 60)
+  return minutes < 90 ? say('min', { n: minutes }) : say('h', { h: Math.floor(minutes / 60), min: minutes % 60 })
+}
+
+/** Bytes as `12 MB`. */
+export function size(bytes) {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)))
+  const value = bytes / 1000 ** unit
+  return `${value >= 10 || !unit ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}
