@@ -28,6 +28,7 @@ SHIPPED = (
     "pyproject.toml",
     "requirements.txt",
     "hosts",
+    "locales",
     "media",
     "models",
     "nodes",

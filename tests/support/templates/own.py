@@ -1,0 +1,330 @@
+"""Workflows for checkpoints of one's own: file names are the public ones, to be picked anew where they are called otherwise."""
+
+from .drawing import Node, Workflow, column, node
+from .parts import avoid, decode, frames, motion, prompt, sampler, saving, timeline
+
+SD15 = {"ckpt_name": "v1-5-pruned-emaonly.safetensors"}
+BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
+NEVER = "blurry, low quality, watermark, text"
+AS_USUAL = {"cfg": 8.0, "seed": 20261121}
+
+
+def checkpoint(title: str = "1. Any SD1.x checkpoint", **name: str) -> Node:
+    return node("base", "CheckpointLoaderSimple", title, **(name or SD15))
+
+
+def module(title: str = "2. An AnimateDiff motion module", name: str = "v3_sd15_mm.ckpt") -> Node:
+    return node("module", "ZoetropeLoadMotionModule", title, motion_name=name)
+
+
+def applied(module: str = "@module.motion", **more: str) -> Node:
+    return motion("@base.MODEL", module, "3. Motion goes into the checkpoint", **more)
+
+
+def text(positive: str = BOAT, negative: str = NEVER, clip: str = "@base.CLIP") -> tuple[Node, Node]:
+    return prompt("Prompt", positive, clip), avoid(negative, clip)
+
+
+def pixels(samples: str = "@sampler.LATENT", vae: str = "@base.VAE") -> Node:
+    return node("pixels", "VAEDecode", "Frames", samples=samples, vae=vae)
+
+
+ANIMATEDIFF = Workflow(
+    "02_animatediff_sd15", "0.3.64",
+    """
+## Motion for any SD1.x checkpoint
+
+1. Pick a **Stable Diffusion 1.x** checkpoint (`models/checkpoints`).
+2. Pick a **motion module** (`models/animatediff_models`), for example AnimateDiff v3 `v3_sd15_mm.ckpt` or v2 `mm_sd_v15_v2.ckpt`.
+3. Press **Run**. The clip is saved to `output/video`.
+
+**First, change** the prompt. **Frames** are the latent's `batch_size`: 16 is what the module was trained on; v2 and v3 take up to 32.
+
+**Strength 0** gives exactly the checkpoint's own still pictures; turn it up to 1 to bring motion in.
+
+LoRA and ControlNet go where they always go: between checkpoint and sampler.
+""",
+    (
+        column("Load", checkpoint(), module()),
+        column("Motion and prompt", applied(), *text(), frames("4. batch_size: the number of frames", 16, 512)),
+        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
+        column("Decode", pixels()),
+        *saving("@pixels.IMAGE", "zoetrope_animatediff"),
+    ),
+)  # fmt: skip
+
+SDXL = Workflow(
+    "20_sdxl", "0.3.64",
+    """
+## Motion for any SDXL checkpoint
+
+1. Pick an **SDXL** checkpoint (`models/checkpoints`).
+2. Pick a motion module for SDXL (`models/animatediff_models`): Hotshot-XL `hsxl_temporal_layers.f16.safetensors` or AnimateDiff's SDXL beta `mm_sdxl_v10_beta.ckpt`.
+3. Press **Run**.
+
+**First, change** the prompt, and the size with the module: Hotshot-XL was trained on **8 frames** of about 512 x 512 (with a checkpoint tuned for that size), the SDXL beta on **16 frames** of 1024 x 1024.
+
+*Motion Report* says what the file is: family, frames, schedule, what it fits.
+""",
+    (
+        column("Load", checkpoint("1. Any SDXL checkpoint", ckpt_name="sd_xl_base_1.0.safetensors"),
+               module("2. Hotshot-XL, or AnimateDiff SDXL beta", "hsxl_temporal_layers.f16.safetensors")),
+        column("Motion and prompt", applied(), *text(), frames("4. Eight frames for Hotshot-XL", 8, 512),
+               node("report", "ZoetropeMotionReport", "What is this file?", motion="@module.motion")),
+        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL),
+               node("told", "PreviewAny", "The report", room=220, source="@report.report"), width=420),
+        column("Decode", pixels()),
+        *saving("@pixels.IMAGE", "zoetrope_sdxl"),
+    ),
+)  # fmt: skip
+
+VIDEOCRAFTER = Workflow(
+    "21_videocrafter2", "0.3.64",
+    """
+## VideoCrafter2, as a MODEL like any other
+
+1. Put VideoCrafter2's `model.ckpt` into `models/checkpoints` and pick it (here it is called `videocrafter2.ckpt`).
+2. Press **Run**.
+
+The file holds everything: its image UNet is Stable Diffusion 2.1's, so **LoRAs for SD 2.x, ControlNets and every sampler work**.
+
+**First, change** the prompt. 16 frames of 512 x 320 are what it was trained on; `fps` in the loader is what it is *told*: lower, and more happens from frame to frame (8 to 28).
+
+`motion` is its temporal layers alone: connect it to *Apply Motion Module* on another SD 2.x checkpoint. Longer: *Endless Shot* in place of the sampler.
+""",
+    (
+        column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="videocrafter2.ckpt", fps=24.0),
+               width=360),
+        column("Prompt", *text(clip="@video.clip"), frames("16 frames of 512 x 320", 16, 512, height=320)),
+        column("Sample", sampler("Samples the clip", "@video.model", "@empty.LATENT", cfg=12.0, steps=50, sampler_name="ddim",
+                                 scheduler="ddim_uniform", seed=123)),
+        column("Decode", pixels(vae="@video.vae")),
+        *saving("@pixels.IMAGE", "zoetrope_videocrafter2", 10.0),
+    ),
+)  # fmt: skip
+
+DYNAMICRAFTER = Workflow(
+    "22_dynamicrafter_image_to_video", "0.3.64",
+    """
+## DynamiCrafter: a picture starts moving
+
+1. Pick a DynamiCrafter file (`models/checkpoints`): its `model.ckpt` of 512 or 1024, renamed so that you know it.
+2. Pick **OpenCLIP ViT-H/14** in *Load CLIP Vision* (`models/clip_vision`).
+3. Pick a **picture**, and say in the prompt what moves. Press **Run**.
+
+**Image Prompt** shows the picture to its cross-attention, **First/Last Frame Guide** beside the latents: it was trained with both.
+
+**First, change** picture and prompt; size with the file (512 x 320, 1024 x 576). `fps` in the loader: **lower is more motion** for DynamiCrafter 512 and 1024 (5 to 30). With the *interp* file connect `last` as well: it films the way from one picture to the other.
+""",
+    (
+        column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="dynamicrafter_512.ckpt", fps=24.0),
+               node("vision", "CLIPVisionLoader", "2. OpenCLIP ViT-H/14", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"),
+               node("picture", "LoadImage", "3. The first frame", room=260, image="example.png"), width=360),
+        column("Looks", node("looks", "ZoetropeImagePrompt", "What it looks like", model="@video.model", projector="@video.projector",
+                             clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE"),
+               frames("16 frames of 512 x 320", 16, 512, height=320)),
+        column("Start and prompt", node("guide", "ZoetropeFirstLastFrameGuide", "Where it starts", model="@looks.model",
+                                        motion="@video.motion", vae="@video.vae", latent="@empty.LATENT", first="@picture.IMAGE"),
+               *text("the boat sails to the right, waves, drifting clouds", "", "@video.clip")),
+        column("Sample", sampler("Samples the clip", "@guide.model", "@empty.LATENT", cfg=7.5, steps=50, sampler_name="ddim",
+                                 scheduler="ddim_uniform", seed=123)),
+        column("Decode", pixels(vae="@video.vae")),
+        *saving("@pixels.IMAGE", "zoetrope_dynamicrafter"),
+    ),
+)  # fmt: skip
+
+IP_ADAPTER = Workflow(
+    "23_ip_adapter", "0.3.64",
+    """
+## A picture as a prompt, on any SD1.x checkpoint
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+3. An **IP-Adapter** file (`models/ipadapter`): `ip-adapter_sd15.safetensors` or `ip-adapter-plus_sd15.safetensors`; what it is, is read off its keys.
+4. The **CLIP-Vision** it was trained with (`models/clip_vision`): ViT-H/14 for both. A wrong one is refused by name.
+5. A **picture**. Press **Run**.
+
+**First, change** the picture, and `strength` of *6*: 0.6 to 0.8 leaves the text a say. `strength_by_frame` lets it come and go (`0: 1 / 8: 0 ~4`); several pictures can be shown one after another (`batch`).
+
+For SDXL: `ip-adapter_sdxl.safetensors` with an SDXL checkpoint.
+""",
+    (
+        column("Load", checkpoint(), module(),
+               node("projector", "ZoetropeLoadImageProjector", "3. An IP-Adapter file", projector_name="ip-adapter_sd15.safetensors"),
+               node("vision", "CLIPVisionLoader", "4. Its CLIP-Vision", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"),
+               node("picture", "LoadImage", "5. The picture", room=260, image="example.png")),
+        column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
+        column("Looks", node("looks", "ZoetropeImagePrompt", "6. What it looks like", model="@motion.model", strength=0.7,
+                             projector="@projector.projector", clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE")),
+        column("Sample", sampler("Samples the clip", "@looks.model", "@empty.LATENT", **AS_USUAL)),
+        column("Decode", pixels()),
+        *saving("@pixels.IMAGE", "zoetrope_ip_adapter"),
+    ),
+)  # fmt: skip
+
+CONTROLNET = Workflow(
+    "24_controlnet_video_to_video", "0.3.64",
+    """
+## A video in another look, its shapes held by a ControlNet
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+3. A **ControlNet** for SD1.x (`models/controlnet`): Canny here; any other with its own preprocessor in place of *Canny*.
+4. A **video** of up to 32 frames (longer: *Sliding Windows* or *Endless Shot*). Press **Run**.
+
+Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the file frame by frame.
+
+**First, change** the prompt, `denoise` of *7* (lower keeps more of the video's colours) and the ControlNet's `strength`.
+""",
+    (
+        column("Load", checkpoint(), module(),
+               node("control", "ControlNetLoader", "3. A Canny ControlNet", control_net_name="control_v11p_sd15_canny.pth"),
+               node("file", "LoadVideo", "4. The video", room=200)),
+        column("Motion and video", applied(), *text(),
+               node("parts", "GetVideoComponents", "Its frames", video="@file.VIDEO"),
+               node("read", "ZoetropeEncodeVideo", "5. Its latents", images="@file.VIDEO", vae="@base.VAE")),
+        column("Lines", node("lines", "Canny", "Its lines", image="@parts.images", low_threshold=0.2, high_threshold=0.5)),
+        column("ControlNet", node("steered", "ControlNetApplyAdvanced", "6. Lines steer the frames", positive="@prompt.CONDITIONING",
+                                  negative="@negative.CONDITIONING", control_net="@control.CONTROL_NET", image="@lines.IMAGE",
+                                  strength=0.8)),
+        column("Sample", sampler("7. Films it anew", "@motion.model", "@read.latent", "@steered.positive",
+                                 negative="@steered.negative", denoise=0.75, **AS_USUAL)),
+        column("Decode", decode("@sampler.LATENT", "@base.VAE")),
+        *saving("@decode.images", "zoetrope_video_to_video", 16.0),
+    ),
+)  # fmt: skip
+
+SPARSECTRL = Workflow(
+    "25_sparsectrl", "0.3.64",
+    """
+## SparseCtrl: some frames given, the others filmed
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff v3** (SparseCtrl was made for v3).
+3. A **SparseCtrl** file (`models/controlnet`): `v3_sd15_sparsectrl_rgb.ckpt` for pictures, `..._scribble.ckpt` for drawings.
+4. **Pictures**: one, or several joined with *Image Batch*. Press **Run**.
+
+**First, change** `frames` of *3*: where the pictures belong. `0` is the first frame, `0, -1` first and last, empty: evenly over the clip.
+
+*Apply ControlNet* is core's: `strength`, `start_percent` and `end_percent` work as ever. RGB needs the VAE there, scribble does not.
+""",
+    (
+        column("Load", checkpoint(), module(),
+               node("control", "ZoetropeLoadSparseCtrl", "3. SparseCtrl", control_net_name="v3_sd15_sparsectrl_rgb.ckpt", frames="0"),
+               node("picture", "LoadImage", "4. The picture", room=260, image="example.png")),
+        column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
+        column("ControlNet", node("steered", "ControlNetApplyAdvanced", "5. Core's Apply ControlNet", positive="@prompt.CONDITIONING",
+                                  negative="@negative.CONDITIONING", control_net="@control.control_net", image="@picture.IMAGE",
+                                  vae="@base.VAE")),
+        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", "@steered.positive",
+                                 negative="@steered.negative", **AS_USUAL)),
+        column("Decode", pixels()),
+        *saving("@pixels.IMAGE", "zoetrope_sparsectrl"),
+    ),
+)  # fmt: skip
+
+MOTION_LORA = Workflow(
+    "26_motion_lora", "0.3.64",
+    """
+## Camera moves, and finer control of motion
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff v2** (motion LoRAs were made for v2).
+3. A **motion LoRA** (`models/animatediff_motion_lora`): `v2_lora_ZoomIn.ckpt`, `..._PanLeft.ckpt`, ... Several may follow each other.
+4. **Motion Settings**: everything in it is as published until you change it.
+
+**First, change** the LoRA and its `strength` (0.8 to 1), then:
+
+- `strength_per_frame` of *4*: `0, 1` lets motion begin softly; `1, 0` lets it come to rest
+- `levels`: `down: 0.5` calms the coarse movement
+- `longer_clips`: 24 frames and more, with stretched positions
+""",
+    (
+        column("Load", checkpoint(), module("2. AnimateDiff v2", "mm_sd_v15_v2.ckpt")),
+        column("Camera", node("lora", "ZoetropeApplyMotionLora", "3. A camera move", motion="@module.motion",
+                              lora_name="v2_lora_ZoomIn.ckpt", strength=0.8),
+               node("fine", "ZoetropeMotionSettings", "4. Finer control", longer_clips="stretch positions", strength_per_frame="0.6, 1")),
+        column("Motion and prompt", applied("@lora.motion", settings="@fine.settings"), *text(),
+               frames("5. batch_size: the number of frames", 24, 512)),
+        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
+        column("Decode", pixels()),
+        *saving("@pixels.IMAGE", "zoetrope_motion_lora"),
+    ),
+)  # fmt: skip
+
+SHOT = Workflow(
+    "27_endless_shot_sd15", "0.3.64",
+    """
+## An endless shot with your own checkpoint
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+3. The **timeline**: `frame: prompt`, and `~24` for a cross-fade over 24 frames; or drag the bars.
+4. Press **Run**. Memory does not grow with the length; the file grows in `output/zoetrope/shot_...`.
+
+**Stopped, crashed, out of power?** Run again: it goes on from the same frame, to the same bits. **Longer?** Raise `frames` and run again.
+
+**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it says what time, memory and disk it takes.
+
+Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was trained on), then width and height.
+""",
+    (
+        column("Load", checkpoint(), module()),
+        column("Motion and prompts", applied(),
+               timeline("What to film, and when it changes",
+                        f"0: {BOAT}\n96: a small sailing boat in a storm at dusk, high waves, film still ~32", "@base.CLIP"),
+               avoid(NEVER, "@base.CLIP"), frames("Only the size counts", 1, 512), width=440),
+        column("The shot", node("shot", "ZoetropeEndlessShot", "4. Raise frames and run again: it goes on", room=260,
+                                model="@motion.model", positive="@timeline.conditioning", negative="@negative.CONDITIONING",
+                                vae="@base.VAE", latent="@empty.LATENT", seed=7, frames=192, fps=8.0, cfg=7.5), width=440),
+    ),
+)  # fmt: skip
+
+UPSCALE_YOURS = Workflow(
+    "28_upscale_your_video", "0.3.64",
+    """
+## Your video, four times as wide
+
+1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Known by its keys.
+2. Where the file holds no text encoder and no VAE: **SD 2.x's CLIP** and the **x4 upscaler's VAE**.
+3. A **video**. Press **Run**: it goes from file to file, in overlapping windows, in the memory of one.
+
+**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 makes up more), `tile_size` where memory ends (256 or less).
+
+Colours are taken from the small frames (`match_colour`).
+""",
+    (
+        column("Load", node("text", "CLIPLoader", "2. SD 2.x's CLIP", clip_name="open_clip_vit_h_14.safetensors", type="stable_diffusion"),
+               node("vae", "VAELoader", "2. The x4 upscaler's VAE", vae_name="x4-upscaler-vae.safetensors"),
+               node("file", "LoadVideo", "3. The video", room=200)),
+        column("The upscaler", node("upscaler", "ZoetropeLoadVideoUpscaler", "1. The upscaler", clip="@text.CLIP", vae="@vae.VAE",
+                                    upscaler_name="x4-upscaler-ema.safetensors")),
+        column("Prompt", prompt("What it shows", "a sailing boat on calm water, best quality, sharp, detailed", "@upscaler.clip"),
+               avoid("blurry, noise, compression artefacts", "@upscaler.clip")),
+        column("Larger", node("large", "ZoetropeUpscaleVideo", "4. Four times as wide", room=260, model="@upscaler.model",
+                              positive="@prompt.CONDITIONING", negative="@negative.CONDITIONING", vae="@upscaler.vae",
+                              images="@file.VIDEO", steps=30, cfg=6.0), width=400),
+    ),
+)  # fmt: skip
+
+TEMPORAL_VAE = Workflow(
+    "29_temporal_vae_sd15", "0.3.64",
+    """
+## Less flicker from the same latents
+
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+3. A **temporal VAE** (`models/vae`): Stable Video Diffusion's file or the whole SVD checkpoint; it decodes the latents of SD 1.x and 2.x.
+4. Press **Run**. *Decode Video to File* writes while it decodes: hours fit.
+
+**First, change** the prompt. `window` and `overlap` of *5* decide what frames are seen together: 0 and -1 take what suits the VAE; they never depend on free memory, so the picture is the same on every machine.
+
+Out of memory: `tile_size` 512.
+""",
+    (
+        column("Load", checkpoint(), module(),
+               node("temporal", "ZoetropeLoadTemporalVae", "3. A VAE that sees several frames", vae_name="svd_xt.safetensors")),
+        column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
+        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
+        column("Decode", node("file", "ZoetropeDecodeVideoToFile", "5. Straight to a file", room=260, samples="@sampler.LATENT",
+                              vae="@temporal.vae", fps=8.0, filename_prefix="zoetrope/temporal_vae"), width=400),
+    ),
+)  # fmt: skip
+
+OWN = (
+    ANIMATEDIFF, SDXL, VIDEOCRAFTER, DYNAMICRAFTER, IP_ADAPTER, CONTROLNET, SPARSECTRL, MOTION_LORA, SHOT, UPSCALE_YOURS, TEMPORAL_VAE,
+)  # fmt: skip

@@ -1,0 +1,61 @@
+// Zoetrope in the editor: three panels that show what the nodes do. Every graph runs without them, in API mode too.
+import { api } from '../../scripts/api.js'
+import { app } from '../../scripts/app.js'
+import { addFilmstrip, restore, tellFilmstrip } from './zoetrope/filmstrip.js'
+import { addPlan } from './zoetrope/plan.js'
+import { addTimeline } from './zoetrope/timeline.js'
+
+const panel = (id, name, more = {}) => ({ id: `Zoetrope.Panels.${id}`, name, category: ['Zoetrope', 'Panels', id], type: 'boolean', defaultValue: true, ...more })
+const settings = [
+  panel('Timeline', 'Prompt timeline', { tooltip: 'Prompt Timeline shows its schedule as bars; cuts and fades can be dragged. The text stays the source of truth.' }),
+  panel('Filmstrip', 'Filmstrip', { tooltip: 'Endless Shot shows its frames as they are finished, and how long the rest will take.' }),
+  panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'How many of the newest frames the page keeps. All of them are in the video.' }),
+  panel('Plan', 'Shot plan', { tooltip: 'Shot Plan shows time, disk and memory as bars.' }),
+]
+const set = id => app.ui?.settings?.getSettingValue?.(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
+const keep = () => Math.max(16, Number(set('FilmstripFrames')) || 200)
+const keyOf = id => `${app.graph?.rootGraph?.id ?? app.graph?.id}/${id}`
+
+/** The node of an execution id: `12`, or `5:12` for node 12 inside the subgraph that is node 5; undefined where it is out of sight. */
+function nodeOf(id) {
+  let graph = app.graph?.rootGraph ?? app.graph
+  let node
+  for (const part of String(id).split(':')) {
+    node = graph?.getNodeById?.(Number(part)) ?? undefined
+    graph = node?.subgraph
+  }
+  return node
+}
+
+/** Which of the running graph's nodes have told their filmstrip something. */
+const told = new Set()
+
+app.registerExtension({
+  name: 'Zoetrope.Panels',
+  settings,
+  nodeCreated(node) {
+    if (node.comfyClass === 'ZoetropePromptTimeline' && set('Timeline')) addTimeline(node)
+    if (node.comfyClass === 'ZoetropeEndlessShot' && set('Filmstrip')) addFilmstrip(node)
+    if (node.comfyClass === 'ZoetropeShotPlan' && set('Plan')) addPlan(node)
+  },
+  loadedGraphNode(node) {
+    restore(node, keyOf(node.id))
+  },
+  setup() {
+    api.addEventListener('zoetrope.shot', ({ detail }) => {
+      told.add(detail.node)
+      tellFilmstrip(nodeOf(detail.node), keyOf(detail.node), detail, keep)
+    })
+    const ended = kind => () => {
+      for (const id of told) tellFilmstrip(nodeOf(id), keyOf(id), { kind }, keep)
+      told.clear()
+    }
+    api.addEventListener('execution_interrupted', ended('stopped'))
+    api.addEventListener('execution_error', ended('failed'))
+    api.addEventListener('execution_success', () => told.clear())
+    api.addEventListener('executed', ({ detail }) => {
+      const [figures] = detail.output?.zoetrope_plan ?? []
+      if (figures) nodeOf(detail.display_node ?? detail.node)?.zoetropePlan?.(figures)
+    })
+  },
+})

@@ -1,0 +1,63 @@
+// A panel below a node's other widgets. It is display only: no workflow saves it and no prompt carries it.
+
+const STYLE = `
+  :host { all: initial; display: block; width: 100%; box-sizing: border-box; font: 11px/1.35 Inter, system-ui, sans-serif; color: var(--input-text, #ddd); }
+  .panel { box-sizing: border-box; width: 100%; height: 100%; padding: 4px 6px; border-radius: 6px; background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e); overflow: hidden; display: flex; flex-direction: column; gap: 3px; }
+  .quiet { color: var(--descrip-text, #999); }
+  .fault { color: var(--error-text, #ff4444); }
+  .line { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+  :focus-visible { outline: 2px solid var(--p-primary-color, #3b82f6); outline-offset: 1px; }
+  button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
+`
+
+/** Makes an element: properties that start with "on" are listeners, other ones attributes. */
+export function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes))
+    if (name.startsWith('on')) made.addEventListener(name.slice(2), value)
+    else made.setAttribute(name, value)
+  made.append(...children)
+  return made
+}
+
+/** A shadow root of the panels' looks: nothing leaks into the page, and the theme's colours come in. */
+export function shade(host, style) {
+  const root = host.attachShadow({ mode: 'open' })
+  root.append(make('style', {}, STYLE + style))
+  return root
+}
+
+/** Adds a panel to a node: {body, onRemove}. `height` in pixels; what `onRemove` is given runs when the node goes. */
+export function addPanel(node, { name, label, height, style }) {
+  const host = make('div', { class: 'zoetrope-panel', 'data-panel': name })
+  host.style.minHeight = `${height}px`
+  const body = make('div', { class: 'panel', role: 'group', 'aria-label': label })
+  shade(host, style).append(body)
+  body.style.height = `${height}px`
+  const gone = []
+  const widget = node.addDOMWidget(name, 'ZOETROPE_PANEL', host, {
+    serialize: false, hideOnZoom: false, getMinHeight: () => height + 8, getMaxHeight: () => height + 8, getValue: () => '', setValue: () => {},
+  })
+  widget.serialize = false
+  const removed = widget.onRemove
+  widget.onRemove = function () {
+    removed?.apply(this, arguments)
+    for (const work of gone) work()
+  }
+  return { body, onRemove: work => gone.push(work) }
+}
+
+/** Calls `show` whenever what `read` says has changed, a few times a second: nodes are configured, linked and typed into in
+ *  many ways, and not all of them tell. Returns what ends it. */
+export function follow(read, show) {
+  let before
+  const look = () => {
+    const now = read()
+    if (now === before) return
+    before = now
+    show()
+  }
+  look()
+  const timer = setInterval(look, 250)
+  return () => clearInterval(timer)
+}
