@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import folder_paths
 import torch
 from comfy_api.input_impl import VideoFromFile
 from torch import Tensor
@@ -19,6 +18,7 @@ from ..media.video import write_video
 from .comfyui import HostMotion
 from .comfyui_clips import Clip, clip_of, stream_of
 from .comfyui_digest import digest, model_settings, weights
+from .comfyui_place import output_place
 from .comfyui_progress import Teller
 
 log = logging.getLogger(__name__)
@@ -46,10 +46,7 @@ class Job:
             raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
         self.teller = Teller(node_id, 0)
         self._images = images
-        folder, self._name, _, self._subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        self._folder = Path(folder)
+        self._place = output_place(filename_prefix)
 
     def film(self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]) -> Made:
         """Writes what `make` makes of the clip's frames, or finds the file that these settings made before.
@@ -59,11 +56,11 @@ class Job:
         plain = (bool, int, float, str)
         told = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
         told |= {"fps": self.fps, "source": source_digest(self._images), "version": VERSION}
-        stage = Stage(self._folder, self._name, told)
+        stage = Stage(self._place.folder, self._place.name, told)
         done = stage.done()
         if done:
             self.teller.note(f"{done.name} was made with these settings already; it is used again")
-            return Made(done, self._subfolder)
+            return Made(done, self._place.subfolder)
         for line in stage.news():
             log.info("Zoetrope: %s", line)
         path = stage.fresh()
@@ -72,7 +69,7 @@ class Job:
         silent = self._add_sound(path)
         stage.note(path)
         self.teller.say(f"{count} frames at {self.fps:g} per second{silent}")
-        return Made(path, self._subfolder)
+        return Made(path, self._place.subfolder)
 
     def _add_sound(self, path: Path) -> str:
         """What to say where the clip's sound cannot be added: the pictures are worth more than it."""

@@ -16,6 +16,11 @@ from .pyav import pyav
 Source = str | Path | Any
 """A path, or an open file in memory."""
 
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,webp,mxf,nut,ivf,h264,hevc,rm,dv,wav,mp3,flac,aac"
+)
+"""Containers that hold their own pictures. Playlists (HLS, concat, DASH) would open other files, and the network."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -137,7 +142,7 @@ def opened(source: Source) -> Any:
     if not isinstance(source, str | Path):
         source.seek(0)
     try:
-        return av.open(str(source) if isinstance(source, Path) else source, "r")
+        return av.open(str(source) if isinstance(source, Path) else source, "r", options={"format_whitelist": FORMATS})
     except (av.FFmpegError, OSError) as error:
         raise ValueError(
             f"{_name(source)}: this is no video that can be read ({error}); copy it again, or convert it"

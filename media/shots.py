@@ -22,7 +22,7 @@ class Place:
     def shots(self) -> list[Path]:
         """Their folders, oldest first."""
         numbered = {path: path.name.removeprefix(f"{self.name}_") for path in self.folder.glob("*_*") if path.is_dir()}
-        found = sorted((int(number), path) for path, number in numbered.items() if number.isdigit())
+        found = sorted((int(number), path) for path, number in numbered.items() if number.isdecimal())
         if len(found) > MOST_SHOTS:
             raise ValueError(f"{self.folder}: more than {MOST_SHOTS} shots are named {self.name}; choose another name")
         return [path for _, path in found]

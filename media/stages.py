@@ -13,7 +13,7 @@ from glob import escape
 from pathlib import Path
 
 from .files import write_whole
-from .journal import Scalar, changed
+from .journal import LARGEST_HEADER, Scalar, changed
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Stage:
     def fresh(self) -> Path:
         """A path for a new video."""
         taken = [path.stem for path in self.folder.glob(f"{escape(self.name)}_*_.*")]
-        numbers = [int(number) for stem in taken if (number := stem[len(self.name) + 1 : -1]).isdigit()]
+        numbers = [int(number) for stem in taken if (number := stem[len(self.name) + 1 : -1]).isdecimal()]
         return self.folder / f"{self.name}_{max(numbers, default=0) + 1:05}_.mp4"
 
     def note(self, video: Path) -> None:
@@ -54,13 +54,15 @@ class Stage:
     def _known(self) -> list[Path]:
         """Notes of this name, oldest first."""
         found = {path: path.stem[len(self.name) + 1 : -1] for path in self.folder.glob(f"{escape(self.name)}_*_.json")}
-        return sorted((path for path, number in found.items() if number.isdigit()), key=lambda path: int(found[path]))
+        return sorted((path for path, number in found.items() if number.isdecimal()), key=lambda path: int(found[path]))
 
 
 def _read(path: Path) -> dict[str, Scalar] | None:
     try:
+        if path.stat().st_size > LARGEST_HEADER:
+            raise ValueError(f"more than {LARGEST_HEADER} bytes")
         held = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("Zoetrope: %s cannot be read (%s); what it belongs to is made again", path, error)
         return None
     return held if isinstance(held, dict) else None

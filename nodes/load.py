@@ -159,7 +159,7 @@ class LoadDemoUpscaler(io.ComfyNode):
             category="Zoetrope/Load",
             description=(
                 "The tiny upscaler that comes with Zoetrope: nothing to download. It makes clips of the demo model four times "
-                "as wide and high, with temporal layers that keep them from flickering."
+                "as wide and high, with temporal layers that flicker less than frame by frame."
             ),
             inputs=[
                 strength_input("Of its temporal layers. 0: the image upscaler, frame by frame.", optional=True),

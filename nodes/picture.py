@@ -64,7 +64,7 @@ class ImagePrompt(io.ComfyNode):
                 start, end,
                 io.String.Input(
                     "strength_by_frame", default="", optional=True,
-                    tooltip="Factor of the strength by frame, for example 0: 1 / 48: 0 ~12: gone at frame 48, fading over 12.",
+                    tooltip="Factor of the strength by frame, for example 0: 1 / 48: 0 ~12: fades from 48 on, gone at 60.",
                 ),
                 io.Combo.Input(
                     "batch", options=list(comfyui_picture.BATCHES), default=comfyui_picture.TOGETHER, optional=True,

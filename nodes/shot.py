@@ -10,6 +10,7 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_plan, comfyui_shot, comfyui_strip, comfyui_timeline
+from ..hosts.comfyui_place import output_place
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
@@ -20,12 +21,11 @@ MOST_FRAMES = 10_000_000
 
 
 def by_frame_inputs() -> list[Any]:
-    example = "for example 0: 7 / 48: 3 ~12: 7 from the start, then in 12 frames down to 3 at frame 48. Empty: always the same."
+    cfg = "Guidance by frame, for example 0: 7 / 48: 3 ~12: 7, and from frame 48 on in 12 frames down to 3. Empty: always cfg."
+    strength = "Factor of the motion's strength by frame, for example 0: 1 / 48: 0.5 ~12. Empty: always 1."
     return [
-        io.String.Input("cfg_by_frame", default="", optional=True, tooltip=f"Guidance by frame, {example}"),
-        io.String.Input(
-            "strength_by_frame", default="", optional=True, tooltip=f"Factor of the motion's strength by frame, {example}"
-        ),
+        io.String.Input("cfg_by_frame", default="", optional=True, tooltip=cfg),
+        io.String.Input("strength_by_frame", default="", optional=True, tooltip=strength),
     ]
 
 
@@ -120,16 +120,16 @@ class EndlessShot(io.ComfyNode):
         preset: str, filename_prefix: str, queue: Queue | None = None, sigmas: Any = None, cfg_by_frame: str = "",
         strength_by_frame: str = "", guider: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        folder, name, _, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+        place = output_place(filename_prefix)
         scene, order = comfyui_shot.prepare(guider or comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
         order = replace(
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
         strip = comfyui_strip.Filmstrip(own_id(cls), frames)
-        shot, news = comfyui_shot.shoot(scene, order, Place(Path(folder), name), strip)
+        shot, news = comfyui_shot.shoot(scene, order, Place(place.folder, place.name), strip)
         strip.closing(shot.story(frames, news))
-        shown = ui.SavedResult(shot.video.name, os.path.join(subfolder, shot.video.parent.name), io.FolderType.output)
+        shown = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)
         return io.NodeOutput(
             VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
         )

@@ -91,7 +91,7 @@ class InterpolateFrames(io.ComfyNode):
             category="Zoetrope/Temporal SR",
             description=(
                 "Makes the frames in between with a video model that is shown the given ones: new motion where a warp would "
-                "tear, steered by the prompt. Any length, straight to a file. Given frames stay as they are."
+                "tear, steered by the prompt. Any length, straight to a file. Latents of given frames stay as they are."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="The checkpoint with the motion module applied, or Load Video Checkpoint."),
@@ -113,7 +113,7 @@ class InterpolateFrames(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "shared_steps", default=1, min=0, max=64, optional=True,
-                    tooltip="Steps from given frame to given frame that neighbouring windows both make, blended. 0: none.",
+                    tooltip="Gaps between given frames that neighbouring windows both fill, blended. 0: none.",
                 ),
                 io.Float.Input(
                     "scene_cut", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
@@ -157,7 +157,7 @@ class UpscaleVideo(io.ComfyNode):
             category="Zoetrope/Temporal SR",
             description=(
                 "Four times as wide and high with a Stable Diffusion x4 upscaler, straight from file to file, in overlapping "
-                "windows with one noise field for the whole clip: with temporal layers it does not flicker."
+                "windows with one noise field for the whole clip; temporal layers make it flicker less."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="From Load Video Upscaler or Load Demo Upscaler."),

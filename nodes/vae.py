@@ -1,17 +1,17 @@
 """The VAE shelf: clips to latents and back in fixed windows, to and from files as well; a study of what time does to a VAE."""
 
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_clips, comfyui_progress, comfyui_study
+from ..hosts.comfyui_place import output_place
 from ..hosts.comfyui_vae import Lens, Way
 from ..media.resampling import RESAMPLINGS
 from ..media.sound import add_sound
+from ..media.stages import Stage
 from ..media.video import write_video
 from .inputs import chosen, own_id
 
@@ -140,16 +140,14 @@ class DecodeVideoToFile(io.ComfyNode):
             raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
         lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
         total, frames = comfyui_clips.decoded(samples["samples"], lens)
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        path = Path(folder) / f"{name}_{counter:05}_.mp4"
+        place = output_place(filename_prefix)
+        path = Stage(place.folder, place.name, {}).fresh()
         teller = comfyui_progress.Teller(own_id(cls), total)
         write_video(path, teller.watched(frames), fps)
         if audio:
             add_sound(path, audio["waveform"][0], int(audio["sample_rate"]))
         teller.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *lens.notes]))
-        shown = ui.SavedResult(path.name, subfolder, io.FolderType.output)
+        shown = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
 
 
@@ -177,7 +175,7 @@ class VaeRoundTrip(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(display_name="table", tooltip="PSNR, SSIM, error of neighbour differences, flicker."),
-                io.Image.Output(display_name="plot", tooltip="The same as a picture, and flicker frame by frame."),
+                io.Image.Output(display_name="plot", tooltip="The same as a picture, and the error of flicker frame by frame."),
             ],
             is_output_node=True,
         )  # fmt: skip

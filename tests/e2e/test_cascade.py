@@ -1,6 +1,5 @@
 """The cascade in real servers: key frames, frames in between, larger frames, from a prompt to a file; and what is refused."""
 
-import json
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,21 +16,11 @@ from zoetrope.media.reading import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(request.param, tmp_path_factory.mktemp("host")) as running:
         yield running
-
-
-def graph(stem: str, **changes: dict[str, Any]) -> dict[str, Any]:
-    """A shipped workflow with other inputs of some kinds of node."""
-    nodes = json.loads((HERE / f"{stem}.api.json").read_text())
-    for node in nodes.values():
-        node["inputs"].update(changes.get(node["class_type"], {}))
-    return nodes
 
 
 def clip(server: Server, name: str, number: int = 1) -> Tensor:
@@ -44,7 +33,7 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
         "ZoetropeInterpolateFrames": {"steps": 8},
         "ZoetropeUpscaleVideo": {"steps": 4},
     }
-    entry = server.run(graph("08_cascade_demo", **small))
+    entry = server.run(server.workflow("08_cascade_demo", **small))
     assert error_of(entry) == ""
     between, large = clip(server, "cascade_2_between"), clip(server, "cascade_3_large")
     assert between.shape == (21, 3, 64, 64)
@@ -55,7 +44,7 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
     assert sum(colour == "red" for colour in sight.colours) >= 19
     again = torch.nn.functional.avg_pool2d(large, 4)
     assert (again - between).abs().mean() < 0.03
-    mended = server.run(graph("08_cascade_demo", **{**small, "ZoetropeUpscaleVideo": {"steps": 3}}))
+    mended = server.run(server.workflow("08_cascade_demo", **{**small, "ZoetropeUpscaleVideo": {"steps": 3}}))
     assert error_of(mended) == ""  # what was finished is used, what changed is made anew
     files = {path.name for path in (server.folder / "output" / "zoetrope").glob("*.mp4")}
     assert {"cascade_2_between_00001_.mp4", "cascade_3_large_00001_.mp4", "cascade_3_large_00002_.mp4"} <= files
@@ -64,7 +53,7 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
 
 def test_a_restarted_server_goes_on_with_the_stage_that_is_missing(server: Server) -> None:
     """Core forgets what it has run; the files on the disk do not."""
-    stage = graph("06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2})
+    stage = server.workflow("06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2})
     assert error_of(server.run(stage)) == ""
     path = server.folder / "output" / "zoetrope" / "between_00001_.mp4"
     first = path.stat().st_mtime_ns
@@ -78,7 +67,7 @@ def test_a_restarted_server_goes_on_with_the_stage_that_is_missing(server: Serve
 
 def test_the_upscaling_workflow_compares_both_ways(server: Server) -> None:
     quick = {"ZoetropeUpscaleVideo": {"steps": 3}, "EmptyLatentImage": {"batch_size": 10}, "KSampler": {"steps": 4}}
-    entry = server.run(graph("07_upscale_demo", **quick))
+    entry = server.run(server.workflow("07_upscale_demo", **quick))
     assert error_of(entry) == ""
     assert clip(server, "large").shape == clip(server, "large_frame_by_frame").shape == (10, 3, 256, 256)
     (text,) = [out["text"][0] for out in entry["outputs"].values() if "text" in out]
@@ -101,14 +90,14 @@ BAD = (
 def test_what_cannot_be_is_said(server: Server, changes: dict[str, Any], stem: str, words: str) -> None:
     quick = {"KSampler": {"steps": 1}, "EmptyLatentImage": {"batch_size": 3}, **changes}
     before = set((server.folder / "output").rglob("*"))
-    status, body = server.post("/prompt", {"prompt": graph(stem, **quick)})
+    status, body = server.post("/prompt", {"prompt": server.workflow(stem, **quick)})
     said = str(body) if status != 200 else error_of(server.wait(body["prompt_id"]))
     assert words in said
     assert not [path for path in set((server.folder / "output").rglob("*")) - before if "unfinished" in path.name]
 
 
 def test_an_upscaler_in_the_wrong_place_and_a_model_in_the_upscalers(server: Server) -> None:
-    swapped = graph("07_upscale_demo", KSampler={"steps": 1}, EmptyLatentImage={"batch_size": 2})
+    swapped = server.workflow("07_upscale_demo", KSampler={"steps": 1}, EmptyLatentImage={"batch_size": 2})
     by_type = {node["class_type"]: key for key, node in swapped.items()}
     for node in swapped.values():
         if node["class_type"] == "ZoetropeUpscaleVideo":
@@ -118,7 +107,7 @@ def test_an_upscaler_in_the_wrong_place_and_a_model_in_the_upscalers(server: Ser
 
 def test_interrupting_leaves_no_half_file_and_the_next_run_is_whole(server: Server) -> None:
     long = {"EmptyLatentImage": {"batch_size": 12}, "ZoetropeInterpolateFrames": {"steps": 40, "seed": 3}}
-    stage = graph("06_interpolate_demo", **long)
+    stage = server.workflow("06_interpolate_demo", **long)
     queued = server.queue(stage)
     folder = server.folder / "output" / "zoetrope"
     end = time.monotonic() + 120
@@ -128,7 +117,9 @@ def test_interrupting_leaves_no_half_file_and_the_next_run_is_whole(server: Serv
     assert error_of(server.wait(queued)) == "interrupted"
     assert not list(folder.glob(".*unfinished*"))
     numbers = sorted(int(path.stem.split("_")[-2]) for path in folder.glob("between_*_.mp4"))
-    stage = graph("06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2, "seed": 9})
+    stage = server.workflow(
+        "06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2, "seed": 9}
+    )
     assert error_of(server.run(stage)) == ""
     after = sorted(int(path.stem.split("_")[-2]) for path in folder.glob("between_*_.mp4"))
     assert len(after) == len(numbers) + 1

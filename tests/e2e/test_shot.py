@@ -1,6 +1,5 @@
 """Endless Shot in real servers: interrupted and resumed to the same bits, killed, lengthened, and seen in the real editor."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -9,14 +8,9 @@ from typing import Any
 
 import hosting
 import pytest
-from editor import pictures, run_script
 from real_server import Server, error_of, serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host, pytest.mark.slow]
-
-HERE = Path(__file__).parent
-ROOT = Path(__file__).parents[2]
-API_FORM = HERE / "03_endless_shot_demo.api.json"
 
 
 @pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
@@ -30,12 +24,9 @@ def server(host: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield running
 
 
-def graph(**inputs: Any) -> dict[str, Any]:
+def graph(server: Server, **inputs: Any) -> dict[str, Any]:
     """The shipped workflow with other inputs of Endless Shot."""
-    nodes = json.loads(API_FORM.read_text())
-    shot = next(node["inputs"] for node in nodes.values() if node["class_type"] == "ZoetropeEndlessShot")
-    shot.update(inputs)
-    return nodes
+    return server.workflow("03_endless_shot_demo", ZoetropeEndlessShot=inputs)
 
 
 def folder_of(server: Server, name: str, number: int = 1) -> Path:
@@ -58,7 +49,7 @@ def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server:
     from zoetrope.media.video import read_video
 
     folder = folder_of(server, "demo_shot")
-    prompt = server.queue(graph())
+    prompt = server.queue(graph(server))
     wait_for_frame(server, folder, "video_00001.mp4")
     time.sleep(2)
     started = time.monotonic()
@@ -67,7 +58,7 @@ def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server:
     assert time.monotonic() - started < 20
     unfinished, _ = read_video(folder / "unfinished.mp4")
     assert len(unfinished) >= 32
-    entry = server.run(graph())
+    entry = server.run(graph(server))
     assert error_of(entry) == ""
     (shown,) = [file for output in entry["outputs"].values() for file in output.get("images", [])]
     frames, rate = read_video(server.folder / "output" / shown["subfolder"] / shown["filename"])
@@ -75,7 +66,7 @@ def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server:
     begin, end = watch(frames[:48]), watch(frames[64:])
     assert (begin.colour, end.colour) == ("red", "blue")
     assert "moving right" in (begin.motion, end.motion)
-    undisturbed = server.run(graph(filename_prefix="zoetrope/undisturbed"))
+    undisturbed = server.run(graph(server, filename_prefix="zoetrope/undisturbed"))
     assert error_of(undisturbed) == ""
     assert latents(folder) == latents(folder_of(server, "undisturbed"))
     (again,) = (folder_of(server, "undisturbed")).glob("shot_*.mp4")
@@ -85,19 +76,19 @@ def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server:
 def test_a_killed_server_goes_on_and_a_changed_setting_starts_anew_and_says_so(host: Path, tmp_path: Path) -> None:
     small = {"frames": 40, "preset": "fast", "filename_prefix": "zoetrope/killed"}
     with serve(host, tmp_path) as first:
-        first.queue(graph(**small))
+        first.queue(graph(first, **small))
         wait_for_frame(first, folder_of(first, "killed"), "latents_00000.safetensors")
     # the end of `serve` is a SIGKILL
     folder = tmp_path / "output" / "zoetrope" / "killed_00001"
     kept = (folder / "latents_00000.safetensors").read_bytes()
     with serve(host, tmp_path) as second:
-        assert error_of(second.run(graph(**small))) == ""
+        assert error_of(second.run(graph(second, **small))) == ""
         assert (folder / "latents_00000.safetensors").read_bytes() == kept
         assert (folder / "shot_00040_frames.mp4").exists()
         assert not folder.with_name("killed_00002").exists()
-        assert error_of(second.run(graph(**{**small, "frames": 44}))) == ""
+        assert error_of(second.run(graph(second, **{**small, "frames": 44}))) == ""
         assert (folder / "shot_00044_frames.mp4").exists()
-        assert error_of(second.run(graph(**{**small, "frames": 4, "cfg": 2.5}))) == ""
+        assert error_of(second.run(graph(second, **{**small, "frames": 4, "cfg": 2.5}))) == ""
         assert folder.with_name("killed_00002").exists()
         assert "new shot killed_00002: cfg (3.0, now 2.5)" in second.log.read_text()
 
@@ -110,7 +101,7 @@ def main_memory(server: Server) -> int:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory of another process is read from /proc")
 def test_3000_frames_keep_the_servers_memory_flat(server: Server) -> None:
     """A short queue, four levels and windows of eight, so that it takes minutes."""
-    nodes = graph(frames=3000, cfg=1.0, filename_prefix="zoetrope/long", queue=["7", 0], sigmas=["8", 0])
+    nodes = graph(server, frames=3000, cfg=1.0, filename_prefix="zoetrope/long", queue=["7", 0], sigmas=["8", 0])
     queue = {"window": 8, "partitions": 1, "context": 4, "shift": 0, "eta": 1.0, "windows_per_call": 1, "start": "base clip"}
     nodes["7"] = {"class_type": "ZoetropeQueueSettings", "inputs": queue}
     scheduler = {"model": ["2", 0], "scheduler": "normal", "steps": 4, "denoise": 1.0}
@@ -122,16 +113,3 @@ def test_3000_frames_keep_the_servers_memory_flat(server: Server) -> None:
     assert error_of(server.wait(prompt)) == ""
     print({frame: f"{size / 2**20:.1f} MiB" for frame, size in held.items()})
     assert max(held.values()) < 1.03 * held[96]
-
-
-def test_finished_frames_show_under_the_node_in_the_real_editor(server: Server, tmp_path: Path) -> None:
-    version = server.json("/system_stats")["system"]["comfyui_version"]
-    workflow = json.loads((ROOT / "workflows" / "03_endless_shot_demo.json").read_text())
-    shot = next(node for node in workflow["nodes"] if node["type"] == "ZoetropeEndlessShot")
-    shot["widgets_values"][1], shot["widgets_values"][5] = 40, "zoetrope/seen"
-    changed = tmp_path / "workflow.json"
-    changed.write_text(json.dumps(workflow))
-    running, finished = (pictures(tmp_path) / f"endless_shot-{version}-{when}.png" for when in ("running", "finished"))
-    run_script("run_workflow.mjs", server.url, changed, running, finished, 400, seconds=500)
-    assert min(running.stat().st_size, finished.stat().st_size) > 20_000
-    assert folder_of(server, "seen").joinpath("shot_00040_frames.mp4").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import hosting
 import pytest
 
+LOOKS = [(renderer, theme) for renderer in ("litegraph", "vue") for theme in ("dark", "light")]
 SCRIPTS = Path(__file__).parents[1] / "e2e"
 
 

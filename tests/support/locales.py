@@ -1,7 +1,7 @@
 """What a locale must translate: names and tooltips of every node, as the frontend's `nodeDefs.json` spells them.
 
-`python tests/support/locales.py` writes locales/en/nodeDefs.json from the nodes' own schemas; the other languages are written by
-people, and a test counts what they lack.
+`python tests/support/locales.py` writes locales/en/nodeDefs.json from the nodes' own schemas; the other languages are
+written by people, and a test counts what they lack.
 """
 
 import asyncio

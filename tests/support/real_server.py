@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from hosting import packages
+from templates import workflow
+from templates.drawing import api_form
 
 ROOT = Path(__file__).parents[2]
 ODD_NAME = "My.Zoetrope-main_1.2"
@@ -80,6 +82,17 @@ class Server:
 
     def run(self, graph: dict[str, Any], seconds: float = 540) -> dict[str, Any]:
         return self.wait(self.queue(graph), seconds)
+
+    def workflow(self, name: str, **changes: dict[str, Any]) -> dict[str, Any]:
+        """A shipped workflow as the frontend would queue it; changes: node type -> inputs that are otherwise."""
+        graph = api_form(workflow(name), self.json("/object_info"))
+        for node in graph.values():
+            node["inputs"].update(changes.get(node["class_type"], {}))
+        return graph
+
+    @property
+    def version(self) -> str:
+        return self.json("/system_stats")["system"]["comfyui_version"]
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]

@@ -1,6 +1,12 @@
 """The shipped workflows, as they are drawn: `python -m templates URL [URL ...]` in tests/support, with running servers."""
 
 from .demo import DEMO
+from .drawing import Workflow
 from .own import OWN
 
 WORKFLOWS = sorted((*DEMO, *OWN), key=lambda one: one.name)
+
+
+def workflow(name: str) -> Workflow:
+    (found,) = [one for one in WORKFLOWS if one.name == name]
+    return found

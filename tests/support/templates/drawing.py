@@ -148,7 +148,7 @@ def _slots(one: Node, info: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[
     for part in ("required", "optional"):
         for name, spec in declared.get(part, {}).items():
             kind = "COMBO" if isinstance(spec[0], list) else spec[0]
-            options = spec[1] if len(spec) > 1 else {}
+            options = {**({"options": spec[0]} if isinstance(spec[0], list) else {}), **(spec[1] if len(spec) > 1 else {})}
             yield name, kind, options, kind in WIDGETS and not options.get("forceInput")
 
 
@@ -177,21 +177,46 @@ def _values(one: Node, slots: list[tuple[str, str, dict[str, Any], bool]]) -> It
     for name, kind, options, widget in slots:
         if not widget:
             continue
-        given = one.inputs.get(name)
-        yield options.get("default", "") if given is None or isinstance(given, Link) else given
-        if options.get("control_after_generate") or (kind == "INT" and name in ("seed", "noise_seed") and "Zoetrope" not in one.type):
+        yield _value(one, name, kind, options)
+        if options.get("control_after_generate") or (
+            kind == "INT" and name in ("seed", "noise_seed") and "Zoetrope" not in one.type
+        ):
             yield "fixed"
         if options.get("image_upload") or options.get("video_upload"):
             yield "image"
+
+
+def _value(one: Node, name: str, kind: str, options: Mapping[str, Any]) -> Any:
+    """What stands in a widget: what the workflow says, else what the host puts there."""
+    given = one.inputs.get(name)
+    if given is not None and not isinstance(given, Link):
+        return given
+    usual: dict[str, Any] = {"INT": 0, "FLOAT": 0.0, "BOOLEAN": False}
+    return options.get("default", (options.get("options") or [usual.get(kind, "")])[0])
+
+
+def api_form(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What the frontend queues of the workflow: node id -> {class_type, inputs}, links as [node id, output]."""
+    by_key = {one.key: (str(number), one) for number, one in enumerate(_all(workflow), 1)}
+    return {number: {"class_type": one.type, "inputs": dict(_asked(one, by_key, info))} for number, one in by_key.values()}
+
+
+def _asked(one: Node, by_key: Mapping[str, tuple[str, Node]], info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, kind, options, widget in _slots(one, info):
+        given = one.inputs.get(name)
+        if isinstance(given, Link):
+            key, _, output = given.source.partition(".")
+            number, source = by_key[key]
+            yield name, [number, info[source.type]["output_name"].index(output)]
+        elif widget:
+            yield name, _value(one, name, kind, options)
 
 
 def _nets(workflow: Workflow, info: Mapping[str, Any]) -> list[_Net]:
     nets: dict[tuple[str, int], _Net] = {}
     by_key = {one.key: one for one in _all(workflow)}
     for one in _all(workflow):
-        sockets = [
-            name for name, _, _, widget in _slots(one, info) if not widget or isinstance(one.inputs.get(name), Link)
-        ]
+        sockets = [name for name, _, _, widget in _slots(one, info) if not widget or isinstance(one.inputs.get(name), Link)]
         for at, name in enumerate(sockets):
             given = one.inputs.get(name)
             if isinstance(given, Link):

@@ -177,7 +177,7 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
     (
         column("Load", checkpoint(), module(),
                node("control", "ControlNetLoader", "3. A Canny ControlNet", control_net_name="control_v11p_sd15_canny.pth"),
-               node("file", "LoadVideo", "4. The video", room=200)),
+               node("file", "LoadVideo", "4. The video", room=200, file="my_video.mp4")),
         column("Motion and video", applied(), *text(),
                node("parts", "GetVideoComponents", "Its frames", video="@file.VIDEO"),
                node("read", "ZoetropeEncodeVideo", "5. Its latents", images="@file.VIDEO", vae="@base.VAE")),
@@ -291,7 +291,7 @@ Colours are taken from the small frames (`match_colour`).
     (
         column("Load", node("text", "CLIPLoader", "2. SD 2.x's CLIP", clip_name="open_clip_vit_h_14.safetensors", type="stable_diffusion"),
                node("vae", "VAELoader", "2. The x4 upscaler's VAE", vae_name="x4-upscaler-vae.safetensors"),
-               node("file", "LoadVideo", "3. The video", room=200)),
+               node("file", "LoadVideo", "3. The video", room=200, file="my_video.mp4")),
         column("The upscaler", node("upscaler", "ZoetropeLoadVideoUpscaler", "1. The upscaler", clip="@text.CLIP", vae="@vae.VAE",
                                     upscaler_name="x4-upscaler-ema.safetensors")),
         column("Prompt", prompt("What it shows", "a sailing boat on calm water, best quality, sharp, detailed", "@upscaler.clip"),

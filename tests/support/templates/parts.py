@@ -53,7 +53,9 @@ def decode(samples: str, vae: str = "@demo.vae", key: str = "decode", title: str
 
 def saving(images: str, prefix: str, fps: float = 8.0, enlarged: bool = False) -> list[Column]:
     """Columns: large pixels for the eye if `enlarged`, a video, its file."""
-    larger = node("larger", "ImageScaleBy", "Larger pixels, for the eye", image=images, upscale_method="nearest-exact", scale_by=4.0)
+    larger = node(
+        "larger", "ImageScaleBy", "Larger pixels, for the eye", image=images, upscale_method="nearest-exact", scale_by=4.0
+    )
     shown = "@larger.IMAGE" if enlarged else images
     create = node("create", "CreateVideo", "Frames become a video", images=shown, fps=fps)
     file = node("save", "SaveVideo", "In output/video", room=260, video="@create.VIDEO", filename_prefix=f"video/{prefix}")

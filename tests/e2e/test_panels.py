@@ -1,0 +1,97 @@
+"""The editor's panels, acted upon in the real browser, and the language of the nodes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hosting
+import pytest
+from editor import pictures, run_script
+from real_server import Server, serve
+
+pytestmark = [pytest.mark.e2e, pytest.mark.host]
+
+FOLDER = Path(__file__).parents[2] / "workflows"
+LOOK = {"0.3.64": ("litegraph", "dark")}
+
+
+@pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(request.param, tmp_path_factory.mktemp("host")) as running:
+        yield running
+
+
+def short_shot(path: Path) -> Path:
+    """Workflow 03 with fewer frames, as a file."""
+    graph = json.loads((FOLDER / "03_endless_shot_demo.json").read_text())
+    (shot,) = [node for node in graph["nodes"] if node["type"] == "ZoetropeEndlessShot"]
+    assert shot["widgets_values"][1:5] == [96, 8.0, 3.0, "recommended"]
+    shot["widgets_values"][1:6] = [48, 8.0, 3.0, "fast", "zoetrope/seen"]
+    (words,) = [node for node in graph["nodes"] if node["type"] == "ZoetropePromptTimeline"]
+    words["widgets_values"][0] = "0: a red circle moving right on black\n24: a blue circle moving right on black ~6"
+    path.write_text(json.dumps(graph))
+    return path
+
+
+def test_an_artist_works_with_the_panels(server: Server, tmp_path: Path) -> None:
+    renderer, theme = LOOK.get(server.version, ("vue", "light"))
+    shots = pictures(tmp_path) / f"panels-{server.version}-{renderer}-{theme}"
+    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_shot_plan_demo.json"
+    run_script("panels.mjs", server.url, tmp_path / "out.json", shots, renderer, theme, workflow, plan, seconds=900)
+    seen = json.loads((tmp_path / "out.json").read_text())
+    told = seen["told"]
+    assert not [error for error in seen["errors"] if "zoetrope" in error.lower()]
+    check_timeline(told)
+    check_filmstrip(told)
+    assert [line.split("\n")[0] for line in told["plan"]] == ["Time", "Disk", "Memory", "Graphics card"]
+    assert "a frame" in told["plan"][0]
+    assert "free" in told["plan"][1]
+
+
+def check_timeline(told: dict[str, Any]) -> None:
+    red, blue = "0: a red circle moving right on black", "a blue circle moving right on black"
+    assert told["at first"] == f"{red}\n24: {blue} ~6"
+    assert told["cut dragged a quarter to the left"] == f"{red}\n12: {blue} ~6"
+    assert told["fade dragged longer by an eighth"] == f"{red}\n12: {blue} ~12"
+    assert told["cut moved by keys"] == f"{red}\n6: {blue} ~12"
+    assert told["fade taken away by Home"] == f"{red}\n6: {blue}"
+    typed = f"{red}\n6: {blue}\n36: a green circle moving right on black at 8 fps ~4"
+    assert told["a prompt typed"] == typed
+    assert told["bars"] == [red[3:], blue, "a green circle moving right on black at 8 fps"]
+    assert [slider[:2] for slider in told["sliders"]] == [["cut", "6"], ["cut", "36"], ["fade", "0"], ["fade", "4"]]
+    assert "Frame 6 begins: a blue circle" in told["sliders"][0][2]
+    assert told["fault"] == ""  # `~zz` is no fade, so it is part of the words: nothing to refuse
+    added = told["added by a double click"].split("\n")
+    assert [line.split(":")[0] for line in added] == ["0", "6", "10", "36"]
+    assert told["removed by Delete"].split("\n")[1:] == added[2:]
+    assert told["loaded again"] == told["removed by Delete"]
+    before, after = (json.loads(told[name])["nodes"] for name in ("saved", "reloaded"))
+    assert [node["widgets_values"] for node in before] == [node["widgets_values"] for node in after]
+
+
+def check_filmstrip(told: dict[str, Any]) -> None:
+    assert "of 48" in told["running"]
+    assert "Run goes on from there" in told["stopped"]
+    assert "goes on after" in told["resumed"]
+    assert told["done"].startswith("48 frames, the first ")
+    numbers = [int(number) for number in told["frames"] if number.isdigit()]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 47
+    assert {int(number) for number in told["kept"] if number.isdigit()} <= set(numbers)  # what was seen stays on the strip
+    assert min(told["pictures"]) == 256
+    assert told["enlarged"] == [f"frame {numbers[0]}", f"frame {numbers[1]}"]
+    assert told["closed"] == 0
+
+
+def test_the_editor_speaks_chinese(server: Server, tmp_path: Path) -> None:
+    shots = pictures(tmp_path) / f"chinese-{server.version}"
+    workflow = FOLDER / "03_endless_shot_demo.json"
+    run_script("language.mjs", server.url, tmp_path / "out.json", shots, "zh", workflow, seconds=240)
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["title"] == "无尽长镜头"
+    assert told["category"] == "Zoetrope/长镜头"
+    assert told["labels"]["frames"] == "帧数"
+    assert told["waiting"] == "点击运行：完成的帧会显示在这里。"
+    assert told["help"]
+    assert told["picture"] > 100, "the picture of the help page did not load"
