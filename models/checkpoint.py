@@ -1,9 +1,9 @@
 """From a file or folder to tensors: safetensors, or torch files through weights-only loading. Refusals name file and remedy."""
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -111,7 +111,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         _check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise ValueError(
             f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope never "
             f"runs what a file brings, or it is corrupt ({_first_line(error)}). Use the .safetensors version of this model, "

@@ -27,6 +27,11 @@ function nodeOf(id) {
   return node
 }
 
+/** The host goes on showing the last preview of a node that has had one; the finished video takes its place. */
+function forgetPreview(node) {
+  delete app.nodePreviewImages?.[node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : node.id]
+}
+
 /** Which of the running graph's nodes have told their filmstrip something. */
 const told = new Set()
 
@@ -54,8 +59,10 @@ app.registerExtension({
     api.addEventListener('execution_error', ended('failed'))
     api.addEventListener('execution_success', () => told.clear())
     api.addEventListener('executed', ({ detail }) => {
+      const node = nodeOf(detail.display_node ?? detail.node)
       const [figures] = detail.output?.zoetrope_plan ?? []
-      if (figures) nodeOf(detail.display_node ?? detail.node)?.zoetropePlan?.(figures)
+      if (figures) node?.zoetropePlan?.(figures)
+      if (detail.output?.animated && node?.comfyClass?.startsWith('Zoetrope')) forgetPreview(node)
     })
   },
 })

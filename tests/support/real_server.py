@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,12 +10,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from archive import pack
 from hosting import packages
 from templates import workflow
 from templates.drawing import api_form
@@ -24,20 +26,6 @@ from templates.drawing import api_form
 ROOT = Path(__file__).parents[2]
 ODD_NAME = "My.Zoetrope-main_1.2"
 """Spaces and accents load too, but the host then serves no web files (docs/hosts.md)."""
-SHIPPED = (
-    "__init__.py",
-    "demo",
-    "pyproject.toml",
-    "requirements.txt",
-    "hosts",
-    "locales",
-    "media",
-    "models",
-    "nodes",
-    "sampling",
-    "web",
-    "workflows",
-)
 
 
 @dataclass(frozen=True)
@@ -140,14 +128,9 @@ def serve(host: Path, folder: Path) -> Iterator[Server]:
 
 
 def install_pack(target: Path) -> None:
-    """Copies what an installation has; tests and training stay behind."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in SHIPPED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        elif source.is_file():
-            shutil.copy(source, target / name)
+    """Installs what would be published: the archive, unpacked."""
+    with TemporaryDirectory() as folder, zipfile.ZipFile(pack(Path(folder) / "zoetrope.zip")) as archive:
+        archive.extractall(target)
 
 
 def _wait_until_ready(server: Server, seconds: float = 120) -> None:

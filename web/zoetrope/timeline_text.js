@@ -15,8 +15,8 @@ export function readTimeline(text) {
   const entries = split(text).filter(entry => entry.text.trim())
   if ([...text].length > LONGEST_TEXT) return { ...result, fault: { code: 'long', line: 1, column: 1, most: LONGEST_TEXT } }
   if (entries.length > MOST_CUES) return { ...result, fault: { code: 'many', line: 1, column: 1, most: MOST_CUES } }
-  if (entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text)) {
-    const { start, text: said } = entries[0]
+  if (!entries.length || (entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text))) {
+    const { start, text: said } = entries[0] ?? { start: 0, text: '' }
     return { ...result, cues: [{ frame: 0, said: said.trim(), fade: 0, start, end: start + said.length, frameAt: null, fadeAt: null }] }
   }
   for (const entry of entries) {
@@ -53,7 +53,9 @@ export function moveCut(text, index, frame) {
 export function setFade(text, index, frames) {
   const { cues } = readTimeline(text)
   const fade = clamp(frames, 0, limitsOf(cues, index).longest)
-  return put(text, cues[index].fadeAt, fade ? ` ~${fade}` : '')
+  const changed = put(text, cues[index].fadeAt, fade ? ` ~${fade}` : '')
+  const same = readTimeline(changed).cues.map(cue => cue.said).join('\n') === cues.map(cue => cue.said).join('\n')
+  return same ? changed : text // words that end in a slash of their own would fall apart
 }
 
 /** {text, at}: the text with an empty cue at a frame, and where its words go; null where there is one or a fade runs. */
@@ -73,7 +75,7 @@ export function addCue(text, frame) {
 export function removeCue(text, index) {
   const { cues } = readTimeline(text)
   if (index < 1) return text
-  return put(text, [cues[index - 1].end, cues[index].end], '')
+  return put(text, [cues[index - 1].end, cues[index].end], text[cues[index].end] === '/' ? ' ' : '')
 }
 
 function split(text) {

@@ -4,7 +4,7 @@ import { app } from '../../../scripts/app.js'
 const WORDS = {
   en: {
     timeline: 'Prompt timeline', frames: '{n} frames', frame: 'frame {n}', cut: 'Frame {n} begins: {said}', fade: 'Cross-fade of {n} frames into: {said}', nothing: '(no words)',
-    hint: 'Drag a bar\'s left edge to move a cut, its upper corner to cross-fade. Double-click: new prompt. Delete: remove.',
+    hint: 'Drag edges and dots. Double-click: new prompt. Delete: gone.',
     long: 'more than {most} characters', many: 'more than {most} prompts',
     entry: 'expected a frame number and a colon, such as 48: a blue square ~12, got "{got}"',
     far: 'expected frames up to {most}, got {got}', first: 'the first prompt starts the shot: expected frame 0 and no fade, got "{got}"',
@@ -20,7 +20,7 @@ const WORDS = {
   },
   zh: {
     timeline: '提示词时间线', frames: '{n} 帧', frame: '第 {n} 帧', cut: '从第 {n} 帧开始：{said}', fade: '用 {n} 帧渐变到：{said}', nothing: '（空）',
-    hint: '拖动色块左边缘移动切点，拖动左上角设置渐变。双击：新提示词。Delete：删除。',
+    hint: '拖动边缘和圆点。双击：新提示词。Delete：删除。',
     long: '超过 {most} 个字符', many: '超过 {most} 条提示词',
     entry: '应为帧号加冒号，例如 48: a blue square ~12，实际为“{got}”',
     far: '帧号最大为 {most}，实际为 {got}', first: '第一条提示词是开头：应为第 0 帧且没有渐变，实际为“{got}”',

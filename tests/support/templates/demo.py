@@ -69,7 +69,7 @@ Your own checkpoint: `27_endless_shot_sd15`.
         column(
             "The shot",
             node(
-                "shot", "ZoetropeEndlessShot", "5. Raise frames and run again: it goes on", room=260, model="@motion.model",
+                "shot", "ZoetropeEndlessShot", "5. Raise frames and run again: it goes on", room=420, model="@motion.model",
                 positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
                 seed=7, frames=96, fps=8.0, cfg=3.0, filename_prefix="zoetrope/demo_shot",
             ),
@@ -99,11 +99,11 @@ Press **Run**. The demo model films a clip; two decoders make a video of it, in 
         column(
             "Decode",
             node(
-                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=250, samples="@sampler.LATENT",
+                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=330, samples="@sampler.LATENT",
                 vae="@demo.temporal_vae", fps=8.0, filename_prefix="zoetrope/with_the_frames_around",
             ),
             node(
-                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=250, samples="@sampler.LATENT",
+                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=330, samples="@sampler.LATENT",
                 vae="@demo.vae", fps=8.0, filename_prefix="zoetrope/one_frame_at_a_time",
             ),
             width=360,
@@ -199,7 +199,7 @@ Run again: the finished file is found and used.
         column(
             "In between",
             node(
-                "between", "ZoetropeInterpolateFrames", "5. Three frames into every gap", room=260, model="@motion.model",
+                "between", "ZoetropeInterpolateFrames", "5. Three frames into every gap", room=350, model="@motion.model",
                 positive="@fast.CONDITIONING", negative="@negative.CONDITIONING", vae="@demo.vae", motion="@demo.motion",
                 images="@decode.images", factor=4, seed=7, steps=12, cfg=1.0, fps=16.0,
             ),
@@ -211,7 +211,7 @@ Run again: the finished file is found and used.
 
 def upscale(key: str, title: str, upscaler: str, images: str, prefix: str, fps: float, steps: int):  # noqa: ANN201
     return node(
-        key, "ZoetropeUpscaleVideo", title, room=260, model=f"@{upscaler}.model", positive="@plain.CONDITIONING",
+        key, "ZoetropeUpscaleVideo", title, room=350, model=f"@{upscaler}.model", positive="@plain.CONDITIONING",
         negative="@plain.CONDITIONING", vae=f"@{upscaler}.vae", images=images, seed=7, steps=steps, cfg=1.0, fps=fps,
         filename_prefix=prefix,
     )  # fmt: skip
@@ -257,7 +257,7 @@ def cascade(name: str, host: str, note: str, between: tuple, prefix: str, words:
                    *([timeline("5. The same at 16 per second", "0: a circle moving right on black at 16 fps", key="fast")]
                      if seconds == 4.0 else []), width=400),
             column("Key frames", node(
-                "shot", "ZoetropeEndlessShot", "4. The shot: few frames, as long as you like", room=260, model="@motion.model",
+                "shot", "ZoetropeEndlessShot", "4. The shot: few frames, as long as you like", room=420, model="@motion.model",
                 positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
                 seed=7, frames=24, fps=seconds, cfg=3.0, filename_prefix=f"zoetrope/{prefix}_1_shot"), width=400),
             *between,
@@ -286,7 +286,7 @@ Some minutes on two CPU cores.
 """,
     (
         column("In between", node(
-            "between", "ZoetropeInterpolateFrames", "6. Four times as many frames", room=260, model="@motion.model",
+            "between", "ZoetropeInterpolateFrames", "6. Four times as many frames", room=350, model="@motion.model",
             positive="@fast.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", motion="@demo.motion",
             images="@shot.video", factor=4, seed=7, steps=12, cfg=1.0, fps=0.0, filename_prefix="zoetrope/cascade_2_between"),
             width=400),
@@ -368,7 +368,7 @@ Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. En
         column(
             "It goes on",
             node(
-                "shot", "ZoetropeEndlessShot", "7. 48 frames more", room=260, model="@motion.model", positive="@next.conditioning",
+                "shot", "ZoetropeEndlessShot", "7. 48 frames more", room=420, model="@motion.model", positive="@next.conditioning",
                 negative="@negative.CONDITIONING", vae="@demo.vae", latent="@read.latent", seed=7, frames=48, fps=8.0, cfg=3.0,
                 filename_prefix="zoetrope/continued",
             ),
@@ -464,9 +464,9 @@ All latents come out at once and are held in memory. For shots without an end ta
                node("run_2", "SamplerCustomAdvanced", "By windows", noise="@noise.noise", guider="@guided_2.GUIDER",
                     sampler="@euler.SAMPLER", sigmas="@levels.SIGMAS", latent_image="@all.LATENT")),
         column("Files",
-               node("file", "ZoetropeDecodeVideoToFile", "By a queue", room=250, samples="@run.output", vae="@demo.vae", fps=8.0,
+               node("file", "ZoetropeDecodeVideoToFile", "By a queue", room=330, samples="@run.output", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/by_a_queue"),
-               node("file_2", "ZoetropeDecodeVideoToFile", "By windows", room=250, samples="@run_2.output", vae="@demo.vae", fps=8.0,
+               node("file_2", "ZoetropeDecodeVideoToFile", "By windows", room=330, samples="@run_2.output", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/by_windows"), width=360),
     ),
 )  # fmt: skip
@@ -510,7 +510,7 @@ Match Colour puts back what an upscaler or a round trip through a VAE has drifte
     (
         *demo_clip("a magenta circle moving left on grey at 8 fps"),
         column("A file",
-               node("file", "ZoetropeDecodeVideoToFile", "5. A file", room=250, samples="@sampler.LATENT", vae="@demo.vae", fps=8.0,
+               node("file", "ZoetropeDecodeVideoToFile", "5. A file", room=330, samples="@sampler.LATENT", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/whole"),
                node("ground", "EmptyImage", "The colours to take", width=64, height=64, batch_size=1, color=3167330), width=360),
         column("A part", node("part", "ZoetropeLoadVideoSegment", "6. Every second frame of a part", video="@file.video", start=0,

@@ -134,7 +134,9 @@ def _groups(workflow: Workflow, places: Mapping[str, Any]) -> Iterator[dict[str,
 
 def _note(workflow: Workflow, number: int) -> dict[str, Any]:
     """Left of everything: what this makes, and what to change first."""
-    text = f"{workflow.note.strip()}\n\nRuns on ComfyUI {workflow.host} or newer."
+    text = f"{workflow.note.strip()}\n\nRuns on ComfyUI {workflow.host} or newer.".replace(
+        "`", "**"
+    )  # code is hard to read in notes
     lines = sum(1 + len(line) // 46 for line in text.splitlines())
     return {
         "id": number, "type": "MarkdownNote", "pos": [-430, -16], "size": [370, 60 + 25 * lines], "flags": {}, "order": 0,

@@ -58,7 +58,7 @@ def saving(images: str, prefix: str, fps: float = 8.0, enlarged: bool = False) -
     )
     shown = "@larger.IMAGE" if enlarged else images
     create = node("create", "CreateVideo", "Frames become a video", images=shown, fps=fps)
-    file = node("save", "SaveVideo", "In output/video", room=260, video="@create.VIDEO", filename_prefix=f"video/{prefix}")
+    file = node("save", "SaveVideo", "In output/video", room=350, video="@create.VIDEO", filename_prefix=f"video/{prefix}")
     return [*([column("Larger", larger)] if enlarged else []), column("Video", create), column("Save", file, width=400)]
 
 

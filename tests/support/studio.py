@@ -1,0 +1,196 @@
+"""Every picture that the pack shows of itself, made by runs of the embedded model and by the real editor.
+
+`python tests/support/studio.py` needs a ComfyUI (make host), chromium and node (make e2e). It writes workflows/*.jpg, the
+pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import hosting
+import torch
+from naming import name_the_checkout
+from PIL import Image
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+name_the_checkout()
+
+from real_server import Server, error_of, serve  # noqa: E402
+from templates import WORKFLOWS  # noqa: E402
+from zoetrope.media.reading import frames_of  # noqa: E402
+from zoetrope.media.sheet import contact_sheet  # noqa: E402
+
+WIDTH = 760
+GRAPHS = {  # help pages whose node is shown in its workflow, where no weights of its family can be had
+    "LoadMotionModule": "02_animatediff_sd15", "MotionReport": "20_sdxl", "LoadVideoCheckpoint": "21_videocrafter2",
+    "LoadImageProjector": "23_ip_adapter", "LoadSparseCtrl": "25_sparsectrl", "ApplyMotionLora": "26_motion_lora",
+    "MotionSettings": "26_motion_lora", "LoadVideoUpscaler": "28_upscale_your_video",
+    "QueueSettings": "14_long_clip_windows_demo", "PromptTimeline": "03_endless_shot_demo",
+}  # fmt: skip
+
+
+class Studio:
+    """Runs workflows once each and remembers the clips."""
+
+    def __init__(self, server: Server):
+        self._server = server
+        self._entries: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def run(self, workflow: str, **changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        key = f"{workflow} {changes}"
+        if key not in self._entries:
+            print("running", key, flush=True)
+            graph = self._server.workflow(workflow, **changes)
+            entry = self._server.run(graph, 1200)
+            assert not error_of(entry), error_of(entry)
+            self._entries[key] = graph, entry["outputs"]
+        return self._entries[key]
+
+    def files(self, workflow: str, kind: str, **changes: dict[str, Any]) -> list[Path]:
+        graph, outputs = self.run(workflow, **changes)
+        shown = [file for number in sorted(outputs, key=int) if graph[number]["class_type"] == kind
+                 for file in outputs[number].get("images", [])]  # fmt: skip
+        return [self._server.folder / file["type"] / file["subfolder"] / file["filename"] for file in shown]
+
+    def clips(self, workflow: str, kind: str, **changes: dict[str, Any]) -> list[Tensor]:
+        """Videos `(f, 3, h, w)` that nodes of a kind made, in the graph's order."""
+        return [torch.stack(list(frames_of(path))) for path in self.files(workflow, kind, **changes)]
+
+    def picture(self, workflow: str, kind: str, at: int = 0) -> Image.Image:
+        """What a node showed."""
+        return Image.open(self.files(workflow, kind)[at]).convert("RGB")
+
+
+def spread(clip: Tensor, count: int) -> Tensor:
+    """So many frames of a clip, evenly."""
+    return clip[torch.linspace(0, len(clip) - 1, count).round().long()]
+
+
+def sheet(rows: Sequence[Tensor], count: int = 8, side: int = 94) -> Image.Image:
+    """Rows of frames, all made of one size."""
+    return contact_sheet(
+        [torch.nn.functional.interpolate(spread(row, count), size=(side, side), mode="nearest") for row in rows]
+    )
+
+
+def moving(path: Path, clip: Tensor, fps: float, side: int = 192) -> None:
+    """A clip as an endless WebP."""
+    large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest").clamp(0, 1)
+    frames = [Image.fromarray((one.permute(1, 2, 0) * 255).round().byte().numpy()) for one in large]
+    path.parent.mkdir(exist_ok=True)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, quality=60, method=6)
+
+
+def put(image: Image.Image, *paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        image.convert("RGB").save(path, quality=80, optimize=True)
+
+
+def help_page(node: str) -> Path:
+    return ROOT / "web" / "docs" / "pictures" / f"Zoetrope{node}.jpg"
+
+
+def thumbnail(workflow: str) -> Path:
+    return ROOT / "workflows" / f"{workflow}.jpg"
+
+
+def films(studio: Studio) -> None:
+    """Sheets and clips of the embedded model's runs."""
+    plain = studio.clips("01_text_to_video_demo", "SaveVideo")[0]
+    still = studio.clips("01_text_to_video_demo", "SaveVideo", ZoetropeApplyMotionModule={"strength": 0.0})[0]
+    put(sheet([plain]), thumbnail("01_text_to_video_demo"), help_page("LoadDemoModel"), help_page("DecodeVideo"))
+    put(sheet([still, plain]), help_page("ApplyMotionModule"))
+    moving(ROOT / "docs" / "clips" / "text_to_video.webp", plain, 8)
+    shot = studio.clips("03_endless_shot_demo", "ZoetropeEndlessShot")[0]
+    put(sheet(list(shot.chunk(3)), 8), thumbnail("03_endless_shot_demo"), help_page("EndlessShot"))
+    moving(ROOT / "docs" / "clips" / "endless_shot.webp", shot, 12)
+    around, alone = studio.clips("04_temporal_vae_demo", "ZoetropeDecodeVideoToFile")
+    put(sheet([around, alone]), thumbnail("04_temporal_vae_demo"), help_page("LoadTemporalVae"), help_page("DecodeVideoToFile"))
+    begun = studio.clips("05_image_to_video_demo", "SaveVideo")[0]
+    put(sheet([begun]), thumbnail("05_image_to_video_demo"), help_page("FirstLastFrameGuide"))
+    moving(ROOT / "docs" / "clips" / "image_to_video.webp", begun, 8)
+    looks = studio.clips("10_image_prompt_demo", "SaveVideo")[0]
+    put(sheet([looks]), thumbnail("10_image_prompt_demo"), help_page("ImagePrompt"))
+    before, after = studio.clips("12_video_to_video_demo", "SaveVideo")[0], plain
+    put(sheet([after, before]), thumbnail("12_video_to_video_demo"), help_page("EncodeVideo"))
+    longer = studio.clips("11_continue_a_video_demo", "ZoetropeEndlessShot")[0]
+    put(sheet(list(longer.chunk(2))), thumbnail("11_continue_a_video_demo"))
+    queue, windows = studio.clips("14_long_clip_windows_demo", "ZoetropeDecodeVideoToFile")
+    put(sheet([queue, windows]), thumbnail("14_long_clip_windows_demo"), help_page("FifoSampler"))
+    put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
+    put(sheet([windows[::2][:8], windows[1::2][:8]]), help_page("LoadVideoSegment"))
+
+
+def super_resolution(studio: Studio) -> None:
+    """In between, larger, and what the figures say."""
+    between = studio.clips("06_interpolate_demo", "ZoetropeInterpolateFrames")[0]
+    put(
+        sheet([between[:9:4].repeat_interleave(4, 0)[:9], between[:9]], 9, 84),
+        thumbnail("06_interpolate_demo"),
+        help_page("InterpolateFrames"),
+    )
+    large, rough = studio.clips("07_upscale_demo", "ZoetropeUpscaleVideo")
+    small = torch.nn.functional.interpolate(large, size=(64, 64), mode="area")
+    put(sheet([small[:4], large[:4]], 4, 188), thumbnail("07_upscale_demo"), help_page("UpscaleVideo"))
+    put(sheet([rough[:4], large[:4]], 4, 188), help_page("LoadDemoUpscaler"))
+    put(fitted(studio.picture("07_upscale_demo", "PreviewImage")), help_page("VideoMetrics"))
+    cascade = studio.clips("08_cascade_demo", "ZoetropeUpscaleVideo")[0]
+    put(sheet(list(cascade.chunk(3)), 8), thumbnail("08_cascade_demo"))
+    moving(ROOT / "docs" / "clips" / "cascade.webp", cascade, 16, 256)
+    put(fitted(studio.picture("13_vae_study_demo", "PreviewImage")), thumbnail("13_vae_study_demo"), help_page("VaeRoundTrip"))
+    parts = studio.files("16_colour_and_segments_demo", "PreviewImage")
+    before, after = (torch.stack([pixels(path) for path in parts[at : at + 8]]) for at in (0, 8))
+    put(sheet([before, after]), thumbnail("16_colour_and_segments_demo"), help_page("MatchColour"))
+
+
+def pixels(path: Path) -> Tensor:
+    image = torch.frombuffer(bytearray(Image.open(path).convert("RGB").tobytes()), dtype=torch.uint8)
+    width, height = Image.open(path).size
+    return image.reshape(height, width, 3).permute(2, 0, 1) / 255
+
+
+def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
+    return (
+        image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+        if image.width > width
+        else image
+    )
+
+
+def graphs(server: Server, folder: Path) -> None:
+    """The editor's own pictures: workflows that need files, nodes among their neighbours, panels at work."""
+    environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
+    script = ROOT / "tests" / "e2e" / "studio.mjs"
+    drawn = [one.name for one in WORKFLOWS if not one.name.endswith("_demo")]
+    asked = [
+        *(f"{name}:" for name in drawn),
+        *(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()),
+        "15_shot_plan_demo:run",
+    ]
+    subprocess.run(["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *asked], check=True, env=environment)
+    for name in drawn:
+        put(fitted(Image.open(folder / f"{name}.png").convert("RGB")), thumbnail(name))
+    for node in GRAPHS:
+        put(fitted(Image.open(folder / f"Zoetrope{node}.png").convert("RGB"), 560), help_page(node))
+    put(
+        fitted(Image.open(folder / "15_shot_plan_demo.png").convert("RGB"), 560),
+        thumbnail("15_shot_plan_demo"),
+        help_page("ShotPlan"),
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as here, serve(hosting.found_hosts()[-1], Path(here) / "host") as server:
+        graphs(server, Path(here))
+        studio = Studio(server)
+        films(studio)
+        super_resolution(studio)
