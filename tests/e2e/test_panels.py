@@ -93,5 +93,7 @@ def test_the_editor_speaks_chinese(server: Server, tmp_path: Path) -> None:
     assert told["category"] == "Zoetrope/长镜头"
     assert told["labels"]["frames"] == "帧数"
     assert told["waiting"] == "点击运行：完成的帧会显示在这里。"
-    assert told["help"]
-    assert told["picture"] > 100, "the picture of the help page did not load"
+    assert "Films a shot of any length" in told["help"]
+    ((address, width),) = told["pictures"]
+    assert address.endswith("/docs/pictures/ZoetropeEndlessShot.jpg")
+    assert width > 300

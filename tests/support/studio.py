@@ -1,9 +1,10 @@
 """Every picture that the pack shows of itself, made by runs of the embedded model and by the real editor.
 
-`python tests/support/studio.py` needs a ComfyUI (make host), chromium and node (make e2e). It writes workflows/*.jpg, the
+`python tests/support/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes workflows/*.jpg, the
 pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ name_the_checkout()
 
 from real_server import Server, error_of, serve  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
+from templates.poster import poster  # noqa: E402
 from zoetrope.media.reading import frames_of  # noqa: E402
 from zoetrope.media.sheet import contact_sheet  # noqa: E402
 
@@ -102,53 +104,91 @@ def thumbnail(workflow: str) -> Path:
     return ROOT / "workflows" / f"{workflow}.jpg"
 
 
-def films(studio: Studio) -> None:
-    """Sheets and clips of the embedded model's runs."""
+def text_to_video(studio: Studio) -> None:
     plain = studio.clips("01_text_to_video_demo", "SaveVideo")[0]
     still = studio.clips("01_text_to_video_demo", "SaveVideo", ZoetropeApplyMotionModule={"strength": 0.0})[0]
     put(sheet([plain]), thumbnail("01_text_to_video_demo"), help_page("LoadDemoModel"), help_page("DecodeVideo"))
     put(sheet([still, plain]), help_page("ApplyMotionModule"))
     moving(ROOT / "docs" / "clips" / "text_to_video.webp", plain, 8)
+
+
+def endless_shot(studio: Studio) -> None:
     shot = studio.clips("03_endless_shot_demo", "ZoetropeEndlessShot")[0]
     put(sheet(list(shot.chunk(3)), 8), thumbnail("03_endless_shot_demo"), help_page("EndlessShot"))
     moving(ROOT / "docs" / "clips" / "endless_shot.webp", shot, 12)
+
+
+def temporal_vae(studio: Studio) -> None:
     around, alone = studio.clips("04_temporal_vae_demo", "ZoetropeDecodeVideoToFile")
     put(sheet([around, alone]), thumbnail("04_temporal_vae_demo"), help_page("LoadTemporalVae"), help_page("DecodeVideoToFile"))
+
+
+def image_to_video(studio: Studio) -> None:
     begun = studio.clips("05_image_to_video_demo", "SaveVideo")[0]
     put(sheet([begun]), thumbnail("05_image_to_video_demo"), help_page("FirstLastFrameGuide"))
     moving(ROOT / "docs" / "clips" / "image_to_video.webp", begun, 8)
-    looks = studio.clips("10_image_prompt_demo", "SaveVideo")[0]
-    put(sheet([looks]), thumbnail("10_image_prompt_demo"), help_page("ImagePrompt"))
-    before, after = studio.clips("12_video_to_video_demo", "SaveVideo")[0], plain
-    put(sheet([after, before]), thumbnail("12_video_to_video_demo"), help_page("EncodeVideo"))
-    longer = studio.clips("11_continue_a_video_demo", "ZoetropeEndlessShot")[0]
-    put(sheet(list(longer.chunk(2))), thumbnail("11_continue_a_video_demo"))
-    queue, windows = studio.clips("14_long_clip_windows_demo", "ZoetropeDecodeVideoToFile")
-    put(sheet([queue, windows]), thumbnail("14_long_clip_windows_demo"), help_page("FifoSampler"))
-    put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
-    put(sheet([windows[::2][:8], windows[1::2][:8]]), help_page("LoadVideoSegment"))
 
 
-def super_resolution(studio: Studio) -> None:
-    """In between, larger, and what the figures say."""
+def interpolate(studio: Studio) -> None:
     between = studio.clips("06_interpolate_demo", "ZoetropeInterpolateFrames")[0]
-    put(
-        sheet([between[:9:4].repeat_interleave(4, 0)[:9], between[:9]], 9, 84),
-        thumbnail("06_interpolate_demo"),
-        help_page("InterpolateFrames"),
-    )
+    held = between[:9:4].repeat_interleave(4, 0)[:9]
+    put(sheet([held, between[:9]], 9, 84), thumbnail("06_interpolate_demo"), help_page("InterpolateFrames"))
+
+
+def upscale(studio: Studio) -> None:
     large, rough = studio.clips("07_upscale_demo", "ZoetropeUpscaleVideo")
     small = torch.nn.functional.interpolate(large, size=(64, 64), mode="area")
     put(sheet([small[:4], large[:4]], 4, 188), thumbnail("07_upscale_demo"), help_page("UpscaleVideo"))
     put(sheet([rough[:4], large[:4]], 4, 188), help_page("LoadDemoUpscaler"))
     put(fitted(studio.picture("07_upscale_demo", "PreviewImage")), help_page("VideoMetrics"))
-    cascade = studio.clips("08_cascade_demo", "ZoetropeUpscaleVideo")[0]
-    put(sheet(list(cascade.chunk(3)), 8), thumbnail("08_cascade_demo"))
-    moving(ROOT / "docs" / "clips" / "cascade.webp", cascade, 16, 256)
+
+
+def cascade(studio: Studio) -> None:
+    large = studio.clips("08_cascade_demo", "ZoetropeUpscaleVideo")[0]
+    put(sheet(list(large.chunk(3)), 8), thumbnail("08_cascade_demo"))
+    moving(ROOT / "docs" / "clips" / "cascade.webp", large, 16, 256)
+
+
+def image_prompt(studio: Studio) -> None:
+    put(
+        sheet([studio.clips("10_image_prompt_demo", "SaveVideo")[0]]),
+        thumbnail("10_image_prompt_demo"),
+        help_page("ImagePrompt"),
+    )
+
+
+def continued(studio: Studio) -> None:
+    longer = studio.clips("11_continue_a_video_demo", "ZoetropeEndlessShot")[0]
+    put(sheet(list(longer.chunk(2))), thumbnail("11_continue_a_video_demo"))
+
+
+def another_look(studio: Studio) -> None:
+    before = studio.clips("01_text_to_video_demo", "SaveVideo")[0]
+    after = studio.clips("12_video_to_video_demo", "SaveVideo")[0]
+    put(sheet([before, after]), thumbnail("12_video_to_video_demo"), help_page("EncodeVideo"))
+
+
+def study(studio: Studio) -> None:
     put(fitted(studio.picture("13_vae_study_demo", "PreviewImage")), thumbnail("13_vae_study_demo"), help_page("VaeRoundTrip"))
+
+
+def long_clips(studio: Studio) -> None:
+    queue, windows = studio.clips("14_long_clip_windows_demo", "ZoetropeDecodeVideoToFile")
+    put(sheet([queue, windows]), thumbnail("14_long_clip_windows_demo"), help_page("FifoSampler"))
+    put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
+
+
+def colour(studio: Studio) -> None:
     parts = studio.files("16_colour_and_segments_demo", "PreviewImage")
     before, after = (torch.stack([pixels(path) for path in parts[at : at + 8]]) for at in (0, 8))
     put(sheet([before, after]), thumbnail("16_colour_and_segments_demo"), help_page("MatchColour"))
+    put(sheet([before]), help_page("LoadVideoSegment"))
+
+
+SCENES = (
+    text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt, continued, another_look,
+    study, long_clips, colour,
+)  # fmt: skip
 
 
 def pixels(path: Path) -> Tensor:
@@ -166,18 +206,11 @@ def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
 
 
 def graphs(server: Server, folder: Path) -> None:
-    """The editor's own pictures: workflows that need files, nodes among their neighbours, panels at work."""
+    """The editor's own pictures: nodes among their neighbours, the plan's panel; and posters of what needs files of one's own."""
     environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     script = ROOT / "tests" / "e2e" / "studio.mjs"
-    drawn = [one.name for one in WORKFLOWS if not one.name.endswith("_demo")]
-    asked = [
-        *(f"{name}:" for name in drawn),
-        *(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()),
-        "15_shot_plan_demo:run",
-    ]
+    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_shot_plan_demo:run"]
     subprocess.run(["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *asked], check=True, env=environment)
-    for name in drawn:
-        put(fitted(Image.open(folder / f"{name}.png").convert("RGB")), thumbnail(name))
     for node in GRAPHS:
         put(fitted(Image.open(folder / f"Zoetrope{node}.png").convert("RGB"), 560), help_page(node))
     put(
@@ -185,12 +218,18 @@ def graphs(server: Server, folder: Path) -> None:
         thumbnail("15_shot_plan_demo"),
         help_page("ShotPlan"),
     )
+    for one in WORKFLOWS:
+        if not one.name.endswith("_demo"):
+            put(poster(json.loads((ROOT / "workflows" / f"{one.name}.json").read_text())), thumbnail(one.name))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    wanted = sys.argv[1:]
     with TemporaryDirectory() as here, serve(hosting.found_hosts()[-1], Path(here) / "host") as server:
-        graphs(server, Path(here))
         studio = Studio(server)
-        films(studio)
-        super_resolution(studio)
+        for scene in SCENES:
+            if not wanted or scene.__name__ in wanted:
+                scene(studio)
+        if not wanted or "graphs" in wanted:
+            graphs(server, Path(here))

@@ -334,7 +334,7 @@ Press **Run**. A red square, drawn by core nodes, says what the clip looks like;
             "Looks and prompt",
             node("looks", "ZoetropeImagePrompt", "3. What it looks like", model="@motion.model", projector="@demo.projector",
                  clip_vision="@demo.clip_vision", image="@picture.IMAGE"),
-            prompt("4. How it moves", "a red square moving up on black at 8 fps"), avoid(),
+            prompt("4. How it moves", "a red square moving right on black at 8 fps"), avoid(),
             frames("16 frames of 64 x 64", 16),
         ),
         column("Sample", sampler("Samples the clip", "@looks.model", "@empty.LATENT", seed=5)),
@@ -361,7 +361,7 @@ Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. En
         column(
             "Read it",
             node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
-            timeline("6. How it goes on", "0: a red circle moving right on black at 8 fps\n16: a green circle moving left on black at 8 fps ~8",
+            timeline("6. How it goes on", "0: a red circle moving right on black at 8 fps\n24: a green circle moving right on black at 8 fps ~12",
                      key="next"),
             width=400,
         ),
@@ -489,7 +489,7 @@ Then connect the same nodes to **Endless Shot**.
         column("Motion and prompt", motion(),
                timeline("What to film", "0: a red circle moving right on black at 8 fps\n4800: a blue circle moving up on black at 8 fps ~48"),
                avoid(), frames("Only the size counts", 1), width=420),
-        column("Plan", node("plan", "ZoetropeShotPlan", "4. Ten thousand frames", room=190, model="@motion.model",
+        column("Plan", node("plan", "ZoetropeShotPlan", "4. Ten thousand frames", room=20, model="@motion.model",
                             positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae",
                             latent="@empty.LATENT", queue="@queue.queue", frames=10000, cfg=3.0), width=460),
         column("As text", node("text", "PreviewAny", "The plan as text", room=130, source="@plan.plan"), width=520),
@@ -501,9 +501,9 @@ COLOUR = Workflow(
     """
 ## Parts of long files, colours put back, and figures. Nothing to download
 
-Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the colours of a picture, and *8. Video Metrics* says what that did to flicker and drift.
+Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the mean and spread of a picture's colours, and *8. Video Metrics* says what that did to flicker and drift.
 
-**First, change** the colour of *The colours to take*, or connect **Load Video** and **Load Image**.
+**First, change** the colours of the drawn picture, or connect **Load Video** and **Load Image**.
 
 Match Colour puts back what an upscaler or a round trip through a VAE has drifted: connect the original frames as its `reference`.
 """,
@@ -512,11 +512,14 @@ Match Colour puts back what an upscaler or a round trip through a VAE has drifte
         column("A file",
                node("file", "ZoetropeDecodeVideoToFile", "5. A file", room=330, samples="@sampler.LATENT", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/whole"),
-               node("ground", "EmptyImage", "The colours to take", width=64, height=64, batch_size=1, color=3167330), width=360),
+               node("ground", "EmptyImage", "A teal ground", width=64, height=64, batch_size=1, color=1987190),
+               node("square", "EmptyImage", "An orange square", width=20, height=20, batch_size=1, color=15764539), width=360),
         column("A part", node("part", "ZoetropeLoadVideoSegment", "6. Every second frame of a part", video="@file.video", start=0,
-                              count=8, every=2)),
-        column("Colour", node("match", "ZoetropeMatchColour", "7. In other colours", images="@part.images", reference="@ground.IMAGE",
-                              method="adain"),
+                              count=8, every=2),
+               node("picture", "ImageCompositeMasked", "The colours to take (or Load Image)", destination="@ground.IMAGE",
+                    source="@square.IMAGE", x=8, y=22, resize_source=False)),
+        column("Colour", node("match", "ZoetropeMatchColour", "7. In other colours", images="@part.images",
+                              reference="@picture.IMAGE", method="adain"),
                node("before", "PreviewImage", "Before", room=250, images="@part.images")),
         column("Figures",
                node("after", "PreviewImage", "After", room=250, images="@match.images"),
