@@ -97,9 +97,9 @@ def error_of(entry: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serve(host: Path, folder: Path) -> Iterator[Server]:
-    """Starts `host` on a free port with the pack installed under an odd name, and stops it afterwards."""
-    install_pack(folder / "custom_nodes" / ODD_NAME)
+def serve(host: Path, folder: Path, name: str = ODD_NAME) -> Iterator[Server]:
+    """Starts `host` on a free port with the pack installed under a name, and stops it afterwards."""
+    install_pack(folder / "custom_nodes" / name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
