@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -107,3 +109,15 @@ def test_the_archive_opens_and_its_json_is_json(files: list[str], tmp_path: Path
         for name in files:
             if name.endswith(".json"):
                 json.loads(archive.read(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["comfy-test", "lint", "--strict"], ["comfy", "--skip-prompt", "node", "validate"]], ids=" ".join
+)
+def test_the_ecosystems_own_checkers_are_content(command: list[str]) -> None:
+    """What they ask for beside our own tests: no shared page is written to, names are ours, everything prints on Windows."""
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not installed (pip install comfy-test comfy-cli, in an environment of their own)")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]

@@ -36,7 +36,7 @@ function forgetPreview(node) {
 const told = new Set()
 
 app.registerExtension({
-  name: 'Zoetrope.Panels',
+  name: 'zoetrope.panels',
   settings,
   nodeCreated(node) {
     if (node.comfyClass === 'ZoetropePromptTimeline' && set('Timeline')) addTimeline(node)

@@ -85,7 +85,7 @@ await page.waitForFunction(() => [...document.querySelectorAll('video')].some(vi
 await frame(page, [6])
 await page.screenshot({ path: `${screenshots}-done.png` })
 await strip.locator('button').first().click()
-const large = page.locator('.zoetrope-lightbox')
+const large = strip.locator('dialog')
 told.enlarged = [await large.locator('[role=status]').textContent()]
 await page.keyboard.press('ArrowRight')
 told.enlarged.push(await large.locator('[role=status]').textContent())

@@ -10,6 +10,8 @@ import pytest
 from editor import pictures, run_script
 from real_server import Server, serve
 
+from locales import read
+
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
 FOLDER = Path(__file__).parents[2] / "workflows"
@@ -89,10 +91,13 @@ def test_the_editor_speaks_chinese(server: Server, tmp_path: Path) -> None:
     workflow = FOLDER / "03_endless_shot_demo.json"
     run_script("language.mjs", server.url, tmp_path / "out.json", shots, "zh", workflow, seconds=240)
     told = json.loads((tmp_path / "out.json").read_text())
-    assert told["title"] == "无尽长镜头"
-    assert told["category"] == "Zoetrope/长镜头"
-    assert told["labels"]["frames"] == "帧数"
-    assert told["waiting"] == "点击运行：完成的帧会显示在这里。"
+    chinese = read("zh", "nodeDefs")["ZoetropeEndlessShot"]
+    assert told["title"] == chinese["display_name"]
+    assert not told["title"].isascii()
+    assert told["category"] == f"Zoetrope/{read('zh', 'main')['nodeCategories']['Long shot']}"
+    assert told["labels"] == {name: one["name"] for name, one in chinese["inputs"].items() if name in told["labels"]}
+    assert told["waiting"] in (FOLDER.parent / "web" / "zoetrope" / "words.js").read_text(encoding="utf-8")
+    assert not told["waiting"].isascii()
     assert "Films a shot of any length" in told["help"]
     ((address, width),) = told["pictures"]
     assert address.endswith("/docs/pictures/ZoetropeEndlessShot.jpg")

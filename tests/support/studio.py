@@ -1,7 +1,7 @@
 """Every picture that the pack shows of itself, made by runs of the embedded model and by the real editor.
 
-`python tests/support/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes workflows/*.jpg,
-the pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
+`python tests/support/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes
+workflows/*.jpg, the pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
 """
 
 import json
@@ -194,8 +194,8 @@ def colour(studio: Studio) -> None:
 
 
 SCENES = (
-    text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt, continued, another_look,
-    study, long_clips, colour,
+    text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt, continued,
+    another_look, study, long_clips, colour,
 )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
 
 
 def graphs(server: Server, folder: Path) -> None:
-    """The editor's own pictures: nodes among their neighbours, the plan's panel; and posters of what needs files of one's own."""
+    """The editor's own pictures: nodes, the plan's panel; and posters of what needs files of one's own."""
     environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     script = ROOT / "tests" / "e2e" / "studio.mjs"
     asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_shot_plan_demo:run"]

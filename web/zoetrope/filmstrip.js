@@ -1,5 +1,5 @@
 // The panel of Endless Shot: its frames as they are finished, what is left, and whether it goes on from an earlier run.
-import { openLightbox } from './lightbox.js'
+import { LIGHTBOX_STYLE, openLightbox } from './lightbox.js'
 import { addPanel, make } from './panel.js'
 import { say, spoken } from './words.js'
 
@@ -17,7 +17,7 @@ const reels = new Map()
 
 /** Adds the strip to an Endless Shot. */
 export function addFilmstrip(node) {
-  const panel = addPanel(node, { name: 'filmstrip', label: say('strip'), height: 124, style: STYLE })
+  const panel = addPanel(node, { name: 'filmstrip', label: say('strip'), height: 124, style: STYLE + LIGHTBOX_STYLE })
   node.zoetropeFilmstrip = new Filmstrip(panel.body)
   panel.onRemove(() => delete node.zoetropeFilmstrip)
 }
@@ -83,7 +83,7 @@ class Filmstrip {
 
   thumb(number, frames) {
     const words = say('enlarge', { n: number })
-    const thumb = make('button', { type: 'button', role: 'listitem', title: words, 'aria-label': words, onclick: () => openLightbox(frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
+    const thumb = make('button', { type: 'button', role: 'listitem', title: words, 'aria-label': words, onclick: () => openLightbox(this.strip.parentNode, frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
     this.shown.set(number, thumb)
     return thumb
   }
