@@ -4,6 +4,7 @@ VENV ?= .venv
 TORCH ?= torch
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
+WORKERS ?= 2
 
 # Where host tests look for ComfyUI; every host found there runs them once.
 CACHE := $(HOME)/.cache/zoetrope
@@ -18,7 +19,7 @@ help:
 	@echo "make check                ruff, format, pyright, tests"
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
-	@echo "make e2e                  real servers, and a real browser where chromium and npm are installed"
+	@echo "make e2e                  real servers and a real browser, where they are found; a report in output/e2e/index.html"
 	@echo "make parity               runs the golden tests on every host found and writes docs/parity.md"
 	@echo "make demo                 a prompt, a video: the embedded model -> output/demo/clip.mp4, clip.png"
 	@echo "make clean                removes $(VENV) and everything made"
@@ -34,9 +35,12 @@ $(VENV)/torch: FORCE
 
 FORCE:
 
+# Two processes share the files out; what one file's tests share is made once.
+SHARED := -n $(WORKERS) --dist loadfile
+
 test: $(VENV)/ready
-	$(PYTEST)
-	$(PY) tests/support/other_hosts.py
+	$(PYTEST) $(SHARED)
+	$(PY) tests/support/other_hosts.py $(SHARED)
 
 check: $(VENV)/ready
 	$(PY) -m ruff check .
@@ -48,9 +52,13 @@ slow: $(VENV)/ready
 	$(PYTEST) -m "not e2e"
 	$(PYTEST) -m "e2e and slow"
 
+REPORT := output/e2e
+
 e2e: $(VENV)/ready
 	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix $(CACHE)/node playwright-core || true
-	$(PYTEST) -m "e2e and not slow"
+	rm -rf $(REPORT) && mkdir -p $(REPORT)
+	SCREENSHOTS=$(abspath $(REPORT)) $(PYTEST) -m "e2e and not slow" --junit-xml=$(REPORT)/tests.xml; \
+		status=$$?; $(PY) tests/support/report.py $(REPORT); exit $$status
 
 GOLDEN := tests/models tests/sampling tests/media/test_colour.py tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
 	tests/hosts/test_comfyui_video.py

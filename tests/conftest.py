@@ -1,5 +1,7 @@
 """Gives the checkout its one import name, `zoetrope`, as the host does under a name of its own; finds host and golden files."""
 
+from typing import Any
+
 import golden
 import hosting
 import parity
@@ -20,9 +22,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=WHY_NO_HOST))
 
 
+CLAIMS: list[set[str]] = []
+"""Of the processes that ran the tests, where there are several: each collects all of them, the first one's will do."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["claimed"] = sorted(golden.CLAIMED)  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    CLAIMS.append(set(getattr(node, "workeroutput", {}).get("claimed", ())))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     files = golden.all_files()
-    claimed = [p for p in files if golden.matches(p, golden.CLAIMED) and not golden.awaited(p)]
+    patterns = golden.CLAIMED | (CLAIMS[0] if CLAIMS else set())
+    claimed = [p for p in files if golden.matches(p, patterns) and not golden.awaited(p)]
     awaited = [p for p in files if golden.awaited(p)]
     skipped = sum(WHY_NO_HOST in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
     where = f"on ComfyUI {hosting.version(HOST)}" if HOST else f"{skipped} SKIPPED, {WHY_NO_HOST}"

@@ -113,7 +113,9 @@ def test_the_archive_opens_and_its_json_is_json(files: list[str], tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [["comfy-test", "lint", "--check", "javascript", "--strict"], ["comfy", "--skip-prompt", "node", "validate"]], ids=" ".join
+    "command",
+    [["comfy-test", "lint", "--check", "javascript", "--strict"], ["comfy", "--skip-prompt", "node", "validate"]],
+    ids=" ".join,
 )
 def test_the_ecosystems_own_checkers_are_content(command: list[str]) -> None:
     """What they ask for beside our own tests: no shared page is written to, names are ours, everything prints on Windows."""

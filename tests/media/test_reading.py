@@ -91,3 +91,14 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
         list(frames_of(broken))
     with pytest.raises(ValueError, match="waveform"):
         add_sound(whole, torch.zeros(0, 5), 8000)
+
+
+def test_a_playlist_is_no_video_whatever_it_is_called(tmp_path: Path) -> None:
+    """FFmpeg would open what it points at: other files, other machines."""
+    video = write_video(tmp_path / "secret.mp4", iter(torch.rand(4, 3, 32, 32)), 8.0)
+    assert video == 4
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n"
+    for name in ("list.m3u8", "list.mp4"):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match="this is no video that can be read"):
+            list(frames_of(tmp_path / name))

@@ -51,3 +51,13 @@ def test_a_files_digest_is_of_its_bytes(tmp_path: Path) -> None:
     assert file_digest(a) != file_digest(b)
     b.write_bytes(a.read_bytes())
     assert file_digest(a) == file_digest(b)
+
+
+def test_a_note_that_is_too_deep_or_too_large_and_odd_numbers_stop_nobody(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "large", {"steps": 4})
+    for number, text in ((1, "[" * 200_000), (2, '{"steps": 4}' + " " * (1 << 20))):
+        (tmp_path / f"large_{number:05}_.json").write_text(text)
+        (tmp_path / f"large_{number:05}_.mp4").write_bytes(b"x")
+    (tmp_path / "large_\u00b2_.json").write_text("{}")
+    assert stage.done() is None
+    assert stage.fresh().name == "large_00003_.mp4"

@@ -1,0 +1,68 @@
+"""Where a prefix leads, and where it must not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import folder_paths
+
+    folder = tmp_path / "output"
+    folder.mkdir()
+    monkeypatch.setattr(folder_paths, "output_directory", str(folder))
+    return folder
+
+
+def place(prefix: str) -> Any:
+    from zoetrope.hosts.comfyui_place import output_place
+
+    return output_place(prefix)
+
+
+def test_a_prefix_is_a_folder_and_a_name_below_output(output: Path) -> None:
+    found = place("zoetrope/night/shot")
+    assert (found.folder, found.name, Path(found.subfolder)) == (output / "zoetrope" / "night", "shot", Path("zoetrope/night"))
+    assert found.folder.is_dir()
+    plain = place("film")
+    assert (plain.folder, plain.name) == (output, "film")
+    assert (place("film/").folder, place("film/.").name) == (output, "film")
+    assert place("\u540d\u524d/\u30b7\u30e7\u30c3\u30c8").folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("../escape", "expected a folder and a name below ComfyUI's output folder"),
+        ("/tmp/zoetrope_escape/x", "below ComfyUI's output folder"),
+        ("a/../../escape", "below ComfyUI's output folder"),
+        ("link/escape", "link is a link that leads out of it"),
+        ("", "the name after the last slash is missing"),
+        ("a" * 300, "300 characters, at most 200"),
+        ("x\0y", "cannot be printed"),
+        ("a\nb", "cannot be printed"),
+    ],
+)
+def test_what_leads_elsewhere_or_is_no_name_is_refused(output: Path, tmp_path: Path, prefix: str, words: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (output / "link").symlink_to(outside)
+    with pytest.raises(ValueError, match="filename_prefix: expected a folder and a name") as refused:
+        place(prefix)
+    assert words in str(refused.value)
+    assert list(outside.iterdir()) == []
+    assert not (tmp_path / "escape").exists()
+
+
+def test_an_output_folder_that_is_itself_a_link_is_where_its_owner_wants_it(
+    output: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    import folder_paths
+
+    (tmp_path / "alias").symlink_to(output)
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "alias"))
+    assert place("zoetrope/shot").folder.resolve() == output / "zoetrope"
