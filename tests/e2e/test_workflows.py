@@ -69,12 +69,12 @@ def overlap(one: list[float], other: list[float]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def run(server: Server, name: str, **changes: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def run(server: Server, name: str, **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What a workflow showed, by its nodes' types."""
     graph = server.workflow(name, **changes)
     entry = server.run(graph)
     assert error_of(entry) == ""
-    return {graph[number]["class_type"]: shown for number, output in entry["outputs"].items() for shown in [output]}
+    return {graph[number]["class_type"]: shown for number, shown in entry["outputs"].items()}
 
 
 def film(server: Server, shown: dict[str, Any]) -> Tensor:

@@ -3,14 +3,13 @@
 from .drawing import Node, Workflow, column, node
 from .parts import avoid, decode, frames, motion, prompt, sampler, saving, timeline
 
-SD15 = {"ckpt_name": "v1-5-pruned-emaonly.safetensors"}
 BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
 NEVER = "blurry, low quality, watermark, text"
 AS_USUAL = {"cfg": 8.0, "seed": 20261121}
 
 
-def checkpoint(title: str = "1. Any SD1.x checkpoint", **name: str) -> Node:
-    return node("base", "CheckpointLoaderSimple", title, **(name or SD15))
+def checkpoint(title: str = "1. Any SD1.x checkpoint", name: str = "v1-5-pruned-emaonly.safetensors") -> Node:
+    return node("base", "CheckpointLoaderSimple", title, ckpt_name=name)
 
 
 def module(title: str = "2. An AnimateDiff motion module", name: str = "v3_sd15_mm.ckpt") -> Node:
@@ -67,7 +66,7 @@ SDXL = Workflow(
 *Motion Report* says what the file is: family, frames, schedule, what it fits.
 """,
     (
-        column("Load", checkpoint("1. Any SDXL checkpoint", ckpt_name="sd_xl_base_1.0.safetensors"),
+        column("Load", checkpoint("1. Any SDXL checkpoint", "sd_xl_base_1.0.safetensors"),
                module("2. Hotshot-XL, or AnimateDiff SDXL beta", "hsxl_temporal_layers.f16.safetensors")),
         column("Motion and prompt", applied(), *text(), frames("4. Eight frames for Hotshot-XL", 8, 512),
                node("report", "ZoetropeMotionReport", "What is this file?", motion="@module.motion")),
