@@ -5,12 +5,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_upscaler_demo, comfyui_vae_file
+from .base import Node
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion, Projector
 
 
-class LoadMotionModule(io.ComfyNode):
+class LoadMotionModule(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -36,7 +37,7 @@ class LoadMotionModule(io.ComfyNode):
         return io.NodeOutput(comfyui.load(path_of(MOTION, motion_name)))
 
 
-class LoadVideoCheckpoint(io.ComfyNode):
+class LoadVideoCheckpoint(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -91,7 +92,7 @@ class LoadVideoCheckpoint(io.ComfyNode):
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion, loaded.projector)
 
 
-class LoadTemporalVae(io.ComfyNode):
+class LoadTemporalVae(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -119,7 +120,7 @@ class LoadTemporalVae(io.ComfyNode):
         return io.NodeOutput(vae, vae.loaded.report)
 
 
-class LoadDemoModel(io.ComfyNode):
+class LoadDemoModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -150,7 +151,7 @@ class LoadDemoModel(io.ComfyNode):
         return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae, demo.projector, demo.clip_vision)
 
 
-class LoadDemoUpscaler(io.ComfyNode):
+class LoadDemoUpscaler(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

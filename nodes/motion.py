@@ -12,6 +12,7 @@ from ..models.lora import load_lora
 from ..models.positions import Beyond
 from ..models.report import sha256
 from ..sampling.schedule import NAMED
+from .base import Node
 from .files import LORA, file_input, fingerprint, path_of
 from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .types import Motion, Settings
@@ -20,7 +21,7 @@ SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigm
 LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch", "repeat the last position": "repeat last"}
 
 
-class ApplyMotionModule(io.ComfyNode):
+class ApplyMotionModule(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -53,7 +54,7 @@ class ApplyMotionModule(io.ComfyNode):
         return io.NodeOutput(comfyui.apply(model, motion, chosen_here))
 
 
-class MotionSettings(io.ComfyNode):
+class MotionSettings(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -162,7 +163,7 @@ def _per_frame() -> list[Any]:
     ]
 
 
-class ApplyMotionLora(io.ComfyNode):
+class ApplyMotionLora(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -194,7 +195,7 @@ class ApplyMotionLora(io.ComfyNode):
         return io.NodeOutput(comfyui.with_lora(motion, load_lora(path_of(LORA, lora_name)), strength))
 
 
-class MotionReport(io.ComfyNode):
+class MotionReport(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -8,12 +8,13 @@ from ..hosts import comfyui, comfyui_guide, comfyui_picture, comfyui_sparsectrl
 from ..models.controls import read_levels
 from ..models.guide import AFFINITIES
 from ..sampling.timeline import read_numbers
+from .base import Node
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
 from .types import Motion, Projector
 
 
-class LoadImageProjector(io.ComfyNode):
+class LoadImageProjector(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -43,7 +44,7 @@ class LoadImageProjector(io.ComfyNode):
         return io.NodeOutput(projector, projector.loaded.report)
 
 
-class ImagePrompt(io.ComfyNode):
+class ImagePrompt(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the picture")
@@ -96,7 +97,7 @@ class ImagePrompt(io.ComfyNode):
         return io.NodeOutput(comfyui_picture.apply_picture(model, projector, clip_vision, image, settings))
 
 
-class FirstLastFrameGuide(io.ComfyNode):
+class FirstLastFrameGuide(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the guide")
@@ -135,7 +136,7 @@ class FirstLastFrameGuide(io.ComfyNode):
         return io.NodeOutput(comfyui_guide.apply_guide(model, motion, vae, latent["samples"], pictures, settings))
 
 
-class LoadSparseCtrl(io.ComfyNode):
+class LoadSparseCtrl(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -14,6 +14,7 @@ from ..hosts.comfyui_place import output_place
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
+from .base import Node
 from .inputs import chosen, own_id
 from .types import QueueSettings
 
@@ -77,7 +78,7 @@ def shot_inputs() -> list[Any]:
     ]
 
 
-class EndlessShot(io.ComfyNode):
+class EndlessShot(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         model, positive, negative, vae, latent, frames, cfg, preset = shot_inputs()
@@ -135,7 +136,7 @@ class EndlessShot(io.ComfyNode):
         )
 
 
-class ShotPlan(io.ComfyNode):
+class ShotPlan(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -162,7 +163,7 @@ class ShotPlan(io.ComfyNode):
         return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})
 
 
-class QueueSettingsNode(io.ComfyNode):
+class QueueSettingsNode(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         usual = Queue()
@@ -213,7 +214,7 @@ class QueueSettingsNode(io.ComfyNode):
         return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, start))
 
 
-class PromptTimeline(io.ComfyNode):
+class PromptTimeline(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

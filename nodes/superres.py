@@ -14,6 +14,7 @@ from ..hosts.comfyui_stage import Job, Made, coloured, of_motion, settings_of
 from ..hosts.comfyui_upscaler import COLOURS, Enlargers, UpscaleOrder, upscale
 from ..hosts.comfyui_vae import Lens, Way
 from ..media.colour import MATCHES
+from .base import Node
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
 from .types import Motion
@@ -47,7 +48,7 @@ def seed_input() -> Any:
     )  # fmt: skip
 
 
-class LoadVideoUpscaler(io.ComfyNode):
+class LoadVideoUpscaler(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -82,7 +83,7 @@ class LoadVideoUpscaler(io.ComfyNode):
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion)
 
 
-class InterpolateFrames(io.ComfyNode):
+class InterpolateFrames(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -148,7 +149,7 @@ class InterpolateFrames(io.ComfyNode):
         return shown(job.film(lambda frames: interpolate(crew, frames, order), plan.frames(job.clip.count), settings))
 
 
-class UpscaleVideo(io.ComfyNode):
+class UpscaleVideo(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -214,7 +215,7 @@ class UpscaleVideo(io.ComfyNode):
         return shown(job.film(lambda frames: upscale(crew, frames, order), job.clip.count, settings))
 
 
-class MatchColour(io.ComfyNode):
+class MatchColour(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -13,6 +13,7 @@ from ..media.resampling import RESAMPLINGS
 from ..media.sound import add_sound
 from ..media.stages import Stage
 from ..media.video import write_video
+from .base import Node
 from .inputs import chosen, own_id
 
 BLENDS: dict[str, bool | None] = {"auto": None, "cross-fade": True, "cut": False}
@@ -49,7 +50,7 @@ def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, nod
     return Lens(vae, Way(window, overlap, BLENDS[chosen("blend", blend, BLENDS)], tile_size), teller.note)
 
 
-class EncodeVideo(io.ComfyNode):
+class EncodeVideo(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -82,7 +83,7 @@ class EncodeVideo(io.ComfyNode):
         return io.NodeOutput({"samples": comfyui_clips.encode_all(clip.frames, clip.count, lens)}, clip.audio, clip.fps)
 
 
-class DecodeVideo(io.ComfyNode):
+class DecodeVideo(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -107,7 +108,7 @@ class DecodeVideo(io.ComfyNode):
         return io.NodeOutput(comfyui_clips.decode_all(samples["samples"], lens))
 
 
-class DecodeVideoToFile(io.ComfyNode):
+class DecodeVideoToFile(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -151,7 +152,7 @@ class DecodeVideoToFile(io.ComfyNode):
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
 
 
-class VaeRoundTrip(io.ComfyNode):
+class VaeRoundTrip(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -6,10 +6,11 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_clips, comfyui_study
+from .base import Node
 from .vae import clip_input
 
 
-class VideoMetrics(io.ComfyNode):
+class VideoMetrics(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -52,7 +53,7 @@ class VideoMetrics(io.ComfyNode):
         return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
 
 
-class LoadVideoSegment(io.ComfyNode):
+class LoadVideoSegment(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

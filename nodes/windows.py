@@ -8,11 +8,12 @@ from ..hosts import comfyui_windows
 from ..hosts.comfyui_fifo import FifoSampler
 from ..sampling.queue import Queue
 from ..sampling.windows import FUSES, SCHEDULES, Windows
+from .base import Node
 from .inputs import chosen
 from .shot import by_frame_inputs, preset_input, queue_input, queue_of, schedules_of
 
 
-class FifoSamplerNode(io.ComfyNode):
+class FifoSamplerNode(Node):
     LEVELS = ("from sigmas", "published")
 
     @classmethod
@@ -53,7 +54,7 @@ class FifoSamplerNode(io.ComfyNode):
         return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
 
 
-class SlidingWindows(io.ComfyNode):
+class SlidingWindows(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -93,7 +94,7 @@ class SlidingWindows(io.ComfyNode):
         return io.NodeOutput(comfyui_windows.in_windows(model, cut))
 
 
-class LongShotNoise(io.ComfyNode):
+class LongShotNoise(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -1,0 +1,57 @@
+"""What all nodes of the pack have in common: what a graph hands them is looked at before they run.
+
+The host checks numbers that are typed and the types of links, but neither a plain value where a link belongs nor inputs that
+the node does not have. Both come out of graphs that were written by hand or changed in transit.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+PLAIN = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+HELD: dict[str, type | tuple[type, ...]] = {
+    "IMAGE": Tensor, "MASK": Tensor, "SIGMAS": Tensor, "CONDITIONING": list, "LATENT": Mapping, "AUDIO": Mapping,
+}  # fmt: skip
+"""What comes over links of these types; over other ones comes an object of a class of its own."""
+
+
+class Node(io.ComfyNode):
+    """A node whose `execute` refuses what is no value of its inputs. Raises ValueError that names the input."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        own = cls.__dict__.get("execute")
+        if own is not None:
+            cls.execute = classmethod(_checked(own.__func__))  # type: ignore[assignment]
+
+
+def _checked(execute: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(execute)
+
+    @wraps(execute)
+    def run(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(cls, *args, **kwargs).arguments
+        except TypeError as error:
+            raise ValueError(f"the inputs do not fit this node: {error}; add the node anew and connect it again") from error
+        for one in cls.define_schema().inputs:
+            if one.id in given:
+                _check(one, given[one.id])
+        return execute(cls, *args, **kwargs)
+
+    return run
+
+
+def _check(one: Any, value: Any) -> None:
+    kinds = set(str(one.get_io_type()).split(","))
+    if value is None or kinds & PLAIN:
+        return
+    held = tuple(HELD.get(kind, object) for kind in kinds)
+    fits = isinstance(value, Tensor | list | Mapping) and any(kind is not object and isinstance(value, kind) for kind in held)
+    if not fits and (object not in held or isinstance(value, bool | int | float | str | list | tuple | Mapping)):
+        names = " or ".join(sorted(kinds))
+        raise ValueError(f"{one.id}: expected a link from a node that gives {names}, got {str(value)[:40]!r}; connect one")
