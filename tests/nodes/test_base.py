@@ -41,6 +41,7 @@ def test_an_input_that_the_node_does_not_have_is_named() -> None:
 
 def test_the_host_still_sees_nodes_of_its_own_kind() -> None:
     from comfy_api.latest import io
+
     from locales import all_nodes
 
     for node in all_nodes():
