@@ -5,13 +5,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_upscaler_demo, comfyui_vae_file
-from .base import Node
+from .checking import checked
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
 from .types import Motion, Projector
 
 
-class LoadMotionModule(Node):
+class LoadMotionModule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -33,11 +33,12 @@ class LoadMotionModule(Node):
         return fingerprint(MOTION, motion_name)
 
     @classmethod
+    @checked
     def execute(cls, motion_name: str) -> io.NodeOutput:
         return io.NodeOutput(comfyui.load(path_of(MOTION, motion_name)))
 
 
-class LoadVideoCheckpoint(Node):
+class LoadVideoCheckpoint(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -82,6 +83,7 @@ class LoadVideoCheckpoint(Node):
         ]
 
     @classmethod
+    @checked
     def execute(
         cls, checkpoint_name: str, strength: float = 1.0, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None,
         vae: Any = None, guidance_rescale: float = -1.0,
@@ -92,7 +94,7 @@ class LoadVideoCheckpoint(Node):
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion, loaded.projector)
 
 
-class LoadTemporalVae(Node):
+class LoadTemporalVae(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -115,12 +117,13 @@ class LoadTemporalVae(Node):
         return fingerprint(VAES, vae_name)
 
     @classmethod
+    @checked
     def execute(cls, vae_name: str) -> io.NodeOutput:
         vae = comfyui_vae_file.load_temporal_vae(path_of(VAES, vae_name))
         return io.NodeOutput(vae, vae.loaded.report)
 
 
-class LoadDemoModel(Node):
+class LoadDemoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -146,12 +149,13 @@ class LoadDemoModel(Node):
         )
 
     @classmethod
+    @checked
     def execute(cls) -> io.NodeOutput:
         demo = comfyui_demo.load_demo()
         return io.NodeOutput(demo.model, demo.clip, demo.vae, demo.motion, demo.temporal_vae, demo.projector, demo.clip_vision)
 
 
-class LoadDemoUpscaler(Node):
+class LoadDemoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -174,6 +178,7 @@ class LoadDemoUpscaler(Node):
         )
 
     @classmethod
+    @checked
     def execute(cls, strength: float = 1.0) -> io.NodeOutput:
         demo = comfyui_upscaler_demo.load_upscaler_demo()
         model = comfyui.apply(demo.model, demo.motion, comfyui.Settings(strength=strength))

@@ -12,7 +12,7 @@ from ..models.lora import load_lora
 from ..models.positions import Beyond
 from ..models.report import sha256
 from ..sampling.schedule import NAMED
-from .base import Node
+from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
 from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .types import Motion, Settings
@@ -21,7 +21,7 @@ SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigm
 LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch", "repeat the last position": "repeat last"}
 
 
-class ApplyMotionModule(Node):
+class ApplyMotionModule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -37,6 +37,7 @@ class ApplyMotionModule(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, model: object, motion: comfyui.HostMotion, strength: float, schedule: str, frames: int = 0, amount: float = 1.0,
         start: float = 0.0, end: float = 1.0, settings: comfyui.Settings | None = None,
@@ -54,7 +55,7 @@ class ApplyMotionModule(Node):
         return io.NodeOutput(comfyui.apply(model, motion, chosen_here))
 
 
-class MotionSettings(Node):
+class MotionSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -70,6 +71,7 @@ class MotionSettings(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, longer_clips: str, fps: float, levels: str, strength_per_frame: str, amount_per_frame: str, scaled_latents: str,
         strength_mask: Any = None, amount_mask: Any = None,
@@ -163,7 +165,7 @@ def _per_frame() -> list[Any]:
     ]
 
 
-class ApplyMotionLora(Node):
+class ApplyMotionLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -191,11 +193,12 @@ class ApplyMotionLora(Node):
         return [fingerprint(LORA, lora_name), settings.get("strength")]
 
     @classmethod
+    @checked
     def execute(cls, motion: comfyui.HostMotion, lora_name: str, strength: float) -> io.NodeOutput:
         return io.NodeOutput(comfyui.with_lora(motion, load_lora(path_of(LORA, lora_name)), strength))
 
 
-class MotionReport(Node):
+class MotionReport(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -209,6 +212,7 @@ class MotionReport(Node):
         )
 
     @classmethod
+    @checked
     def execute(cls, motion: comfyui.HostMotion) -> io.NodeOutput:
         text = f"{motion.report.text()}\nsha256      {sha256(motion.path)}"
         return io.NodeOutput(text, ui=cast(Any, ui.PreviewText(text)))

@@ -8,13 +8,13 @@ from ..hosts import comfyui, comfyui_guide, comfyui_picture, comfyui_sparsectrl
 from ..models.controls import read_levels
 from ..models.guide import AFFINITIES
 from ..sampling.timeline import read_numbers
-from .base import Node
+from .checking import checked
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
 from .types import Motion, Projector
 
 
-class LoadImageProjector(Node):
+class LoadImageProjector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -39,12 +39,13 @@ class LoadImageProjector(Node):
         return fingerprint(PROJECTORS, projector_name)
 
     @classmethod
+    @checked
     def execute(cls, projector_name: str) -> io.NodeOutput:
         projector = comfyui_picture.load(path_of(PROJECTORS, projector_name))
         return io.NodeOutput(projector, projector.loaded.report)
 
 
-class ImagePrompt(Node):
+class ImagePrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the picture")
@@ -83,6 +84,7 @@ class ImagePrompt(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, projector: comfyui_picture.HostProjector, clip_vision: Any, image: Any, strength: float,
         start: float = 0.0, end: float = 1.0, strength_by_frame: str = "", batch: str = comfyui_picture.TOGETHER,
@@ -97,7 +99,7 @@ class ImagePrompt(Node):
         return io.NodeOutput(comfyui_picture.apply_picture(model, projector, clip_vision, image, settings))
 
 
-class FirstLastFrameGuide(Node):
+class FirstLastFrameGuide(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the guide")
@@ -127,6 +129,7 @@ class FirstLastFrameGuide(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, motion: comfyui.HostMotion, vae: Any, latent: Any, first: Any = None, last: Any = None,
         strength: float = 1.0, start: float = 0.0, end: float = 1.0, affinity: str = "small motion",
@@ -136,7 +139,7 @@ class FirstLastFrameGuide(Node):
         return io.NodeOutput(comfyui_guide.apply_guide(model, motion, vae, latent["samples"], pictures, settings))
 
 
-class LoadSparseCtrl(Node):
+class LoadSparseCtrl(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -162,6 +165,7 @@ class LoadSparseCtrl(Node):
         return [fingerprint(CONTROLS, control_net_name), settings.get("frames")]
 
     @classmethod
+    @checked
     def execute(cls, control_net_name: str, frames: str) -> io.NodeOutput:
         return io.NodeOutput(comfyui_sparsectrl.load(path_of(CONTROLS, control_net_name), frames))
 

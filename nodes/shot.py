@@ -14,7 +14,7 @@ from ..hosts.comfyui_place import output_place
 from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
-from .base import Node
+from .checking import checked
 from .inputs import chosen, own_id
 from .types import QueueSettings
 
@@ -78,7 +78,7 @@ def shot_inputs() -> list[Any]:
     ]
 
 
-class EndlessShot(Node):
+class EndlessShot(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         model, positive, negative, vae, latent, frames, cfg, preset = shot_inputs()
@@ -116,6 +116,7 @@ class EndlessShot(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, seed: int, frames: int, fps: float, cfg: float,
         preset: str, filename_prefix: str, queue: Queue | None = None, sigmas: Any = None, cfg_by_frame: str = "",
@@ -136,7 +137,7 @@ class EndlessShot(Node):
         )
 
 
-class ShotPlan(Node):
+class ShotPlan(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -153,6 +154,7 @@ class ShotPlan(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, frames: int, cfg: float, preset: str,
         queue: Queue | None = None, sigmas: Any = None,
@@ -163,7 +165,7 @@ class ShotPlan(Node):
         return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})
 
 
-class QueueSettingsNode(Node):
+class QueueSettingsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         usual = Queue()
@@ -203,6 +205,7 @@ class QueueSettingsNode(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, start: str
     ) -> io.NodeOutput:
@@ -214,7 +217,7 @@ class QueueSettingsNode(Node):
         return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, start))
 
 
-class PromptTimeline(Node):
+class PromptTimeline(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -240,6 +243,7 @@ class PromptTimeline(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(cls, clip: Any, text: str, clip_frames: int = 16) -> io.NodeOutput:
         return io.NodeOutput(comfyui_timeline.encode_timeline(clip, read_timeline(text, "text"), clip_frames))
 

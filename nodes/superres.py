@@ -14,7 +14,7 @@ from ..hosts.comfyui_stage import Job, Made, coloured, of_motion, settings_of
 from ..hosts.comfyui_upscaler import COLOURS, Enlargers, UpscaleOrder, upscale
 from ..hosts.comfyui_vae import Lens, Way
 from ..media.colour import MATCHES
-from .base import Node
+from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
 from .types import Motion
@@ -48,7 +48,7 @@ def seed_input() -> Any:
     )  # fmt: skip
 
 
-class LoadVideoUpscaler(Node):
+class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -78,12 +78,13 @@ class LoadVideoUpscaler(Node):
         return [fingerprint(VIDEO, upscaler_name), settings.get("strength")]
 
     @classmethod
+    @checked
     def execute(cls, upscaler_name: str, strength: float = 1.0, clip: Any = None, vae: Any = None) -> io.NodeOutput:
         loaded = comfyui_upscaler.load_upscaler(path_of(VIDEO, upscaler_name), comfyui.Settings(strength=strength))
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion)
 
 
-class InterpolateFrames(Node):
+class InterpolateFrames(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -131,6 +132,7 @@ class InterpolateFrames(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, motion: Any, images: Any, factor: int, seed: int, steps: int,
         cfg: float, fps: float, filename_prefix: str, window: int = 0, shared_steps: int = 1, scene_cut: float = 0.3,
@@ -149,7 +151,7 @@ class InterpolateFrames(Node):
         return shown(job.film(lambda frames: interpolate(crew, frames, order), plan.frames(job.clip.count), settings))
 
 
-class UpscaleVideo(Node):
+class UpscaleVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -200,6 +202,7 @@ class UpscaleVideo(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, images: Any, seed: int, steps: int, cfg: float,
         noise_level: int, fps: float, filename_prefix: str, window: int = 8, overlap: int = 2, tile_size: int = 0,
@@ -215,7 +218,7 @@ class UpscaleVideo(Node):
         return shown(job.film(lambda frames: upscale(crew, frames, order), job.clip.count, settings))
 
 
-class MatchColour(Node):
+class MatchColour(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -235,6 +238,7 @@ class MatchColour(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(cls, images: Tensor, reference: Tensor, method: str) -> io.NodeOutput:
         return io.NodeOutput(coloured(images, reference, chosen("method", method, MATCHES)))
 

@@ -13,7 +13,7 @@ from ..media.resampling import RESAMPLINGS
 from ..media.sound import add_sound
 from ..media.stages import Stage
 from ..media.video import write_video
-from .base import Node
+from .checking import checked
 from .inputs import chosen, own_id
 
 BLENDS: dict[str, bool | None] = {"auto": None, "cross-fade": True, "cut": False}
@@ -50,7 +50,7 @@ def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, nod
     return Lens(vae, Way(window, overlap, BLENDS[chosen("blend", blend, BLENDS)], tile_size), teller.note)
 
 
-class EncodeVideo(Node):
+class EncodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -75,6 +75,7 @@ class EncodeVideo(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, images: Any, vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
     ) -> io.NodeOutput:
@@ -83,7 +84,7 @@ class EncodeVideo(Node):
         return io.NodeOutput({"samples": comfyui_clips.encode_all(clip.frames, clip.count, lens)}, clip.audio, clip.fps)
 
 
-class DecodeVideo(Node):
+class DecodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -101,6 +102,7 @@ class DecodeVideo(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, samples: dict[str, Any], vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
     ) -> io.NodeOutput:
@@ -108,7 +110,7 @@ class DecodeVideo(Node):
         return io.NodeOutput(comfyui_clips.decode_all(samples["samples"], lens))
 
 
-class DecodeVideoToFile(Node):
+class DecodeVideoToFile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -133,6 +135,7 @@ class DecodeVideoToFile(Node):
         )
 
     @classmethod
+    @checked
     def execute(
         cls, samples: dict[str, Any], vae: Any, fps: float, filename_prefix: str, window: int = 0, overlap: int = -1,
         blend: str = "auto", tile_size: int = 0, audio: Any = None,
@@ -152,7 +155,7 @@ class DecodeVideoToFile(Node):
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
 
 
-class VaeRoundTrip(Node):
+class VaeRoundTrip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -182,6 +185,7 @@ class VaeRoundTrip(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(cls, images: Any, vae: Any, changes: str, frames: int, vae_2: Any = None, vae_3: Any = None) -> io.NodeOutput:
         vaes = {f"VAE {number}": one for number, one in enumerate((vae, vae_2, vae_3), 1) if one is not None}
         names = [line.strip() for line in chain.from_iterable(row.split(",") for row in changes.splitlines()) if line.strip()]

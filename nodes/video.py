@@ -6,11 +6,11 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_clips, comfyui_study
-from .base import Node
+from .checking import checked
 from .vae import clip_input
 
 
-class VideoMetrics(Node):
+class VideoMetrics(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -45,6 +45,7 @@ class VideoMetrics(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, images: Any, images_2: Any = None, truth: Any = None, window: int = 0, flow: bool = False
     ) -> io.NodeOutput:
@@ -53,7 +54,7 @@ class VideoMetrics(Node):
         return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
 
 
-class LoadVideoSegment(Node):
+class LoadVideoSegment(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -74,6 +75,7 @@ class LoadVideoSegment(Node):
         )
 
     @classmethod
+    @checked
     def execute(cls, video: Any, start: int, count: int, every: int) -> io.NodeOutput:
         frames, fps = comfyui_clips.segment(video, start, count, every)
         return io.NodeOutput(torch.stack(frames), fps / every)

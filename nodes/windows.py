@@ -8,12 +8,12 @@ from ..hosts import comfyui_windows
 from ..hosts.comfyui_fifo import FifoSampler
 from ..sampling.queue import Queue
 from ..sampling.windows import FUSES, SCHEDULES, Windows
-from .base import Node
+from .checking import checked
 from .inputs import chosen
 from .shot import by_frame_inputs, preset_input, queue_input, queue_of, schedules_of
 
 
-class FifoSamplerNode(Node):
+class FifoSamplerNode(io.ComfyNode):
     LEVELS = ("from sigmas", "published")
 
     @classmethod
@@ -40,6 +40,7 @@ class FifoSamplerNode(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls,
         frames: int,
@@ -54,7 +55,7 @@ class FifoSamplerNode(Node):
         return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
 
 
-class SlidingWindows(Node):
+class SlidingWindows(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -87,6 +88,7 @@ class SlidingWindows(Node):
         )  # fmt: skip
 
     @classmethod
+    @checked
     def execute(
         cls, model: Any, window: int, overlap: int, schedule: str, fuse: str = "pyramid", stride: int = 1, closed: bool = False
     ) -> io.NodeOutput:
@@ -94,7 +96,7 @@ class SlidingWindows(Node):
         return io.NodeOutput(comfyui_windows.in_windows(model, cut))
 
 
-class LongShotNoise(Node):
+class LongShotNoise(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -114,6 +116,7 @@ class LongShotNoise(Node):
         )
 
     @classmethod
+    @checked
     def execute(cls, seed: int, window: int, overlap: int) -> io.NodeOutput:
         if overlap >= window:
             raise ValueError(f"overlap: expected 0 to {window - 1} (less than the window), got {overlap}")

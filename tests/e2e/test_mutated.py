@@ -129,9 +129,8 @@ def test_mutated_workflows_crash_nothing_and_write_nothing_elsewhere(server: Ser
         entry = server.wait(body["prompt_id"], 120)
         error = next((data for kind, data in entry["status"]["messages"] if kind == "execution_error"), None)
         seen["failed" if error else "made"] += 1
-        if (
-            error and error["node_type"].startswith("Zoetrope") and not error["exception_type"].startswith("graph.")
-        ):  # the host's
+        hosts_own = error is not None and error["exception_type"].startswith("graph.")
+        if error and error["node_type"].startswith("Zoetrope") and not hosts_own:
             seen["refused by us"] += 1
             if error["exception_type"] not in ("ValueError", "RuntimeError") or len(error["exception_message"]) < 20:
                 puzzling.append((deed, error["node_type"], error["exception_type"], error["exception_message"][:200]))

@@ -1,4 +1,4 @@
-"""What all nodes of the pack have in common: what a graph hands them is looked at before they run.
+"""What a graph hands to a node is looked at before the node runs.
 
 The host checks numbers that are typed and the types of links, but neither a plain value where a link belongs nor inputs that
 the node does not have. Both come out of graphs that were written by hand or changed in transit.
@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from comfy_api.latest import io
 from torch import Tensor
 
 PLAIN = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
@@ -19,17 +18,8 @@ HELD: dict[str, type | tuple[type, ...]] = {
 """What comes over links of these types; over other ones comes an object of a class of its own."""
 
 
-class Node(io.ComfyNode):
-    """A node whose `execute` refuses what is no value of its inputs. Raises ValueError that names the input."""
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        super().__init_subclass__(**more)
-        own = cls.__dict__.get("execute")
-        if own is not None:
-            cls.execute = classmethod(_checked(own.__func__))  # type: ignore[assignment]
-
-
-def _checked(execute: Callable[..., Any]) -> Callable[..., Any]:
+def checked(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """For every node's `execute`: refuses what is no value of its inputs. Raises ValueError that names the input."""
     signature = inspect.signature(execute)
 
     @wraps(execute)
