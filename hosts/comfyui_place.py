@@ -1,12 +1,13 @@
 """Where files may be written: below the host's output folder, links followed."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
 
 LONGEST = 200
-"""Characters of a prefix; file systems end at 255 bytes for one name, and a number and a suffix follow."""
+"""Bytes of a prefix; file systems end at 255 for one name, and a number and a suffix follow."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class OutputPlace:
 
 
 def output_place(filename_prefix: str) -> OutputPlace:
-    """The folder of a prefix such as `zoetrope/shot`, made where it is missing; `%date%` means what it means in the host.
+    """The folder of a prefix such as `zoetrope/shot`, made where it is missing; `%year%` means what it means in the host.
 
     Raises ValueError where it leads outside the output folder, also through links, and where it is no name.
     """
@@ -28,18 +29,21 @@ def output_place(filename_prefix: str) -> OutputPlace:
         expected = "a folder and a name below ComfyUI's output folder, such as zoetrope/shot"
         return ValueError(f"filename_prefix: expected {expected}, got {filename_prefix[:60]!r}: {got}")
 
-    if len(filename_prefix) > LONGEST:
-        raise refuse(f"{len(filename_prefix)} characters, at most {LONGEST} are possible")
     if not filename_prefix.isprintable():
         raise refuse("it holds characters that cannot be printed")
+    if (size := len(filename_prefix.encode("utf-8", "replace"))) > LONGEST:
+        raise refuse(f"{size} bytes, at most {LONGEST} are possible")
     output = Path(folder_paths.get_output_directory())
+    leads_out = "a link leads out of it; ComfyUI's --output-directory sets another output folder"
+    if not (output / os.path.dirname(os.path.normpath(filename_prefix))).resolve().is_relative_to(output.resolve()):
+        raise refuse(leads_out)
     try:
         folder, name, _, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, str(output))
         inside = Path(folder).resolve().is_relative_to(output.resolve())
     except Exception as error:  # the host raises a bare one for paths outside
         raise refuse(str(error).strip("* ") or "the folder could not be made") from error
     if not inside:
-        raise refuse(f"{subfolder} is a link that leads out of it; ComfyUI's --output-directory sets another output folder")
+        raise refuse(leads_out)
     if name in ("", ".", ".."):
         raise refuse("the name after the last slash is missing")
     return OutputPlace(Path(folder), name, subfolder)

@@ -110,7 +110,9 @@ def shoot(scene: Scene, order: Order, place: Place, audience: Audience) -> tuple
     sizes = Sizes(shape.places, SEGMENT, scene.latent)
     journal, news = journal_for(place, sizes, settings_of(scene, order, shape), _made_with(scene))
     stored = journal.state()
-    audience.opening(journal.folder.name, min(order.frames, max(0, stored.frame)) if stored else 0, news)
+    audience.opening(
+        f"{journal.folder.parent.name}/{journal.folder.name}", min(order.frames, max(0, stored.frame)) if stored else 0, news
+    )
     camera = Camera(scene, order, shape, audience)
     crew = Crew(camera.begin, camera.sample, camera.decode, camera.note)
     shot = film(journal, crew, order.frames, order.fps, tail=len(shape.sigmas))

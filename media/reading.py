@@ -16,10 +16,8 @@ from .pyav import pyav
 Source = str | Path | Any
 """A path, or an open file in memory."""
 
-FORMATS = (
-    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,webp,mxf,nut,ivf,h264,hevc,rm,dv,wav,mp3,flac,aac"
-)
-"""Containers that hold their own pictures. Playlists (HLS, concat, DASH) would open other files, and the network."""
+FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,apng,webp,mxf,nut,ivf,rm,wav,mp3,flac,aac"
+"""Containers that hold their own pictures and their times. Playlists (HLS, DASH) would open other files, and the network."""
 
 
 @dataclass(frozen=True)

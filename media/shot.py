@@ -93,7 +93,7 @@ class _Work:
 
     def __init__(self, journal: Journal, crew: Crew, frames: int, fps: float, state: State):
         self.journal, self.crew, self.frames, self.fps = journal, crew, frames, fps
-        self._first = state.frame
+        self._first = min(state.frame, frames)
         self._saved_at = time.monotonic()
         self._advance(state)
 
@@ -146,7 +146,7 @@ class _Work:
             self._saved_at, self._unsaved = time.monotonic(), False
 
     def _tell(self, look: Look | None) -> None:
-        self.crew.note(self.state.frame - self._first, self.frames - self._first, look)
+        self.crew.note(min(self.state.frame, self.frames) - self._first, self.frames - self._first, look)
 
     def finish(self, frames: int, name: str) -> Path:
         """Every segment's video, made where it is missing, joined to one file."""

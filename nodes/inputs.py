@@ -19,6 +19,13 @@ def own_id(node: Any) -> Any:
     return getattr(node.hidden, "unique_id", None)
 
 
+def workflow_id(node: Any) -> str:
+    """The id of the workflow that a running node is in, as the page that queued it told; empty where none did."""
+    told = getattr(node.hidden, "extra_pnginfo", None)
+    graph = told.get("workflow") if isinstance(told, dict) else None
+    return str(graph.get("id", "")) if isinstance(graph, dict) else ""
+
+
 def strength_input(tooltip: str, **more: Any) -> Any:
     return io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.01, tooltip=tooltip, **more)
 

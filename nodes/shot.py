@@ -15,7 +15,7 @@ from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from .checking import checked
-from .inputs import chosen, own_id
+from .inputs import chosen, own_id, workflow_id
 from .types import QueueSettings
 
 MOST_FRAMES = 10_000_000
@@ -111,7 +111,7 @@ class EndlessShot(io.ComfyNode):
                 io.Video.Output(display_name="video", tooltip="The file of the shot; Save Video copies it."),
                 io.Latent.Output(display_name="last_latents", tooltip="For another Endless Shot that goes on after this one."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )  # fmt: skip
 
@@ -128,7 +128,7 @@ class EndlessShot(io.ComfyNode):
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
-        strip = comfyui_strip.Filmstrip(own_id(cls), frames)
+        strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
         shot, news = comfyui_shot.shoot(scene, order, Place(place.folder, place.name), strip)
         strip.closing(shot.story(frames, news))
         shown = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)

@@ -1,20 +1,20 @@
 // Zoetrope in the editor: three panels that show what the nodes do. Every graph runs without them, in API mode too.
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-import { addFilmstrip, restore, tellFilmstrip } from './zoetrope/filmstrip.js'
-import { addPlan } from './zoetrope/plan.js'
+import { addFilmstrip, restoreFilmstrip, tellFilmstrip } from './zoetrope/filmstrip.js'
+import { addPlan, restorePlan } from './zoetrope/plan.js'
 import { addTimeline } from './zoetrope/timeline.js'
 
 const panel = (id, name, more = {}) => ({ id: `Zoetrope.Panels.${id}`, name, category: ['Zoetrope', 'Panels', id], type: 'boolean', defaultValue: true, ...more })
 const settings = [
-  panel('Timeline', 'Prompt timeline', { tooltip: 'Prompt Timeline shows its schedule as bars; cuts and fades can be dragged. The text stays the source of truth.' }),
-  panel('Filmstrip', 'Filmstrip', { tooltip: 'Endless Shot shows its frames as they are finished, and how long the rest will take.' }),
+  panel('Timeline', 'Prompt timeline', { tooltip: 'Prompt Timeline shows its schedule as bars; cuts and fades can be dragged. The text stays the source of truth. Changes act on nodes that are added or opened later.' }),
+  panel('Filmstrip', 'Filmstrip', { tooltip: 'Endless Shot shows its frames as they are finished, and how long the rest will take. Changes act on nodes that are added or opened later.' }),
   panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'How many of the newest frames the page keeps. All of them are in the video.' }),
-  panel('Plan', 'Shot plan', { tooltip: 'Shot Plan shows time, disk and memory as bars.' }),
+  panel('Plan', 'Shot plan', { tooltip: 'Shot Plan shows time, disk and memory as bars. Changes act on nodes that are added or opened later.' }),
 ]
 const set = id => app.ui?.settings?.getSettingValue?.(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
 const keep = () => Math.max(16, Number(set('FilmstripFrames')) || 200)
-const keyOf = id => `${app.graph?.rootGraph?.id ?? app.graph?.id}/${id}`
+const openWorkflow = () => (app.graph?.rootGraph ?? app.graph)?.id
 
 /** The node of an execution id: `12`, or `5:12` for node 12 inside the subgraph that is node 5; undefined where it is out of sight. */
 function nodeOf(id) {
@@ -32,8 +32,13 @@ function forgetPreview(node) {
   delete app.nodePreviewImages?.[node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : node.id]
 }
 
-/** Which of the running graph's nodes have told their filmstrip something. */
-const told = new Set()
+/** What the filmstrips of running shots are told: "workflow/node" -> [workflow, node]. */
+const running = new Map()
+
+function tell(workflow, id, message) {
+  const shown = workflow === openWorkflow() ? nodeOf(id) : null
+  tellFilmstrip(shown, `${workflow}/${id}`, message, keep())
+}
 
 app.registerExtension({
   name: 'zoetrope.panels',
@@ -44,24 +49,26 @@ app.registerExtension({
     if (node.comfyClass === 'ZoetropeShotPlan' && set('Plan')) addPlan(node)
   },
   loadedGraphNode(node) {
-    restore(node, keyOf(node.id))
+    restoreFilmstrip(node, `${openWorkflow()}/${node.id}`)
+    restorePlan(node, `${openWorkflow()}/${node.id}`)
   },
   setup() {
     api.addEventListener('zoetrope.shot', ({ detail }) => {
-      told.add(detail.node)
-      tellFilmstrip(nodeOf(detail.node), keyOf(detail.node), detail, keep)
+      if (!set('Filmstrip')) return
+      running.set(`${detail.workflow}/${detail.node}`, [detail.workflow, detail.node])
+      tell(detail.workflow, detail.node, detail)
     })
     const ended = kind => () => {
-      for (const id of told) tellFilmstrip(nodeOf(id), keyOf(id), { kind }, keep)
-      told.clear()
+      for (const [workflow, id] of running.values()) tell(workflow, id, { kind })
+      running.clear()
     }
     api.addEventListener('execution_interrupted', ended('stopped'))
     api.addEventListener('execution_error', ended('failed'))
-    api.addEventListener('execution_success', () => told.clear())
+    api.addEventListener('execution_success', () => running.clear())
     api.addEventListener('executed', ({ detail }) => {
       const node = nodeOf(detail.display_node ?? detail.node)
       const [figures] = detail.output?.zoetrope_plan ?? []
-      if (figures) node?.zoetropePlan?.(figures)
+      if (figures) node?.zoetropePlan?.(figures, `${openWorkflow()}/${node.id}`)
       if (detail.output?.animated && node?.comfyClass?.startsWith('Zoetrope')) forgetPreview(node)
     })
   },

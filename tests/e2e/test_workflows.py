@@ -12,7 +12,7 @@ import torch
 from editor import LOOKS, pictures, run_script
 from real_server import Server, error_of, serve
 from templates import WORKFLOWS
-from templates.drawing import api_form
+from templates.queued import api_form
 from torch import Tensor
 from zoetrope.media.detector import watch
 from zoetrope.media.reading import frames_of

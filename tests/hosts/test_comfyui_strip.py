@@ -35,7 +35,7 @@ def strip(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(
             comfyui_progress.comfy.utils, "ProgressBar", lambda *_, **__: SimpleNamespace(update_absolute=print)
         )
-        return comfyui_strip.Filmstrip(node_id, 40), server
+        return comfyui_strip.Filmstrip(node_id, "w", 40), server
 
     return make
 
@@ -53,12 +53,13 @@ def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
     assert {(event, page) for event, _, page in server.sent} == {("zoetrope.shot", "page")}
     told = [data for _, data, _ in server.sent]
     shown = told.pop(3)
+    assert {(data.pop("node"), data.pop("workflow")) for data in told} == {("7", "w")}
     assert told == [
-        {"node": "7", "kind": "open", "folder": "shot_00001", "resumed": 16, "news": ["cfg (3.0, now 2.5)"]},
-        {"node": "7", "kind": "base", "step": 3, "steps": 48},
-        {"node": "7", "kind": "frame", "frame": -20, "frames": 40, "left": 9.5},
-        {"node": "7", "kind": "frame", "frame": 20, "frames": 40, "left": 5.0},
-        {"node": "7", "kind": "done", "story": "40 frames"},
+        {"kind": "open", "folder": "shot_00001", "resumed": 16, "frames": 40, "news": ["cfg (3.0, now 2.5)"]},
+        {"kind": "base", "step": 3, "steps": 48},
+        {"kind": "frame", "frame": -20, "frames": 40, "left": 9.5},
+        {"kind": "frame", "frame": 20, "frames": 40, "left": 5.0},
+        {"kind": "done", "resumed": 16, "frames": 40},
     ]
     assert (shown["kind"], shown["number"]) == ("look", 19)
     seen = Image.open(BytesIO(base64.b64decode(shown["picture"])))

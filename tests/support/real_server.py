@@ -21,7 +21,7 @@ from typing import Any
 from archive import pack
 from hosting import packages
 from templates import workflow
-from templates.drawing import api_form
+from templates.queued import api_form
 
 ROOT = Path(__file__).parents[2]
 ODD_NAME = "My.Zoetrope-main_1.2"

@@ -12,7 +12,9 @@ const STYLE = `
   .bar div { height: 100%; width: 0; border-radius: 2px; background: var(--p-primary-color, #3b82f6); }
 `
 
-/** What is known of the shot of one node; it outlives the node's elements when another workflow's tab is looked at. */
+const MOST_REELS = 8
+
+/** What is known of the shots of this page's nodes, by workflow and node; it outlives the elements when another tab is looked at. */
 const reels = new Map()
 
 /** Adds the strip to an Endless Shot. */
@@ -23,27 +25,33 @@ export function addFilmstrip(node) {
 }
 
 /** Shows again what was known of a node that has been opened again. */
-export function restore(node, key) {
-  if (node.zoetropeFilmstrip && reels.has(key)) node.zoetropeFilmstrip.play(reels.get(key))
+export function restoreFilmstrip(node, key) {
+  if (reels.has(key)) node.zoetropeFilmstrip?.play(reels.get(key), true)
 }
 
-/** A message of hosts/comfyui_strip.py, or of the page itself: {kind: "stopped" | "failed"}. The node may be out of sight. */
-export function tellFilmstrip(node, key, message, keep) {
-  const reel = reels.get(key) ?? { frames: new Map(), state: null }
-  if (message.kind === 'open') reels.set(key, { frames: continued(reel, message) ? reel.frames : new Map(), state: message, folder: message.folder, frame: message.resumed })
-  else reels.set(key, reel)
-  const now = reels.get(key)
-  if (message.kind === 'look') take(now.frames, message, keep())
-  else if (['stopped', 'failed'].includes(message.kind)) now.state = running(now) ? { ...message, frame: now.frame ?? 0, frames: now.total } : now.state
-  else if (message.kind !== 'open') now.state = message
-  if (message.kind === 'frame') Object.assign(now, { frame: message.frame, total: message.frames })
-  node?.zoetropeFilmstrip?.play(now)
+/** A message of hosts/comfyui_strip.py, or of the page itself: {kind: "stopped" | "failed"}. `node` is null while it is out of sight. */
+export function tellFilmstrip(node, key, message, most) {
+  const reel = take(reels.get(key) ?? { frames: new Map() }, message, most)
+  reels.delete(key) // the newest ones are the last ones
+  reels.set(key, reel)
+  while (reels.size > MOST_REELS) reels.delete(reels.keys().next().value)
+  node?.zoetropeFilmstrip?.play(reel, ['open', 'look'].includes(message.kind))
 }
 
-const continued = (reel, message) => reel.folder === message.folder
-const running = reel => ['open', 'base', 'frame'].includes(reel.state?.kind)
+/** What is known after a message: {frames, folder, frame, total, state}. */
+function take(reel, message, most) {
+  if (message.kind === 'open') {
+    const kept = reel.folder === message.folder ? [...reel.frames].filter(([number]) => number < message.resumed) : []
+    return { frames: new Map(kept), folder: message.folder, frame: message.resumed, total: message.frames, state: message }
+  }
+  if (message.kind === 'look') addFrame(reel.frames, message, most)
+  else if (message.kind === 'frame') Object.assign(reel, { frame: message.frame, total: message.frames, state: message })
+  else if (!['stopped', 'failed'].includes(message.kind)) reel.state = message
+  else if (['open', 'base', 'frame'].includes(reel.state?.kind)) reel.state = { ...message, after: reel.state.kind }
+  return reel
+}
 
-function take(frames, { number, picture }, most) {
+function addFrame(frames, { number, picture }, most) {
   if (/^[A-Za-z0-9+/=]+$/.test(picture)) frames.set(Number(number), `data:image/jpeg;base64,${picture}`)
   for (const oldest of [...frames.keys()].sort((a, b) => a - b).slice(0, Math.max(0, frames.size - most))) frames.delete(oldest)
 }
@@ -53,16 +61,19 @@ class Filmstrip {
     this.shown = new Map()
     this.head = make('div', { class: 'line quiet', role: 'status' }, say('waiting'))
     this.bar = make('div', {})
-    this.strip = make('div', { class: 'strip', role: 'list' })
-    body.append(this.head, make('div', { class: 'bar', 'aria-hidden': 'true' }, this.bar), this.strip)
+    this.progress = make('div', { class: 'bar', role: 'progressbar', 'aria-label': say('strip'), 'aria-valuemin': 0, 'aria-valuemax': 100 }, this.bar)
+    this.strip = make('div', { class: 'strip' })
+    body.append(this.head, this.progress, this.strip)
   }
 
-  play(reel) {
+  play(reel, laid) {
     const { words, share, fault } = describe(reel)
     this.head.className = fault ? 'line fault' : 'line'
+    this.head.setAttribute('aria-live', ['base', 'frame'].includes(reel.state?.kind) ? 'off' : 'polite')
     this.head.textContent = this.head.title = words
     this.bar.style.width = `${100 * share}%`
-    this.lay(reel.frames)
+    this.progress.setAttribute('aria-valuenow', Math.round(100 * share))
+    if (laid) this.lay(reel.frames)
   }
 
   lay(frames) {
@@ -71,8 +82,7 @@ class Filmstrip {
     for (const [number, thumb] of this.shown) if (!frames.has(number)) this.shown.delete(number), thumb.remove()
     for (const number of numbers) {
       const thumb = this.shown.get(number) ?? this.thumb(number, frames)
-      const image = thumb.querySelector('img')
-      if (image.src !== frames.get(number)) image.src = frames.get(number)
+      if (thumb.address !== frames.get(number)) thumb.firstChild.src = thumb.address = frames.get(number)
     }
     const earlier = numbers[0] ? [make('span', { class: 'earlier quiet' }, say('earlier', { n: numbers[0] }))] : []
     const wanted = [...earlier, ...numbers.map(number => this.shown.get(number))]
@@ -83,24 +93,25 @@ class Filmstrip {
 
   thumb(number, frames) {
     const words = say('enlarge', { n: number })
-    const thumb = make('button', { type: 'button', role: 'listitem', title: words, 'aria-label': words, onclick: () => openLightbox(this.strip.parentNode, frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
+    const thumb = make('button', { type: 'button', title: words, 'aria-label': words, onclick: () => openLightbox(this.strip.parentNode, frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
     this.shown.set(number, thumb)
     return thumb
   }
 }
 
 /** A reel's state: {words, share of the shot that is done, fault}. */
-function describe({ state, frame = 0, total }) {
+function describe({ state, folder, frame = 0, total }) {
   const share = total ? Math.min(1, Math.max(0, frame / total)) : 0
+  const frames = total ?? '?'
   switch (state?.kind) {
     case 'open':
-      if (state.news.length) return { words: say('fresh', { folder: state.folder, news: state.news.join(', ') }), share: 0 }
-      return { words: state.resumed ? `${state.folder}: ${say('resumed', { n: state.resumed })}` : state.folder, share }
+      if (state.news.length) return { words: say('fresh', { folder, news: state.news.join(', ') }), share: 0 }
+      return { words: state.resumed ? `${folder}: ${say('resumed', { n: state.resumed })}` : folder, share }
     case 'base': return { words: say('base', state), share: 0 }
-    case 'frame': return { words: [frame > 0 ? say('filming', { frame, frames: total }) : say('warming', { n: 1 - frame }), ...(state.left ? [say('left', { time: spoken(state.left) })] : [])].join(', '), share }
-    case 'stopped': return { words: say(frame > 0 ? 'stopped' : 'early', { frame, frames: total }), share }
-    case 'failed': return { words: say('failed', { frame: Math.max(0, frame), frames: total ?? '?' }), share, fault: true }
-    case 'done': return { words: state.story, share: 1 }
+    case 'frame': return { words: [frame > 0 ? say('filming', { frame, frames }) : say('warming', { n: 1 - frame }), ...(state.left ? [say('left', { time: spoken(state.left) })] : [])].join(', '), share }
+    case 'stopped': return { words: say(frame > 0 ? 'stopped' : state.after === 'base' ? 'again' : 'early', { frame, frames }), share }
+    case 'failed': return { words: say('failed', { frame: Math.max(0, frame), frames }), share, fault: true }
+    case 'done': return { words: say(state.resumed >= state.frames ? 'there' : state.resumed ? 'after' : 'done', { frames: state.frames, n: state.resumed }), share: 1 }
     default: return { words: say('waiting'), share: 0 }
   }
 }

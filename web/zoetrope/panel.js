@@ -4,7 +4,7 @@ const STYLE = `
   :host { all: initial; display: block; width: 100%; box-sizing: border-box; font: 11px/1.35 Inter, system-ui, sans-serif; color: var(--input-text, #ddd); }
   .panel { box-sizing: border-box; width: 100%; height: 100%; padding: 4px 6px; border-radius: 6px; background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e); overflow: hidden; display: flex; flex-direction: column; gap: 3px; }
   .quiet { color: var(--descrip-text, #999); }
-  .fault { color: var(--error-text, #ff4444); }
+  .fault { padding-left: 5px; border-left: 3px solid var(--error-text, #ff4444); }
   .line { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
   :focus-visible { outline: 2px solid var(--p-primary-color, #3b82f6); outline-offset: 1px; }
   button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
@@ -47,17 +47,26 @@ export function addPanel(node, { name, label, height, style }) {
   return { body, onRemove: work => gone.push(work) }
 }
 
+/** Whether a node is in the graph that the page holds; copies for the clipboard never are. */
+function present(node) {
+  const root = node.graph?.rootGraph ?? node.graph
+  const held = node.graph === root || root?.subgraphs?.get?.(node.graph?.id) === node.graph
+  return held && node.graph?.getNodeById?.(node.id) === node
+}
+
 /** Calls `show` whenever what `read` says has changed, a few times a second: nodes are configured, linked and typed into in
- *  many ways, and not all of them tell. Returns what ends it. */
-export function follow(read, show) {
-  let before
+ *  many ways, and not all of them tell. Ends with the node, or by what it returns. */
+export function follow(node, read, show) {
+  let before, absent = 0
   const look = () => {
+    absent = present(node) ? 0 : absent + 1
+    if (absent > 20) clearInterval(timer)
     const now = read()
     if (now === before) return
     before = now
     show()
   }
-  look()
   const timer = setInterval(look, 250)
+  look()
   return () => clearInterval(timer)
 }

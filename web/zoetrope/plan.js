@@ -11,10 +11,21 @@ const STYLE = `
 `
 const FITS = 'hsl(200 60% 38%)', BEFORE = 'hsl(275 40% 48%)', DECODING = 'hsl(145 40% 36%)', TOO_MUCH = 'hsl(5 70% 45%)'
 
+/** The last figures of a node; they outlive its elements when another workflow's tab is looked at. */
+const known = new Map()
+
+/** Shows again what was known of a node that has been opened again. */
+export function restorePlan(node, key) {
+  if (known.has(key)) node.zoetropePlan?.(known.get(key), key)
+}
+
 export function addPlan(node) {
   const { body, onRemove } = addPanel(node, { name: 'plan', label: say('plan'), height: 142, style: STYLE })
   body.append(make('div', { class: 'line quiet' }, say('press')))
-  node.zoetropePlan = figures => body.replaceChildren(...rows(figures))
+  node.zoetropePlan = (figures, key) => {
+    known.set(key, figures)
+    body.replaceChildren(...rows(figures))
+  }
   onRemove(() => delete node.zoetropePlan)
 }
 
@@ -35,9 +46,9 @@ function rows(figures) {
 }
 
 function need(name, used, all, words) {
-  if (!used) return row(name, say('unknown'), [], '')
-  if (!all) return row(name, size(used), [], '')
-  return row(name, say(words, { used: size(used), all: size(all) }), [[Math.min(1, used / all), used > all ? TOO_MUCH : FITS]], '')
+  if (used == null || (!used && all == null)) return row(name, say('unknown'), [], '')
+  if (all == null) return row(name, size(used), [], '')
+  return row(name, say(words, { used: size(used), all: size(all) }), [[Math.min(1, used / Math.max(1, all)), used > all ? TOO_MUCH : FITS]], '')
 }
 
 function row(name, words, parts, details) {

@@ -1,4 +1,5 @@
 // The panel of Prompt Timeline: its text as bars. What is dragged changes numbers in the text; the text stays the source of truth.
+import { app } from '../../../scripts/app.js'
 import { addPanel, follow, make } from './panel.js'
 import { addCue, limitsOf, moveCut, readTimeline, removeCue, setFade } from './timeline_text.js'
 import { say } from './words.js'
@@ -6,6 +7,7 @@ import { say } from './words.js'
 const STYLE = `
   .track { position: relative; flex: 1; min-height: 34px; touch-action: none; border-radius: 4px; }
   .bar { position: absolute; top: 0; bottom: 0; box-sizing: border-box; padding: 12px 2px 0 8px; border-left: 2px solid var(--comfy-input-bg, #222); border-radius: 4px; color: #fff; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; cursor: text; text-shadow: 0 1px 2px #0009; }
+  .cut, .fade { z-index: 1; }
   .cut { position: absolute; top: 0; bottom: 0; width: 8px; margin-left: -3px; cursor: ew-resize; }
   .cut::after { content: ''; position: absolute; left: 3px; top: 0; bottom: 0; width: 2px; background: var(--input-text, #ddd); }
   .fade { position: absolute; top: 1px; width: 10px; height: 10px; margin-left: 3px; box-sizing: border-box; border-radius: 50%; background: #fff; border: 2px solid #333; cursor: ew-resize; }
@@ -22,7 +24,7 @@ export function addTimeline(node) {
   if (!text) return
   const panel = addPanel(node, { name: 'timeline', label: say('timeline'), height: 82, style: STYLE })
   const timeline = new Timeline(node, text, panel.body)
-  panel.onRemove(follow(() => `${text.value}\n${shotLength(node)}`, () => timeline.show()))
+  panel.onRemove(follow(node, () => `${linked(node, 'text')}\n${text.value}\n${shotLength(node)}`, () => timeline.show()))
 }
 
 class Timeline {
@@ -35,7 +37,8 @@ class Timeline {
   }
 
   show() {
-    const { cues, fault } = readTimeline(String(this.text.value ?? ''))
+    const elsewhere = linked(this.node, 'text')
+    const { cues, fault } = elsewhere ? { cues: [], fault: null } : readTimeline(String(this.text.value ?? ''))
     this.cues = cues
     if (this.held === null) this.length = Math.max(shotLength(this.node) ?? 0, 1, ...cues.map(cue => Math.ceil((cue.frame + cue.fade) * 1.2)))
     const hues = [...new Set(cues.map(cue => cue.said))]
@@ -45,7 +48,7 @@ class Timeline {
     this.fades = sized(this.fades, cues.length - 1, at => this.handle('fade', at + 1))
     cues.forEach((cue, at) => this.place(cue, at, colours))
     this.mark()
-    this.tell(fault)
+    this.tell(fault, elsewhere)
   }
 
   place(cue, at, colours) {
@@ -74,10 +77,10 @@ class Timeline {
     }))
   }
 
-  tell(fault) {
+  tell(fault, elsewhere) {
     const words = fault && say('where', { ...fault, fault: say(fault.code === 'fade' ? 'overlap' : fault.code, fault) })
     this.line.className = fault ? 'line fault' : 'line quiet'
-    this.line.textContent = this.line.title = words || say('hint')
+    this.line.textContent = this.line.title = words || say(elsewhere ? 'linked' : 'hint')
   }
 
   bar(at) {
@@ -99,6 +102,7 @@ class Timeline {
     event.preventDefault()
     event.currentTarget.focus()
     event.currentTarget.setPointerCapture(event.pointerId)
+    app.canvas?.emitBeforeChange?.()
     this.held = { kind, at, from: event.clientX, value: kind === 'cut' ? this.cues[at].frame : this.cues[at].fade }
   }
 
@@ -112,6 +116,7 @@ class Timeline {
     if (this.held === null) return
     this.held = null
     this.show()
+    app.canvas?.emitAfterChange?.()
     this.node.graph?.setDirtyCanvas?.(true, true)
   }
 
@@ -122,7 +127,7 @@ class Timeline {
     const [value, ends] = kind === 'cut' ? [cue.frame, { Home: limits.from, End: Math.min(limits.to, this.length) }] : [cue.fade, { Home: 0, End: Math.min(limits.longest, this.length - cue.frame) }]
     if (event.key in steps) this.set(kind, at, value + steps[event.key] * (event.shiftKey ? 8 : 1))
     else if (event.key in ends) this.set(kind, at, ends[event.key])
-    else if (kind === 'cut' && ['Delete', 'Backspace'].includes(event.key)) this.write(removeCue(this.text.value, at))
+    else if (['Delete', 'Backspace'].includes(event.key)) this.remove(kind, at)
     else return
     event.preventDefault()
     event.stopPropagation()
@@ -132,8 +137,16 @@ class Timeline {
     this.write((kind === 'cut' ? moveCut : setFade)(this.text.value, at, value))
   }
 
+  /** Delete takes a prompt away, or makes a cut of its fade. The focus stays on the nearest handle. */
+  remove(kind, at) {
+    if (kind === 'fade') return this.set(kind, at, 0)
+    this.write(removeCue(this.text.value, at))
+    this.cuts[Math.min(at, this.cuts.length) - 1]?.focus()
+  }
+
   add(event) {
     event.stopPropagation()
+    if (linked(this.node, 'text')) return
     const box = this.track.getBoundingClientRect()
     const added = addCue(String(this.text.value ?? ''), Math.round(((event.clientX - box.left) / box.width) * this.length))
     if (!added) return
@@ -158,9 +171,11 @@ class Timeline {
 
   write(text) {
     if (text === this.text.value) return
+    if (this.held === null) app.canvas?.emitBeforeChange?.() // a drag is one step of undo, and so is a key
     this.text.value = text
     this.text.callback?.(text)
     this.show()
+    if (this.held === null) app.canvas?.emitAfterChange?.()
   }
 
   at(frame) {
@@ -179,13 +194,16 @@ function told(element, words, now, least, most) {
   for (const [name, value] of Object.entries({ label: words, valuenow: now, valuemin: least, valuemax: most })) element.setAttribute(`aria-${name}`, value)
 }
 
+/** Whether a widget's value comes over a link, so that what stands in it does not count. */
+const linked = (node, name) => node.inputs?.some(input => input.widget?.name === name && input.link != null) ?? false
+
 /** The frames of the long shot that a node's output ends in, through other nodes as well; null where there is none. */
 function shotLength(node) {
   let reached = [node]
   for (let depth = 0; depth < 6 && reached.length; depth++) {
     const next = reached.flatMap(one => (one.outputs ?? []).flatMap((_, slot) => one.getOutputNodes?.(slot) ?? []))
     const shot = next.find(one => LONG.includes(one.comfyClass))
-    if (shot) return Number(shot.widgets?.find(widget => widget.name === 'frames')?.value) || null
+    if (shot) return linked(shot, 'frames') ? null : Number(shot.widgets?.find(widget => widget.name === 'frames')?.value) || null
     reached = [...new Set(next)]
   }
   return null

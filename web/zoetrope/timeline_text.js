@@ -7,7 +7,7 @@
 export const LONGEST_TEXT = 100_000, MOST_CUES = 1_000, LAST_FRAME = 100_000_000
 
 const BORDER = /\n|(?<=\s)\/(?=\s)/g
-const ENTRY = /^(\s*)([0-9]+)(\s*:)([^]*?)(?:(\s~\s*)([0-9]+))?\s*$/
+const HEAD = /^([0-9]+)\s*:/, FADE = /\s~\s*([0-9]+)$/
 
 /** {cues: [{frame, said, fade, start, end, frameAt, fadeAt}], fault}: the cues up to the first fault {code, line, column, ...}. */
 export function readTimeline(text) {
@@ -64,7 +64,7 @@ export function addCue(text, frame) {
   if (fault || frame < 1) return null
   const before = cues.filter(cue => cue.frame <= frame).at(-1)
   if (before && (before.frame === frame || frame < before.frame + before.fade)) return null
-  const numbered = before?.frameAt ? text : put(text, [0, 0], '0: ')
+  const numbered = before?.frameAt ? text : put(text, [before?.start ?? 0, before?.start ?? 0], '0: ')
   const end = (before?.end ?? 0) + numbered.length - text.length
   const added = `${text.includes('\n') || !/\s\/\s/.test(text) ? '\n' : ' / '}${frame}: `
   const rest = numbered.slice(end)
@@ -84,15 +84,17 @@ function split(text) {
 }
 
 function cueOf({ start, text }) {
-  const parts = ENTRY.exec(text)
-  if (!parts) return null
-  const [, blank, frame, colon, said, tilde = '', fade = ''] = parts
-  const from = start + blank.length
-  const words = from + frame.length + colon.length + said.trimEnd().length
+  const body = text.trim()
+  const head = HEAD.exec(body)
+  if (!head) return null
+  const rest = body.slice(head[0].length)
+  const fade = FADE.exec(rest)
+  const said = fade ? rest.slice(0, fade.index) : rest
+  const from = start + text.length - text.trimStart().length
+  const words = from + head[0].length + said.trimEnd().length
   return {
-    frame: Number(frame.slice(0, 12)), said: said.trim(), fade: Number(fade.slice(0, 12)), start, end: start + text.length,
-    frameAt: [from, from + frame.length],
-    fadeAt: fade ? [words, from + frame.length + colon.length + said.length + tilde.length + fade.length] : [words, words],
+    frame: Number(head[1].slice(0, 12)), said: said.trim(), fade: Number((fade?.[1] ?? '0').slice(0, 12)), start, end: start + text.length,
+    frameAt: [from, from + head[1].length], fadeAt: [words, fade ? from + body.length : words],
   }
 }
 

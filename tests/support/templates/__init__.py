@@ -2,9 +2,11 @@
 
 from .demo import DEMO
 from .drawing import Workflow
+from .larger import LARGER
+from .long import LONG
 from .own import OWN
 
-WORKFLOWS = sorted((*DEMO, *OWN), key=lambda one: one.name)
+WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN), key=lambda one: one.name)
 
 
 def workflow(name: str) -> Workflow:

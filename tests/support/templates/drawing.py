@@ -81,11 +81,11 @@ class _Net:
 
 def draw(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON. info: the host's /object_info."""
-    ids = {one.key: number for number, one in enumerate(_all(workflow), 1)}
-    assert len(ids) == len(_all(workflow)), f"{workflow.name}: a key is used twice"
+    ids = {one.key: number for number, one in enumerate(all_nodes(workflow), 1)}
+    assert len(ids) == len(all_nodes(workflow)), f"{workflow.name}: a key is used twice"
     places = _places(workflow)
     nets = _nets(workflow, info)
-    nodes = {one.key: _node(one, ids, places, info) for one in _all(workflow)}
+    nodes = {one.key: _node(one, ids, places, info) for one in all_nodes(workflow)}
     wires = _Wires(workflow, ids, places, nets, nodes)
     wires.lay()
     note = _note(workflow, len(ids) + 1)
@@ -101,7 +101,7 @@ def draw(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _all(workflow: Workflow) -> list[Node]:
+def all_nodes(workflow: Workflow) -> list[Node]:
     return [one for column in workflow.columns for one in column.nodes]
 
 
@@ -144,7 +144,7 @@ def _note(workflow: Workflow, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _slots(one: Node, info: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+def slots_of(one: Node, info: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
     """(name, type, options, whether it is a widget) of every input, as the frontend orders them."""
     declared = info[one.type]["input"]
     for part in ("required", "optional"):
@@ -155,7 +155,7 @@ def _slots(one: Node, info: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[
 
 
 def _node(one: Node, ids: Mapping[str, int], places: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    slots = list(_slots(one, info))
+    slots = list(slots_of(one, info))
     unknown = set(one.inputs) - {name for name, *_ in slots}
     assert not unknown, f"{one.type} has no inputs {unknown}"
     sockets = [(name, kind, widget) for name, kind, _, widget in slots if not widget or isinstance(one.inputs.get(name), Link)]
@@ -179,7 +179,7 @@ def _values(one: Node, slots: list[tuple[str, str, dict[str, Any], bool]]) -> It
     for name, kind, options, widget in slots:
         if not widget:
             continue
-        yield _value(one, name, kind, options)
+        yield value_of(one, name, kind, options)
         if options.get("control_after_generate") or (
             kind == "INT" and name in ("seed", "noise_seed") and "Zoetrope" not in one.type
         ):
@@ -188,7 +188,7 @@ def _values(one: Node, slots: list[tuple[str, str, dict[str, Any], bool]]) -> It
             yield "image"
 
 
-def _value(one: Node, name: str, kind: str, options: Mapping[str, Any]) -> Any:
+def value_of(one: Node, name: str, kind: str, options: Mapping[str, Any]) -> Any:
     """What stands in a widget: what the workflow says, else what the host puts there."""
     given = one.inputs.get(name)
     if given is not None and not isinstance(given, Link):
@@ -197,35 +197,18 @@ def _value(one: Node, name: str, kind: str, options: Mapping[str, Any]) -> Any:
     return options.get("default", (options.get("options") or [usual.get(kind, "")])[0])
 
 
-def api_form(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What the frontend queues of the workflow: node id -> {class_type, inputs}, links as [node id, output]."""
-    by_key = {one.key: (str(number), one) for number, one in enumerate(_all(workflow), 1)}
-    return {number: {"class_type": one.type, "inputs": dict(_asked(one, by_key, info))} for number, one in by_key.values()}
-
-
-def _asked(one: Node, by_key: Mapping[str, tuple[str, Node]], info: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, kind, options, widget in _slots(one, info):
-        given = one.inputs.get(name)
-        if isinstance(given, Link):
-            key, _, output = given.source.partition(".")
-            number, source = by_key[key]
-            yield name, [number, info[source.type]["output_name"].index(output)]
-        elif widget:
-            yield name, _value(one, name, kind, options)
-
-
 def _nets(workflow: Workflow, info: Mapping[str, Any]) -> list[_Net]:
     nets: dict[tuple[str, int], _Net] = {}
-    by_key = {one.key: one for one in _all(workflow)}
-    for one in _all(workflow):
-        sockets = [name for name, _, _, widget in _slots(one, info) if not widget or isinstance(one.inputs.get(name), Link)]
+    by_key = {one.key: one for one in all_nodes(workflow)}
+    for one in all_nodes(workflow):
+        sockets = [name for name, _, _, widget in slots_of(one, info) if not widget or isinstance(one.inputs.get(name), Link)]
         for at, name in enumerate(sockets):
             given = one.inputs.get(name)
             if isinstance(given, Link):
                 key, _, output = given.source.partition(".")
                 slot = info[by_key[key].type]["output_name"].index(output)
                 nets.setdefault((key, slot), _Net(key, slot, [])).targets.append((one.key, at))
-    order = {one.key: number for number, one in enumerate(_all(workflow))}
+    order = {one.key: number for number, one in enumerate(all_nodes(workflow))}
     return sorted(nets.values(), key=lambda net: (order[net.source], net.slot))
 
 

@@ -1,7 +1,7 @@
 """Workflows for checkpoints of one's own: file names are the public ones, to be picked anew where they are called otherwise."""
 
 from .drawing import Node, Workflow, column, node
-from .parts import avoid, decode, frames, motion, prompt, sampler, saving, timeline
+from .parts import avoid, decode, frames, motion, prompt, sampler, saving
 
 BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
 NEVER = "blurry, low quality, watermark, text"
@@ -247,59 +247,6 @@ MOTION_LORA = Workflow(
     ),
 )  # fmt: skip
 
-SHOT = Workflow(
-    "27_endless_shot_sd15", "0.3.64",
-    """
-## An endless shot with your own checkpoint
-
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
-3. The **timeline**: `frame: prompt`, and `~24` for a cross-fade over 24 frames; or drag the bars.
-4. Press **Run**. Memory does not grow with the length; the file grows in `output/zoetrope/shot_...`.
-
-**Stopped, crashed, out of power?** Run again: it goes on from the same frame, to the same bits. **Longer?** Raise `frames` and run again.
-
-**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it says what time, memory and disk it takes.
-
-Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was trained on), then width and height.
-""",
-    (
-        column("Load", checkpoint(), module()),
-        column("Motion and prompts", applied(),
-               timeline("What to film, and when it changes",
-                        f"0: {BOAT}\n96: a small sailing boat in a storm at dusk, high waves, film still ~32", "@base.CLIP"),
-               avoid(NEVER, "@base.CLIP"), frames("Only the size counts", 1, 512), width=440),
-        column("The shot", node("shot", "ZoetropeEndlessShot", "4. Raise frames and run again: it goes on", room=420,
-                                model="@motion.model", positive="@timeline.conditioning", negative="@negative.CONDITIONING",
-                                vae="@base.VAE", latent="@empty.LATENT", seed=7, frames=192, fps=8.0, cfg=7.5), width=440),
-    ),
-)  # fmt: skip
-
-UPSCALE_YOURS = Workflow(
-    "28_upscale_your_video", "0.3.64",
-    """
-## Your video, four times as wide
-
-1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Known by its keys.
-2. Where the file holds no text encoder and no VAE: **SD 2.x's CLIP** and the **x4 upscaler's VAE**.
-3. A **video**. Press **Run**: it goes from file to file, in overlapping windows, in the memory of one.
-
-**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 makes up more), `tile_size` where memory ends (256 or less).
-
-Colours are taken from the small frames (`match_colour`).
-""",
-    (
-        column("Load", node("text", "CLIPLoader", "2. SD 2.x's CLIP", clip_name="open_clip_vit_h_14.safetensors", type="stable_diffusion"),
-               node("vae", "VAELoader", "2. The x4 upscaler's VAE", vae_name="x4-upscaler-vae.safetensors"),
-               node("file", "LoadVideo", "3. The video", room=200, file="my_video.mp4")),
-        column("The upscaler", node("upscaler", "ZoetropeLoadVideoUpscaler", "1. The upscaler", clip="@text.CLIP", vae="@vae.VAE",
-                                    upscaler_name="x4-upscaler-ema.safetensors")),
-        column("Prompt", prompt("What it shows", "a sailing boat on calm water, best quality, sharp, detailed", "@upscaler.clip"),
-               avoid("blurry, noise, compression artefacts", "@upscaler.clip")),
-        column("Larger", node("large", "ZoetropeUpscaleVideo", "4. Four times as wide", room=350, model="@upscaler.model",
-                              positive="@prompt.CONDITIONING", negative="@negative.CONDITIONING", vae="@upscaler.vae",
-                              images="@file.VIDEO", steps=30, cfg=6.0), width=400),
-    ),
-)  # fmt: skip
 
 TEMPORAL_VAE = Workflow(
     "29_temporal_vae_sd15", "0.3.64",
@@ -325,5 +272,5 @@ Out of memory: `tile_size` 512.
 )  # fmt: skip
 
 OWN = (
-    ANIMATEDIFF, SDXL, VIDEOCRAFTER, DYNAMICRAFTER, IP_ADAPTER, CONTROLNET, SPARSECTRL, MOTION_LORA, SHOT, UPSCALE_YOURS, TEMPORAL_VAE,
+    ANIMATEDIFF, SDXL, VIDEOCRAFTER, DYNAMICRAFTER, IP_ADAPTER, CONTROLNET, SPARSECTRL, MOTION_LORA, TEMPORAL_VAE,
 )  # fmt: skip
