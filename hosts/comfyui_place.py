@@ -34,7 +34,7 @@ def output_place(filename_prefix: str) -> OutputPlace:
     if (size := len(filename_prefix.encode("utf-8", "replace"))) > LONGEST:
         raise refuse(f"{size} bytes, at most {LONGEST} are possible")
     output = Path(folder_paths.get_output_directory())
-    leads_out = "a link leads out of it; ComfyUI's --output-directory sets another output folder"
+    leads_out = "outside the output folder, by itself or through a link; --output-directory of ComfyUI sets another one"
     if not (output / os.path.dirname(os.path.normpath(filename_prefix))).resolve().is_relative_to(output.resolve()):
         raise refuse(leads_out)
     try:
