@@ -20,7 +20,8 @@ LOOK = {"0.3.64": ("litegraph", "dark")}
 
 @pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(request.param, tmp_path_factory.mktemp("host")) as running:
+    # a name without dots: of others the frontend finds no help pages (docs/hosts.md)
+    with serve(request.param, tmp_path_factory.mktemp("host"), "zoetrope") as running:
         yield running
 
 

@@ -89,9 +89,9 @@ def test_a_picture_says_what_the_clip_looks_like(server: Server) -> None:
 
 
 def test_a_video_goes_on_with_its_own_frames_first(server: Server) -> None:
-    shown = run(server, "11_continue_a_video_demo", ZoetropeEndlessShot={"frames": 24, "preset": "fast"})
+    shown = run(server, "11_continue_a_video_demo", ZoetropeEndlessShot={"frames": 40, "preset": "fast"})
     clip = film(server, shown["ZoetropeEndlessShot"])
-    assert clip.shape == (24, 3, 64, 64)
+    assert clip.shape == (40, 3, 64, 64)
     assert watch(clip[:8]).colour == "red"
     assert watch(clip[-4:]).colour == "green"
 
