@@ -35,7 +35,7 @@ def openable(server: Server) -> list[Any]:
     return [one for one in WORKFLOWS if [int(part) for part in one.host.split(".")] <= parts]
 
 
-@pytest.mark.parametrize(("renderer", "theme"), LOOKS, ids="-".join)
+@pytest.mark.parametrize(("renderer", "theme"), LOOKS, ids=["-".join(look) for look in LOOKS])
 def test_every_workflow_opens_as_it_was_drawn(server: Server, tmp_path: Path, renderer: str, theme: str) -> None:
     if renderer == "vue" and server.version == "0.3.64":
         pytest.skip("the frontend of ComfyUI 0.3.64 has one renderer")
