@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from templates import WORKFLOWS
-from templates.drawing import bodies
+from templates.drawing import bodies, wire_of
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NAMES = [one.name for one in WORKFLOWS]
@@ -55,28 +55,11 @@ def test_nodes_stand_apart_in_groups_and_wires_run_from_left_to_right_behind_no_
         if node["type"] != "MarkdownNote":
             assert sum(inside(boxes[node["id"]], group["bounding"]) for group in graph["groups"]) == 1, node["type"]
     for link in graph["links"]:
-        points = path_of(graph, link)
+        points = wire_of(graph, link)
         assert points[0][0] < points[-1][0]
         for start, end in pairwise(points):
             crossed = [number for number, box in boxes.items() if passes(start, end, box)]
             assert not crossed, f"link {link}: from {start} to {end} behind {crossed}"
-
-
-def path_of(graph: dict[str, Any], link: list[Any]) -> list[tuple[float, float]]:
-    """From output to input over the wire's bends; ends are just outside the nodes."""
-    number, source, output, target, slot, _ = link
-    nodes = {node["id"]: node for node in graph["nodes"]}
-    knots = {knot["id"]: knot for knot in graph["extra"]["reroutes"]}
-    at = {one["id"]: one["parentId"] for one in graph["extra"]["linkExtensions"]}.get(number)
-    bends = []
-    while at:
-        assert number in knots[at]["linkIds"]
-        bends.append(tuple(knots[at]["pos"]))
-        at = knots[at].get("parentId")
-    (left, top), (width, _) = nodes[source]["pos"], nodes[source]["size"]
-    start = (left + width + 1, top + 14 + 22 * output)
-    end = (nodes[target]["pos"][0] - 1, nodes[target]["pos"][1] + 14 + 22 * slot)
-    return [start, *reversed(bends), end]
 
 
 def touches(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

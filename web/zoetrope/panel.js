@@ -21,7 +21,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /** A shadow root of the panels' looks: nothing leaks into the page, and the theme's colours come in. */
-export function shade(host, style) {
+function shade(host, style) {
   const root = host.attachShadow({ mode: 'open' })
   root.append(make('style', {}, STYLE + style))
   return root

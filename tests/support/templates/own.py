@@ -1,6 +1,6 @@
 """Workflows for checkpoints of one's own: file names are the public ones, to be picked anew where they are called otherwise."""
 
-from .drawing import Node, Workflow, column, node
+from .drawing import Column, Node, Workflow, column, node
 from .parts import avoid, decode, frames, motion, prompt, sampler, saving
 
 BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
@@ -28,6 +28,12 @@ def pixels(samples: str = "@sampler.LATENT", vae: str = "@base.VAE") -> Node:
     return node("pixels", "VAEDecode", "Frames", samples=samples, vae=vae)
 
 
+def filmed(model: str, prefix: str) -> list[Column]:
+    """How an ordinary clip ends: sampled, decoded, saved."""
+    sampled = column("Sample", sampler("Samples the clip", model, "@empty.LATENT", **AS_USUAL))
+    return [sampled, column("Decode", pixels()), *saving("@pixels.IMAGE", prefix)]
+
+
 ANIMATEDIFF = Workflow(
     "02_animatediff_sd15", "0.3.64",
     """
@@ -46,9 +52,7 @@ LoRA and ControlNet go where they always go: between checkpoint and sampler.
     (
         column("Load", checkpoint(), module()),
         column("Motion and prompt", applied(), *text(), frames("4. batch_size: the number of frames", 16, 512)),
-        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
-        column("Decode", pixels()),
-        *saving("@pixels.IMAGE", "zoetrope_animatediff"),
+        *filmed("@motion.model", "zoetrope_animatediff"),
     ),
 )  # fmt: skip
 
@@ -154,9 +158,7 @@ For SDXL: `ip-adapter_sdxl.safetensors` with an SDXL checkpoint.
         column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
         column("Looks", node("looks", "ZoetropeImagePrompt", "6. What it looks like", model="@motion.model", strength=0.7,
                              projector="@projector.projector", clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE")),
-        column("Sample", sampler("Samples the clip", "@looks.model", "@empty.LATENT", **AS_USUAL)),
-        column("Decode", pixels()),
-        *saving("@pixels.IMAGE", "zoetrope_ip_adapter"),
+        *filmed("@looks.model", "zoetrope_ip_adapter"),
     ),
 )  # fmt: skip
 
@@ -241,9 +243,7 @@ MOTION_LORA = Workflow(
                node("fine", "ZoetropeMotionSettings", "4. Finer control", longer_clips="stretch positions", strength_per_frame="0.6, 1")),
         column("Motion and prompt", applied("@lora.motion", settings="@fine.settings"), *text(),
                frames("5. batch_size: the number of frames", 24, 512)),
-        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
-        column("Decode", pixels()),
-        *saving("@pixels.IMAGE", "zoetrope_motion_lora"),
+        *filmed("@motion.model", "zoetrope_motion_lora"),
     ),
 )  # fmt: skip
 

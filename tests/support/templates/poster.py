@@ -4,6 +4,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .drawing import wire_of
+
 SIZE, MARGIN, HEAD = (960, 540), 36, 110
 GROUND, GROUP, NODE, OURS, TEXT, QUIET = "#16242b", "#1d3440", "#3a4046", "#355a5a", "#f4f1e8", "#9fc3cc"
 WIRES = {
@@ -25,7 +27,7 @@ def poster(graph: dict[str, Any]) -> Image.Image:
         draw.rounded_rectangle((*place(x, y), *place(x + width, y + height)), 6, GROUP)
         draw.text(place(x + 10, y + 6), group["title"], QUIET, _font(max(9, round(30 * scale))))
     for link in graph["links"]:
-        draw.line([place(*point) for point in _wire(graph, nodes, link)], WIRES.get(link[5], "#9aa5ab"), 2, "curve")
+        draw.line([place(*point) for point in wire_of(graph, link)], WIRES.get(link[5], "#9aa5ab"), 2, "curve")
     for node in nodes.values():
         (x, y), (width, height) = node["pos"], node["size"]
         draw.rounded_rectangle(
@@ -45,18 +47,6 @@ def _fit(graph: dict[str, Any]) -> Any:
     scale = min(room[0] / (right - left), room[1] / (bottom - top))
     start = (SIZE[0] - (right - left) * scale) / 2, HEAD
     return (lambda x, y: (start[0] + (x - left) * scale, start[1] + (y - top) * scale)), scale
-
-
-def _wire(graph: dict[str, Any], nodes: dict[int, Any], link: list[Any]) -> list[tuple[float, float]]:
-    number, source, output, target, slot, _ = link
-    knots = {knot["id"]: knot for knot in graph["extra"]["reroutes"]}
-    at = {one["id"]: one["parentId"] for one in graph["extra"]["linkExtensions"]}.get(number)
-    bends = []
-    while at:
-        bends.append(tuple(knots[at]["pos"]))
-        at = knots[at].get("parentId")
-    start = (nodes[source]["pos"][0] + nodes[source]["size"][0], nodes[source]["pos"][1] + 14 + 22 * output)
-    return [start, *reversed(bends), (nodes[target]["pos"][0], nodes[target]["pos"][1] + 14 + 22 * slot)]
 
 
 def _title(draw: ImageDraw.ImageDraw, words: str, at: tuple[float, float], room: float, size: int) -> None:
