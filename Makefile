@@ -40,7 +40,7 @@ SHARED := -n $(WORKERS) --dist loadfile
 
 test: $(VENV)/ready
 	$(PYTEST) $(SHARED)
-	$(PY) tests/support/other_hosts.py $(SHARED)
+	$(PY) tools/other_hosts.py $(SHARED)
 
 check: $(VENV)/ready
 	$(PY) -m ruff check .
@@ -58,7 +58,7 @@ e2e: $(VENV)/ready
 	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix $(CACHE)/node playwright-core || true
 	rm -rf $(REPORT) && mkdir -p $(REPORT)
 	SCREENSHOTS=$(abspath $(REPORT)) $(PYTEST) -m "e2e and not slow" --junit-xml=$(REPORT)/tests.xml; \
-		status=$$?; $(PY) tests/support/report.py $(REPORT); exit $$status
+		status=$$?; $(PY) tools/report.py $(REPORT); exit $$status
 
 GOLDEN := tests/models tests/sampling tests/media/test_colour.py tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
 	tests/hosts/test_comfyui_video.py
@@ -66,12 +66,12 @@ GOLDEN := tests/models tests/sampling tests/media/test_colour.py tests/hosts/tes
 parity: $(VENV)/ready
 	rm -f .parity.jsonl
 	PARITY=.parity.jsonl $(PYTEST) -q $(GOLDEN)
-	PARITY=.parity.jsonl $(PY) tests/support/other_hosts.py
-	$(PY) tests/support/parity.py .parity.jsonl > docs/parity.md
+	PARITY=.parity.jsonl $(PY) tools/other_hosts.py
+	$(PY) tools/parity.py .parity.jsonl > docs/parity.md
 	rm -f .parity.jsonl
 
 host: $(VENV)/ready
-	$(PY) tests/support/get_host.py --name "$(NAME)" --source "$(SOURCE)" --torch "$(HOST_TORCH)"
+	$(PY) tools/get_host.py --name "$(NAME)" --source "$(SOURCE)" --torch "$(HOST_TORCH)"
 
 demo: $(VENV)/ready
 	$(VENV)/bin/zoetrope demo

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("tools", "tests/support")]
 
 Call = Callable[[], torch.Tensor]
 Side = Callable[[], AbstractContextManager[Call]]

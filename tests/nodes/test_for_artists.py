@@ -55,7 +55,7 @@ def test_every_node_is_in_a_workflow() -> None:
 
 
 def test_the_english_locale_is_what_the_nodes_say() -> None:
-    assert read("en", "nodeDefs") == node_definitions(all_nodes()), "run tests/support/locales.py"
+    assert read("en", "nodeDefs") == node_definitions(all_nodes()), "run tools/locales.py"
 
 
 @pytest.mark.parametrize("name", ["nodeDefs", "main", "settings"])

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from naming import name_the_checkout
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+from naming import name_the_checkout  # noqa: E402
 
 name_the_checkout()
 

@@ -1,4 +1,4 @@
-"""The shipped workflows, as they are drawn: `python -m templates URL [URL ...]` in tests/support, with running servers."""
+"""The shipped workflows, as they are drawn: `python -m templates URL [URL ...]` in tools, with running servers."""
 
 from .demo import DEMO
 from .drawing import Workflow

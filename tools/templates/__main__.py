@@ -1,4 +1,4 @@
-"""Writes workflows/*.json: `python -m templates URL [URL ...]` in tests/support, with a server of every ComfyUI at these URLs."""
+"""Writes workflows/*.json: `python -m templates URL [URL ...]` in tools, with a server of every ComfyUI at these URLs."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 from . import WORKFLOWS
 from .drawing import draw
 
-FOLDER = Path(__file__).parents[3] / "workflows"
+FOLDER = Path(__file__).parents[2] / "workflows"
 
 
 def fetched(url: str, path: str) -> Any:

@@ -1,6 +1,6 @@
 """Every picture that the pack shows of itself, made by runs of the embedded model and by the real editor.
 
-`python tests/support/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes
+`python tools/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes
 workflows/*.jpg, the pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
 """
 
@@ -19,7 +19,7 @@ from naming import name_the_checkout
 from PIL import Image
 from torch import Tensor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 name_the_checkout()
 

@@ -23,7 +23,7 @@ from hosting import packages
 from templates import workflow
 from templates.queued import api_form
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 ODD_NAME = "My.Zoetrope-main_1.2"
 """Spaces and accents load too, but the host then serves no web files (docs/hosts.md)."""
 

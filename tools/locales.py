@@ -1,6 +1,6 @@
 """What a locale must translate: names and tooltips of every node, as the frontend's `nodeDefs.json` spells them.
 
-`python tests/support/locales.py` writes locales/en/nodeDefs.json from the nodes' own schemas; the other languages are
+`python tools/locales.py` writes locales/en/nodeDefs.json from the nodes' own schemas; the other languages are
 written by people, and a test counts what they lack.
 """
 
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 LOCALES = ROOT / "locales"
 SPECIAL = set("{}@|%")
 """What the frontend's message compiler would take for syntax."""
