@@ -16,28 +16,26 @@ import torch
 from torch import Tensor
 
 from .hosts.diffusers_vae import open_vae, trip
-from .media.chart import chart_of, curves, stacked
 from .media.detector import watch
-from .media.files import whole, write_whole
-from .media.flow import along_flow
-from .media.picture import picture_of
-from .media.quality import lines_of, measure
-from .media.quality import table_of as quality_table
-from .media.reading import frames_of
-from .media.resampling import RESAMPLINGS
-from .media.sheet import contact_sheet
 from .media.shot import Look
 from .media.shot import film as film_shot
 from .media.shots import Place, journal_for
-from .media.study import averaged, study, table_of
-from .media.video import write_video
 from .media.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
 from .models.demo import PIXELS, TEMPORAL_VAE, part_path
 from .models.loading import load_motion
 from .models.report import sha256
-from .sampling.propagation import trusted, warped
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
+from .video.io.picture import picture_of
+from .video.io.read import frames_of
+from .video.io.whole_file import whole, write_whole
+from .video.io.write import write_video
+from .video.quality.chart import chart_of, curves, stacked
+from .video.quality.clip_metrics import along_flow, lines_of, measure
+from .video.quality.clip_metrics import table_of as quality_table
+from .video.quality.resampling import RESAMPLINGS
+from .video.quality.sheet import contact_sheet
+from .video.quality.study import averaged, study, table_of
 
 PROMPT = "a red circle moving right on black"
 STUDY_SEED = 9_000_000
@@ -108,7 +106,7 @@ def _add_metrics(metrics: argparse.ArgumentParser) -> None:
 
 def _metrics(arguments: argparse.Namespace) -> None:
     """A table in Markdown, one row per file."""
-    carry = along_flow(warped, trusted) if arguments.flow else None
+    carry = along_flow if arguments.flow else None
     found = {}
     for path in arguments.files:
         truth = frames_of(arguments.truth) if arguments.truth else None

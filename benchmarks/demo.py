@@ -59,7 +59,7 @@ def main() -> None:
 
         name_the_checkout()
         from zoetrope.hosts.diffusers_demo import load_demo
-        from zoetrope.media.video import write_video
+        from zoetrope.video.io.write import write_video
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with seconds(results, "load"):

@@ -101,7 +101,7 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
         film(journal, Crew(start, sample, decode, lambda *_: None), frames, 8.0, tail=1)
         wall = time.perf_counter() - started
         pictures = time.perf_counter()
-        from zoetrope.media.video import write_video
+        from zoetrope.video.io.write import write_video
 
         numbers = range(-(-frames // 16))
         for number in numbers:

@@ -25,8 +25,6 @@ from zoetrope.hosts.diffusers_demo import Demo, load_demo  # noqa: E402
 from zoetrope.hosts.diffusers_picture import picture_in  # noqa: E402
 from zoetrope.hosts.diffusers_shot_demo import denoising  # noqa: E402
 from zoetrope.media.detector import watch  # noqa: E402
-from zoetrope.media.metrics import psnr  # noqa: E402
-from zoetrope.media.sheet import contact_sheet  # noqa: E402
 from zoetrope.media.world import MOTIONS, Scene, write_caption  # noqa: E402
 from zoetrope.models.demo import FOLDER, FRAMES  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
@@ -36,6 +34,8 @@ from zoetrope.sampling.queue import Queue, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.timeline import read_numbers, read_timeline  # noqa: E402
 from zoetrope.training.evaluation import drawings, read_set, summarise  # noqa: E402
+from zoetrope.video.quality.image_metrics import psnr  # noqa: E402
+from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 FPS, GUIDANCE = 8, 3.0
 

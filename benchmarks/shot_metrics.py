@@ -8,8 +8,8 @@ from statistics import mean
 import torch
 from torch import Tensor
 from zoetrope.media.detector import watch
-from zoetrope.media.sheet import contact_sheet
 from zoetrope.media.world import MOTIONS, read_caption
+from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16
 AROUND = 8

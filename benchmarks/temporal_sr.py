@@ -29,11 +29,11 @@ from zoetrope.hosts.diffusers_superres_demo import Upscaler, between, load_upsca
 from zoetrope.hosts.diffusers_vae import open_vae  # noqa: E402
 from zoetrope.media.detector import ground, objects, outstanding, overlap  # noqa: E402
 from zoetrope.media.measuring import ram  # noqa: E402
-from zoetrope.media.metrics import jump_error, psnr  # noqa: E402
-from zoetrope.media.quality import measure  # noqa: E402
-from zoetrope.media.sheet import contact_sheet  # noqa: E402
 from zoetrope.media.world import MOTIONS, Scene, draw, film  # noqa: E402
 from zoetrope.models.demo import TEMPORAL_VAE, part_path  # noqa: E402
+from zoetrope.video.quality.clip_metrics import measure  # noqa: E402
+from zoetrope.video.quality.image_metrics import jump_error, psnr  # noqa: E402
+from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 FACTOR, KEYS = 4, 5
 FIRST_SEED = 8_500_000

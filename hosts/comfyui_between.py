@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..media.cuts import is_cut
 from ..sampling.between import Between, fill, takes
 from ..sampling.noise import FrameNoise
+from ..video.frames.cuts import is_cut
 from .comfyui import HostMotion
 from .comfyui_clips import fitted
 from .comfyui_guide import apply_between

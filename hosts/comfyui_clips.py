@@ -11,7 +11,7 @@ from comfy_api.input_impl import VideoFromFile
 from einops import rearrange
 from torch import Tensor
 
-from ..media.reading import Part, facts_of, frames_of, sound_of
+from ..video.io.read import Part, facts_of, frames_of, sound_of
 from .comfyui_vae import Lens
 
 

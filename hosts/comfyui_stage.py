@@ -10,11 +10,11 @@ import torch
 from comfy_api.input_impl import VideoFromFile
 from torch import Tensor
 
-from ..media.colour import along
 from ..media.journal import Scalar
-from ..media.sound import add_sound
 from ..media.stages import Stage, file_digest
-from ..media.video import write_video
+from ..video.frames.colour import along
+from ..video.io.sound import add_sound
+from ..video.io.write import write_video
 from .comfyui import HostMotion
 from .comfyui_clips import Clip, clip_of, stream_of
 from .comfyui_digest import digest, model_settings, weights

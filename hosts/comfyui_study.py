@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..media.chart import chart_of, curves, stacked
-from ..media.flow import along_flow
-from ..media.quality import lines_of, measure
-from ..media.quality import table_of as quality_table
-from ..media.study import study, table_of
-from ..sampling.propagation import trusted, warped
+from ..video.quality.chart import chart_of, curves, stacked
+from ..video.quality.clip_metrics import along_flow, lines_of, measure
+from ..video.quality.clip_metrics import table_of as quality_table
+from ..video.quality.study import study, table_of
 from .comfyui_clips import Clip, clip_of
 from .comfyui_vae import Lens
 
@@ -27,7 +25,7 @@ class Study:
 
 
 def study_of(clip: Clip, vaes: Mapping[str, Any], changes: Sequence[str], frames: int) -> Study:
-    """The first frames of a clip through every VAE, changed in every way. Raises ValueError as `media.study.study` does."""
+    """The first frames of a clip through every VAE, changed in every way. Raises ValueError as `study` does."""
     held = list(islice(clip.frames, frames))
     if not held:
         raise ValueError("expected a clip of 2 frames or more, got none")
@@ -39,7 +37,7 @@ def study_of(clip: Clip, vaes: Mapping[str, Any], changes: Sequence[str], frames
 
 def quality_of(clips: Mapping[str, Any], truth: Any, window: int, flow: bool) -> Study:
     """Every clip (IMAGE or VIDEO) measured frame by frame, against the truth (the same) where there is one."""
-    carry = along_flow(warped, trusted) if flow else None
+    carry = along_flow if flow else None
 
     def frames(images: Any) -> Iterator[Tensor]:
         return (frame[:3].float() for frame in clip_of(images).frames)

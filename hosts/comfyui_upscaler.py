@@ -10,18 +10,18 @@ import comfy.conds
 import torch
 from torch import Tensor, nn
 
-from ..media.colour import MATCHES, STEADY, carried
-from ..media.flow import flow_between, has_flow
 from ..models.checkpoint import read_tensors
 from ..models.families import detect
 from ..models.kinds import kind_of
 from ..models.ldm import diffusers_table
 from ..models.vae.guided import GuidedVae
 from ..sampling.clips import Cut
-from ..sampling.propagation import propagate
 from ..sampling.stream import euler_stream
 from ..sampling.tiles import Grid, over_tiles
 from ..sampling.upscale import LATENT, RGB, WINDOWS, laid_out, late_steps
+from ..video.frames.colour import MATCHES, STEADY, carried
+from ..video.frames.flow import flow_between, has_flow
+from ..video.frames.warp import propagate
 from .comfyui import Settings
 from .comfyui_checkpoint import PREFIXES, VideoCheckpoint, load_checkpoint, through_the_host
 from .comfyui_shot import guider_of

@@ -11,7 +11,6 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from ..media.colour import STEADY, carried
 from ..models.demo import (
     FOLDER,
     FRAMES,
@@ -35,6 +34,7 @@ from ..sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
 from ..sampling.noise import FrameNoise
 from ..sampling.stream import Work, euler_stream
 from ..sampling.upscale import WINDOWS, X4_SIGMAS, laid_out
+from ..video.frames.colour import STEADY, carried
 from .diffusers import motion_in
 from .diffusers_demo import Demo, filled, new_vae
 

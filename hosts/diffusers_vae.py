@@ -7,9 +7,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..media.study import RoundTrip
 from ..models.vae.loading import Loaded, load_vae
 from ..sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
+from ..video.quality.study import RoundTrip
 
 
 def open_vae(path: Path) -> Loaded:

@@ -1,1 +1,1 @@
-"""Frames in and out."""
+"""Shots and the world of the embedded model."""

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .files import write_whole
+from ..video.io.whole_file import write_whole
 
 FORMAT, VERSION = "zoetrope.shot", 1
 LARGEST_HEADER = 1 << 20

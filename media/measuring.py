@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from .video import write_video
+from ..video.io.write import write_video
 
 
 def seconds_of(work: Callable[[], object], times: int = 2) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .join import BrokenPart, join_videos
+from ..video.io.join import BrokenPart, join_videos
+from ..video.io.write import write_video
 from .journal import Journal, State
-from .video import write_video
 
 log = logging.getLogger(__name__)
 

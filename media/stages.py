@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from .files import write_whole
+from ..video.io.whole_file import write_whole
 from .journal import LARGEST_HEADER, Scalar, changed
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from ..hosts.comfyui_clips import fitted
 from ..hosts.comfyui_stage import Job, Made, coloured, of_motion, settings_of
 from ..hosts.comfyui_upscaler import COLOURS, Enlargers, UpscaleOrder, upscale
 from ..hosts.comfyui_vae import Lens, Way
-from ..media.colour import MATCHES
+from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input

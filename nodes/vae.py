@@ -9,10 +9,10 @@ from comfy_api.latest import io, ui
 from ..hosts import comfyui_clips, comfyui_progress, comfyui_study
 from ..hosts.comfyui_place import output_place
 from ..hosts.comfyui_vae import Lens, Way
-from ..media.resampling import RESAMPLINGS
-from ..media.sound import add_sound
 from ..media.stages import Stage
-from ..media.video import write_video
+from ..video.io.sound import add_sound
+from ..video.io.write import write_video
+from ..video.quality.resampling import RESAMPLINGS
 from .checking import checked
 from .inputs import chosen, own_id
 

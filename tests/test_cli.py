@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 from zoetrope import cli
-from zoetrope.media.video import read_video, write_video
 from zoetrope.media.world import draw, film
 from zoetrope.models.demo import part_path
+from zoetrope.video.io.write import read_video, write_video
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -26,8 +26,8 @@ name_the_checkout()
 from real_server import Server, error_of, serve  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
 from templates.poster import poster  # noqa: E402
-from zoetrope.media.reading import frames_of  # noqa: E402
-from zoetrope.media.sheet import contact_sheet  # noqa: E402
+from zoetrope.video.io.read import frames_of  # noqa: E402
+from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 WIDTH = 760
 GRAPHS = {  # help pages whose node is shown in its workflow, where no weights of its family can be had

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from ..hosts.diffusers_demo import Demo, load_demo
 from ..media.detector import Sighting, watch
-from ..media.metrics import psnr
-from ..media.sheet import contact_sheet
 from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
 from ..models.demo import FOLDER, FRAMES, PIXELS
+from ..video.quality.image_metrics import psnr
+from ..video.quality.sheet import contact_sheet
 
 SET = Path(__file__).with_name("evaluation.json")
 Maker = Callable[[Sequence[Scene], Sequence[int]], Tensor]

@@ -8,8 +8,8 @@ from PIL.Image import Image
 
 from ..hosts.diffusers_demo import Demo
 from ..hosts.diffusers_superres_demo import Upscaler
-from ..media.sheet import contact_sheet
 from ..media.world import draw, film
+from ..video.quality.sheet import contact_sheet
 from .loop import Show
 
 PROMPTS = (

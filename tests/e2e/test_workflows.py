@@ -15,7 +15,7 @@ from templates import WORKFLOWS
 from templates.queued import api_form
 from torch import Tensor
 from zoetrope.media.detector import watch
-from zoetrope.media.reading import frames_of
+from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 

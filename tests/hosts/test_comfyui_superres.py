@@ -97,7 +97,7 @@ def test_key_frames_come_back_as_the_vae_shows_them(demo: Any) -> None:
 
 
 def test_what_is_between_is_the_truth_rather_than_a_cross_fade(demo: Any) -> None:
-    from zoetrope.media.metrics import psnr
+    from zoetrope.video.quality.image_metrics import psnr
 
     truth = world(13, fps=8, shape="square", colour="red", background="black")
     out = filled(demo, truth[::4], "a red square moving right on black at 8 fps", steps=12)
@@ -315,8 +315,8 @@ def output(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_factor_1_hands_the_clip_on_as_a_file_without_alpha_and_odd_sides(demo: Any, output: Any) -> None:
-    from zoetrope.media.video import read_video
     from zoetrope.nodes.superres import InterpolateFrames
+    from zoetrope.video.io.write import read_video
 
     parts, model = demo
     words = said(parts, "")

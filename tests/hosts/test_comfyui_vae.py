@@ -172,7 +172,7 @@ def demo_vae(tiny: Any) -> Any:
 
 def alike(one: Tensor, other: Tensor) -> tuple[float, float]:
     """dB, the mean over frames and the worst one."""
-    from zoetrope.media.metrics import psnr
+    from zoetrope.video.quality.image_metrics import psnr
 
     found = psnr(one.movedim(-1, 1), other.movedim(-1, 1))
     return float(found.mean()), float(found.min())

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 from zoetrope.hosts.diffusers_vae import decode, encode, open_vae, trip
-from zoetrope.media.metrics import jump_error, psnr
 from zoetrope.media.world import RATES, draw, film
 from zoetrope.models.demo import TEMPORAL_VAE, part_path
 from zoetrope.models.vae.loading import Loaded
+from zoetrope.video.quality.image_metrics import jump_error, psnr
 
 CLIPS, FRAMES, HELD_OUT = 24, 16, 9_000_000
 

@@ -8,7 +8,7 @@ import parity
 import pytest
 import torch
 from layers import noise
-from zoetrope.media.colour import adain, along, blur, blurred, carried, matched, wavelet
+from zoetrope.video.frames.colour import adain, along, blur, blurred, carried, matched, wavelet
 
 
 @pytest.mark.parametrize("path", golden.claim("color_fix*"))

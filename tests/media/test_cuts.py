@@ -1,8 +1,8 @@
 """Scene cuts."""
 
 import torch
-from zoetrope.media.cuts import colour_change, is_cut
 from zoetrope.media.world import draw, film
+from zoetrope.video.frames.cuts import colour_change, is_cut
 
 
 def clip(seed: int, **fixed: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from zoetrope.media.picture import picture_of
+from zoetrope.video.io.picture import picture_of
 
 
 def test_a_picture_is_cut_to_its_middle_square_upright_and_on_black(tmp_path: Path) -> None:

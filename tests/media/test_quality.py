@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from layers import noise
-from zoetrope.media.chart import curves, stacked
-from zoetrope.media.quality import Quality, lines_of, measure, table_of
 from zoetrope.media.world import draw, film
-from zoetrope.sampling.propagation import trusted, warped
+from zoetrope.video.frames.warp import trusted, warped
+from zoetrope.video.quality.chart import curves, stacked
+from zoetrope.video.quality.clip_metrics import Quality, lines_of, measure, table_of
 
 
 def shot(frames: int = 32, size: int = 32) -> torch.Tensor:
@@ -65,12 +65,12 @@ def test_the_warping_error_of_a_known_motion_is_that_of_what_is_added() -> None:
 
 def test_opencvs_flow_finds_the_same_motion() -> None:
     pytest.importorskip("cv2", reason="OpenCV is not installed: nothing to compute a flow with")
-    from zoetrope.media.flow import along_flow, flow_between, has_flow
+    from zoetrope.video.frames.flow import flow_between, has_flow
+    from zoetrope.video.quality.clip_metrics import along_flow
 
     assert has_flow()
     clip = shot(4, 64)
-    carry = along_flow(warped, trusted)
-    assert measure(clip, carry=carry).warping[1] < 0.5 * measure(clip).difference[1]
+    assert measure(clip, carry=along_flow).warping[1] < 0.5 * measure(clip).difference[1]
     with pytest.raises(ValueError, match="pictures of 16x16 or more, got 8x8"):
         flow_between(clip[0, :, :8, :8], clip[1, :, :8, :8])
 

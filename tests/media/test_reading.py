@@ -6,9 +6,9 @@ import pytest
 import torch
 from films import film_at
 from torch import Tensor
-from zoetrope.media.reading import Part, facts_of, frames_of, sound_of
-from zoetrope.media.sound import add_sound
-from zoetrope.media.video import write_video
+from zoetrope.video.io.read import Part, facts_of, frames_of, sound_of
+from zoetrope.video.io.sound import add_sound
+from zoetrope.video.io.write import write_video
 
 pytest.importorskip("av")
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 from zoetrope.media.detector import watch
-from zoetrope.media.video import read_video, write_video
 from zoetrope.media.world import draw, film
+from zoetrope.video.io.write import read_video, write_video
 
 
 def clip(frames: int = 6, size: int = 64) -> Tensor:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from zoetrope.media.detector import watch
-from zoetrope.media.sheet import contact_sheet
 from zoetrope.media.world import COLOURS, MOTIONS, SHAPES, Scene, centre, draw, film, read_caption
+from zoetrope.video.quality.sheet import contact_sheet
 
 
 def scene(**fixed: object) -> Scene:

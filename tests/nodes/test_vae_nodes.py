@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoetrope.media.reading import facts_of, frames_of, sound_of
-from zoetrope.media.sound import add_sound
-from zoetrope.media.video import write_video
 from zoetrope.media.world import draw, film
+from zoetrope.video.io.read import facts_of, frames_of, sound_of
+from zoetrope.video.io.sound import add_sound
+from zoetrope.video.io.write import write_video
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
 

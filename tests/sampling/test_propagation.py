@@ -8,7 +8,7 @@ import pytest
 import torch
 from einops import rearrange
 from layers import noise
-from zoetrope.sampling.propagation import Trust, at_size, propagate, trusted, warped
+from zoetrope.video.frames.warp import Trust, at_size, propagate, trusted, warped
 
 
 @pytest.mark.parametrize("path", golden.claim("uav_propagation*"))

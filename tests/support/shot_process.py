@@ -17,10 +17,10 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.media.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.media.shot import Crew, Keep, Shot, film  # noqa: E402
-from zoetrope.media.video import read_video  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+from zoetrope.video.io.write import read_video  # noqa: E402
 
 LATENT = (4, 4, 4)
 SHAPE = fifo.published_shape(LINEAR.float(), 8, 2, 2)

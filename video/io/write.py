@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .files import whole
+from .whole_file import whole
 
 QUALITY = 8
 """imageio-ffmpeg's scale, 1 to 10."""

@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .pyav import pyav
+from .av import pyav
 
 Source = str | Path | Any
 """A path, or an open file in memory."""

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .files import whole
-from .pyav import pyav
+from .av import pyav
+from .whole_file import whole
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:

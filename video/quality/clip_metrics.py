@@ -11,7 +11,9 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from .metrics import psnr
+from ..frames.flow import flow_between
+from ..frames.warp import trusted, warped
+from .image_metrics import psnr
 
 LEVELS = 255
 
@@ -68,6 +70,12 @@ class Quality:
         """Brightness that comes and goes faster than every fourth frame: the root of the upper half of the spectrum's power."""
         power = self.spectrum().square()
         return float(power[len(power) // 2 :].sum().sqrt())
+
+
+def along_flow(number: int, before: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+    """A `Carry`: the frame before, moved along OpenCV's optical flow to where this one is, and where that flow is reliable."""
+    there, back = flow_between(frame, before)[None], flow_between(before, frame)[None]
+    return warped(before[None], there)[0], trusted(there, back)[0, 0]
 
 
 def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, carry: Carry | None = None) -> Quality:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .metrics import flicker, jump_error, psnr, ssim
+from .image_metrics import flicker, jump_error, psnr, ssim
 from .resampling import resampled
 
 RoundTrip = Callable[[Tensor], Tensor]

@@ -1,13 +1,9 @@
 """Optical flow between frames, where OpenCV is installed (`pip install opencv-python-headless`). Nothing is downloaded."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor
-
-from .quality import Carry
 
 SMALLEST = 16
 """OpenCV's coarsest picture; smaller ones have no flow to speak of."""
@@ -41,13 +37,3 @@ def flow_between(before: Tensor, after: Tensor) -> Tensor:
 def _grey(picture: Tensor) -> "np.ndarray":
     grey = (picture.clamp(0, 1).mean(0) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(grey.cpu().numpy())
-
-
-def along_flow(warped: Callable[..., Tensor], trusted: Callable[..., Tensor]) -> Carry:
-    """A frame moved to where the next one is, for `quality.measure`; the two functions are those of `sampling.propagation`."""
-
-    def carry(number: int, before: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-        there, back = flow_between(frame, before)[None], flow_between(before, frame)[None]
-        return warped(before[None], there)[0], trusted(there, back)[0, 0]
-
-    return carry

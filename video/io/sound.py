@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .files import whole
-from .pyav import pyav
-from .reading import opened
+from .av import pyav
+from .read import opened
+from .whole_file import whole
 
 SAMPLES = 1024
 """Per call of the encoder (AAC's own block)."""

@@ -1,0 +1,1 @@
+"""Operations on frames: colour, cuts, optical flow, warping."""

@@ -1,0 +1,1 @@
+"""Video files: read, write, join, sound."""

@@ -1,0 +1,1 @@
+"""Measuring and comparing clips: metrics, study, charts, contact sheets."""
