@@ -15,17 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .demo.detector import watch
+from .demo.layout import PIXELS, TEMPORAL_VAE, part_path
+from .demo.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
 from .hosts.diffusers_vae import open_vae, trip
-from .media.detector import watch
-from .media.shot import Look
-from .media.shot import film as film_shot
-from .media.shots import Place, journal_for
-from .media.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
-from .models.demo import PIXELS, TEMPORAL_VAE, part_path
 from .models.loading import load_motion
 from .models.report import sha256
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
+from .shots.folder import Place, journal_for
+from .shots.record import Look
+from .shots.record import film as film_shot
 from .video.io.picture import picture_of
 from .video.io.read import frames_of
 from .video.io.whole_file import whole, write_whole

@@ -20,13 +20,13 @@ name_the_checkout()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from zoetrope.media.journal import Journal, Sizes, State  # noqa: E402
-from zoetrope.media.measuring import ram  # noqa: E402
-from zoetrope.media.shot import Crew, Keep, film  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
+from zoetrope.shots.machine import ram  # noqa: E402
+from zoetrope.shots.record import Crew, Keep, film  # noqa: E402
 
 
 class Model:

@@ -21,12 +21,12 @@ name_the_checkout()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
+from zoetrope.demo.detector import watch  # noqa: E402
+from zoetrope.demo.layout import FOLDER, FRAMES  # noqa: E402
+from zoetrope.demo.world import MOTIONS, Scene, write_caption  # noqa: E402
 from zoetrope.hosts.diffusers_demo import Demo, load_demo  # noqa: E402
 from zoetrope.hosts.diffusers_picture import picture_in  # noqa: E402
 from zoetrope.hosts.diffusers_shot_demo import denoising  # noqa: E402
-from zoetrope.media.detector import watch  # noqa: E402
-from zoetrope.media.world import MOTIONS, Scene, write_caption  # noqa: E402
-from zoetrope.models.demo import FOLDER, FRAMES  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.fifo import Denoiser  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402

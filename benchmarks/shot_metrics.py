@@ -7,8 +7,8 @@ from statistics import mean
 
 import torch
 from torch import Tensor
-from zoetrope.media.detector import watch
-from zoetrope.media.world import MOTIONS, read_caption
+from zoetrope.demo.detector import watch
+from zoetrope.demo.world import MOTIONS, read_caption
 from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16

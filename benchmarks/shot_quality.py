@@ -2,7 +2,7 @@
 
     python benchmarks/shot_quality.py --rows DIR [--methods paper,plain] [--frames 256] [--prompts 4] [--seeds 2]
 
-Every shot is filmed once and kept in DIR (so the grid may be stopped and gone on with), then judged by `media/detector.py`. A
+Every shot is filmed once and kept in DIR (so the grid may be stopped and gone on with), then judged by `demo/detector.py`. A
 shot of a method whose frames do not depend on the length serves for every shorter length. Prints the tables of
 benchmarks/RESULTS.md.
 """

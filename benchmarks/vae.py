@@ -22,9 +22,9 @@ name_the_checkout()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from zoetrope.media.measuring import ram  # noqa: E402
-from zoetrope.media.world import RATES, draw, film  # noqa: E402
-from zoetrope.models.demo import PIXELS, TEMPORAL_VAE, part_path  # noqa: E402
+from zoetrope.demo.layout import PIXELS, TEMPORAL_VAE, part_path  # noqa: E402
+from zoetrope.demo.world import RATES, draw, film  # noqa: E402
+from zoetrope.shots.machine import ram  # noqa: E402
 from zoetrope.video.io.write import write_video  # noqa: E402
 from zoetrope.video.quality.chart import curves  # noqa: E402
 

@@ -23,7 +23,7 @@ import comfy.utils
 import torch
 from torch import Tensor, nn
 
-from ..models.demo import (
+from ..demo.layout import (
     FOLDER,
     HEADS,
     LEVELS,
@@ -38,7 +38,7 @@ from ..models.demo import (
     part_path,
     read_part,
 )
-from ..models.text import PAD, TextEncoder
+from ..demo.text import PAD, TextEncoder
 from .comfyui import HostMotion, load
 from .comfyui_owned import patcher_for
 from .comfyui_picture import HostProjector
@@ -47,7 +47,7 @@ from .comfyui_vae_file import load_temporal_vae
 
 log = logging.getLogger(__name__)
 
-# Field names are those of the host's UNetModel and of LDM's `ddconfig`; the numbers are models/demo.py's.
+# Field names are those of the host's UNetModel and of LDM's `ddconfig`; the numbers are demo/layout.py's.
 DOWN = [int(attention) for attention in TRANSFORMERS for _ in range(UNET_BLOCKS)]
 UP = [int(attention) for attention in TRANSFORMERS for _ in range(UNET_BLOCKS + 1)]
 

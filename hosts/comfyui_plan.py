@@ -5,11 +5,11 @@ from pathlib import Path
 import comfy.model_management
 import torch
 
-from ..media.measuring import disk_free, ram, seconds_of, written
-from ..media.plan import Measured, Plan, Work
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
 from ..sampling.queue import trial_call, work_before
+from ..shots.machine import disk_free, ram, seconds_of, written
+from ..shots.plan import Measured, Plan, Work
 from .comfyui_shot import Camera, Order, Scene, shape_for
 
 

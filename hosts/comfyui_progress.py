@@ -11,7 +11,7 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from ..media.plan import spoken
+from ..shots.plan import spoken
 
 log = logging.getLogger(__name__)
 

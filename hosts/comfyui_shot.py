@@ -16,12 +16,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..media.journal import SEGMENT, Scalar, Sizes, State
-from ..media.shot import Crew, Keep, Look, Shot, film
-from ..media.shots import Place, journal_for
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin
+from ..shots.folder import Place, journal_for
+from ..shots.journal import SEGMENT, Scalar, Sizes, State
+from ..shots.record import Crew, Keep, Look, Shot, film
 from .comfyui_digest import digest, model_settings, weights
 from .comfyui_fifo import Rounds
 from .comfyui_vae import sees_time

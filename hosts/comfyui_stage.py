@@ -10,8 +10,8 @@ import torch
 from comfy_api.input_impl import VideoFromFile
 from torch import Tensor
 
-from ..media.journal import Scalar
-from ..media.stages import Stage, file_digest
+from ..shots.cache import Stage, file_digest
+from ..shots.journal import Scalar
 from ..video.frames.colour import along
 from ..video.io.sound import add_sound
 from ..video.io.write import write_video

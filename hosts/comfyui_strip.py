@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..media.shot import Look
+from ..shots.record import Look
 from .comfyui_progress import LARGEST_SIDE, Teller, as_image
 
 EVENT = "zoetrope.shot"

@@ -6,7 +6,7 @@ from typing import Any
 
 import comfy.supported_models
 
-from ..models.demo import (
+from ..demo.layout import (
     FOLDER,
     HEADS,
     NOISE_LEVELS,

@@ -16,8 +16,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ..media.world import RATES, read_rate
-from ..models.demo import (
+from ..demo.layout import (
     FOLDER,
     FRAMES,
     HEADS,
@@ -37,11 +36,12 @@ from ..models.demo import (
     part_path,
     read_part,
 )
+from ..demo.text import TextEncoder
+from ..demo.world import RATES, read_rate
 from ..models.loading import load_motion
 from ..models.motion import MotionModule
 from ..models.projector.loading import LoadedProjector, load_projector
 from ..models.projector.pixels import pixels_of
-from ..models.text import TextEncoder
 from ..sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
 from .diffusers import motion_in, unet_places
 from .diffusers_picture import null_states, picture_in, states_of

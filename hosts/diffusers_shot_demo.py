@@ -10,17 +10,17 @@ import diffusers
 import torch
 from torch import Tensor
 
-from ..media.journal import SEGMENT, Scalar, Sizes, State
-from ..media.measuring import disk_free, ram, seconds_of, written
-from ..media.plan import Measured, Plan, Work
-from ..media.shot import Crew, Keep, Look
-from ..models.demo import FOLDER, PARTS, part_path
+from ..demo.layout import FOLDER, PARTS, part_path
 from ..sampling import fifo
 from ..sampling.fifo import Denoiser
 from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, begin, trial_call, work_before
 from ..sampling.schedule import LINEAR
 from ..sampling.timeline import Cue, Numbers, mix_at
+from ..shots.journal import SEGMENT, Scalar, Sizes, State
+from ..shots.machine import disk_free, ram, seconds_of, written
+from ..shots.plan import Measured, Plan, Work
+from ..shots.record import Crew, Keep, Look
 from .diffusers import motion_in
 from .diffusers_demo import PIXELS, Demo
 

@@ -11,7 +11,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from ..models.demo import (
+from ..demo.layout import (
     FOLDER,
     FRAMES,
     HEADS,
@@ -26,9 +26,9 @@ from ..models.demo import (
     load_text,
     part_path,
 )
+from ..demo.text import TextEncoder
 from ..models.loading import load_motion
 from ..models.motion import MotionModule
-from ..models.text import TextEncoder
 from ..sampling.between import Between, Filler, fill
 from ..sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
 from ..sampling.noise import FrameNoise

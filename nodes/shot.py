@@ -11,9 +11,9 @@ from comfy_api.latest import io, ui
 
 from ..hosts import comfyui_plan, comfyui_shot, comfyui_strip, comfyui_timeline
 from ..hosts.comfyui_place import output_place
-from ..media.shots import Place
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
+from ..shots.folder import Place
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
 from .types import QueueSettings

@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 from ..hosts import comfyui_clips, comfyui_progress, comfyui_study
 from ..hosts.comfyui_place import output_place
 from ..hosts.comfyui_vae import Lens, Way
-from ..media.stages import Stage
+from ..shots.cache import Stage
 from ..video.io.sound import add_sound
 from ..video.io.write import write_video
 from ..video.quality.resampling import RESAMPLINGS

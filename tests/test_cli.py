@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 from zoetrope import cli
-from zoetrope.media.world import draw, film
-from zoetrope.models.demo import part_path
+from zoetrope.demo.layout import part_path
+from zoetrope.demo.world import draw, film
 from zoetrope.video.io.write import read_video, write_video
 
 

@@ -11,11 +11,12 @@ ROOT = Path(__file__).parents[1]
 
 MAY_IMPORT: dict[str, str] = {
     "__init__": "nodes",
-    "cli": "hosts media video sampling models",
-    "nodes": "hosts media video sampling models",
-    "hosts": "media video sampling models",
-    "training": "hosts media video sampling models",
-    "media": "video.io",
+    "cli": "hosts demo shots video sampling models",
+    "nodes": "hosts shots video sampling models",
+    "hosts": "demo shots video sampling models",
+    "training": "hosts demo video sampling models",
+    "demo": "models",
+    "shots": "video.io",
     "video": "",
     "video.quality": "video.frames",
     "video.frames": "",
@@ -34,7 +35,8 @@ LIBRARIES: dict[str, set[str]] = {
     "sampling": {"torch"},
     "models": {"torch", "einops", "safetensors"},
     "video": {"torch", "numpy", "PIL", "imageio_ffmpeg", "einops", "av", "cv2"},
-    "media": {"torch", "numpy", "safetensors", "einops"},
+    "shots": {"torch", "safetensors"},
+    "demo": {"torch", "einops"},
 }
 """Room -> the libraries that it may import besides the standard one."""
 NOT_THE_PACK = {"tests", "benchmarks", "tools"}
@@ -176,7 +178,7 @@ def test_families_are_named_only_in_their_own_files() -> None:
         assert not names & set(strings), f"{module} names a family"
 
 
-KNOW_THE_DEMO = "models.demo hosts.comfyui_demo hosts.diffusers_demo hosts.diffusers_superres_demo hosts.comfyui_upscaler_demo \
+KNOW_THE_DEMO = "demo.layout hosts.comfyui_demo hosts.diffusers_demo hosts.diffusers_superres_demo hosts.comfyui_upscaler_demo \
 hosts.diffusers_shot_demo nodes.load cli training"
 
 

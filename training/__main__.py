@@ -29,8 +29,8 @@ import torch.distributed as dist
 from PIL import Image
 from torch import nn
 
+from ..demo.layout import load_text, new_upscaler_motion
 from ..hosts.diffusers_superres_demo import new_upscaler, new_upscaler_vae
-from ..models.demo import load_text, new_upscaler_motion
 from .config import (
     DecoderRun,
     ImageRun,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..media.world import centre, draw, film
+from ..demo.world import centre, draw, film
 from ..models.vae.kl import KLVae
 from .config import DecoderRun
 from .library import pick_rate

@@ -8,9 +8,9 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from ..demo.text import TextEncoder
 from ..hosts.diffusers import motion_in
 from ..models.motion import MotionModule
-from ..models.text import TextEncoder
 from ..sampling.diffusion import SD_SIGMAS, add_noise, velocity
 from .config import ImageRun, VideoRun
 from .levels import draw_levels

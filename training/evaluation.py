@@ -19,10 +19,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ..demo.detector import Sighting, watch
+from ..demo.layout import FOLDER, FRAMES, PIXELS
+from ..demo.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
 from ..hosts.diffusers_demo import Demo, load_demo
-from ..media.detector import Sighting, watch
-from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
-from ..models.demo import FOLDER, FRAMES, PIXELS
 from ..video.quality.image_metrics import psnr
 from ..video.quality.sheet import contact_sheet
 

@@ -9,9 +9,7 @@ from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..hosts.diffusers_superres_demo import new_upscaler_vae
-from ..media.world import draw, film
-from ..models.demo import (
+from ..demo.layout import (
     FRAMES,
     PIXELS,
     PROJECTOR,
@@ -26,6 +24,8 @@ from ..models.demo import (
     VISION_LAYOUT,
     text_header,
 )
+from ..demo.world import draw, film
+from ..hosts.diffusers_superres_demo import new_upscaler_vae
 from ..models.projector.families import ip_adapter
 from ..models.sites import SD1
 from ..models.vae.families import svd

@@ -1,14 +1,11 @@
-"""New, untrained networks in the embedded model's layout (models/demo.py)."""
+"""New, untrained networks in the embedded model's layout (demo/layout.py)."""
 
 from typing import Any
 
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from ..hosts.diffusers import unet_places
-from ..hosts.diffusers_demo import new_unet, new_vae
-from ..media.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
-from ..models.demo import (
+from ..demo.layout import (
     PATCH,
     PIXELS,
     PROJECTOR_HEAD,
@@ -19,10 +16,13 @@ from ..models.demo import (
     WIDTH,
     new_motion,
 )
+from ..demo.text import TextConfig, TextEncoder
+from ..demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
+from ..hosts.diffusers import unet_places
+from ..hosts.diffusers_demo import new_unet, new_vae
 from ..models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
 from ..models.projector.loading import ImageProjector
 from ..models.projector.networks import Resampler
-from ..models.text import TextConfig, TextEncoder
 from ..models.vae.families.svd import SVD
 from ..models.vae.kl import ConvOverTime, KLVae, OverClip
 from ..models.vae.loading import vae_from

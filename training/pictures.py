@@ -11,14 +11,14 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from ..demo.text import TextEncoder
+from ..demo.world import draw, film, write_caption
 from ..hosts.diffusers_picture import picture_in, states_of
-from ..media.world import draw, film, write_caption
 from ..models.motion import MotionModule
 from ..models.projector.families import IP_ADAPTER
 from ..models.projector.family import Look
 from ..models.projector.loading import ImageProjector
 from ..models.projector.pixels import pixels_of
-from ..models.text import TextEncoder
 from .config import PictureRun, SightRun
 from .denoising import Batch, denoising_error, pick, video_loss
 from .levels import draw_levels

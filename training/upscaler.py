@@ -13,11 +13,11 @@ from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..demo.layout import UPSCALER_TIMES
+from ..demo.text import TextEncoder
+from ..demo.world import Scene, centre, draw, film
 from ..hosts.diffusers import motion_in
-from ..media.world import Scene, centre, draw, film
-from ..models.demo import UPSCALER_TIMES
 from ..models.motion import MotionModule
-from ..models.text import TextEncoder
 from ..sampling.diffusion import add_noise, velocity
 from ..sampling.upscale import X4_SIGMAS, low_res_noised
 from .config import UpscalerRun

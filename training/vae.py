@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..media.world import centre, draw, film
+from ..demo.world import centre, draw, film
 from .config import VaeRun
 from .loop import Loss
 

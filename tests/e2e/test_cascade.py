@@ -11,7 +11,7 @@ import pytest
 import torch
 from real_server import Server, error_of, serve
 from torch import Tensor
-from zoetrope.media.detector import watch
+from zoetrope.demo.detector import watch
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
@@ -207,7 +207,7 @@ def test_files_in_the_wrong_loader_are_told_apart(server: Server) -> None:
     folder = server.folder / "models" / "zoetrope_video"
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"lora_unet_x.lora_down.weight": torch.ones(2, 2)}, folder / "lora.safetensors")
-    demo = Path(__file__).parents[2] / "demo"
+    demo = Path(__file__).parents[2] / "demo" / "weights"
     (folder / "motion.safetensors").write_bytes((demo / "motion.safetensors").read_bytes())
     server.get("/object_info")
     for name, words in (("lora", "this is a LoRA: core's Load LoRA takes it"), ("motion", "temporal layers only")):

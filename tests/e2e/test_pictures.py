@@ -8,7 +8,7 @@ import pytest
 import torch
 from real_server import Server, error_of, serve
 from safetensors.torch import load_file, save_file
-from zoetrope.media.detector import watch
+from zoetrope.demo.detector import watch
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]

@@ -70,7 +70,7 @@ def frames_of(server: Server, entry: dict[str, Any]) -> tuple[list[Any], float]:
 def test_the_demo_workflow_makes_the_video_that_its_prompt_asks_for(server: Server) -> None:
     import numpy as np
     import torch
-    from zoetrope.media.detector import watch
+    from zoetrope.demo.detector import watch
 
     entry = server.run(server.workflow("01_text_to_video_demo"))
     assert error_of(entry) == ""

@@ -45,7 +45,7 @@ def wait_for_frame(server: Server, folder: Path, name: str, seconds: float = 300
 
 
 def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server: Server) -> None:
-    from zoetrope.media.detector import watch
+    from zoetrope.demo.detector import watch
     from zoetrope.video.io.write import read_video
 
     folder = folder_of(server, "demo_shot")

@@ -9,7 +9,7 @@ import hosting
 import pytest
 from films import film_at
 from real_server import Server, error_of, serve
-from zoetrope.models.demo import TEMPORAL_VAE, part_path
+from zoetrope.demo.layout import TEMPORAL_VAE, part_path
 from zoetrope.video.io.read import facts_of, sound_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]

@@ -14,7 +14,7 @@ from real_server import Server, error_of, serve
 from templates import WORKFLOWS
 from templates.queued import api_form
 from torch import Tensor
-from zoetrope.media.detector import watch
+from zoetrope.demo.detector import watch
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]

@@ -10,9 +10,9 @@ import torch
 from layers import noise
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from zoetrope.demo.detector import watch
+from zoetrope.demo.layout import FOLDER
 from zoetrope.hosts import diffusers_demo
-from zoetrope.media.detector import watch
-from zoetrope.models.demo import FOLDER
 
 pytestmark = pytest.mark.host
 
@@ -93,7 +93,7 @@ def test_text_and_vae_are_the_ones_on_diffusers(demo: Any, reference: Any) -> No
 
 
 def test_latents_have_the_variance_that_the_host_expects(demo: Any, reference: Any) -> None:
-    from zoetrope.media.world import draw, film
+    from zoetrope.demo.world import draw, film
 
     pictures = torch.cat([film(draw(torch.Generator().manual_seed(seed)), 1, 64) for seed in range(60)])
     latents = demo.model.model.process_latent_in(demo.vae.encode(pictures.permute(0, 2, 3, 1)))

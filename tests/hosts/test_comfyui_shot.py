@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.media.shot import Look
+from zoetrope.shots.record import Look
 
 pytestmark = pytest.mark.host
 
@@ -36,8 +36,8 @@ class Audience:
 def film(tiny: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion, LoRA and ControlNet."""
     from zoetrope.hosts import comfyui_shot
-    from zoetrope.media.shots import Place
     from zoetrope.sampling.queue import Queue
+    from zoetrope.shots.folder import Place
 
     usual = Queue(window=WINDOW, partitions=2, context=1)
 
@@ -76,7 +76,7 @@ def guider_for(
 
 
 def all_latents(shot: Any, frames: int) -> Tensor:
-    from zoetrope.media.journal import Journal
+    from zoetrope.shots.journal import Journal
 
     journal = Journal.open(shot.video.parent)
     state = journal.state()
@@ -104,7 +104,7 @@ def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: An
 
 def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_same_frame(film: Any, tmp_path: Path) -> None:
     import comfy.model_management as management
-    from zoetrope.media.journal import Journal
+    from zoetrope.shots.journal import Journal
     from zoetrope.video.io.write import read_video
 
     pressed: list[int] = []

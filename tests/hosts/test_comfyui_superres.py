@@ -56,7 +56,7 @@ def said(parts: Any, text: str) -> Any:
 
 
 def world(frames: int, fps: float = 4, seed: int = 3, size: int = 64, **fixed: Any) -> Tensor:
-    from zoetrope.media.world import draw, film
+    from zoetrope.demo.world import draw, film
 
     return film(draw(torch.Generator().manual_seed(seed), **{"motion": "moving right", **fixed}), frames, size, fps)
 

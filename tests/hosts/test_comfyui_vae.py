@@ -180,7 +180,7 @@ def alike(one: Tensor, other: Tensor) -> tuple[float, float]:
 
 def world(frames: int, size: int) -> Tensor:
     """Frames of as many scenes."""
-    from zoetrope.media.world import draw, film
+    from zoetrope.demo.world import draw, film
 
     return torch.cat([film(draw(torch.Generator().manual_seed(n)), 1, size) for n in range(frames)]).movedim(1, -1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from zoetrope.media.shot import Look
+from zoetrope.shots.record import Look
 
 pytestmark = pytest.mark.host
 
@@ -84,8 +84,8 @@ def test_long_shot_noise_is_the_hosts_noise_shuffled(tiny: Any) -> None:
 
 def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path) -> None:
     from zoetrope.hosts import comfyui_plan, comfyui_shot
-    from zoetrope.media.shots import Place
     from zoetrope.sampling.queue import Queue
+    from zoetrope.shots.folder import Place
 
     rows: list[int] = []
 

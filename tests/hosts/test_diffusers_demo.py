@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from zoetrope.demo.detector import watch
+from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.hosts.diffusers_demo import Demo, load_demo
-from zoetrope.media.detector import watch
-from zoetrope.models.demo import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.models.loading import load_motion
 
 

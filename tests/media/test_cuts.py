@@ -1,7 +1,7 @@
 """Scene cuts."""
 
 import torch
-from zoetrope.media.world import draw, film
+from zoetrope.demo.world import draw, film
 from zoetrope.video.frames.cuts import colour_change, is_cut
 
 

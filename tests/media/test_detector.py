@@ -1,8 +1,8 @@
 """What the detector counts, on clips of known content."""
 
 import torch
-from zoetrope.media.detector import ground, objects, outstanding, overlap
-from zoetrope.media.world import draw, film
+from zoetrope.demo.detector import ground, objects, outstanding, overlap
+from zoetrope.demo.world import draw, film
 
 
 def test_one_thing_is_one_also_across_the_edge_and_a_ghost_is_another() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from layers import noise
-from zoetrope.media.world import draw, film
+from zoetrope.demo.world import draw, film
 from zoetrope.video.frames.warp import trusted, warped
 from zoetrope.video.quality.chart import curves, stacked
 from zoetrope.video.quality.clip_metrics import Quality, lines_of, measure, table_of

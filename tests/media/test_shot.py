@@ -15,8 +15,8 @@ import pytest
 import torch
 from shot_process import LATENT, SEGMENT, all_latents, crew, journal, picture_hash, take
 from torch import Tensor
-from zoetrope.media import shot as shot_module
-from zoetrope.media.journal import Journal, Sizes, changed
+from zoetrope.shots import record as shot_module
+from zoetrope.shots.journal import Journal, Sizes, changed
 from zoetrope.video.io.join import join_videos
 from zoetrope.video.io.whole_file import write_whole
 from zoetrope.video.io.write import read_video, write_video

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zoetrope.media.stages import Stage, file_digest
+from zoetrope.shots.cache import Stage, file_digest
 
 
 def test_the_same_settings_find_the_video_and_others_make_a_new_one(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import imageio_ffmpeg
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.media.detector import watch
-from zoetrope.media.world import draw, film
+from zoetrope.demo.detector import watch
+from zoetrope.demo.world import draw, film
 from zoetrope.video.io.write import read_video, write_video
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from zoetrope.media.detector import watch
-from zoetrope.media.world import COLOURS, MOTIONS, SHAPES, Scene, centre, draw, film, read_caption
+from zoetrope.demo.detector import watch
+from zoetrope.demo.world import COLOURS, MOTIONS, SHAPES, Scene, centre, draw, film, read_caption
 from zoetrope.video.quality.sheet import contact_sheet
 
 

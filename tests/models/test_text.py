@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from zoetrope.models.demo import load_text
-from zoetrope.models.text import TextConfig, TextEncoder, words_of
+from zoetrope.demo.layout import load_text
+from zoetrope.demo.text import TextConfig, TextEncoder, words_of
 
 TINY = TextConfig(words=("circle", "left", "moving", "red", "up"), length=6, width=32, layers=1, heads=2)
 
@@ -29,7 +29,7 @@ def test_order_counts_and_prompts_do_not_see_each_other() -> None:
 
 
 def test_the_shipped_encoder_knows_the_world() -> None:
-    from zoetrope.media.world import COLOURS, MOTIONS, SHAPES, draw
+    from zoetrope.demo.world import COLOURS, MOTIONS, SHAPES, draw
 
     text = load_text()
     for word in [*COLOURS, *SHAPES, *MOTIONS]:

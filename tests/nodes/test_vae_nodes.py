@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoetrope.media.world import draw, film
+from zoetrope.demo.world import draw, film
 from zoetrope.video.io.read import facts_of, frames_of, sound_of
 from zoetrope.video.io.sound import add_sound
 from zoetrope.video.io.write import write_video
@@ -137,7 +137,7 @@ def test_the_round_trip_compares_vaes_under_changes_of_time(demo: Any) -> None:
 
 def test_load_temporal_vae_offers_the_hosts_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inference: Any) -> None:
     import folder_paths
-    from zoetrope.models.demo import TEMPORAL_VAE, part_path
+    from zoetrope.demo.layout import TEMPORAL_VAE, part_path
     from zoetrope.nodes.load import LoadTemporalVae
 
     (tmp_path / "vae").mkdir()

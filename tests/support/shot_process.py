@@ -15,11 +15,11 @@ name_the_checkout()
 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
-from zoetrope.media.journal import Journal, Sizes, State  # noqa: E402
-from zoetrope.media.shot import Crew, Keep, Shot, film  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
+from zoetrope.shots.record import Crew, Keep, Shot, film  # noqa: E402
 from zoetrope.video.io.write import read_video  # noqa: E402
 
 LATENT = (4, 4, 4)

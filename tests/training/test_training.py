@@ -13,9 +13,9 @@ import torch
 import torch.distributed as dist
 from PIL import Image
 from torch import Tensor, nn
+from zoetrope.demo.layout import TEMPORAL_VAE, part_path
+from zoetrope.demo.world import draw, film
 from zoetrope.hosts.diffusers_demo import load_demo
-from zoetrope.media.world import draw, film
-from zoetrope.models.demo import TEMPORAL_VAE, part_path
 from zoetrope.models.projector.pixels import pixels_of
 from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
@@ -289,7 +289,7 @@ def test_evaluation_scenes_are_the_whole_world_and_not_those_of_training() -> No
 
 
 def test_figures_of_the_truth_and_of_a_frozen_clip() -> None:
-    from zoetrope.media.detector import watch
+    from zoetrope.demo.detector import watch
 
     scenes = [scene for scene, _ in read_set()[:10]]
     truth = summarise([(scene, watch(film(scene, 16, 64))) for scene in scenes])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from layers import noise
 from torch.nn import functional as F
+from zoetrope.demo.layout import load_text, new_upscaler_motion
+from zoetrope.demo.world import draw
 from zoetrope.hosts.diffusers_demo import new_vae
 from zoetrope.hosts.diffusers_superres_demo import load_upscaler, new_upscaler, new_upscaler_vae
-from zoetrope.media.world import draw
-from zoetrope.models.demo import load_text, new_upscaler_motion
 from zoetrope.training.__main__ import main
 from zoetrope.training.config import UpscalerRun, read_config
 from zoetrope.training.upscaler import Windows, a_level_less, build_windows, upscaler_loss, window_of
@@ -99,7 +99,7 @@ def test_the_stages_make_files_that_enlarge(tmp_path: Path, monkeypatch: pytest.
     video = stage("upscaler_video", "--vae", vae, "--from", still)
     demo = tmp_path / "demo"
     demo.mkdir()
-    text = Path(__file__).parents[2] / "demo" / "text.safetensors"
+    text = Path(__file__).parents[2] / "demo" / "weights" / "text.safetensors"
     (demo / text.name).write_bytes(text.read_bytes())
     told = ["--vae", vae, "--from", still, "--video", video]
     monkeypatch.setattr("sys.argv", ["training", "export_upscaler", "--output", str(demo), *told])

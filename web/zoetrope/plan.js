@@ -29,7 +29,7 @@ export function addPlan(node) {
   onRemove(() => delete node.zoetropePlan)
 }
 
-/** `figures` are those of media/plan.py. */
+/** `figures` are those of shots/plan.py. */
 function rows(figures) {
   const { seconds, seconds_before: before, seconds_decoding: decoding, warnings } = figures
   const sampling = Math.max(0, seconds - before - decoding)

@@ -1,1 +1,0 @@
-"""Shots and the world of the embedded model."""

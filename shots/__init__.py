@@ -1,0 +1,1 @@
+"""Long shots on disk: journal, recording, folders, cache, plan."""
