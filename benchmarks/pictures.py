@@ -33,7 +33,7 @@ from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.queue import Queue, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.timeline import read_numbers, read_timeline  # noqa: E402
-from zoetrope.training.evaluation import drawings, read_set, summarise  # noqa: E402
+from zoetrope.training.demo.evaluation import drawings, read_set, summarise  # noqa: E402
 from zoetrope.video.quality.image_metrics import psnr  # noqa: E402
 from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from .config import Run
+from .run import Run
 
 Loss = Callable[[torch.Generator, torch.Generator], tuple[Tensor, dict[str, float]]]
 """(what kind of step, the same in all processes; its data) -> loss, figures to show"""

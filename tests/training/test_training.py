@@ -19,9 +19,9 @@ from zoetrope.hosts.diffusers_demo import load_demo
 from zoetrope.models.projector.pixels import pixels_of
 from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity
-from zoetrope.training import export, samples
-from zoetrope.training.__main__ import main
-from zoetrope.training.config import (
+from zoetrope.training.demo import export, samples
+from zoetrope.training.demo.__main__ import main
+from zoetrope.training.demo.config import (
     DecoderRun,
     ImageRun,
     PictureRun,
@@ -32,14 +32,13 @@ from zoetrope.training.config import (
     VideoRun,
     read_config,
 )
-from zoetrope.training.decoder import ClipCritic, decoder_loss, errors
-from zoetrope.training.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
-from zoetrope.training.evaluation import make_set, read_set, summarise
-from zoetrope.training.export import calibrated_vae
-from zoetrope.training.levels import KINDS, draw_levels
-from zoetrope.training.library import LENGTH, STARTS, Library, build_library, encode_shot, fingerprint, scene_of
-from zoetrope.training.loop import average_gradients, averaged_weights, generators, train
-from zoetrope.training.networks import (
+from zoetrope.training.demo.decoder import ClipCritic, decoder_loss, errors
+from zoetrope.training.demo.denoising import Batch, denoising_error, draw_clips, image_loss, video_loss
+from zoetrope.training.demo.evaluation import make_set, read_set, summarise
+from zoetrope.training.demo.export import calibrated_vae
+from zoetrope.training.demo.levels import KINDS, draw_levels
+from zoetrope.training.demo.library import LENGTH, STARTS, Library, build_library, encode_shot, fingerprint, scene_of
+from zoetrope.training.demo.networks import (
     new_motion,
     new_projector,
     new_temporal_vae,
@@ -50,10 +49,11 @@ from zoetrope.training.networks import (
     over_frames,
     trainable,
 )
-from zoetrope.training.pictures import draw_pictures, picture_loss, sight_loss
-from zoetrope.training.vae import outlines, vae_loss, windows
+from zoetrope.training.demo.pictures import draw_pictures, picture_loss, sight_loss
+from zoetrope.training.demo.vae import outlines, vae_loss, windows
+from zoetrope.training.loop import average_gradients, averaged_weights, generators, train
 
-STAGES = Path(__file__).parents[2] / "training" / "stages"
+STAGES = Path(__file__).parents[2] / "training" / "demo" / "stages"
 
 
 # -- configurations ----------------------------------------------------------------------------------------------------------

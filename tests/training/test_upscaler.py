@@ -12,11 +12,11 @@ from zoetrope.demo.layout import load_text, new_upscaler_motion
 from zoetrope.demo.world import draw
 from zoetrope.hosts.diffusers_demo import new_vae
 from zoetrope.hosts.diffusers_superres_demo import load_upscaler, new_upscaler, new_upscaler_vae
-from zoetrope.training.__main__ import main
-from zoetrope.training.config import UpscalerRun, read_config
-from zoetrope.training.upscaler import Windows, a_level_less, build_windows, upscaler_loss, window_of
+from zoetrope.training.demo.__main__ import main
+from zoetrope.training.demo.config import UpscalerRun, read_config
+from zoetrope.training.demo.upscaler import Windows, a_level_less, build_windows, upscaler_loss, window_of
 
-STAGES = Path(__file__).parents[2] / "training" / "stages"
+STAGES = Path(__file__).parents[2] / "training" / "demo" / "stages"
 
 
 def run_of(name: str, **changes: Any) -> UpscalerRun:
@@ -73,8 +73,8 @@ def test_the_stages_make_files_that_enlarge(tmp_path: Path, monkeypatch: pytest.
     """From nothing to four times as wide, two steps a stage."""
     import json
 
-    from zoetrope.training import __main__ as training
-    from zoetrope.training import export
+    from zoetrope.training.demo import __main__ as training
+    from zoetrope.training.demo import export
 
     monkeypatch.setattr(export, "PICTURES", 16)
     monkeypatch.setattr(training, "show_vae", lambda size: lambda modules: picture())

@@ -5,7 +5,7 @@ from typing import Any
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from ..demo.layout import (
+from ...demo.layout import (
     PATCH,
     PIXELS,
     PROJECTOR_HEAD,
@@ -16,16 +16,16 @@ from ..demo.layout import (
     WIDTH,
     new_motion,
 )
-from ..demo.text import TextConfig, TextEncoder
-from ..demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
-from ..hosts.diffusers import unet_places
-from ..hosts.diffusers_demo import new_unet, new_vae
-from ..models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
-from ..models.projector.loading import ImageProjector
-from ..models.projector.networks import Resampler
-from ..models.vae.families.svd import SVD
-from ..models.vae.kl import ConvOverTime, KLVae, OverClip
-from ..models.vae.loading import vae_from
+from ...demo.text import TextConfig, TextEncoder
+from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
+from ...hosts.diffusers import unet_places
+from ...hosts.diffusers_demo import new_unet, new_vae
+from ...models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
+from ...models.projector.loading import ImageProjector
+from ...models.projector.networks import Resampler
+from ...models.vae.families.svd import SVD
+from ...models.vae.kl import ConvOverTime, KLVae, OverClip
+from ...models.vae.loading import vae_from
 from .config import DecoderRun
 
 TOKENS = 12

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..demo.world import centre, draw, film
+from ...demo.world import centre, draw, film
+from ..loop import Loss
 from .config import VaeRun
-from .loop import Loss
 
 
 def vae_loss(run: VaeRun, vae: Any, device: torch.device) -> Loss:

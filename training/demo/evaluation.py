@@ -1,8 +1,8 @@
 """The evaluation set and the judge: what share of a model's clips shows what the prompt asked for.
 
-  python -m zoetrope.training.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling] [--picture motion] [--seeds 2]
+  python -m zoetrope.training.demo.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling] [--picture motion] [--seeds 2]
 
-The set is `training/evaluation.json`: every colour, shape and motion of the world once, backgrounds in turn, each with the
+The set is `training/demo/evaluation.json`: every colour, shape and motion of the world once, backgrounds in turn, each with the
 scene that the ceiling films and the seeds of the model's noise. Training draws its scenes and noise from other seeds.
 """
 
@@ -19,12 +19,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..demo.detector import Sighting, watch
-from ..demo.layout import FOLDER, FRAMES, PIXELS
-from ..demo.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
-from ..hosts.diffusers_demo import Demo, load_demo
-from ..video.quality.image_metrics import psnr
-from ..video.quality.sheet import contact_sheet
+from ...demo.detector import Sighting, watch
+from ...demo.layout import FOLDER, FRAMES, PIXELS
+from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
+from ...hosts.diffusers_demo import Demo, load_demo
+from ...video.quality.image_metrics import psnr
+from ...video.quality.sheet import contact_sheet
 
 SET = Path(__file__).with_name("evaluation.json")
 Maker = Callable[[Sequence[Scene], Sequence[int]], Tensor]
@@ -122,7 +122,7 @@ def summarise(seen: Sequence[tuple[Scene, Sighting]]) -> Figures:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m zoetrope.training.evaluation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m zoetrope.training.demo.evaluation", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--output", type=Path, required=True, help="folder for figures.json and sheet.png")
     parser.add_argument("--demo", type=Path, default=FOLDER, help="folder of the model's files")

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from ..demo.world import draw, film
-from ..hosts.diffusers_demo import Demo
-from ..hosts.diffusers_superres_demo import Upscaler
-from ..video.quality.sheet import contact_sheet
-from .loop import Show
+from ...demo.world import draw, film
+from ...hosts.diffusers_demo import Demo
+from ...hosts.diffusers_superres_demo import Upscaler
+from ...video.quality.sheet import contact_sheet
+from ..loop import Show
 
 PROMPTS = (
     "a red circle moving right on black",

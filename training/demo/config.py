@@ -5,27 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Run:
-    """What every stage has."""
-
-    stage: str
-    """One of `STAGES`."""
-    seed: int
-    steps: int
-    batch: int
-    """Pictures (vae, image) or clips (decoder, video) per step."""
-    rate: float
-    warmup: int
-    """Steps until the learning rate is reached; after them it falls to zero along a cosine."""
-    ema: float
-    """Decay of the averaged weights, the ones that are shipped."""
-    size: int
-    """Picture side in pixels."""
-    save_every: int
-    show_every: int
-    """Steps between sample sheets, made with the averaged weights."""
+from ..run import Run
 
 
 @dataclass(frozen=True)
@@ -79,7 +59,7 @@ class VideoRun(Run):
     image_share: float
     """Share of the steps on single pictures with the temporal layers bypassed, so that the image model stands alone."""
     levels: dict[str, float]
-    """Kind of noise levels (training/levels.py) -> share of the clips."""
+    """Kind of noise levels (training/demo/levels.py) -> share of the clips."""
     level_bias: float
     """Exponent of the draw of noise levels: 1 is even, less prefers high ones."""
     dropped_prompts: float

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..demo.world import MOTIONS, RATES, Scene, draw, film
+from ...demo.world import MOTIONS, RATES, Scene, draw, film
 
 FPS = 16
 LENGTH = 61

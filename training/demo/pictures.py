@@ -11,19 +11,19 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ..demo.text import TextEncoder
-from ..demo.world import draw, film, write_caption
-from ..hosts.diffusers_picture import picture_in, states_of
-from ..models.motion import MotionModule
-from ..models.projector.families import IP_ADAPTER
-from ..models.projector.family import Look
-from ..models.projector.loading import ImageProjector
-from ..models.projector.pixels import pixels_of
+from ...demo.text import TextEncoder
+from ...demo.world import draw, film, write_caption
+from ...hosts.diffusers_picture import picture_in, states_of
+from ...models.motion import MotionModule
+from ...models.projector.families import IP_ADAPTER
+from ...models.projector.family import Look
+from ...models.projector.loading import ImageProjector
+from ...models.projector.pixels import pixels_of
+from ..loop import Loss
 from .config import PictureRun, SightRun
 from .denoising import Batch, denoising_error, pick, video_loss
 from .levels import draw_levels
 from .library import FPS, LENGTH, Library, pick_rate
-from .loop import Loss
 
 LOOK: Look = IP_ADAPTER.look({"latents.table": ()})
 """IP-Adapter plus's."""

@@ -10,7 +10,7 @@ every     every k-th frame is clean: in-between frames
 import torch
 from torch import Tensor
 
-from ..sampling.diffusion import SD_SIGMAS
+from ...sampling.diffusion import SD_SIGMAS
 
 KINDS = ("one", "ramp", "first", "ends", "every")
 

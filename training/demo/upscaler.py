@@ -13,15 +13,15 @@ from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..demo.layout import UPSCALER_TIMES
-from ..demo.text import TextEncoder
-from ..demo.world import Scene, centre, draw, film
-from ..hosts.diffusers import motion_in
-from ..models.motion import MotionModule
-from ..sampling.diffusion import add_noise, velocity
-from ..sampling.upscale import X4_SIGMAS, low_res_noised
+from ...demo.layout import UPSCALER_TIMES
+from ...demo.text import TextEncoder
+from ...demo.world import Scene, centre, draw, film
+from ...hosts.diffusers import motion_in
+from ...models.motion import MotionModule
+from ...sampling.diffusion import add_noise, velocity
+from ...sampling.upscale import X4_SIGMAS, low_res_noised
+from ..loop import Loss
 from .config import UpscalerRun
-from .loop import Loss
 
 RATES = (8, 16, 32)
 SEED = 9_000_000

@@ -8,14 +8,14 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from ..demo.text import TextEncoder
-from ..hosts.diffusers import motion_in
-from ..models.motion import MotionModule
-from ..sampling.diffusion import SD_SIGMAS, add_noise, velocity
+from ...demo.text import TextEncoder
+from ...hosts.diffusers import motion_in
+from ...models.motion import MotionModule
+from ...sampling.diffusion import SD_SIGMAS, add_noise, velocity
+from ..loop import Loss
 from .config import ImageRun, VideoRun
 from .levels import draw_levels
 from .library import Library, pick_rate
-from .loop import Loss
 
 STILL = {"one": 1.0}
 """A picture has one level, drawn evenly."""

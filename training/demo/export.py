@@ -9,7 +9,7 @@ from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..demo.layout import (
+from ...demo.layout import (
     FRAMES,
     PIXELS,
     PROJECTOR,
@@ -24,12 +24,12 @@ from ..demo.layout import (
     VISION_LAYOUT,
     text_header,
 )
-from ..demo.world import draw, film
-from ..hosts.diffusers_superres_demo import new_upscaler_vae
-from ..models.projector.families import ip_adapter
-from ..models.sites import SD1
-from ..models.vae.families import svd
-from .loop import averaged_weights
+from ...demo.world import draw, film
+from ...hosts.diffusers_superres_demo import new_upscaler_vae
+from ...models.projector.families import ip_adapter
+from ...models.sites import SD1
+from ...models.vae.families import svd
+from ..loop import averaged_weights
 from .networks import new_text, new_vae
 
 PICTURES = 256

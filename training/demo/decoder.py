@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ..demo.world import centre, draw, film
-from ..models.vae.kl import KLVae
+from ...demo.world import centre, draw, film
+from ...models.vae.kl import KLVae
+from ..loop import Loss
 from .config import DecoderRun
 from .library import pick_rate
-from .loop import Loss
 from .vae import outlines
 
 

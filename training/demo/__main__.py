@@ -1,19 +1,19 @@
 """Trains one stage of the embedded model; the same command goes on where it was stopped.
 
-python -m zoetrope.training vae     --output runs/vae
-python -m zoetrope.training decoder --output runs/decoder --vae runs/vae
-python -m zoetrope.training decoder_whole --output runs/decoder_whole --vae runs/vae --from runs/decoder
-python -m zoetrope.training image   --output runs/image --vae runs/vae
-python -m zoetrope.training video   --output runs/video --vae runs/vae --from runs/image
-python -m zoetrope.training sight   --output runs/sight --vae runs/vae --from runs/video
-python -m zoetrope.training picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
-torchrun --nproc-per-node 2 -m zoetrope.training video ...          two processes, twice the batch
-python -m zoetrope.training upscaler_vae       --output runs/up_vae   --vae runs/vae
-python -m zoetrope.training upscaler_vae_whole --output runs/up_whole --from runs/up_vae
-python -m zoetrope.training upscaler           --output runs/up       --vae runs/up_whole
-python -m zoetrope.training upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
-python -m zoetrope.training export_upscaler --output demo --vae runs/up_whole --from runs/up --video runs/up_video
-python -m zoetrope.training export  --output demo       --vae runs/vae --from runs/video --decoder runs/decoder_whole
+python -m zoetrope.training.demo vae     --output runs/vae
+python -m zoetrope.training.demo decoder --output runs/decoder --vae runs/vae
+python -m zoetrope.training.demo decoder_whole --output runs/decoder_whole --vae runs/vae --from runs/decoder
+python -m zoetrope.training.demo image   --output runs/image --vae runs/vae
+python -m zoetrope.training.demo video   --output runs/video --vae runs/vae --from runs/image
+python -m zoetrope.training.demo sight   --output runs/sight --vae runs/vae --from runs/video
+python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
+torchrun --nproc-per-node 2 -m zoetrope.training.demo video ...          two processes, twice the batch
+python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae runs/vae
+python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae
+python -m zoetrope.training.demo upscaler           --output runs/up       --vae runs/up_whole
+python -m zoetrope.training.demo upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
+python -m zoetrope.training.demo export_upscaler --output demo/weights --vae runs/up_whole --from runs/up --video runs/up_video
+python -m zoetrope.training.demo export  --output demo/weights       --vae runs/vae --from runs/video --decoder runs/decoder_whole
 """
 
 import argparse
@@ -29,24 +29,14 @@ import torch.distributed as dist
 from PIL import Image
 from torch import nn
 
-from ..demo.layout import load_text, new_upscaler_motion
-from ..hosts.diffusers_superres_demo import new_upscaler, new_upscaler_vae
-from .config import (
-    DecoderRun,
-    ImageRun,
-    PictureRun,
-    SightRun,
-    UpscalerRun,
-    UpscalerVaeRun,
-    VaeRun,
-    VideoRun,
-    read_config,
-)
+from ...demo.layout import load_text, new_upscaler_motion
+from ...hosts.diffusers_superres_demo import new_upscaler, new_upscaler_vae
+from ..loop import Loss, averaged_weights, leads, train
+from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .export import calibrated_vae, upscaler_vae, write_demo, write_upscaler
 from .library import build_library, build_starts, fingerprint
-from .loop import Loss, averaged_weights, leads, train
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
 from .pictures import picture_loss, sight_loss
 from .samples import show_clips, show_decoder, show_upscaler, show_vae
@@ -90,9 +80,9 @@ def main() -> None:
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m zoetrope.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m zoetrope.training.demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("stage", help="a stage of training/stages, a JSON file like those, or `export`")
+    parser.add_argument("stage", help="a stage of training/demo/stages, a JSON file like those, or `export`")
     parser.add_argument("--output", type=Path, required=True, help="folder of this stage's state, log and sheets")
     parser.add_argument("--vae", type=Path, help="output folder of the vae stage")
     parser.add_argument("--decoder", type=Path, help="export: output folder of the decoder stage")
