@@ -19,8 +19,8 @@ from .demo.detector import watch
 from .demo.layout import PIXELS, TEMPORAL_VAE, part_path
 from .demo.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
 from .hosts.diffusers_vae import open_vae, trip
-from .models.loading import load_motion
-from .models.report import sha256
+from .models.motion.loading import load_motion
+from .models.motion.report import sha256
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
 from .shots.folder import Place, journal_for

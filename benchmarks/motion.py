@@ -194,7 +194,7 @@ def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:
 def random_module(ops: Any) -> Any:
     from layers import randomise
     from published_keys import animatediff
-    from zoetrope.models.loading import motion_from
+    from zoetrope.models.motion.loading import motion_from
 
     tensors = {key: torch.zeros(value.shape) for key, value in animatediff("v2").items()}
     motion, motion.report = motion_from(tensors, {}, "random", 0, ops)

@@ -1,4 +1,4 @@
-"""The embedded model's files and layout, for every host: `demo/weights/*.safetensors`, Stable Diffusion's layout, a fifth as wide.
+"""The embedded model's files (`demo/weights/*.safetensors`) and layout, for every host: Stable Diffusion's, a fifth as wide.
 
 A KL-VAE with f = 8 and 4 channels, a UNet with SD1.5's block map (transformers on the three upper levels and in the middle), a
 text encoder of the world's words, and a motion module of our own family. VAE and UNet are spelled as diffusers spells them.
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from ..models.checkpoint import read_tensors
-from ..models.families.zoetrope import design
-from ..models.motion import MotionModule
+from ..models.formats.checkpoint import read_tensors
+from ..models.motion.families.zoetrope import design
+from ..models.motion.module import MotionModule
 from .text import TextConfig, TextEncoder
 
 FOLDER = Path(__file__).parent / "weights"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..models.positions import frame_table
+from ..models.layers.positions import frame_table
 
 PAD = 0
 FIRST = 2

@@ -19,14 +19,13 @@ import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor
 
-from ..models.controls import check_levels, where
-from ..models.dial import Dial, check_dial, is_zero
-from ..models.guiding import guide_network
-from ..models.loading import Opened, open_file
-from ..models.lora import MotionLora, factors_for
-from ..models.motion import MotionModule
-from ..models.positions import Beyond
-from ..models.report import Report
+from ..models.layers.positions import Beyond
+from ..models.layers.strength import Dial, check_dial, check_levels, is_zero, where
+from ..models.motion.families.animatediff.lora import MotionLora, factors_for
+from ..models.motion.frame_guide_networks import guide_network
+from ..models.motion.loading import Opened, open_file
+from ..models.motion.module import MotionModule
+from ..models.motion.report import Report
 from .comfyui_hooks import Hooks
 from .comfyui_owned import MOTION, check_range, free_key, patcher_for
 from .comfyui_sampling import FAMILY, MODEL, set_named, set_schedule
@@ -49,7 +48,7 @@ class HostMotion:
     spatial: tuple[tuple[MotionLora, float], ...] = ()
     """LoRAs of the image model that travel with the module (v3's domain adapter), each with its strength."""
     guide: Any = None
-    """Of the network that reads given frames (models/guiding.py), where the file holds one."""
+    """Of the network that reads given frames (models/motion/frame_guide_networks.py), where the file holds one."""
 
 
 @dataclass(frozen=True)

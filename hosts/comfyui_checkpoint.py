@@ -8,9 +8,9 @@ import comfy.ops
 import comfy.sd
 import folder_paths
 
-from ..models.dial import is_zero
-from ..models.loading import Opened, Parts, open_file
-from ..models.projector.loading import projector_of
+from ..models.image_prompt.loading import projector_of
+from ..models.layers.strength import is_zero
+from ..models.motion.loading import Opened, Parts, open_file
 from .comfyui import HostMotion, Settings, apply, host_motion
 from .comfyui_picture import HostProjector, host_projector
 from .comfyui_sampling import set_rescale, set_schedule

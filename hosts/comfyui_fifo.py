@@ -10,7 +10,7 @@ import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
-from ..models.dial import spread
+from ..models.layers.strength import spread
 from ..sampling import fifo
 from ..sampling.noise import FrameNoise
 from ..sampling.queue import Queue, Schedules, begin

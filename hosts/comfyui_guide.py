@@ -13,9 +13,9 @@ import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
-from ..models.guide import AFFINITIES, Given, Guide, pack
-from ..models.guiding import GuideInjection, as_added, check_guide_fit
-from ..models.injection import frames_per_clip
+from ..models.edits.features import GuideInjection, as_added, check_guide_fit
+from ..models.edits.temporal import frames_per_clip
+from ..models.motion.frame_guide import AFFINITIES, Given, Guide, pack
 from .comfyui import HostMotion
 from .comfyui_frames import COUNTED, LENGTH, add_frames, frame_numbers, levels_of, numbering
 from .comfyui_frames import KEY as FRAMES

@@ -8,12 +8,12 @@ import comfy.ldm.modules.attention as comfy_attention
 import comfy.model_management
 from torch import Tensor
 
-from ..models.attention import AttentionFunction
-from ..models.dial import Dial, for_rows, is_zero
-from ..models.injection import Injection, frames_per_clip
-from ..models.motion import MotionModule
-from ..models.report import Report
-from ..models.temporal import Clip
+from ..models.edits.temporal import Injection, frames_per_clip
+from ..models.layers.attention import AttentionFunction
+from ..models.layers.strength import Dial, for_rows, is_zero
+from ..models.layers.temporal import Clip
+from ..models.motion.module import MotionModule
+from ..models.motion.report import Report
 from .comfyui_frames import window_of
 from .comfyui_owned import Owned
 

@@ -9,8 +9,8 @@ import comfy.model_patcher
 import torch
 from torch import Tensor, nn
 
-from ..models.dial import Dial
-from ..models.injection import Places
+from ..models.backbones.places import Places
+from ..models.layers.strength import Dial
 from .comfyui_unet import unet_of, unet_places
 
 MOTION = "zoetrope.motion"

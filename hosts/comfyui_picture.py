@@ -15,10 +15,10 @@ from comfy.patcher_extension import PatcherInjection, WrappersMP
 from einops import rearrange
 from torch import Tensor
 
-from ..models.controls import check_levels
-from ..models.injection import frames_per_clip
-from ..models.projector.layers import ImageInjection, Shown
-from ..models.projector.loading import LoadedProjector, load_projector
+from ..models.edits.temporal import frames_per_clip
+from ..models.image_prompt.layers import ImageInjection, Shown
+from ..models.image_prompt.loading import LoadedProjector, load_projector
+from ..models.layers.strength import check_levels
 from ..sampling.timeline import Numbers
 from .comfyui_frames import numbering
 from .comfyui_hooks import host_attention

@@ -9,7 +9,7 @@ import comfy.model_sampling
 import torch
 from torch import Tensor
 
-from ..models.family import InputScale, NoiseSchedule, Variant
+from ..models.motion.family import InputScale, NoiseSchedule, Variant
 from ..sampling.guidance import rescaled
 from ..sampling.schedule import NAMED, betas, discrete_sigmas, scale_table, zero_terminal
 from .comfyui_owned import clip_frames

@@ -15,10 +15,11 @@ from comfy.cldm.cldm import ControlNet as ControlNetwork
 from comfy.ldm.modules.diffusionmodules.openaimodel import TimestepEmbedSequential
 from torch import Tensor, nn
 
-from ..models.injection import Injection, Places, frames_per_clip
-from ..models.positions import Beyond
-from ..models.sparsectrl import STAGES, SparseCtrl, load_sparsectrl, place
-from ..models.temporal import Clip
+from ..models.backbones.places import Places
+from ..models.edits.temporal import Injection, frames_per_clip
+from ..models.layers.positions import Beyond
+from ..models.layers.temporal import Clip
+from ..models.motion.families.animatediff.sparsectrl import STAGES, SparseCtrl, load_sparsectrl, place
 from .comfyui_frames import numbering
 from .comfyui_hooks import host_attention
 from .comfyui_owned import MOTION, clip_frames

@@ -6,8 +6,8 @@ import comfy.ldm.modules.attention as comfy_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
 from torch import nn
 
-from ..models.injection import Named, Places, norms_of, self_attentions, transformer_sites
-from ..models.sites import Base, base_of
+from ..models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
+from ..models.backbones.unet import Base, base_of
 
 
 def unet_of(model: Any) -> Any:

@@ -10,10 +10,10 @@ import comfy.conds
 import torch
 from torch import Tensor, nn
 
-from ..models.checkpoint import read_tensors
-from ..models.families import detect
-from ..models.kinds import kind_of
-from ..models.ldm import diffusers_table
+from ..models.formats.checkpoint import read_tensors
+from ..models.formats.ldm import diffusers_table
+from ..models.formats.recognise import kind_of
+from ..models.motion.families import detect
 from ..models.vae.guided import GuidedVae
 from ..sampling.clips import Cut
 from ..sampling.stream import euler_stream

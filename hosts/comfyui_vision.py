@@ -9,8 +9,8 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from ..models.projector.loading import LoadedProjector
-from ..models.projector.pixels import pixels_of
+from ..models.image_prompt.loading import LoadedProjector
+from ..models.image_prompt.pixels import pixels_of
 
 HOW = {"embedding": "image_embeds (projection_dim)", "penultimate": "hidden_size", "last": "hidden_size"}
 

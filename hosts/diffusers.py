@@ -13,12 +13,13 @@ from typing import Any
 
 from torch import nn
 
-from ..models.attention import AttentionFunction, scaled_dot_product
-from ..models.dial import Dial, check_dial
-from ..models.injection import Injection, Named, Places, frames_per_clip, norms_of, self_attentions, transformer_sites
-from ..models.motion import MotionModule
-from ..models.positions import Beyond
-from ..models.temporal import Clip
+from ..models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
+from ..models.edits.temporal import Injection, frames_per_clip
+from ..models.layers.attention import AttentionFunction, scaled_dot_product
+from ..models.layers.positions import Beyond
+from ..models.layers.strength import Dial, check_dial
+from ..models.layers.temporal import Clip
+from ..models.motion.module import MotionModule
 
 
 def unet_places(unet: Any) -> Places:

@@ -38,10 +38,10 @@ from ..demo.layout import (
 )
 from ..demo.text import TextEncoder
 from ..demo.world import RATES, read_rate
-from ..models.loading import load_motion
-from ..models.motion import MotionModule
-from ..models.projector.loading import LoadedProjector, load_projector
-from ..models.projector.pixels import pixels_of
+from ..models.image_prompt.loading import LoadedProjector, load_projector
+from ..models.image_prompt.pixels import pixels_of
+from ..models.motion.loading import load_motion
+from ..models.motion.module import MotionModule
 from ..sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
 from .diffusers import motion_in, unet_places
 from .diffusers_picture import null_states, picture_in, states_of

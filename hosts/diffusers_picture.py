@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.attention import AttentionFunction, scaled_dot_product
-from ..models.projector.family import Look
-from ..models.projector.layers import ImageInjection, ImageLayers, Shown
-from ..models.projector.pixels import pixels_of
+from ..models.image_prompt.family import Look
+from ..models.image_prompt.layers import ImageInjection, ImageLayers, Shown
+from ..models.image_prompt.pixels import pixels_of
+from ..models.layers.attention import AttentionFunction, scaled_dot_product
 from .diffusers import unet_places
 
 

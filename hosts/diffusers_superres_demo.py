@@ -27,8 +27,8 @@ from ..demo.layout import (
     part_path,
 )
 from ..demo.text import TextEncoder
-from ..models.loading import load_motion
-from ..models.motion import MotionModule
+from ..models.motion.loading import load_motion
+from ..models.motion.module import MotionModule
 from ..sampling.between import Between, Filler, fill
 from ..sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
 from ..sampling.noise import FrameNoise

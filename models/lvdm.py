@@ -13,12 +13,12 @@ from einops import einsum, rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import attend, scaled_dot_product
-from .family import NoiseSchedule
-from .keytable import Drop, KeyTable, Row, prefixed, product, weights
-from .positions import sinusoid
-from .spellings import SCHEDULE_BUFFERS
-from .temporal import group_norm
+from .formats.keytable import Drop, KeyTable, Row, prefixed, product, weights
+from .formats.temporal_rows import SCHEDULE_BUFFERS
+from .layers.attention import attend, scaled_dot_product
+from .layers.positions import sinusoid
+from .layers.temporal import group_norm
+from .motion.family import NoiseSchedule
 
 SCHEDULE = NoiseSchedule(curve="root", start=0.0015, end=0.0155, steps=1000)
 PREFIX = "model.diffusion_model."

@@ -8,7 +8,7 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..models.checkpoint import SAFETENSORS, TORCH
+from ..models.formats.checkpoint import SAFETENSORS, TORCH
 
 NOTHING = "(no file yet)"
 

@@ -7,14 +7,14 @@ from comfy_api.latest import io, ui
 
 from ..hosts import comfyui
 from ..hosts.comfyui_sampling import FAMILY, MODEL
-from ..models.controls import dial_of, read_levels
-from ..models.lora import load_lora
-from ..models.positions import Beyond
-from ..models.report import sha256
+from ..models.layers.positions import Beyond
+from ..models.motion.families.animatediff.lora import load_lora
+from ..models.motion.report import sha256
 from ..sampling.schedule import NAMED
 from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
 from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
+from .parsing import dial_of, read_levels
 from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))

@@ -5,12 +5,12 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..hosts import comfyui, comfyui_guide, comfyui_picture, comfyui_sparsectrl
-from ..models.controls import read_levels
-from ..models.guide import AFFINITIES
+from ..models.motion.frame_guide import AFFINITIES
 from ..sampling.timeline import read_numbers
 from .checking import checked
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
+from .parsing import read_levels
 from .types import Motion, Projector
 
 

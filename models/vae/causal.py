@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import scaled_dot_product
+from ..layers.attention import scaled_dot_product
 from .kl import PixelAttention
 from .skeleton import Decoder, Encoder, Parts
 

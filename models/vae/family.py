@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..family import Published, Shapes
+from ..formats.published import Published, Shapes
 
 
 @dataclass(frozen=True)

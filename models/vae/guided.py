@@ -10,8 +10,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..blend import Residual
-from ..temporal import Clip, TemporalLayer
+from ..layers.blend import Residual
+from ..layers.temporal import Clip, TemporalLayer
 from .kl import Downsample, KLVae, Layout, Norm, OverClip, parts
 from .skeleton import ResBlock
 

@@ -11,8 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import scaled_dot_product
-from ..temporal import Clip, Scope, TemporalLayer, group_norm
+from ..layers.attention import scaled_dot_product
+from ..layers.temporal import Clip, Scope, TemporalLayer, group_norm
 from .skeleton import Decoder, Encoder, Half, Parts
 
 GROUPS = 32

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import read_tensors
-from ..filling import check_finite, compare, rename, some, table_of
-from ..keytable import KeyTable
-from ..kinds import kind_of
+from ..formats.checkpoint import read_tensors
+from ..formats.keytable import KeyTable
+from ..formats.recognise import kind_of
+from ..formats.strict import check_finite, compare, rename, some, table_of
 from .families import VAES, detect
 from .family import VaeFamily
 

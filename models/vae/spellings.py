@@ -3,8 +3,8 @@
 import re
 from collections.abc import Collection, Iterable
 
-from ..family import Shapes
-from ..keytable import Drop, Row, prefixed, product, same, weights
+from ..formats.keytable import Drop, Row, prefixed, product, same, weights
+from ..formats.published import Shapes
 from .kl import Layout
 
 MATRICES = ("q", "k", "v", "proj_out")

@@ -49,7 +49,7 @@ def test_whole_unet_gives_the_reference_output(tiny: Any, comfyui: Any, tmp_path
 
 
 def with_loras(comfyui: Any, motion: Any, case: golden.UNetCase) -> Any:
-    from zoetrope.models.lora import lora_from
+    from zoetrope.models.motion.families.animatediff.lora import lora_from
 
     return comfyui.with_lora(motion, lora_from(case.lora, "l.ckpt"), case.lora_strength) if case.lora else motion
 

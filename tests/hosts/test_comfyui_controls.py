@@ -118,7 +118,7 @@ def test_a_list_for_the_batch_is_cut_to_its_clips(tiny: Any, base: Any, motion: 
 def test_one_file_chained_with_two_loras_runs_both(tiny: Any, base: Any, tmp_path: Path) -> None:
     """Pan for the first half, then zoom: the host patches weights in place, so one module cannot be both."""
     from zoetrope.hosts import comfyui
-    from zoetrope.models.lora import lora_from
+    from zoetrope.models.motion.families.animatediff.lora import lora_from
 
     path = animatediff_file(tmp_path / "v3.safetensors")
     place = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.to_v_lora"
@@ -151,7 +151,7 @@ def test_full_precision_files_are_held_as_the_host_would_hold_them(tiny: Any, tm
 def test_loras_of_two_models_do_not_mix(tiny: Any, base: Any, tmp_path: Path) -> None:
     """Two clones of one module with different LoRAs, and one without, interleaved: the host patches and unpatches."""
     from zoetrope.hosts import comfyui
-    from zoetrope.models.lora import lora_from, merged
+    from zoetrope.models.motion.families.animatediff.lora import lora_from, merged
 
     plain = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))
     place = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.to_v_lora"
@@ -179,7 +179,7 @@ def test_a_file_for_another_base_is_refused_before_sampling(tiny: Any, tmp_path:
 
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from published_keys import animatediff
-    from zoetrope.models.loading import motion_from
+    from zoetrope.models.motion.loading import motion_from
 
     with torch.device("meta"):
         unet = UNetModel(

@@ -162,8 +162,8 @@ def test_ranges_of_other_nodes_count_the_given_frame_as_the_sampler_does(tiny: A
 def test_two_guides_of_one_picture_each_are_one_of_both(tiny: Any, base: Any, motion: Any) -> None:
     """Clean frames add up, in batches of several clips too; families with channels take both pictures in one node."""
     import comfy.ops
-    from zoetrope.models.guide import DYNAMICRAFTER
-    from zoetrope.models.guiding import ConvBranch
+    from zoetrope.models.motion.frame_guide import DYNAMICRAFTER
+    from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
     first, last = square(tiny, seed=1), square(tiny, seed=2)
     moving = tiny.applied(base, motion, 1.0, 4)
@@ -177,8 +177,8 @@ def test_two_guides_of_one_picture_each_are_one_of_both(tiny: Any, base: Any, mo
 
 def test_a_condition_for_an_area_is_explained_and_a_mask_works(tiny: Any, base: Any) -> None:
     import comfy.ops
-    from zoetrope.models.guide import PIA
-    from zoetrope.models.guiding import ConvBranch
+    from zoetrope.models.motion.frame_guide import PIA
+    from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
     patched = guided(tiny, base, with_channels(tiny, base, PIA, ConvBranch(5, 32, comfy.ops.manual_cast)), square(tiny))
     area = [*tiny.text(), [tiny.text(seed=3)[0][0], {"area": (4, 8, 0, 0), "strength": 1.0}]]
@@ -196,7 +196,7 @@ def test_a_condition_for_an_area_is_explained_and_a_mask_works(tiny: Any, base: 
 def with_channels(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
     """A motion module without layers that brings a network for given frames."""
     import comfy.model_patcher
-    from zoetrope.models.motion import MotionModule
+    from zoetrope.models.motion.module import MotionModule
 
     variant = SimpleNamespace(frames=4, schedule=None, notes=(), guide=guide)
     made = tiny.host_motion(MotionModule({}, None), SimpleNamespace(file="f", name="F", fits=(), variant=variant))
@@ -210,8 +210,8 @@ def with_channels(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
 def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base: Any, family: str) -> None:
     """The host's own UNet with a convolution for all channels, whose weights are ours side by side, packed by hand."""
     import comfy.ops
-    from zoetrope.models import guide as guides
-    from zoetrope.models.guiding import ConvBranch
+    from zoetrope.models.motion import frame_guide as guides
+    from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
     guide = getattr(guides, family)
     network = ConvBranch(guide.width, 32, comfy.ops.manual_cast)
@@ -242,7 +242,8 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
 @torch.inference_mode()
 def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any, base: Any) -> None:
     from zoetrope.hosts.comfyui_unet import unet_places
-    from zoetrope.models.guiding import ConvBranch, GuideInjection
+    from zoetrope.models.edits.features import GuideInjection
+    from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
     places = unet_places(base.model.diffusion_model)
     module, _ = places.sites["input"]
@@ -271,9 +272,9 @@ def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: 
     import comfy.ops
     from zoetrope.hosts.comfyui_hooks import host_attention
     from zoetrope.hosts.comfyui_sparsectrl import SparseNetwork
-    from zoetrope.models.loading import take_apart
-    from zoetrope.models.sparsectrl import sparsectrl_from
-    from zoetrope.models.temporal import Clip
+    from zoetrope.models.layers.temporal import Clip
+    from zoetrope.models.motion.families.animatediff.sparsectrl import sparsectrl_from
+    from zoetrope.models.motion.loading import take_apart
 
     tensors, header = golden.read(path)
     scale = float(header["conditioning_scale"])

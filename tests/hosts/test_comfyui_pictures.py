@@ -25,9 +25,9 @@ def test_whole_unet_with_pictures_gives_the_reference_output(tiny: Any, path: Pa
     """The host's own UNet, motion as a node applies it, pictures by the hooks that the nodes put in."""
     import comfy.ops
     from zoetrope.hosts.comfyui_unet import unet_places
-    from zoetrope.models.attention import scaled_dot_product
-    from zoetrope.models.guiding import GuideInjection
-    from zoetrope.models.projector.layers import ImageInjection, Shown
+    from zoetrope.models.edits.features import GuideInjection
+    from zoetrope.models.image_prompt.layers import ImageInjection, Shown
+    from zoetrope.models.layers.attention import scaled_dot_product
 
     whole = golden_pictures.read(path, output)
     tensors, _ = golden.read(path)
@@ -70,8 +70,8 @@ def test_dynamicrafters_sampling_step_by_step(tiny: Any, path: Path) -> None:
     starts where nothing of the clean latent is left; there the MODEL keeps 5e-8 of it, so that sigma is a number.
     """
     from zoetrope.hosts.comfyui_sampling import _rescaled, set_schedule
-    from zoetrope.models.families.videocrafter import ZERO_SNR
-    from zoetrope.models.family import InputScale, Variant
+    from zoetrope.models.motion.families.videocrafter import ZERO_SNR
+    from zoetrope.models.motion.family import InputScale, Variant
 
     tensors, header = golden.read(path)
     settings = golden.config(header)
@@ -411,8 +411,8 @@ def test_open_clips_tower_and_the_hosts_say_the_same(tiny: Any, tmp_path: Path) 
     from zoetrope.hosts.comfyui_vision import null_states, states
     from zoetrope.hosts.diffusers_picture import null_states as open_null
     from zoetrope.hosts.diffusers_picture import states_of
-    from zoetrope.models.projector.family import Look
-    from zoetrope.models.projector.pixels import pixels_of
+    from zoetrope.models.image_prompt.family import Look
+    from zoetrope.models.image_prompt.pixels import pixels_of
 
     torch.manual_seed(3)
     tower = VisionTransformer(32, 8, 16, 3, 2, 4.0, output_dim=12).half().float().eval()  # the host keeps halves

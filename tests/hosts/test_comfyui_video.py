@@ -117,9 +117,9 @@ def sampling_of(tiny: Any, kind: str) -> Any:
     """The sampling object of the MODEL that the node gives for a file of this member."""
     from types import SimpleNamespace
 
-    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE
-    from zoetrope.models.family import Variant
-    from zoetrope.models.motion import MotionModule
+    from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE
+    from zoetrope.models.motion.family import Variant
+    from zoetrope.models.motion.module import MotionModule
     from zoetrope.nodes.motion import ApplyMotionModule
 
     member = {"vc2": "VideoCrafter2 T2V 512", "vc1_1024": "VideoCrafter1 T2V 1024", "vc1_512": "VideoCrafter1 T2V 512"}[kind]
@@ -133,8 +133,8 @@ def sampling_of(tiny: Any, kind: str) -> Any:
 def test_scaled_sampling_is_exact_for_eps_and_v_with_one_or_many_noise_levels(tiny: Any) -> None:
     """A model that answers truly about `scale * clean + sigma * noise` gives the clean latent back, from pure noise on down."""
     from zoetrope.hosts.comfyui_sampling import set_schedule
-    from zoetrope.models.families.videocrafter import SCHEDULE, ZERO_SNR
-    from zoetrope.models.family import InputScale, Variant
+    from zoetrope.models.motion.families.videocrafter import SCHEDULE, ZERO_SNR
+    from zoetrope.models.motion.family import InputScale, Variant
 
     generator = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn(5, 4, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -187,8 +187,8 @@ def test_a_scale_is_put_around_once_and_taken_away_again(tiny: Any) -> None:
     from types import SimpleNamespace
 
     from zoetrope.hosts.comfyui_sampling import set_named, set_schedule
-    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
-    from zoetrope.models.family import Variant
+    from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
+    from zoetrope.models.motion.family import Variant
     from zoetrope.sampling.schedule import LINEAR
 
     scaled = Variant("vc2", 16, None, SCHEDULE, (), (), (), "eps", MEMBERS["VideoCrafter2 T2V 512"].scale)
@@ -238,8 +238,8 @@ def test_scaled_sampling_inpaints_and_starts_from_a_picture(tiny: Any) -> None:
 
 def patched_like_videocrafter2(tiny: Any) -> Any:
     from zoetrope.hosts.comfyui_sampling import set_schedule
-    from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE
-    from zoetrope.models.family import Variant
+    from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE
+    from zoetrope.models.motion.family import Variant
 
     patched = tiny.model()
     variant = Variant("vc2", 16, None, SCHEDULE, (), (), (), "eps", MEMBERS["VideoCrafter2 T2V 512"].scale)
@@ -253,7 +253,7 @@ def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str)
     """Strength 0 with a core patch is the base with that patch bit for bit; full strength with it is finite and differs."""
     from layers import own_motion
     from zoetrope.hosts.comfyui_unet import unet_places
-    from zoetrope.models.loading import take_apart
+    from zoetrope.models.motion.loading import take_apart
 
     base = tiny.model()
     module = own_motion(unet_places(base.model.diffusion_model).widths, seed=1)

@@ -9,7 +9,7 @@ import torch
 from zoetrope.demo.detector import watch
 from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.hosts.diffusers_demo import Demo, load_demo
-from zoetrope.models.loading import load_motion
+from zoetrope.models.motion.loading import load_motion
 
 
 @pytest.fixture(scope="module")

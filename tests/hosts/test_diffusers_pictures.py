@@ -12,9 +12,9 @@ import torch
 from layers import as_diffusers, diffusers_unet
 from zoetrope.hosts.diffusers import motion_in, unet_places
 from zoetrope.hosts.diffusers_picture import null_states, picture_in, states_of
-from zoetrope.models.guiding import GuideInjection
-from zoetrope.models.projector.family import Look
-from zoetrope.models.projector.pixels import pixels_of
+from zoetrope.models.edits.features import GuideInjection
+from zoetrope.models.image_prompt.family import Look
+from zoetrope.models.image_prompt.pixels import pixels_of
 
 
 def answer(case: golden_pictures.PictureCase, unet: Any, strength: float = 1.0, fps: float | None = None) -> torch.Tensor:

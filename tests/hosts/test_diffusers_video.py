@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from layers import as_diffusers, diffusers_unet, noise
 from zoetrope.hosts.diffusers import motion_in
-from zoetrope.models.motion import MotionModule
+from zoetrope.models.motion.module import MotionModule
 
 
 def unet_of(case: golden_video.VideoCase) -> Any:

@@ -10,15 +10,15 @@ import pytest
 import torch
 from layers import clip_of, noise, randomise
 from torch import nn
-from zoetrope.models import families, loading
-from zoetrope.models.motion import MotionModule
+from zoetrope.models.motion import families, loading
+from zoetrope.models.motion.module import MotionModule
 
 
 def test_the_example_on_the_page_is_a_working_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (golden.ROOT / "docs" / "adding-a-family.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
     (tmp_path / "toy.py").write_text(example)
-    spec = spec_from_file_location("zoetrope.models.families.toy", tmp_path / "toy.py")
+    spec = spec_from_file_location("zoetrope.models.motion.families.toy", tmp_path / "toy.py")
     assert spec
     assert spec.loader
     toy = module_from_spec(spec)

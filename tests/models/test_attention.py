@@ -3,9 +3,9 @@
 import torch
 from layers import clip_of, noise
 from torch import nn
-from zoetrope.models import attention
-from zoetrope.models.positions import NoPositions, Sinusoid, frame_table, sinusoid
-from zoetrope.models.temporal import FrameAttention, TextAttention
+from zoetrope.models.layers import attention
+from zoetrope.models.layers.positions import NoPositions, Sinusoid, frame_table, sinusoid
+from zoetrope.models.layers.temporal import FrameAttention, TextAttention
 
 
 def test_rows_never_exceed_the_limit_and_the_result_is_the_same() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from layers import noise
-from zoetrope.models.blend import Alpha, AlphaOfResidual, Residual
+from zoetrope.models.layers.blend import Alpha, AlphaOfResidual, Residual
 
 X, T = noise(4, 8, 3, 3), noise(4, 8, 3, 3, seed=1)
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from layers import own_motion
 from safetensors.torch import save_file
-from zoetrope.models.checkpoint import read_tensors
-from zoetrope.models.loading import load_motion
-from zoetrope.models.sites import Base, sites_of
+from zoetrope.models.backbones.unet import Base, sites_of
+from zoetrope.models.formats.checkpoint import read_tensors
+from zoetrope.models.motion.loading import load_motion
 
 TINY = {s: w for s, w in sites_of(Base("tiny", (32,), 1, (True,), 16)).items() if not s.endswith("out")}
 

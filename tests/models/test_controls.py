@@ -3,9 +3,9 @@
 import pytest
 import torch
 from layers import noise
-from zoetrope.models.controls import check_levels, dial_of, read_levels, read_numbers, where
-from zoetrope.models.dial import for_rows, over_pictures, over_rows, over_tokens, picture_of
-from zoetrope.models.injection import level_strength
+from zoetrope.models.edits.temporal import level_strength
+from zoetrope.models.layers.strength import check_levels, for_rows, over_pictures, over_rows, over_tokens, picture_of, where
+from zoetrope.nodes.parsing import dial_of, read_levels, read_numbers
 
 
 def test_levels_are_read_and_the_longest_name_counts() -> None:

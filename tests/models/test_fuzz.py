@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from layers import own_motion
 from safetensors.torch import save_file
-from zoetrope.models.loading import load_motion
-from zoetrope.models.sites import Base, sites_of
+from zoetrope.models.backbones.unet import Base, sites_of
+from zoetrope.models.motion.loading import load_motion
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from zoetrope.models.guide import AFFINITIES, ANIMATELCM, CLEAN, DYNAMICRAFTER, PIA, SEINE, Given, Guide, pack
-from zoetrope.models.guiding import ConvBranch, PictureEncoder, check_guide_fit, guide_network
-from zoetrope.models.loading import take_apart
-from zoetrope.models.positions import frame_table
+from zoetrope.models.edits.features import check_guide_fit
+from zoetrope.models.layers.positions import frame_table
+from zoetrope.models.motion.frame_guide import AFFINITIES, ANIMATELCM, CLEAN, DYNAMICRAFTER, PIA, SEINE, Given, Guide, pack
+from zoetrope.models.motion.frame_guide_networks import ConvBranch, PictureEncoder, guide_network
+from zoetrope.models.motion.loading import take_apart
 
 
 def picture(value: float) -> torch.Tensor:

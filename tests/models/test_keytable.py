@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from zoetrope.models.blend import Residual
-from zoetrope.models.family import Variant
-from zoetrope.models.inblock import InBlockAttention
-from zoetrope.models.keytable import Drop, KeyTable, Row, Take, prefixed, product, same
-from zoetrope.models.motion import MotionModule
-from zoetrope.models.positions import NoPositions
-from zoetrope.models.sites import BASES, check_site, sees, sites_of
-from zoetrope.models.temporal import FrameAttention, TemporalConv, TemporalLayer
+from zoetrope.models.backbones.unet import BASES, check_site, sees, sites_of
+from zoetrope.models.formats.keytable import Drop, KeyTable, Row, Take, prefixed, product, same
+from zoetrope.models.layers.blend import Residual
+from zoetrope.models.layers.positions import NoPositions
+from zoetrope.models.layers.temporal import FrameAttention, TemporalConv, TemporalLayer
+from zoetrope.models.layers.tokens import InBlockAttention
+from zoetrope.models.motion.family import Variant
+from zoetrope.models.motion.module import MotionModule
 
 TABLE = KeyTable(
     (
@@ -87,5 +87,5 @@ def test_a_layer_at_a_place_that_shows_it_something_else_is_refused() -> None:
 
 
 def test_bases_are_named_as_in_the_list() -> None:
-    with pytest.raises(ValueError, match="bases: expected names of models/sites.py's BASES, got sd1"):
+    with pytest.raises(ValueError, match="bases: expected names of models/backbones/unet.py's BASES, got sd1"):
         Variant("v", 8, None, None, (), (), bases=("sd1",))

@@ -7,9 +7,9 @@ import torch
 from layers import noise
 from published_keys import animatediff
 from safetensors.torch import save_file
-from zoetrope.models.families.animatediff import transformers
-from zoetrope.models.lora import factors_for, load_lora, lora_from, merged
-from zoetrope.models.motion import MotionModule
+from zoetrope.models.motion.families.animatediff.lora import factors_for, load_lora, lora_from, merged
+from zoetrope.models.motion.families.animatediff.module import transformers
+from zoetrope.models.motion.module import MotionModule
 
 SITES = {"down.0.0.out": 32, "mid.attention": 64}
 

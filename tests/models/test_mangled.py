@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mangled import MANGLES, Mangle, saved, sound
 from torch import Tensor
-from zoetrope.models.loading import load_motion
+from zoetrope.models.motion.loading import load_motion
 
 REASONS = {
     "truncated": "truncated", "empty": "the file is empty", "wrong_shape": "wrong shapes|whole module",

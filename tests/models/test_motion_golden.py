@@ -8,8 +8,8 @@ import parity
 import pytest
 import torch
 from layers import clip_of, error_of, frames_first
-from zoetrope.models.loading import motion_from
-from zoetrope.models.temporal import TemporalLayer
+from zoetrope.models.layers.temporal import TemporalLayer
+from zoetrope.models.motion.loading import motion_from
 
 TOLERANCE = 2e-5  # golden/animatediff/README.md: a single module in float32
 
@@ -110,7 +110,7 @@ def test_amount_and_strength_are_the_controls_people_know(path: Path) -> None:
 @pytest.mark.parametrize("path", golden.borrow("motion_module_v1_controls*"))
 @torch.inference_mode()
 def test_slices_of_pixels_do_not_change_a_masked_amount(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoetrope.models import temporal
+    from zoetrope.models.layers import temporal
 
     tensors, layer = controls_of(path)
     b, _, f, _, _ = tensors["input"].shape

@@ -6,7 +6,7 @@ import golden
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.models.positions import rotary_angles, sinusoid
+from zoetrope.models.layers.positions import rotary_angles, sinusoid
 from zoetrope.sampling.schedule import edm_sigmas, linear_guidance, v_scalings
 
 

@@ -12,12 +12,12 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoetrope.models.attention import scaled_dot_product
-from zoetrope.models.injection import Places, transformer_sites
-from zoetrope.models.keytable import KeyTable
-from zoetrope.models.projector.families import ip_adapter
-from zoetrope.models.projector.layers import ImageInjection, ImageKeys, ImageLayers, Shown, cross_attentions
-from zoetrope.models.projector.loading import load_projector, projector_from, published
+from zoetrope.models.backbones.places import Places, transformer_sites
+from zoetrope.models.formats.keytable import KeyTable
+from zoetrope.models.image_prompt.families import ip_adapter
+from zoetrope.models.image_prompt.layers import ImageInjection, ImageKeys, ImageLayers, Shown, cross_attentions
+from zoetrope.models.image_prompt.loading import load_projector, projector_from, published
+from zoetrope.models.layers.attention import scaled_dot_product
 
 
 def network(tensors: dict[str, Tensor], prefix: str, head_width: int) -> nn.Module:

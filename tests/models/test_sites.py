@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from zoetrope.models.sites import BASES, SD1, SD2, SDXL, Base, fitting, misfits, sites_of
+from zoetrope.models.backbones.unet import BASES, SD1, SD2, SDXL, Base, fitting, misfits, sites_of
 
 
 def test_counts_are_animatediffs() -> None:

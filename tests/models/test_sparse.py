@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 from layers import clip_of, noise
-from zoetrope.models.sparse import of_first_and_before, sparse_causal
+from zoetrope.models.edits.sparse_causal import of_first_and_before, sparse_causal
 
 
 def test_each_frame_gets_the_first_and_the_one_before() -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from layers import clip_of
 from safetensors.torch import save_file
-from zoetrope.models.families.animatediff import layer_rows, transformer
-from zoetrope.models.keytable import KeyTable, prefixed
-from zoetrope.models.sparsectrl import load_sparsectrl, place, sparsectrl_from, spread
+from zoetrope.models.formats.keytable import KeyTable, prefixed
+from zoetrope.models.motion.families.animatediff.module import layer_rows, transformer
+from zoetrope.models.motion.families.animatediff.sparsectrl import load_sparsectrl, place, sparsectrl_from, spread
 
 
 @pytest.mark.parametrize("path", golden.claim("motion_module_sparsectrl*"))

@@ -11,19 +11,20 @@ import torch
 from einops import rearrange, repeat
 from layers import clip_of, error_of, frames_first
 from torch import nn
-from zoetrope.models.blend import Alpha, Residual
-from zoetrope.models.families import svd
-from zoetrope.models.families.upscale_a_video import LAVIE_VSR, UPSCALE_A_VIDEO
-from zoetrope.models.family import Contents
-from zoetrope.models.inblock import FrameRate
-from zoetrope.models.injection import Injection, Places
-from zoetrope.models.keytable import KeyTable, Row
-from zoetrope.models.loading import take_apart
-from zoetrope.models.motion import MotionModule
-from zoetrope.models.positions import Causal, NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
-from zoetrope.models.spellings import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
-from zoetrope.models.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer
-from zoetrope.models.timestack import TimeStackBlock, TimeStackConv
+from zoetrope.models.backbones.places import Places
+from zoetrope.models.edits.temporal import Injection
+from zoetrope.models.formats.keytable import KeyTable, Row
+from zoetrope.models.formats.temporal_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
+from zoetrope.models.layers.blend import Alpha, Residual
+from zoetrope.models.layers.positions import Causal, NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
+from zoetrope.models.layers.svd import TimeStackBlock, TimeStackConv
+from zoetrope.models.layers.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer
+from zoetrope.models.layers.tokens import FrameRate
+from zoetrope.models.motion.families import svd
+from zoetrope.models.motion.families.upscale_a_video import LAVIE_VSR, UPSCALE_A_VIDEO
+from zoetrope.models.motion.family import Contents
+from zoetrope.models.motion.loading import take_apart
+from zoetrope.models.motion.module import MotionModule
 
 
 @pytest.mark.parametrize("path", golden.claim("videoldm_*"))

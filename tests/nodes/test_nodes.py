@@ -9,7 +9,7 @@ import pytest
 import torch
 from layers import own_motion
 from safetensors.torch import save_file
-from zoetrope.models.sites import Base, sites_of
+from zoetrope.models.backbones.unet import Base, sites_of
 
 pytestmark = pytest.mark.host
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from layers import noise
 from torch import Tensor
-from zoetrope.models.guide import LAVIE_INTERPOLATION, Given, pack
+from zoetrope.models.motion.frame_guide import LAVIE_INTERPOLATION, Given, pack
 from zoetrope.sampling.between import Between, fill, takes
 from zoetrope.sampling.noise import FrameNoise
 

@@ -7,7 +7,7 @@ import parity
 import pytest
 import torch
 from einops import rearrange
-from zoetrope.models.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
+from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
 from zoetrope.sampling.guidance import rescaled
 from zoetrope.sampling.schedule import betas, scale_table, zero_terminal
 

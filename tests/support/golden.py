@@ -153,8 +153,8 @@ def norms_alone(case: UNetCase) -> tuple[Any, Any]:
     """A motion module without layers, whose only effect is that norms span the clip."""
     from types import SimpleNamespace
 
-    from zoetrope.models.family import RESIDUAL_AND_LAST
-    from zoetrope.models.motion import MotionModule
+    from zoetrope.models.backbones.places import RESIDUAL_AND_LAST
+    from zoetrope.models.motion.module import MotionModule
 
     module = MotionModule({}, None, RESIDUAL_AND_LAST).requires_grad_(False)
     variant = SimpleNamespace(frames=case.frames, schedule=None, notes=())

@@ -10,9 +10,9 @@ import torch
 from einops import rearrange, repeat
 from golden_video import VideoCase, layout, open_weights
 from torch import Tensor, nn
-from zoetrope.models.guiding import guide_network
-from zoetrope.models.loading import take_apart
-from zoetrope.models.projector.loading import LoadedProjector, projector_of
+from zoetrope.models.image_prompt.loading import LoadedProjector, projector_of
+from zoetrope.models.motion.frame_guide_networks import guide_network
+from zoetrope.models.motion.loading import take_apart
 
 
 @dataclass(frozen=True)

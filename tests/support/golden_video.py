@@ -9,8 +9,8 @@ import golden
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
-from zoetrope.models.guide import LAVIE_INTERPOLATION, Given, pack
-from zoetrope.models.loading import Opened, take_apart
+from zoetrope.models.motion.frame_guide import LAVIE_INTERPOLATION, Given, pack
+from zoetrope.models.motion.loading import Opened, take_apart
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def lavie(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> Vid
 
 
 def interpolation(tensors: dict[str, Tensor], config: dict[str, Any], path: Path) -> VideoCase:
-    """LaVie's: the packed channels are ours to make (models/guide.py), and are what goes in."""
+    """LaVie's: the packed channels are ours to make (models/motion/frame_guide.py), and are what goes in."""
     packed = interpolation_pack(tensors)[:, :, : config["frames_run"]]
     case = lavie(tensors | {"in.sample": packed}, config, path)
     return replace(case, layout=case.layout | {"in_channels": 8})

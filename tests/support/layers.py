@@ -8,12 +8,12 @@ import torch
 from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoetrope.models.attention import scaled_dot_product
-from zoetrope.models.families import zoetrope as own
-from zoetrope.models.families.animatediff import ANIMATEDIFF, transformer
-from zoetrope.models.ldm import diffusers_table
-from zoetrope.models.motion import MotionModule
-from zoetrope.models.temporal import Clip
+from zoetrope.models.formats.ldm import diffusers_table
+from zoetrope.models.layers.attention import scaled_dot_product
+from zoetrope.models.layers.temporal import Clip
+from zoetrope.models.motion.families import zoetrope as own
+from zoetrope.models.motion.families.animatediff.module import ANIMATEDIFF, transformer
+from zoetrope.models.motion.module import MotionModule
 
 
 def clip_of(frames: int, strength: float = 1.0, context: Tensor | None = None) -> Clip:

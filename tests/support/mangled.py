@@ -13,9 +13,9 @@ import torch
 from layers import noise
 from safetensors.torch import save_file
 from torch import Tensor
-from zoetrope.models.families import FAMILIES
-from zoetrope.models.families.animatediff import transformers
-from zoetrope.models.motion import MotionModule
+from zoetrope.models.motion.families import FAMILIES
+from zoetrope.models.motion.families.animatediff.module import transformers
+from zoetrope.models.motion.module import MotionModule
 
 Mangle = Callable[[Path, dict[str, Tensor], random.Random], Path]
 

@@ -1,8 +1,8 @@
 """Key lists of published files, written down from the papers' layouts: shapes without storage."""
 
 import torch
-from zoetrope.models.families.animatediff import ANIMATEDIFF
-from zoetrope.models.sites import SD1, sites_of
+from zoetrope.models.backbones.unet import SD1, sites_of
+from zoetrope.models.motion.families.animatediff.module import ANIMATEDIFF
 
 TABLE = ANIMATEDIFF.spellings[0].table({}, "")
 ANIMATEDIFF_MEMBERS = {"v1": (560, 24, ("resnet", "out")), "v2": (588, 32, ()), "v3": (560, 32, ())}

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from zoetrope.hosts.comfyui import HostMotion, Settings, apply, load
 from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
 from zoetrope.hosts.comfyui_unet import unet_places
-from zoetrope.models.motion import MotionModule
-from zoetrope.models.report import Report
+from zoetrope.models.motion.module import MotionModule
+from zoetrope.models.motion.report import Report
 
 NAME = f"ComfyUI {comfyui_version.__version__}"
 
@@ -226,11 +226,11 @@ def vision(folder: Path, width: int = 16, seed: int = 11) -> Any:
 def projector(model: Any, seed: int = 0, frames: int = 1, states: int = 16) -> Any:
     """A random image projector (IP-Adapter plus; with frames, as DynamiCrafter's) for a MODEL, in the host's hands."""
     from zoetrope.hosts.comfyui_picture import host_projector
-    from zoetrope.models.keytable import KeyTable
-    from zoetrope.models.projector.families import IP_ADAPTER, VIDEOCRAFTER
-    from zoetrope.models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
-    from zoetrope.models.projector.loading import ImageProjector, LoadedProjector
-    from zoetrope.models.projector.networks import Resampler
+    from zoetrope.models.formats.keytable import KeyTable
+    from zoetrope.models.image_prompt.families import IP_ADAPTER, VIDEOCRAFTER
+    from zoetrope.models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
+    from zoetrope.models.image_prompt.loading import ImageProjector, LoadedProjector
+    from zoetrope.models.image_prompt.networks import Resampler
 
     ops = comfy.ops.manual_cast
     layers = {}

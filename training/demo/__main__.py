@@ -13,7 +13,7 @@ python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --fro
 python -m zoetrope.training.demo upscaler           --output runs/up       --vae runs/up_whole
 python -m zoetrope.training.demo upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
 python -m zoetrope.training.demo export_upscaler --output demo/weights --vae runs/up_whole --from runs/up --video runs/up_video
-python -m zoetrope.training.demo export  --output demo/weights       --vae runs/vae --from runs/video --decoder runs/decoder_whole
+python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --from runs/video --decoder runs/decoder_whole
 """
 
 import argparse

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...demo.text import TextEncoder
 from ...hosts.diffusers import motion_in
-from ...models.motion import MotionModule
+from ...models.motion.module import MotionModule
 from ...sampling.diffusion import SD_SIGMAS, add_noise, velocity
 from ..loop import Loss
 from .config import ImageRun, VideoRun

@@ -1,6 +1,7 @@
 """The evaluation set and the judge: what share of a model's clips shows what the prompt asked for.
 
-  python -m zoetrope.training.demo.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling] [--picture motion] [--seeds 2]
+  python -m zoetrope.training.demo.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling]
+          [--picture motion] [--seeds 2]
 
 The set is `training/demo/evaluation.json`: every colour, shape and motion of the world once, backgrounds in turn, each with the
 scene that the ceiling films and the seeds of the model's noise. Training draws its scenes and noise from other seeds.

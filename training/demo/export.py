@@ -26,8 +26,8 @@ from ...demo.layout import (
 )
 from ...demo.world import draw, film
 from ...hosts.diffusers_superres_demo import new_upscaler_vae
-from ...models.projector.families import ip_adapter
-from ...models.sites import SD1
+from ...models.backbones.unet import SD1
+from ...models.image_prompt.families import ip_adapter
 from ...models.vae.families import svd
 from ..loop import averaged_weights
 from .networks import new_text, new_vae

@@ -20,9 +20,9 @@ from ...demo.text import TextConfig, TextEncoder
 from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
 from ...hosts.diffusers import unet_places
 from ...hosts.diffusers_demo import new_unet, new_vae
-from ...models.projector.layers import ImageKeys, ImageLayers, cross_attentions, widths
-from ...models.projector.loading import ImageProjector
-from ...models.projector.networks import Resampler
+from ...models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
+from ...models.image_prompt.loading import ImageProjector
+from ...models.image_prompt.networks import Resampler
 from ...models.vae.families.svd import SVD
 from ...models.vae.kl import ConvOverTime, KLVae, OverClip
 from ...models.vae.loading import vae_from

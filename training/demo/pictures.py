@@ -14,11 +14,11 @@ from torch import Tensor
 from ...demo.text import TextEncoder
 from ...demo.world import draw, film, write_caption
 from ...hosts.diffusers_picture import picture_in, states_of
-from ...models.motion import MotionModule
-from ...models.projector.families import IP_ADAPTER
-from ...models.projector.family import Look
-from ...models.projector.loading import ImageProjector
-from ...models.projector.pixels import pixels_of
+from ...models.image_prompt.families import IP_ADAPTER
+from ...models.image_prompt.family import Look
+from ...models.image_prompt.loading import ImageProjector
+from ...models.image_prompt.pixels import pixels_of
+from ...models.motion.module import MotionModule
 from ..loop import Loss
 from .config import PictureRun, SightRun
 from .denoising import Batch, denoising_error, pick, video_loss

@@ -17,7 +17,7 @@ from ...demo.layout import UPSCALER_TIMES
 from ...demo.text import TextEncoder
 from ...demo.world import Scene, centre, draw, film
 from ...hosts.diffusers import motion_in
-from ...models.motion import MotionModule
+from ...models.motion.module import MotionModule
 from ...sampling.diffusion import add_noise, velocity
 from ...sampling.upscale import X4_SIGMAS, low_res_noised
 from ..loop import Loss

@@ -5,8 +5,8 @@ AILab-CVC/CV-VAE 375f18a, `vae3d`. Published use cuts clips into 17 frames or 5 
 
 from torch import nn
 
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, prefixed, weights
+from ...formats.keytable import KeyTable, prefixed, weights
+from ...formats.published import Shapes, Spelling
 from ..causal import CausalVae
 from ..family import Time, VaeFamily, Windows
 from ..spellings import layout_of, ldm_rows

@@ -5,8 +5,8 @@ YingqingHe/LVDM d251dcc. Files hold the weight of every padded convolution twice
 
 from torch import nn
 
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, Row, prefixed, weights
+from ...formats.keytable import KeyTable, Row, prefixed, weights
+from ...formats.published import Shapes, Spelling
 from ..family import Time, VaeFamily, Windows
 from ..replicate import ReplicateVae
 

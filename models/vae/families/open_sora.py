@@ -4,8 +4,8 @@ import re
 
 from torch import nn
 
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, prefixed, same, weights
+from ...formats.keytable import KeyTable, prefixed, same, weights
+from ...formats.published import Shapes, Spelling
 from ..family import Time, VaeFamily, Windows
 from ..open_sora import OpenSoraVae
 from ..spellings import diffusers_rows, layout_of

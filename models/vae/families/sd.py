@@ -7,8 +7,8 @@ was trained.
 
 from torch import nn
 
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, prefixed
+from ...formats.keytable import KeyTable, prefixed
+from ...formats.published import Shapes, Spelling
 from ..family import VaeFamily, Windows, still
 from ..kl import KLVae
 from ..spellings import OLD, diffusers_rows, layout_of, ldm_rows

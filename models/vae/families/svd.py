@@ -6,10 +6,10 @@ side, the other way round than in the same paper's UNet. It decodes the latents 
 
 from torch import nn
 
-from ...blend import Alpha
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, Row, prefixed, weights
-from ...timestack import TimeStackConv
+from ...formats.keytable import KeyTable, Row, prefixed, weights
+from ...formats.published import Shapes, Spelling
+from ...layers.blend import Alpha
+from ...layers.svd import TimeStackConv
 from ..family import VaeFamily, Windows, still
 from ..kl import ConvOverTime, KLVae, OverClip
 from ..spellings import LDM_RESNET, RESNET, diffusers_rows, layout_of, ldm_rows

@@ -6,8 +6,8 @@ keys of an image autoencoder: families/sd.py.
 
 from torch import nn
 
-from ...family import Shapes, Spelling
-from ...keytable import KeyTable, Row, prefixed, product, weights
+from ...formats.keytable import KeyTable, Row, prefixed, product, weights
+from ...formats.published import Shapes, Spelling
 from ..family import VaeFamily, Windows, still
 from ..guided import GuidedVae
 from ..spellings import OLD, RESNET, diffusers_rows, layout_of

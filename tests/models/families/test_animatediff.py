@@ -2,9 +2,9 @@
 
 import pytest
 from published_keys import ANIMATEDIFF_MEMBERS, TABLE, animatediff
-from zoetrope.models.families import detect
-from zoetrope.models.families.animatediff import ANIMATEDIFF
-from zoetrope.models.loading import motion_from
+from zoetrope.models.motion.families import detect
+from zoetrope.models.motion.families.animatediff.module import ANIMATEDIFF
+from zoetrope.models.motion.loading import motion_from
 
 
 @pytest.mark.parametrize("member", ANIMATEDIFF_MEMBERS)

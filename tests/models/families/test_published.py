@@ -4,14 +4,14 @@ import formats
 import parity
 import pytest
 import torch
-from zoetrope.models.families import FAMILIES, detect
-from zoetrope.models.filling import rename, table_of
-from zoetrope.models.kinds import kind_of
-from zoetrope.models.ldm import diffusers_table
-from zoetrope.models.loading import take_apart
-from zoetrope.models.lora import is_motion_lora, lora_from
+from zoetrope.models.formats.ldm import diffusers_table
+from zoetrope.models.formats.recognise import kind_of
+from zoetrope.models.formats.strict import rename, table_of
 from zoetrope.models.lvdm import TABLE as LVDM_TABLE
 from zoetrope.models.lvdm import load_lvdm
+from zoetrope.models.motion.families import FAMILIES, detect
+from zoetrope.models.motion.families.animatediff.lora import is_motion_lora, lora_from
+from zoetrope.models.motion.loading import take_apart
 
 LISTS = {
     "animatediff_v1": ("animatediff", "v1", "SD1.x", {}),

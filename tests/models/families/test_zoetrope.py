@@ -7,11 +7,11 @@ import torch
 from layers import clip_of, noise, own_motion
 from safetensors.torch import save_file
 from torch import nn
-from zoetrope.models.families import detect
-from zoetrope.models.families.zoetrope import ZOETROPE, design
-from zoetrope.models.loading import load_motion
-from zoetrope.models.motion import MotionModule
-from zoetrope.models.sites import BASES, Base, sites_of
+from zoetrope.models.backbones.unet import BASES, Base, sites_of
+from zoetrope.models.motion.families import detect
+from zoetrope.models.motion.families.zoetrope import ZOETROPE, design
+from zoetrope.models.motion.loading import load_motion
+from zoetrope.models.motion.module import MotionModule
 
 TINY = Base("tiny", (32, 64), 1, (True, False), 16)
 

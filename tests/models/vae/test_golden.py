@@ -12,8 +12,8 @@ import torch
 from einops import rearrange
 from layers import clip_of
 from torch import Tensor, nn
-from zoetrope.models.blend import Alpha
-from zoetrope.models.timestack import TimeStackConv
+from zoetrope.models.layers.blend import Alpha
+from zoetrope.models.layers.svd import TimeStackConv
 from zoetrope.models.vae.guided import over_clip
 from zoetrope.models.vae.kl import Downsample, parts
 from zoetrope.models.vae.loading import Loaded, vae_from

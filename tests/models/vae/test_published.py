@@ -5,8 +5,8 @@ import parity
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.models.filling import rename, table_of
-from zoetrope.models.loading import take_apart
+from zoetrope.models.formats.strict import rename, table_of
+from zoetrope.models.motion.loading import take_apart
 from zoetrope.models.vae.families import VAES, detect
 from zoetrope.models.vae.family import Time
 from zoetrope.models.vae.loading import autoencoder_of, vae_from

@@ -1,0 +1,1 @@
+"""Networks that are edited, and the named places they have."""

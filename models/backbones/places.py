@@ -1,0 +1,62 @@
+"""Modules of a running network at the places that edits may use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from .unet import Site
+
+NormKind = Literal["resnet", "transformer", "out"]
+"""GroupNorms of an image UNet: those of residual blocks, of spatial transformers, and the last one."""
+
+
+RESIDUAL_AND_LAST: tuple[NormKind, ...] = ("resnet", "out")
+
+
+Named = dict[Site, tuple[nn.Module, int]]
+"""Sites of a UNet: its own module there, and the width in channels."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a host's UNet offers."""
+
+    sites: Mapping[Site, tuple[nn.Module, int]]
+    """The UNet's own module at each site and its width in channels, in the order in which they run."""
+    norms: Mapping[NormKind, tuple[nn.Module, ...]]
+    """Its GroupNorms."""
+    attentions: tuple[nn.Module, ...] = ()
+    """Its self-attentions over the picture, each with `to_k` and `to_v`."""
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {site: width for site, (_, width) in self.sites.items()}
+
+
+def transformer_sites(place: str, transformer: Any, width: int) -> Named:
+    """Sites of a spatial transformer; those inside its block only where it has exactly one."""
+    sites: Named = {}
+    if len(transformer.transformer_blocks) == 1:
+        (block,) = transformer.transformer_blocks
+        inside = {"before_text": block.norm2, "before_ff": block.norm3, "block": block}
+        sites = {f"{place}.{kind}": (module, width) for kind, module in inside.items()}
+    return sites | {f"{place}.attention": (transformer, width)}
+
+
+def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKind, tuple[nn.Module, ...]]:
+    """A UNet's GroupNorms by kind. `resnet`: the host's names of both norms of a ResBlock; `out`: the UNet's last norm."""
+    resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
+    transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return {
+        "resnet": tuple(module.get_submodule(name) for module in resnets for name in resnet),
+        "transformer": tuple(module.get_submodule("norm") for module in transformers),
+        "out": (out,),
+    }
+
+
+def self_attentions(sites: Named) -> tuple[nn.Module, ...]:
+    """The first attention of each block of a UNet's spatial transformers."""
+    transformers: list[Any] = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
+    return tuple(block.attn1 for transformer in transformers for block in transformer.transformer_blocks)

@@ -1,0 +1,1 @@
+"""Edits: hooks that change a backbone while it runs."""

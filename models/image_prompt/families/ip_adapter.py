@@ -1,0 +1,88 @@
+"""IP-Adapter for SD1.x, SD2.x and SDXL (arXiv 2308.06721; tencent-ailab/IP-Adapter 62e4af9), plain and plus.
+
+Files hold the projector (`image_proj.`) and the keys and values of every cross-attention (`ip_adapter.1`, `.3`, ...: numbers of
+diffusers' attention processors, of which the even ones are self-attention), in the order down, up, middle.
+
+member   projector                          is shown                          for no picture
+plain    linear, 4 tokens                   the pooled embedding              a zero embedding
+plus     resampler, 16 tokens of 4 layers   tokens after the layer before     the tokens of a zero picture
+                                            the last
+"""
+
+from typing import Any
+
+from torch import nn
+
+from ...backbones.unet import SD1, SDXL, Base
+from ...formats.keytable import KeyTable, Row, prefixed, same, weights
+from ...formats.published import Metadata, Shapes, Spelling
+from ..family import Look, ProjectorFamily, head_width
+from ..layers import places_of
+from ..networks import LinearProjector, Resampler
+
+RESAMPLER = (
+    Row("latents", "latents.table"),
+    *weights(("proj_in", "proj_in"), ("proj_out", "proj_out"), ("norm_out", "norm_out")),
+    *weights(*((f"layers.{{}}.0.{norm}", f"layers.{{}}.0.{norm}") for norm in ("norm1", "norm2"))),
+    *same(*(f"layers.{{}}.0.{name}.weight" for name in ("to_q", "to_kv", "to_out"))),
+    *weights(("layers.{}.1.0", "layers.{}.1.0")),
+    *same("layers.{}.1.1.weight", "layers.{}.1.3.weight"),
+)
+LINEAR = weights(("proj", "proj"), ("norm", "norm"))
+
+
+def table(keys: Shapes, prefix: str) -> KeyTable:
+    """Raises LookupError for a number of layers that no base model has."""
+    count = sum(key.endswith(".to_k_ip.weight") for key in keys)
+    base = next((base for base in (SD1, SDXL) if len(places_of(base)) == count), None)
+    if base is None:
+        raise LookupError(f"keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
+    return table_for(base)
+
+
+def table_for(base: Base) -> KeyTable:
+    """The table of a file for UNets with the cross-attentions of `base`."""
+    layers = [
+        Row(f"ip_adapter.{2 * index + 1}.to_{kind}_ip.weight", f"image:{place}.to_{kind}.weight")
+        for index, place in enumerate(places_of(base))
+        for kind in "kv"
+    ]
+    return KeyTable((*prefixed((*RESAMPLER, *LINEAR), "image_proj.", "projector:"), *layers))
+
+
+def look(shapes: Shapes) -> Look:
+    if "latents.table" in shapes:
+        return Look("penultimate", crop=True, null="zero picture")
+    return Look("embedding", crop=True, null="zero embedding")
+
+
+def build(shapes: Shapes, metadata: Metadata, ops: Any) -> nn.Module:
+    if "latents.table" in shapes:
+        return resampler(shapes, metadata, 1, ops)
+    tokens, states = shapes["proj.weight"]
+    width = shapes["norm.weight"][0]
+    return LinearProjector(states, width, tokens // width, ops)
+
+
+def resampler(shapes: Shapes, metadata: Metadata, frames: int, ops: Any) -> Resampler:
+    """The network of a file with these shapes."""
+    _, queries, inner = shapes["latents.table"]
+    layers = 1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("layers."))
+    head = head_width(metadata)
+    return Resampler(
+        states=shapes["proj_in.weight"][1], inner=inner, width=shapes["proj_out.weight"][0], queries=queries, layers=layers,
+        heads=shapes["layers.0.0.to_q.weight"][0] // head, head_width=head, hidden=shapes["layers.0.1.1.weight"][0],
+        frames=frames, ops=ops,
+    )  # fmt: skip
+
+
+IP_ADAPTER = ProjectorFamily(
+    name="ip_adapter",
+    title="IP-Adapter",
+    spellings=(
+        Spelling("published", ("ip_adapter.{}.to_k_ip.weight", "image_proj.proj.weight"), (), table),
+        Spelling("published", ("ip_adapter.{}.to_k_ip.weight", "image_proj.latents"), (), table),
+    ),
+    look=look,
+    build=build,
+)

@@ -1,0 +1,154 @@
+"""From a file to an image projector: find the family by keys, rename by its table, build, fill; strict at every step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..formats.checkpoint import read_tensors
+from ..formats.keytable import KeyTable, Row
+from ..formats.published import Metadata, Shapes
+from ..formats.recognise import kind_of
+from ..formats.strict import check_finite, compare, rename, some, table_of
+from .families import PROJECTORS, VIDEOCRAFTER, detect
+from .family import Look, ProjectorFamily
+from .layers import ImageKeys, ImageLayers
+
+PARTS = ("projector", "image")
+GUIDE = "conv_in."
+"""In the part `image` of a video checkpoint, but no image prompt's: input for given frames."""
+
+
+FACES = 512
+"""Width of what encoders of faces say."""
+PICK = "Pick a plain or plus one."
+
+
+class ImageProjector(nn.Module):
+    """The network that makes tokens of a picture, and the keys and values of the UNet's attentions for them."""
+
+    def __init__(self, projector: nn.Module, image: ImageLayers):
+        super().__init__()
+        self.projector = projector
+        self.image = image
+
+
+@dataclass(frozen=True)
+class LoadedProjector:
+    """An image projector and what it is."""
+
+    network: ImageProjector
+    family: ProjectorFamily
+    look: Look
+    table: KeyTable
+    dtype: torch.dtype
+    file: str
+
+    @property
+    def frames(self) -> int:
+        """Frames that have tokens of their own; 1: all frames share them."""
+        return int(getattr(self.network.projector, "frames", 1))
+
+    @property
+    def states(self) -> int:
+        """Width of what the projector is shown."""
+        return int(getattr(self.network.projector, "states"))  # noqa: B009  a network's attribute, whatever torch's stubs say
+
+    @property
+    def report(self) -> str:
+        """A line for people."""
+        count = sum(weight.numel() for weight in self.network.parameters())
+        tokens, shown = getattr(self.network.projector, "tokens"), {"embedding": "the pooled embedding"}  # noqa: B009
+        what = shown.get(self.look.states, f"the {self.look.states} layer's tokens")
+        return (
+            f"{self.family.title}: {tokens} tokens of {what} ({self.states} wide), {len(self.network.image.places)} layers, "
+            f"{count / 1e6:.1f} M weights"
+        )
+
+
+def load_projector(path: str | Path, ops: Any = nn) -> LoadedProjector:
+    """Reads the image projector of any known family, also out of a whole video checkpoint.
+
+    ops   namespace of the leaf layers, `torch.nn` or the host's
+    Raises ValueError, naming file and remedy.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        return projector_from(tensors, metadata, Path(path).name, ops)
+    except ValueError as error:
+        raise ValueError(f"{Path(path).name}: {error}") from error
+
+
+def projector_from(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn) -> LoadedProjector:
+    """As `load_projector`, of a file's tensors."""
+    family = detect(tensors)
+    if family is None:
+        raise ValueError(_unknown(tensors))
+    if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1] == FACES:
+        raise ValueError(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
+    _, table = table_of(family, tensors)
+    ours = rename(family, table, tensors)
+    parts = {part: {k.removeprefix(f"{part}:"): v for k, v in ours.items() if k.startswith(f"{part}:")} for part in PARTS}
+    ours_alone = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
+    own = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in ours_alone))
+    return _filled(family, own, parts["projector"], parts["image"], metadata, file, ops)
+
+
+def projector_of(file: str, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], ops: Any = nn) -> LoadedProjector:
+    """The image projector of a whole video checkpoint that has been taken apart: its parts `projector` and `image`."""
+    return _filled(VIDEOCRAFTER, KeyTable(()), projector, image, {}, file, ops)
+
+
+def _filled(
+    family: ProjectorFamily, table: KeyTable, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], metadata: Metadata,
+    file: str, ops: Any,
+) -> LoadedProjector:  # fmt: skip
+    weights = {f"projector.{key}": value for key, value in projector.items()}
+    weights |= {f"image.{key}": value for key, value in image.items() if not key.startswith(GUIDE)}
+    shapes: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    compare(_build(family, shapes, metadata, nn), weights, family, table)
+    check_finite(weights, family, table)
+    network = _build(family, shapes, metadata, ops)
+    network.load_state_dict(weights, strict=True, assign=True)
+    network.requires_grad_(False).eval()
+    look = family.look(_inside(shapes, "projector."))
+    return LoadedProjector(network, family, look, table, next(iter(weights.values())).dtype, file)
+
+
+def published(loaded: LoadedProjector) -> dict[str, Tensor]:
+    """The weights as the file spells them."""
+    return loaded.table.restore(loaded.network.state_dict())
+
+
+def _inside(shapes: Shapes, prefix: str) -> Shapes:
+    return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
+
+
+def _build(family: ProjectorFamily, shapes: Shapes, metadata: Metadata, ops: Any) -> ImageProjector:
+    try:
+        with torch.device("meta"):  # the file's tensors become the weights
+            image = _inside(shapes, "image.")
+            keys = [key for key in image if key.endswith(".to_k.weight")]
+            layers = {
+                place: ImageKeys(image[key][1], image[key][0], f"{place}.weight.alpha" in image, ops)
+                for key in keys
+                if (place := key.removesuffix(".to_k.weight"))
+            }
+            return ImageProjector(family.build(_inside(shapes, "projector."), metadata, ops), ImageLayers(layers))
+    except (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise ValueError(
+            f"this looks like {family.title}, but its tensors do not make a whole projector ({error}); download the file again"
+        ) from error
+
+
+def _unknown(tensors: Mapping[str, Tensor]) -> str:
+    if any(key.startswith("ip_adapter.") for key in tensors):
+        return f"this is an IP-Adapter of a kind that Zoetrope does not know (FaceID, full face and the like). {PICK}"
+    if kind := kind_of(tensors):
+        return f"this is no image projector but {kind.name}: {kind.place}. Pick another file."
+    titles = ", ".join(family.title for family in PROJECTORS)
+    got = some(sorted(tensors))
+    return f"this is no image projector that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."

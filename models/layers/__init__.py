@@ -1,0 +1,1 @@
+"""Temporal layers and their parts."""

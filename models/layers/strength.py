@@ -1,0 +1,131 @@
+"""A number that artists turn: one for the whole clip, one per frame, or one per frame and place (a mask)."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+from torch.nn import functional as F
+
+Dial = float | Tensor
+"""A number, or `(f or 1, h or 1, w or 1)`."""
+
+
+def check_dial(name: str, dial: Dial) -> None:
+    """Raises ValueError, naming the dial, for numbers that are not finite and tensors of another shape."""
+    if isinstance(dial, Tensor):
+        if dial.ndim != 3:
+            raise ValueError(f"{name}: expected one value per frame, height and width, got shape {list(dial.shape)}")
+        if not bool(torch.isfinite(dial).all()):
+            raise ValueError(f"{name}: expected finite numbers, got infinite or undefined ones")
+    elif not math.isfinite(dial):
+        raise ValueError(f"{name}: expected a finite number (0 is the image model, 1 the full motion), got {dial}")
+
+
+def is_zero(dial: Dial) -> bool:
+    return not bool(dial.any()) if isinstance(dial, Tensor) else dial == 0
+
+
+def for_rows(name: str, dial: Dial, rows: int, frames: int, chunks: int, window: list[int] | None = None) -> Dial:
+    """The number, or one picture per row of a batch `(rows, h, w)` that holds `chunks` equal parts of whole clips.
+
+    A tensor may have one picture for all, one per frame of the batch, one per frame of a clip, or fewer, which are spread
+    evenly over each clip. window: absolute frame numbers of a part's rows, where a host shows a part of a longer clip; a
+    tensor with a picture for each of its frames is cut to them. Raises ValueError, naming the dial, for more than that.
+    """
+    if not isinstance(dial, Tensor):
+        return dial
+    part, count = rows // chunks, dial.shape[0]
+    if window and count > max(window) and len(window) == part:
+        dial, count = dial[window], part
+    if count == part:
+        return repeat(dial, "f h w -> (b f) h w", b=chunks)
+    if count > frames:
+        raise ValueError(
+            f"{name}: expected 1 value, up to one per frame of a clip ({frames}), or {part} for the batch, got {count}"
+        )
+    return repeat(spread(dial, frames), "f h w -> (b f) h w", b=rows // frames)
+
+
+def over_pictures(dial: Dial, x: Tensor, frames: int) -> Dial:
+    """For x `(b f) c h w`: the number, or `(b f) 1 h w`."""
+    if not isinstance(dial, Tensor):
+        return dial
+    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "n h w -> n 1 h w")
+
+
+def over_tokens(dial: Dial, x: Tensor, frames: int, size: tuple[int, int]) -> Dial:
+    """For x `(b f) (h w) d`: the number, or `(b f) (h w) 1`. size: height and width of the latent."""
+    if not isinstance(dial, Tensor):
+        return dial
+    return rearrange(_fit(dial, x, frames, *picture_of(x.shape[1], size)), "n h w -> n (h w) 1")
+
+
+def over_rows(dial: Dial, x: Tensor, frames: int) -> Dial:
+    """For x `(b f) e`, which has no place: the number, or the mean of each frame `(b f) 1`."""
+    if not isinstance(dial, Tensor):
+        return dial
+    return rearrange(_fit(dial.mean((1, 2), keepdim=True), x, frames, 1, 1), "n 1 1 -> n 1")
+
+
+def over_pixels(dial: Dial, x: Tensor, frames: int) -> Dial:
+    """For x `(b f) c h w` whose pixels become sequences: the number, or `b f (h w)`."""
+    if not isinstance(dial, Tensor):
+        return dial
+    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "(b f) h w -> b f (h w)", f=frames)
+
+
+def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the level that has so many pixels; every downsampler halves, rounding up."""
+    h, w = size
+    while h * w > tokens:
+        h, w = math.ceil(h / 2), math.ceil(w / 2)
+    if h * w != tokens:
+        raise ValueError(f"expected a level of the {size[0]}x{size[1]} latent, got {tokens} pixels")
+    return h, w
+
+
+def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
+    """`(b f) h w` for the rows of x, on its device and in its dtype."""
+    dial = resized(dial.to(x.device, torch.float32), h, w)
+    if dial.shape[0] != x.shape[0]:
+        dial = repeat(spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
+    return dial.to(x.dtype)
+
+
+def resized(dial: Tensor, h: int, w: int) -> Tensor:
+    """Each picture at `h w`."""
+    if dial.shape[1:] == (h, w):
+        return dial
+    if dial.shape[1:] == (1, 1):
+        return dial.expand(-1, h, w)
+    return F.interpolate(dial[None], (h, w), mode="area" if h < dial.shape[1] else "bilinear")[0]
+
+
+def spread(dial: Tensor, frames: int) -> Tensor:
+    """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
+    if dial.shape[0] in (1, frames):
+        return dial.expand(frames, -1, -1)
+    lines = rearrange(dial.float(), "f h w -> 1 (h w) f")
+    spread = F.interpolate(lines, frames, mode="linear", align_corners=True)
+    return rearrange(spread, "1 (h w) f -> f h w", h=dial.shape[1])
+
+
+def picture_mask(mask: Tensor) -> Tensor:
+    """`f h w`, also of one picture `h w`."""
+    return mask[None] if mask.ndim == 2 else mask
+
+
+def where(mask: Tensor | None, amount: Dial) -> Dial:
+    """The amount where the mask is white, 1 (as trained) where it is black."""
+    return amount if mask is None else 1 + picture_mask(mask).to(torch.float32) * (amount - 1)
+
+
+def check_levels(levels: Mapping[str, float], sites: Iterable[str], what: str = "this motion module") -> None:
+    """Raises ValueError for a place where `what` has no layer."""
+    sites = list(sites)
+    for name in levels:
+        if not any(site == name or site.startswith(f"{name}.") for site in sites):
+            some = ", ".join(dict.fromkeys(site.rpartition(".")[0] or site for site in sites))
+            raise ValueError(f"levels: {what} has no layer at {name!r}; it has layers at {some}")

@@ -1,0 +1,77 @@
+"""Temporal layers inside a spatial transformer (tokens), and on the time embedding (rows): what is not a picture."""
+
+from dataclasses import replace
+from typing import Any
+
+from einops import rearrange, repeat
+from torch import Tensor
+from torch.nn import functional as F
+
+from .blend import Residual
+from .positions import sinusoid
+from .strength import Dial, over_rows, over_tokens
+from .temporal import Clip, FrameAttention, TemporalLayer
+
+
+class TokenLayer(TemporalLayer):
+    """Sees `(b f) (h w) d`, as the blocks of a spatial transformer do."""
+
+    sees = "tokens"
+
+    def strength(self, x: Tensor, clip: Clip) -> Dial:
+        return over_tokens(clip.strength, x, clip.frames, clip.size)
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        """x, result `(b f) (h w) d`."""
+        tokens = rearrange(x, "(b f) p d -> (b p) f d", f=clip.frames)
+        change = self.over_frames(tokens, replace(clip, amount=self._amounts(x, clip)))
+        return rearrange(change, "(b p) f d -> (b f) p d", p=x.shape[1])
+
+    def over_frames(self, x: Tensor, clip: Clip) -> Tensor:
+        """x, result `(b p) f d`."""
+        raise NotImplementedError
+
+    def _amounts(self, x: Tensor, clip: Clip) -> Dial | tuple[Dial, ...]:
+        if isinstance(clip.amount, tuple):
+            return tuple(self._amount(amount, x, clip) for amount in clip.amount)
+        return self._amount(clip.amount, x, clip)
+
+    def _amount(self, amount: Dial, x: Tensor, clip: Clip) -> Dial:
+        spread = over_tokens(amount, x, clip.frames, clip.size)
+        return rearrange(spread, "(b f) p 1 -> (b p) f 1", f=clip.frames) if isinstance(spread, Tensor) else spread
+
+
+class InBlockAttention(TokenLayer):
+    """LayerNorm and attention over frames, a residual between two parts of the image model's block (LaVie, LVDM)."""
+
+    def __init__(self, attention: FrameAttention, width: int, ops: Any):
+        super().__init__(width, Residual())
+        self.norm = ops.LayerNorm(width)
+        self.attention = attention
+
+    def over_frames(self, x: Tensor, clip: Clip) -> Tensor:
+        return self.attention(self.norm(x), clip.of_attention(0))
+
+
+class FrameRate(TemporalLayer):
+    """Adds an embedding of the frame rate to the time embedding: sinusoid, linear, SiLU, linear (VideoCrafter's
+    `fps_embedding`; DynamiCrafter tells it the frame stride or the rate)."""
+
+    sees = "rows"
+
+    def __init__(self, width: int, channels: int, ops: Any):
+        super().__init__(channels, Residual())
+        self.width = width
+        self.proj_in = ops.Linear(width, channels)
+        self.proj_out = ops.Linear(channels, channels)
+
+    def strength(self, x: Tensor, clip: Clip) -> Dial:
+        return over_rows(clip.strength, x, clip.frames)
+
+    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+        """x, result `(b f) e`."""
+        if clip.fps is None:
+            raise ValueError("this motion module is told the frame rate; give Apply Motion Module an fps above 0")
+        rates = x.new_full((1,), clip.fps)
+        embedding = self.proj_out(F.silu(self.proj_in(sinusoid(rates, self.width).to(x.dtype))))
+        return repeat(embedding, "1 e -> n e", n=x.shape[0])

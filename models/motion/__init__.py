@@ -1,0 +1,1 @@
+"""Motion modules: families, loading, reports, frame guides."""

@@ -1,0 +1,1 @@
+"""AnimateDiff: motion modules, LoRAs, SparseCtrl."""

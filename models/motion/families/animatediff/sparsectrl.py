@@ -1,0 +1,197 @@
+"""SparseCtrl (arXiv 2311.16933): a ControlNet with temporal layers, for pictures of a few frames of a clip.
+
+guoyww/AnimateDiff main e92bd56. The image model's down half with one temporal self-attention behind each block. It sees no
+noisy latent (zeros stand there), but a condition and a mask that is 1 in given frames: `rgb` latents of pictures, `scribble`
+drawings at full size. Files are spelled by the authors or by diffusers; ours are the temporal layers by site and, named
+`control:`, ComfyUI's ControlNet in LDM spelling.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ....formats.checkpoint import read_tensors
+from ....formats.keytable import KeyTable, Row, prefixed, product, weights
+from ....formats.ldm import diffusers_spatial
+from ....formats.published import Published, Shapes, Spelling
+from ....formats.recognise import kind_of
+from ....formats.strict import check_finite, compare, rename, some, table_of
+from ...module import MotionModule
+from .module import ADAPTER_LAYER, SITES, layer_rows, transformers
+
+HEADS = 8
+"""Of Stable Diffusion 1.x's attention."""
+STAGES = 6
+"""Convolutions between the first and the last one that read a drawing; every other one halves it."""
+
+HINT, EMBEDDING = "control:input_hint_block.", "controlnet_cond_embedding"
+RGB = weights((EMBEDDING, f"{HINT}0"))
+SCRIBBLE = weights(
+    (f"{EMBEDDING}.conv_in", f"{HINT}0"),
+    *((f"{EMBEDDING}.blocks.{n}", f"{HINT}{2 * n + 2}") for n in range(STAGES)),
+    (f"{EMBEDDING}.conv_out", f"{HINT}{2 * STAGES + 2}"),
+)
+BESIDE = weights(
+    ("controlnet_mid_block", "control:middle_block_out.0"), ("controlnet_down_blocks.{}", "control:zero_convs.{}.0")
+)
+
+
+def _table(keys: Shapes, prefix: str, layer: tuple[Row, ...], between: str) -> KeyTable:
+    places = tuple(Row(f"{row.published}{between}", row.ours) for row in SITES)
+    spatial = [
+        Row(row.published, row.ours.replace("unet:", "control:", 1), row.change)
+        for row in diffusers_spatial(keys)
+        if row.published.partition(".")[0] in ("conv_in", "time_embedding", "down_blocks", "mid_block")
+    ]
+    hint = RGB if f"{prefix}{EMBEDDING}.weight" in keys else SCRIBBLE
+    return KeyTable(prefixed((*product(places, layer), *spatial, *hint, *BESIDE), prefix))
+
+
+def published(keys: Shapes, prefix: str) -> KeyTable:
+    return _table(keys, prefix, layer_rows("pe"), "temporal_transformer.")
+
+
+def adapter(keys: Shapes, prefix: str) -> KeyTable:
+    return _table(keys, prefix, ADAPTER_LAYER, "")
+
+
+MARK = "controlnet_mid_block.weight"
+SPARSECTRL = Published(
+    name="sparsectrl",
+    title="SparseCtrl",
+    spellings=(
+        Spelling("published", (MARK, "down_blocks.{}.motion_modules.{}.temporal_transformer.norm.weight"), (), published),
+        Spelling("diffusers", (MARK, "down_blocks.{}.motion_modules.{}.norm.weight"), (), adapter),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SparseCtrl:
+    """A file, taken apart."""
+
+    file: str
+    kind: Literal["rgb", "scribble"]
+    motion: MotionModule
+    control: Mapping[str, Tensor]
+    """Weights of the ControlNet in LDM spelling."""
+    layout: Mapping[str, Any]
+    """Constructor arguments of the host's ControlNet."""
+    table: KeyTable
+
+    def published(self) -> dict[str, Tensor]:
+        """The weights as the file spells them."""
+        ours = {f"control:{key}": value for key, value in self.control.items()}
+        return self.table.restore(ours | self.motion.state_dict())
+
+
+def load_sparsectrl(path: str | Path, ops: Any = nn) -> SparseCtrl:
+    """Raises ValueError, naming file and remedy, for anything else."""
+    tensors, _ = read_tensors(path)
+    try:
+        return sparsectrl_from(tensors, Path(path).name, ops)
+    except ValueError as error:
+        raise ValueError(f"{Path(path).name}: {error}") from error
+
+
+def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn) -> SparseCtrl:
+    """As `load_sparsectrl`, of a file's tensors."""
+    if SPARSECTRL.spelling(tensors) is None:
+        raise ValueError(_unknown(tensors))
+    _, table = table_of(SPARSECTRL, tensors)
+    ours = rename(SPARSECTRL, table, tensors)
+    check_finite(ours, SPARSECTRL, table)
+    control = {key.removeprefix("control:"): value for key, value in ours.items() if key.startswith("control:")}
+    layers = {key: value for key, value in ours.items() if not key.startswith("control:")}
+    shapes: Shapes = {key: tuple(value.shape) for key, value in layers.items()}
+    motion = _motion(shapes, nn)
+    compare(motion, layers, SPARSECTRL, table)
+    motion = _motion(shapes, ops)
+    motion.load_state_dict(layers, assign=True)
+    try:
+        layout = layout_of({key: tuple(value.shape) for key, value in control.items()})
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"this looks like SparseCtrl, but is not whole ({error}); download the file again") from error
+    kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
+    return SparseCtrl(file, kind, motion.requires_grad_(False).eval(), control, layout, table)
+
+
+def _motion(shapes: Shapes, ops: Any) -> MotionModule:
+    try:
+        with torch.device("meta"):
+            layers = transformers(shapes, "frame", ops)
+            return MotionModule(layers, min(shape[1] for key, shape in shapes.items() if key.endswith(".positions.pe")))
+    except (LookupError, ValueError, TypeError) as error:
+        raise ValueError(f"this looks like SparseCtrl, but is not whole ({error}); download the file again") from error
+
+
+def layout_of(shapes: Shapes) -> dict[str, Any]:
+    """Constructor arguments of the host's ControlNet for weights in LDM spelling."""
+    width = shapes["input_blocks.0.0.weight"][0]
+    blocks = 1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("input_blocks."))
+    downs = [n for n in range(1, blocks) if f"input_blocks.{n}.0.op.weight" in shapes]
+    each = (downs[0] if downs else blocks) - 1
+    firsts = range(1, blocks, each + 1)
+    return {
+        "image_size": 32,
+        "in_channels": shapes["input_blocks.0.0.weight"][1],
+        "hint_channels": shapes["input_hint_block.0.weight"][1],
+        "model_channels": width,
+        "num_res_blocks": [each] * len(firsts),
+        "channel_mult": [shapes[f"input_blocks.{n}.0.out_layers.3.weight"][0] // width for n in firsts],
+        "transformer_depth": [
+            int(f"input_blocks.{first + n}.1.proj_in.weight" in shapes) for first in firsts for n in range(each)
+        ],
+        "transformer_depth_middle": 1,
+        "context_dim": shapes["middle_block.1.transformer_blocks.0.attn2.to_k.weight"][1],
+        "num_heads": HEADS,
+        "use_spatial_transformer": True,
+        "use_linear_in_transformer": False,
+        "adm_in_channels": None,
+        "legacy": False,
+    }
+
+
+def _unknown(keys: Collection[str]) -> str:
+    if kind := kind_of(keys):
+        return f"this is no SparseCtrl but {kind.name}: {kind.place}. Pick another file."
+    return f"this is no SparseCtrl. Expected keys such as {MARK}; got {some(sorted(keys))}. Pick another file."
+
+
+def spread(count: int, frames: int) -> list[int]:
+    """Frame numbers of so many pictures, evenly from the first frame to the last; one alone is the first."""
+    return [0] if count == 1 else [round(index * (frames - 1) / (count - 1)) for index in range(count)]
+
+
+def place(text: str, count: int, frames: int | None) -> list[int]:
+    """Frame numbers of `count` pictures: those of the text (`0, 8, -1`; negative ones from the end), else evenly spread.
+
+    frames   length of the clip; None in a shot without an end
+    Raises ValueError for numbers that are none, too many pictures, two on one frame, or a place that such a clip has not.
+    """
+    if not text.strip():
+        if frames is None and count > 1:
+            raise ValueError("frames: a long shot has no length to spread pictures over; name their frames (0, 24, 48)")
+        return spread(count, frames or 1) if frames is None or count <= frames else _refuse(count, frames)
+    try:
+        wanted = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"frames: expected whole numbers separated by commas (0, 8, 15), got {text!r}") from None
+    if len(wanted) != count:
+        raise ValueError(f"frames: expected a number for each of {count} pictures, got {len(wanted)}")
+    if frames is None and min(wanted) < 0:
+        raise ValueError(f"frames: a long shot has no end to count from, got {min(wanted)}")
+    numbers = [number + (frames or 0) if number < 0 else number for number in wanted]
+    if frames is not None and (min(numbers) < 0 or max(numbers) >= frames):
+        raise ValueError(f"frames: expected numbers from 0 to {frames - 1} in a clip of {frames} frames, got {text!r}")
+    if len(set(numbers)) < count:
+        raise ValueError(f"frames: two pictures stand on one frame in {text!r}")
+    return numbers
+
+
+def _refuse(count: int, frames: int) -> list[int]:
+    raise ValueError(f"expected at most {frames} pictures for a clip of {frames} frames, got {count}")

@@ -1,0 +1,109 @@
+"""Networks that read given frames and add to the image UNet at its sites, and the hooks that let them.
+
+`features` takes the further channels `(b f) c h w` and gives what is added behind the UNet's own module at each site.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbones.unet import Site
+from ..formats.published import Shapes
+from ..formats.strict import some
+from ..layers.positions import frame_table
+from .frame_guide import LATENT, Guide
+
+
+class ConvBranch(nn.Module):
+    """What of a wider first convolution sees the further channels (DynamiCrafter, PIA, SEINE). Its bias is the UNet's."""
+
+    def __init__(self, channels: int, width: int, ops: Any):
+        super().__init__()
+        self.conv = ops.Conv2d(channels, width, 3, padding=1, bias=False)
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {"input": self.conv.out_channels}
+
+    def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
+        return {"input": self.conv(channels)}
+
+
+class EncoderBlock(nn.Module):
+    """Two convolutions with a residual, after halving the picture where a level begins."""
+
+    def __init__(self, before: int, width: int, halves: bool, ops: Any):
+        super().__init__()
+        self.halves = halves
+        self.in_conv = ops.Conv2d(before, width, 1) if before != width else nn.Identity()
+        self.block1 = ops.Conv2d(width, width, 3, padding=1)
+        self.block2 = ops.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (n, c, h, w)
+        if self.halves:
+            odd = (0, x.shape[-1] % 2, 0, x.shape[-2] % 2)
+            x = F.avg_pool2d(F.pad(x, odd, mode="replicate"), 2)
+        x = self.in_conv(x)
+        return x + self.block2(F.relu(self.block1(x)))
+
+
+class PictureEncoder(nn.Module):
+    """AnimateLCM-I2V's `img_encoder`: the picture's latent with frame positions on it, added at the end of each down level,
+    before the level's last temporal layer (G-U-N/AnimateLCM f873122, `Adapter`)."""
+
+    POSITIONS = 0.8
+    """Weight of the frame positions (`motion_scale`)."""
+
+    def __init__(self, widths: list[int], ops: Any):
+        super().__init__()
+        self.conv_in = ops.Conv2d(LATENT, widths[0], 3, padding=1)
+        before = [widths[0], *widths]
+        self.body = nn.ModuleList(
+            EncoderBlock(before[level] if block == 0 else width, width, level > 0 and block == 0, ops)
+            for level, width in enumerate(widths)
+            for block in (0, 1)
+        )
+        self.levels = widths
+
+    @property
+    def widths(self) -> dict[Site, int]:
+        return {f"down.{level}.1.out": width for level, width in enumerate(self.levels)}
+
+    def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
+        x = self.conv_in(channels)  # (b f) c h w
+        table = frame_table(frames, self.levels[0]).to(x.device, x.dtype)
+        where = rearrange(table, "1 f c -> f c 1 1").repeat(len(x) // frames, 1, 1, 1)
+        x = x + self.POSITIONS * where
+        found = {}
+        for level, site in enumerate(self.widths):
+            x = self.body[2 * level + 1](self.body[2 * level](x))
+            found[site] = x
+        return found
+
+
+ENCODER = "img_encoder."
+
+
+def guide_network(guide: Guide, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
+    """The network for what a motion file holds in its part `image`; None where the family needs none.
+
+    Raises ValueError for tensors that do not make one.
+    """
+    if not guide.channels:
+        return None
+    weights = {key.removeprefix(ENCODER): value for key, value in image.items() if key.startswith(ENCODER)}
+    shapes: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
+    if weights:
+        network: Any = PictureEncoder([shapes[f"body.{2 * level}.block1.weight"][0] for level in range(len(shapes) // 9)], ops)
+    else:
+        whole = image["conv_in.weight"]  # PIA's file has the four channels of the noisy latent in front, trained no further
+        weights = {"conv.weight": whole[:, -guide.width :].contiguous()}
+        network = ConvBranch(guide.width, whole.shape[0], ops)
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if wrong := sorted(k for k in wanted.keys() | weights if k not in weights or tuple(weights[k].shape) != wanted.get(k)):
+        raise ValueError(f"its picture input is not whole: {some(wrong)}; download the file again")
+    network.load_state_dict(weights, assign=True)
+    return network.requires_grad_(False).eval()

@@ -1,0 +1,68 @@
+"""A motion module: the temporal layers of one file, keyed by site. It knows no UNet and no host."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import nn
+
+from ..backbones.places import NormKind
+from ..backbones.unet import Site, check_site, fitting, misfits, sees
+from ..layers.positions import Beyond
+from ..layers.temporal import TemporalLayer
+from ..layers.tree import plant
+
+
+class MotionModule(nn.Module):
+    """Layers in a tree whose paths are their sites: the layer at `down.1.0.out` is `motion.down.1.0.out`.
+
+    So a state-dict key is a site followed by the layer's own key, and nothing needs to translate between the two.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[Site, TemporalLayer],
+        max_frames: int | None,
+        clip_norms: tuple[NormKind, ...] = (),
+        fps: float | None = None,
+        sparse_causal: bool = False,
+    ):
+        """
+        max_frames  the longest clip the positions can tell apart, None where nothing ends
+        clip_norms  which norms of the image UNet average over the whole clip when the module is at work
+        fps         the frame rate that it is told where the user chooses none; None where it is told none
+        sparse_causal   whether the image UNet's self-attentions look at frame 0 and the frame before
+        """
+        super().__init__()
+        self.widths: dict[Site, int] = {site: layer.channels for site, layer in layers.items()}
+        self.max_frames = max_frames
+        self.clip_norms = clip_norms
+        self.fps = fps
+        self.sparse_causal = sparse_causal
+        for site, layer in layers.items():
+            check_site(site)
+            if layer.sees != sees(site):
+                raise ValueError(f"{site}: expected a layer that sees {sees(site)}, got {type(layer).__name__} ({layer.sees})")
+        plant(self, layers)
+
+    def layer(self, site: Site) -> TemporalLayer:
+        """The layer at a site of this module."""
+        return cast(TemporalLayer, self.get_submodule(site))
+
+    def check_frames(self, frames: int, beyond: Beyond = "refuse") -> None:
+        """Refuses a clip longer than the positions can tell apart, unless `beyond` says how to make more of them."""
+        if self.max_frames is not None and frames > self.max_frames and beyond == "refuse":
+            raise ValueError(
+                f"this motion module can tell {self.max_frames} frames apart, got a clip of {frames}. "
+                f"Lower the latent's batch size (or the frames per clip) to {self.max_frames} or fewer, "
+                "sample in context windows, or let Apply Motion Module stretch the positions (longer_clips)."
+            )
+
+    def check_fit(self, found: Mapping[Site, int]) -> None:
+        """Refuses a UNet whose sites (site -> width) are not those of the file."""
+        if lines := misfits(self.widths, found):
+            rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+            bases = " or ".join(fitting(self.widths)) or "a UNet of its own layout, none of Stable Diffusion's at full size"
+            raise ValueError(
+                f"the motion module does not fit this model: {'; '.join(lines[:3])}{rest}. "
+                f"The file was made for {bases}; load a checkpoint of that kind, or a motion module for this one."
+            )

@@ -1,0 +1,68 @@
+"""Text that is typed into nodes: numbers per frame, strengths per level of the UNet."""
+
+import math
+import re
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..models.layers.strength import Dial, picture_mask
+
+MOST_NUMBERS = 4096
+
+
+LEVEL = re.compile(r"(time|input|mid|(?:down|up)(?:\.\d+){0,2})")
+
+
+def dial_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Dial:
+    """One dial from its three inputs, multiplied: a number, a list per frame (may be empty), a mask `f h w` or None."""
+    dial: Dial = number
+    if per_frame.strip():
+        dial = dial * rearrange(torch.tensor(read_numbers(name, per_frame)), "f -> f 1 1")
+    if mask is None:
+        return dial
+    mask = picture_mask(mask)
+    if isinstance(dial, Tensor) and dial.shape[0] != mask.shape[0] and 1 not in (dial.shape[0], mask.shape[0]):
+        raise ValueError(
+            f"{name}: the list has {dial.shape[0]} values and the mask {mask.shape[0]} pictures; give both the same number, or "
+            "only one of them"
+        )
+    return dial * mask.to(torch.float32)
+
+
+def read_numbers(name: str, text: str) -> list[float]:
+    """`0, 0.5, 1` -> numbers. Raises ValueError that names the field and the part it cannot read."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > MOST_NUMBERS:
+        raise ValueError(f"{name}: expected at most {MOST_NUMBERS} numbers, got {len(parts)}")
+    return [_number(name, part, index) for index, part in enumerate(parts, start=1)]
+
+
+def read_levels(text: str) -> dict[str, float]:
+    """`down: 0.5, mid: 0, up.3: 1` -> beginnings of sites and their factors.
+
+    Sites are named in models/backbones/unet.py: `time`, `input`, `mid`, `down`, `up`, `down.0` (the widest level), `up.3.2` (a block).
+    """
+    levels: dict[str, float] = {}
+    for index, part in enumerate(text.split(",") if text.strip() else (), start=1):
+        name, colon, value = (piece.strip() for piece in part.partition(":"))
+        if not colon or not LEVEL.fullmatch(name):
+            raise ValueError(
+                f"levels: part {index} is {part.strip()!r}; expected a place and a number such as 'down: 0.5', where places "
+                "are time, input, mid, down, up, down.0, up.3, up.3.2, ..."
+            )
+        if name in levels:
+            raise ValueError(f"levels: {name} is given twice")
+        levels[name] = _number("levels", value, index)
+    return levels
+
+
+def _number(name: str, text: str, index: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{name}: part {index} is {text!r}, expected a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: part {index} is {text!r}, expected a finite number")
+    return value
