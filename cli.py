@@ -18,7 +18,7 @@ from torch import Tensor
 from .demo.detector import watch
 from .demo.layout import PIXELS, TEMPORAL_VAE, part_path
 from .demo.world import COLOURS, MOTIONS, RATES, SHAPES, draw, film, read_caption, read_rate, write_caption
-from .hosts.diffusers_vae import open_vae, trip
+from .hosts.diffusers.vae import open_vae, trip
 from .models.motion.loading import load_motion
 from .models.motion.report import sha256
 from .sampling.queue import PRESETS
@@ -184,7 +184,7 @@ def _shot(arguments: argparse.Namespace) -> None:
         got = f"{arguments.frames} and {arguments.windows_per_call}"
         raise ValueError(f"expected 1 to 1000000 frames and 1 to 64 windows per call, got {got}")
     demo, bar_of = _load_demo()
-    from .hosts.diffusers_shot_demo import DemoShot
+    from .hosts.diffusers.demo.shot import DemoShot
 
     queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
     cues = read_timeline(arguments.prompt, "prompt")
@@ -235,7 +235,7 @@ def _load_demo() -> tuple[Any, Any]:
     try:
         from tqdm import tqdm
 
-        from .hosts.diffusers_demo import load_demo
+        from .hosts.diffusers.demo.model import load_demo
     except ImportError as error:
         remedy = "pip install -e '.[standalone]' in the checkout"
         raise ValueError(f"`zoetrope demo` runs on diffusers ({error}); install it with: {remedy}") from error

@@ -130,7 +130,7 @@ def run_as(dtype: str) -> None:
 
 def apply_ours(base: Any, file: Path, frames: int) -> tuple[Any, nn.Module]:
     """A MODEL that runs a motion file with this pack, and the module; the MODEL's own noise schedule is kept."""
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
 
     loaded = comfyui.load(str(file))
     return comfyui.apply(base, loaded, comfyui.Settings(frames=frames, schedule=comfyui.MODEL)), loaded.patcher.model

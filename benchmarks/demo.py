@@ -58,7 +58,7 @@ def main() -> None:
         from naming import name_the_checkout
 
         name_the_checkout()
-        from zoetrope.hosts.diffusers_demo import load_demo
+        from zoetrope.hosts.diffusers.demo.model import load_demo
         from zoetrope.video.io.write import write_video
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -135,7 +135,7 @@ def inputs(arguments: argparse.Namespace, device: torch.device) -> dict[str, tor
 
 def in_diffusers(arguments: argparse.Namespace, device: torch.device, layout: dict[str, Any]) -> None:
     from layers import diffusers_unet
-    from zoetrope.hosts.diffusers import motion_in
+    from zoetrope.hosts.diffusers.motion import motion_in
 
     unet = diffusers_unet(layout).to(device, getattr(torch, arguments.dtype))
     motion = random_module(torch.nn)
@@ -169,7 +169,7 @@ def of_diffusers(arguments: argparse.Namespace, unet: Any, bare: Call, given: di
 
 def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:
     import tiny_host
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
 
     dtype = getattr(torch, arguments.dtype)
     base = tiny_host.model(layout, storage=dtype)

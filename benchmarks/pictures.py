@@ -24,9 +24,9 @@ from torch import Tensor  # noqa: E402
 from zoetrope.demo.detector import watch  # noqa: E402
 from zoetrope.demo.layout import FOLDER, FRAMES  # noqa: E402
 from zoetrope.demo.world import MOTIONS, Scene, write_caption  # noqa: E402
-from zoetrope.hosts.diffusers_demo import Demo, load_demo  # noqa: E402
-from zoetrope.hosts.diffusers_picture import picture_in  # noqa: E402
-from zoetrope.hosts.diffusers_shot_demo import denoising  # noqa: E402
+from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402
+from zoetrope.hosts.diffusers.demo.shot import denoising  # noqa: E402
+from zoetrope.hosts.diffusers.image_prompt import picture_in  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.fifo import Denoiser  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402

@@ -24,8 +24,8 @@ name_the_checkout()
 import torch  # noqa: E402
 from shot_metrics import Figures, figures, report  # noqa: E402
 from torch import Tensor  # noqa: E402
-from zoetrope.hosts.diffusers_demo import Demo, load_demo  # noqa: E402
-from zoetrope.hosts.diffusers_shot_demo import denoising  # noqa: E402
+from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402
+from zoetrope.hosts.diffusers.demo.shot import denoising  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.diffusion import euler  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise, shuffled  # noqa: E402

@@ -27,9 +27,9 @@ from torch.nn import functional as F  # noqa: E402
 from zoetrope.demo.detector import ground, objects, outstanding, overlap  # noqa: E402
 from zoetrope.demo.layout import TEMPORAL_VAE, part_path  # noqa: E402
 from zoetrope.demo.world import MOTIONS, Scene, draw, film  # noqa: E402
-from zoetrope.hosts.diffusers_demo import Demo, load_demo  # noqa: E402
-from zoetrope.hosts.diffusers_superres_demo import Upscaler, between, load_upscaler  # noqa: E402
-from zoetrope.hosts.diffusers_vae import open_vae  # noqa: E402
+from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402
+from zoetrope.hosts.diffusers.demo.superres import Upscaler, between, load_upscaler  # noqa: E402
+from zoetrope.hosts.diffusers.vae import open_vae  # noqa: E402
 from zoetrope.shots.machine import ram  # noqa: E402
 from zoetrope.video.quality.clip_metrics import measure  # noqa: E402
 from zoetrope.video.quality.image_metrics import jump_error, psnr  # noqa: E402

@@ -60,8 +60,8 @@ def watched(frames: Iterator[Tensor], total: int) -> Iterator[Tensor]:
 
 
 def throughput(vae: Any, latents: Tensor) -> None:
-    from zoetrope.hosts.comfyui_clips import decoded
-    from zoetrope.hosts.comfyui_vae import Lens
+    from zoetrope.hosts.comfyui.vae.chunked import Lens
+    from zoetrope.hosts.comfyui.vae.video import decoded
 
     clock, total = Clock(vae), len(latents)
     print(f"{total} frames of {latents.shape[-1] * 8} px, windows {Lens(vae).cut}")
@@ -92,8 +92,8 @@ def cores(vae: Any, latents: Tensor) -> None:
 
 def seams(vae: Any, folder: Path) -> None:
     """Mean error against the clip decoded whole, by overlap, for two windows and both ways of joining."""
-    from zoetrope.hosts.comfyui_clips import decode_all, encode_all
-    from zoetrope.hosts.comfyui_vae import Lens, Way
+    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+    from zoetrope.hosts.comfyui.vae.video import decode_all, encode_all
 
     series: dict[str, list[tuple[float, float]]] = {}
     clips = [film(draw(torch.Generator().manual_seed(9_000_000 + n)), 56, PIXELS, rate) for n, rate in enumerate(RATES)]
@@ -121,7 +121,7 @@ def main() -> None:
     if not HOST:
         raise SystemExit(WHY)
     torch.set_num_threads(arguments.threads)
-    from zoetrope.hosts.comfyui_vae_file import load_temporal_vae
+    from zoetrope.hosts.comfyui.vae.from_file import load_temporal_vae
 
     vae = load_temporal_vae(str(part_path(TEMPORAL_VAE)))
     with torch.inference_mode():

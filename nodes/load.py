@@ -4,7 +4,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hosts import comfyui, comfyui_checkpoint, comfyui_demo, comfyui_upscaler_demo, comfyui_vae_file
+from ..hosts.comfyui.loaders import checkpoint as comfyui_checkpoint
+from ..hosts.comfyui.loaders import demo as comfyui_demo
+from ..hosts.comfyui.loaders import demo_upscaler as comfyui_upscaler_demo
+from ..hosts.comfyui.motion import apply as comfyui
+from ..hosts.comfyui.vae import from_file as comfyui_vae_file
 from .checking import checked
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui
-from ..hosts.comfyui_sampling import FAMILY, MODEL
+from ..hosts.comfyui.motion import apply as comfyui
+from ..hosts.comfyui.motion.schedule import FAMILY, MODEL
 from ..models.layers.positions import Beyond
 from ..models.motion.families.animatediff.lora import load_lora
 from ..models.motion.report import sha256

@@ -42,7 +42,7 @@ def read_numbers(name: str, text: str) -> list[float]:
 def read_levels(text: str) -> dict[str, float]:
     """`down: 0.5, mid: 0, up.3: 1` -> beginnings of sites and their factors.
 
-    Sites are named in models/backbones/unet.py: `time`, `input`, `mid`, `down`, `up`, `down.0` (the widest level), `up.3.2` (a block).
+    Sites (models/backbones/unet.py): `time`, `input`, `mid`, `down`, `up`, `down.0` (the widest level), `up.3.2` (a block).
     """
     levels: dict[str, float] = {}
     for index, part in enumerate(text.split(",") if text.strip() else (), start=1):

@@ -4,7 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hosts import comfyui, comfyui_guide, comfyui_picture, comfyui_sparsectrl
+from ..hosts.comfyui.conditioning import frame_guide as comfyui_guide
+from ..hosts.comfyui.conditioning import image_prompt as comfyui_picture
+from ..hosts.comfyui.conditioning import sparsectrl as comfyui_sparsectrl
+from ..hosts.comfyui.motion import apply as comfyui
 from ..models.motion.frame_guide import AFFINITIES
 from ..sampling.timeline import read_numbers
 from .checking import checked

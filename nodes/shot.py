@@ -9,8 +9,12 @@ import folder_paths
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_plan, comfyui_shot, comfyui_strip, comfyui_timeline
-from ..hosts.comfyui_place import output_place
+from ..hosts.comfyui.conditioning import timeline as comfyui_timeline
+from ..hosts.comfyui.output_path import output_place
+from ..hosts.comfyui.sampling.guider import guider_of
+from ..hosts.comfyui.shot import filmstrip as comfyui_strip
+from ..hosts.comfyui.shot import plan as comfyui_plan
+from ..hosts.comfyui.shot import shot as comfyui_shot
 from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from ..shots.folder import Place
@@ -123,7 +127,7 @@ class EndlessShot(io.ComfyNode):
         strength_by_frame: str = "", guider: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         place = output_place(filename_prefix)
-        scene, order = comfyui_shot.prepare(guider or comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
+        scene, order = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
         order = replace(
             order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
@@ -159,7 +163,7 @@ class ShotPlan(io.ComfyNode):
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, frames: int, cfg: float, preset: str,
         queue: Queue | None = None, sigmas: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        scene, order = comfyui_shot.prepare(comfyui_shot.guider_of(model, positive, negative, cfg), vae, latent)
+        scene, order = comfyui_shot.prepare(guider_of(model, positive, negative, cfg), vae, latent)
         order = replace(order, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
         plan = comfyui_plan.plan(scene, order, Path(folder_paths.get_output_directory()))
         return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})

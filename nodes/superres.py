@@ -7,12 +7,13 @@ from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..hosts import comfyui, comfyui_upscaler
-from ..hosts.comfyui_between import BetweenOrder, Fillers, interpolate, plan_for
-from ..hosts.comfyui_clips import fitted
-from ..hosts.comfyui_stage import Job, Made, coloured, of_motion, settings_of
-from ..hosts.comfyui_upscaler import COLOURS, Enlargers, UpscaleOrder, upscale
-from ..hosts.comfyui_vae import Lens, Way
+from ..hosts.comfyui.jobs.interpolate import BetweenOrder, Fillers, interpolate, plan_for
+from ..hosts.comfyui.jobs.job import Job, Made, coloured, of_motion, settings_of
+from ..hosts.comfyui.jobs.upscale import COLOURS, Enlargers, UpscaleOrder, upscale
+from ..hosts.comfyui.loaders.upscaler import load_upscaler
+from ..hosts.comfyui.motion import apply as comfyui
+from ..hosts.comfyui.vae.chunked import Lens, Way
+from ..hosts.comfyui.vae.video import fitted
 from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
@@ -80,7 +81,7 @@ class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, upscaler_name: str, strength: float = 1.0, clip: Any = None, vae: Any = None) -> io.NodeOutput:
-        loaded = comfyui_upscaler.load_upscaler(path_of(VIDEO, upscaler_name), comfyui.Settings(strength=strength))
+        loaded = load_upscaler(path_of(VIDEO, upscaler_name), comfyui.Settings(strength=strength))
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion)
 
 

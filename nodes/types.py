@@ -3,13 +3,13 @@
 from comfy_api.latest import io
 
 Motion = io.Custom("ZOETROPE_MOTION")
-"""A motion module in the host's hands: `hosts.comfyui.HostMotion`."""
+"""A motion module in the host's hands: `hosts.comfyui.motion.apply.HostMotion`."""
 
 Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
-"""Finer control of a motion module: `hosts.comfyui.Settings`."""
+"""Finer control of a motion module: `hosts.comfyui.motion.apply.Settings`."""
 
 Projector = io.Custom("ZOETROPE_PROJECTOR")
-"""An image projector in the host's hands: `hosts.comfyui_picture.HostProjector`."""
+"""An image projector in the host's hands: `hosts.comfyui.conditioning.image_prompt.HostProjector`."""
 
 QueueSettings = io.Custom("ZOETROPE_QUEUE")
-"""How a long shot is sampled: `hosts.comfyui_fifo.Queue`."""
+"""How a long shot is sampled: `hosts.comfyui.sampling.fifo.Queue`."""

@@ -6,9 +6,11 @@ from typing import Any
 from comfy_api.input_impl import VideoFromFile
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_clips, comfyui_progress, comfyui_study
-from ..hosts.comfyui_place import output_place
-from ..hosts.comfyui_vae import Lens, Way
+from ..hosts.comfyui import progress as comfyui_progress
+from ..hosts.comfyui.output_path import output_place
+from ..hosts.comfyui.vae import study as comfyui_study
+from ..hosts.comfyui.vae import video as comfyui_clips
+from ..hosts.comfyui.vae.chunked import Lens, Way
 from ..shots.cache import Stage
 from ..video.io.sound import add_sound
 from ..video.io.write import write_video

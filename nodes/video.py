@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..hosts import comfyui_clips, comfyui_study
+from ..hosts.comfyui.vae import study as comfyui_study
+from ..hosts.comfyui.vae import video as comfyui_clips
 from .checking import checked
 from .vae import clip_input
 

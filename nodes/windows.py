@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..hosts import comfyui_windows
-from ..hosts.comfyui_fifo import FifoSampler
+from ..hosts.comfyui.sampling import windows as comfyui_windows
+from ..hosts.comfyui.sampling.fifo import FifoSampler
 from ..sampling.queue import Queue
 from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def comfyui() -> Any:
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
 
     return comfyui
 
@@ -57,7 +57,7 @@ def with_loras(comfyui: Any, motion: Any, case: golden.UNetCase) -> Any:
 @torch.inference_mode()
 def test_both_hosts_give_the_same_output(tiny: Any, comfyui: Any, tmp_path: Path) -> None:
     """One image UNet and one motion module of ours, with text attention, in both hosts. Needs the golden UNet's key names."""
-    from zoetrope.hosts.diffusers import motion_in
+    from zoetrope.hosts.diffusers.motion import motion_in
 
     cases = golden.unet_cases()
     if cases[0].values[0] is None:

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.host
 @pytest.fixture
 def motion(tmp_path: Path, base: Any) -> Any:
     """A random module of our family at every site of the tiny UNet, trained frames 4, table of 16."""
-    from zoetrope.hosts import comfyui
-    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
+    from zoetrope.hosts.comfyui.unet import unet_places
 
     module = own_motion(unet_places(base.model.diffusion_model).widths, seed=1)
     save_file({k: v.contiguous() for k, v in module.state_dict().items()}, tmp_path / "m.safetensors", {"zoetrope.frames": "4"})
@@ -117,7 +117,7 @@ def test_a_list_for_the_batch_is_cut_to_its_clips(tiny: Any, base: Any, motion: 
 
 def test_one_file_chained_with_two_loras_runs_both(tiny: Any, base: Any, tmp_path: Path) -> None:
     """Pan for the first half, then zoom: the host patches weights in place, so one module cannot be both."""
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
     from zoetrope.models.motion.families.animatediff.lora import lora_from
 
     path = animatediff_file(tmp_path / "v3.safetensors")
@@ -139,7 +139,7 @@ def test_one_file_chained_with_two_loras_runs_both(tiny: Any, base: Any, tmp_pat
 
 def test_full_precision_files_are_held_as_the_host_would_hold_them(tiny: Any, tmp_path: Path, monkeypatch: Any) -> None:
     import comfy.model_management
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
 
     path = str(animatediff_file(tmp_path / "v3.safetensors"))
     for chosen, expected in ((torch.float16, torch.float16), (torch.float32, torch.float32)):
@@ -150,7 +150,7 @@ def test_full_precision_files_are_held_as_the_host_would_hold_them(tiny: Any, tm
 
 def test_loras_of_two_models_do_not_mix(tiny: Any, base: Any, tmp_path: Path) -> None:
     """Two clones of one module with different LoRAs, and one without, interleaved: the host patches and unpatches."""
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
     from zoetrope.models.motion.families.animatediff.lora import lora_from, merged
 
     plain = comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors")))

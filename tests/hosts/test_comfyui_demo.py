@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from zoetrope.demo.detector import watch
 from zoetrope.demo.layout import FOLDER
-from zoetrope.hosts import diffusers_demo
+from zoetrope.hosts.diffusers.demo import model as diffusers_demo
 
 pytestmark = pytest.mark.host
 
@@ -26,7 +26,7 @@ def reference() -> diffusers_demo.Demo:
 
 @pytest.fixture
 def host() -> Any:
-    from zoetrope.hosts import comfyui_demo
+    from zoetrope.hosts.comfyui.loaders import demo as comfyui_demo
 
     return comfyui_demo
 
@@ -50,7 +50,7 @@ def encode(demo: Any, prompt: str) -> Any:
 def sample(demo: Any, tiny: Any, frames: int, seed: int = 7, prompt: str = PROMPT, negative: str = "", **settings: Any) -> Any:
     """What Apply Motion Module and KSampler do, in that order."""
     import comfy.sample
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
 
     settings = {"steps": 25, "sampler": "euler", "scheduler": "normal", "model": demo.model, "strength": 1.0} | settings
     model = comfyui.apply(settings["model"], demo.motion, comfyui.Settings(strength=settings["strength"]))
@@ -64,8 +64,8 @@ def sample(demo: Any, tiny: Any, frames: int, seed: int = 7, prompt: str = PROMP
 
 @torch.inference_mode()
 def decode(demo: Any, latents: torch.Tensor) -> torch.Tensor:
-    from zoetrope.hosts.comfyui_clips import decode_all
-    from zoetrope.hosts.comfyui_vae import Lens
+    from zoetrope.hosts.comfyui.vae.chunked import Lens
+    from zoetrope.hosts.comfyui.vae.video import decode_all
 
     return decode_all(latents, Lens(demo.vae)).permute(0, 3, 1, 2)
 

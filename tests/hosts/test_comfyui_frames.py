@@ -31,7 +31,7 @@ def model() -> Any:
 
 def timeline(text: str, tiny: Any) -> Any:
     """A timeline whose prompts are noise by their first letter."""
-    from zoetrope.hosts.comfyui_timeline import encode_timeline
+    from zoetrope.hosts.comfyui.conditioning.timeline import encode_timeline
     from zoetrope.sampling.timeline import read_timeline
 
     class Clip:
@@ -243,7 +243,7 @@ def test_rows_per_call_do_not_depend_on_free_memory(tiny: Any, model: Any, monke
 
 
 def test_guidance_by_frame_comes_before_our_own_rescale(tiny: Any, model: Any) -> None:
-    from zoetrope.hosts.comfyui_sampling import set_rescale
+    from zoetrope.hosts.comfyui.motion.schedule import set_rescale
     from zoetrope.sampling.queue import Schedules
     from zoetrope.sampling.timeline import read_numbers
 

@@ -21,7 +21,7 @@ def motion(tiny: Any, base: Any, tmp_path: Path) -> Any:
 
 
 def guided(tiny: Any, model: Any, motion: Any, first: Tensor | None = None, last: Tensor | None = None, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
 
     latent = torch.zeros(4, 4, 8, 8)
     return apply_guide(model, motion, tiny.PictureVae(), latent, Pictures(first, last), GuideSettings(**more))
@@ -77,7 +77,7 @@ def test_every_clip_of_a_batch_begins_with_the_picture(tiny: Any, base: Any, mot
 @pytest.mark.parametrize("frames", [1, 16, 64])
 def test_any_number_of_frames_in_windows_too(tiny: Any, base: Any, motion: Any, frames: int) -> None:
     """Sliding Windows cuts the clip before the frames are put in, whichever node comes first."""
-    from zoetrope.hosts.comfyui_windows import in_windows
+    from zoetrope.hosts.comfyui.sampling.windows import in_windows
     from zoetrope.sampling.windows import Windows
 
     first = square(tiny)
@@ -96,8 +96,8 @@ def test_any_number_of_frames_in_windows_too(tiny: Any, base: Any, motion: Any, 
 @torch.inference_mode()
 def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, base: Any, motion: Any) -> None:
     """The queue meets the given frame at every level on its way out; later frames are made from those before them."""
-    from zoetrope.hosts.comfyui_fifo import FifoSampler
-    from zoetrope.hosts.comfyui_shot import guider_of
+    from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
+    from zoetrope.hosts.comfyui.sampling.guider import guider_of
     from zoetrope.sampling.queue import Queue, Schedules
 
     first = square(tiny)
@@ -120,7 +120,7 @@ def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, b
 
 
 def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: Any, motion: Any) -> None:
-    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
 
     moving = tiny.applied(base, motion)
     with pytest.raises(ValueError, match="has 5 pictures for 4 frames; give it fewer"):
@@ -241,7 +241,7 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
 
 @torch.inference_mode()
 def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any, base: Any) -> None:
-    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.hosts.comfyui.unet import unet_places
     from zoetrope.models.edits.features import GuideInjection
     from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
@@ -270,8 +270,8 @@ SPARSE = golden.claim("unet_tiny_sparsectrl_*")
 @torch.inference_mode()
 def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: Any, path: Path) -> None:
     import comfy.ops
-    from zoetrope.hosts.comfyui_hooks import host_attention
-    from zoetrope.hosts.comfyui_sparsectrl import SparseNetwork
+    from zoetrope.hosts.comfyui.call import host_attention
+    from zoetrope.hosts.comfyui.conditioning.sparsectrl import SparseNetwork
     from zoetrope.models.layers.temporal import Clip
     from zoetrope.models.motion.families.animatediff.sparsectrl import sparsectrl_from
     from zoetrope.models.motion.loading import take_apart
@@ -325,7 +325,7 @@ def sparse_file(tiny: Any, path: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["rgb", "scribble"])
 def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any, tmp_path: Path, kind: str) -> None:
-    from zoetrope.hosts.comfyui_sparsectrl import load
+    from zoetrope.hosts.comfyui.conditioning.sparsectrl import load
 
     model = tiny.model({**tiny.LAYOUT, "context_dim": 32})
     path = str(sparse_file(tiny, tmp_path / "s.safetensors", kind))
@@ -352,7 +352,7 @@ def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any,
         sample(control("0, 1, 2"))
     with pytest.raises(ValueError, match="can tell 32 frames apart, got a clip of 36"):
         sample(control("0, 5"), 36)
-    from zoetrope.hosts.comfyui_digest import digest
+    from zoetrope.hosts.comfyui.fingerprint import digest
 
     used = control("0, 5")
     before = digest(used)

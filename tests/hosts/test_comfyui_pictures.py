@@ -24,7 +24,7 @@ def vision(tiny: Any, tmp_path: Path) -> Any:
 def test_whole_unet_with_pictures_gives_the_reference_output(tiny: Any, path: Path, output: str) -> None:
     """The host's own UNet, motion as a node applies it, pictures by the hooks that the nodes put in."""
     import comfy.ops
-    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.hosts.comfyui.unet import unet_places
     from zoetrope.models.edits.features import GuideInjection
     from zoetrope.models.image_prompt.layers import ImageInjection, Shown
     from zoetrope.models.layers.attention import scaled_dot_product
@@ -69,7 +69,7 @@ def test_dynamicrafters_sampling_step_by_step(tiny: Any, path: Path) -> None:
     As in the test of VideoCrafter's, the sampler sees the host's variable and the MODEL's own sigmas alone. The first step
     starts where nothing of the clean latent is left; there the MODEL keeps 5e-8 of it, so that sigma is a number.
     """
-    from zoetrope.hosts.comfyui_sampling import _rescaled, set_schedule
+    from zoetrope.hosts.comfyui.motion.schedule import _rescaled, set_schedule
     from zoetrope.models.motion.families.videocrafter import ZERO_SNR
     from zoetrope.models.motion.family import InputScale, Variant
 
@@ -320,7 +320,7 @@ def test_cores_context_windows_count_the_frame_in_front_of_later_windows() -> No
     """Newer hosts put an anchor before each window but the first."""
     from types import SimpleNamespace
 
-    from zoetrope.hosts.comfyui_frames import numbering
+    from zoetrope.hosts.comfyui.call import numbering
 
     later = SimpleNamespace(index_list=[4, 5, 6], causal_anchor_index=3, total_frames=8)
     assert numbering({"context_window": later}, 4) == ([3, 4, 5, 6], 8)
@@ -332,8 +332,8 @@ def test_cores_context_windows_count_the_frame_in_front_of_later_windows() -> No
 
 def test_a_shot_knows_its_pictures_by_what_they_are(tiny: Any, base: Any, vision: Any, tmp_path: Path) -> None:
     """What a journal compares: the same picture is the same shot, another one, its strength or a guide is not."""
-    from zoetrope.hosts.comfyui_digest import model_settings
-    from zoetrope.hosts.comfyui_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.fingerprint import model_settings
 
     projector = tiny.projector(base)
 
@@ -408,9 +408,9 @@ def test_open_clips_tower_and_the_hosts_say_the_same(tiny: Any, tmp_path: Path) 
     """One set of weights in open_clip's class and, converted by the host, in the host's."""
     import comfy.clip_vision
     from open_clip.transformer import VisionTransformer
-    from zoetrope.hosts.comfyui_vision import null_states, states
-    from zoetrope.hosts.diffusers_picture import null_states as open_null
-    from zoetrope.hosts.diffusers_picture import states_of
+    from zoetrope.hosts.comfyui.conditioning.clip_vision import null_states, states
+    from zoetrope.hosts.diffusers.image_prompt import null_states as open_null
+    from zoetrope.hosts.diffusers.image_prompt import states_of
     from zoetrope.models.image_prompt.family import Look
     from zoetrope.models.image_prompt.pixels import pixels_of
 

@@ -19,7 +19,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def place(prefix: str) -> Any:
-    from zoetrope.hosts.comfyui_place import output_place
+    from zoetrope.hosts.comfyui.output_path import output_place
 
     return output_place(prefix)
 

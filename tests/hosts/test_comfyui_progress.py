@@ -6,7 +6,7 @@ pytestmark = pytest.mark.host
 
 
 def test_frames_are_those_asked_for_and_the_warm_up_says_so() -> None:
-    from zoetrope.hosts.comfyui_progress import where
+    from zoetrope.hosts.comfyui.progress import where
 
     assert [where(frame, 40) for frame in (-32, 0, 1, 40)] == [
         "warming up, 33 to go", "warming up, 1 to go", "frame 1 of 40", "frame 40 of 40",
@@ -15,7 +15,7 @@ def test_frames_are_those_asked_for_and_the_warm_up_says_so() -> None:
 
 def test_a_teller_ticks_the_hosts_bar_and_makes_small_pictures_large(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
-    from zoetrope.hosts import comfyui_progress
+    from zoetrope.hosts.comfyui import progress as comfyui_progress
 
     said: list[str] = []
     teller = comfyui_progress.Teller("7", 40)

@@ -35,7 +35,7 @@ class Audience:
 @pytest.fixture
 def film(tiny: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion, LoRA and ControlNet."""
-    from zoetrope.hosts import comfyui_shot
+    from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
     from zoetrope.sampling.queue import Queue
     from zoetrope.shots.folder import Place
 
@@ -63,7 +63,7 @@ def guider_for(
     strength: float = 1.0,
 ) -> Any:  # fmt: skip
     """Everything new, as after a restart: the model, its motion, LoRA and ControlNet."""
-    from zoetrope.hosts import comfyui_shot
+    from zoetrope.hosts.comfyui.sampling.guider import guider_of
 
     model = tiny.model(prediction=prediction)
     motion = tiny.own_file(model, tmp_path / "motion.safetensors", seed=1)
@@ -72,7 +72,7 @@ def guider_for(
     patched.add_patches({key: ("diff", (torch.full_like(model.model.state_dict()[key], scale),))})
     control = tiny.controlnet().set_cond_hint(torch.full((1, 3, 64, 64), hint), 0.7)
     positive = tiny.text(control=control, control_apply_to_uncond=True)
-    return comfyui_shot.guider_of(patched, positive, tiny.text(seed=2), cfg)
+    return guider_of(patched, positive, tiny.text(seed=2), cfg)
 
 
 def all_latents(shot: Any, frames: int) -> Tensor:
@@ -193,7 +193,7 @@ def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
 
 
 def test_latents_that_cannot_be_filmed_are_refused(film: Any) -> None:
-    from zoetrope.hosts import comfyui_shot
+    from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
 
     with pytest.raises(ValueError, match=r"latent: expected one latent per frame \(f, c, h, w\), got \(1, 4, 2, 8, 8\)"):
         film(4, samples=torch.ones(1, 4, 2, 8, 8))
@@ -214,7 +214,7 @@ def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
     film: Any, tiny: Any, tmp_path: Path, prediction: str
 ) -> None:
     from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
-    from zoetrope.hosts.comfyui_fifo import FifoSampler
+    from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
     from zoetrope.sampling.queue import Queue, Schedules
 
     class Noise:
@@ -273,7 +273,8 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
 
 def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt(film: Any, tiny: Any, tmp_path: Path) -> None:
     import comfy.model_management as management
-    from zoetrope.hosts import comfyui_plan, comfyui_shot
+    from zoetrope.hosts.comfyui.shot import plan as comfyui_plan
+    from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
 
     guider = guider_for(tiny, tmp_path)
     scene, order = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})

@@ -27,7 +27,8 @@ class Server:
 
 @pytest.fixture
 def strip(monkeypatch: pytest.MonkeyPatch) -> Any:
-    from zoetrope.hosts import comfyui_progress, comfyui_strip
+    from zoetrope.hosts.comfyui import progress as comfyui_progress
+    from zoetrope.hosts.comfyui.shot import filmstrip as comfyui_strip
 
     def make(client_id: str | None = "page", node_id: str | None = "7") -> Any:
         server = Server(client_id)
@@ -67,7 +68,7 @@ def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
 
 
 def test_large_frames_are_sent_small_and_without_a_page_nothing_is_sent(strip: Any) -> None:
-    from zoetrope.hosts.comfyui_strip import jpeg
+    from zoetrope.hosts.comfyui.shot.filmstrip import jpeg
     from zoetrope.shots.record import Look
 
     large = Image.open(BytesIO(base64.b64decode(jpeg(Look(0, torch.rand(3, 600, 1200))))))

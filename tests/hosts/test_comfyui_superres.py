@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
 
 @pytest.fixture
 def demo(tiny: Any) -> Any:
-    from zoetrope.hosts.comfyui import Settings, apply
-    from zoetrope.hosts.comfyui_demo import load_demo
+    from zoetrope.hosts.comfyui.loaders.demo import load_demo
+    from zoetrope.hosts.comfyui.motion.apply import Settings, apply
 
     parts = load_demo()
     return parts, apply(parts.model, parts.motion, Settings())
@@ -21,8 +21,8 @@ def demo(tiny: Any) -> Any:
 
 @pytest.fixture
 def large(tiny: Any) -> Any:
-    from zoetrope.hosts.comfyui import Settings, apply
-    from zoetrope.hosts.comfyui_upscaler_demo import load_upscaler_demo
+    from zoetrope.hosts.comfyui.loaders.demo_upscaler import load_upscaler_demo
+    from zoetrope.hosts.comfyui.motion.apply import Settings, apply
 
     parts = load_upscaler_demo()
     return parts, apply(parts.model, parts.motion, Settings())
@@ -62,8 +62,8 @@ def world(frames: int, fps: float = 4, seed: int = 3, size: int = 64, **fixed: A
 
 
 def fillers(demo: Any, prompt: str = "moving right at 16 fps") -> Any:
-    from zoetrope.hosts.comfyui_between import Fillers
-    from zoetrope.hosts.comfyui_vae import Lens
+    from zoetrope.hosts.comfyui.jobs.interpolate import Fillers
+    from zoetrope.hosts.comfyui.vae.chunked import Lens
 
     parts, model = demo
     words = said(parts, prompt)
@@ -71,13 +71,13 @@ def fillers(demo: Any, prompt: str = "moving right at 16 fps") -> Any:
 
 
 def order(**more: Any) -> Any:
-    from zoetrope.hosts.comfyui_between import BetweenOrder
+    from zoetrope.hosts.comfyui.jobs.interpolate import BetweenOrder
 
     return BetweenOrder(**{"factor": 4, "steps": 4, "seed": 5, **more})
 
 
 def filled(demo: Any, keys: Tensor, prompt: str = "moving right at 16 fps", **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui_between import interpolate
+    from zoetrope.hosts.comfyui.jobs.interpolate import interpolate
 
     return torch.stack(list(interpolate(fillers(demo, prompt), iter(keys), order(**more))))
 
@@ -120,7 +120,7 @@ def test_the_model_is_asked_once_per_window_and_step(demo: Any, counted: list[tu
 def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> None:
     from itertools import islice
 
-    from zoetrope.hosts.comfyui_between import interpolate
+    from zoetrope.hosts.comfyui.jobs.interpolate import interpolate
 
     taken: list[int] = []
     picture = world(1)[0]
@@ -137,7 +137,7 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
 
 
 def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoetrope.hosts import comfyui_stream
+    from zoetrope.hosts.comfyui.sampling import rounds as comfyui_stream
 
     keys, small = world(7), world(12, size=16)
     whole = filled(demo, keys), enlarged(large, small)
@@ -193,7 +193,7 @@ def test_odd_sizes_are_cut_about_the_middle_and_other_factors_work(demo: Any) ->
 def test_what_cannot_be_is_refused(demo: Any, tiny: Any, tmp_path: Any) -> None:
     from dataclasses import replace
 
-    from zoetrope.hosts.comfyui_guide import apply_between
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import apply_between
 
     with pytest.raises(ValueError, match="two key frames or more to fill in between, got 1"):
         filled(demo, world(1))
@@ -213,8 +213,8 @@ def test_what_cannot_be_is_refused(demo: Any, tiny: Any, tmp_path: Any) -> None:
 
 
 def enlargers(large: Any, model: Any = None, vae: Any = None, tile: int = 0) -> Any:
-    from zoetrope.hosts.comfyui_upscaler import Enlargers
-    from zoetrope.hosts.comfyui_vae import Lens, Way
+    from zoetrope.hosts.comfyui.jobs.upscale import Enlargers
+    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
 
     parts, with_motion = large
     words = said(parts, "")
@@ -222,7 +222,7 @@ def enlargers(large: Any, model: Any = None, vae: Any = None, tile: int = 0) -> 
 
 
 def enlarged(large: Any, small: Tensor, model: Any = None, vae: Any = None, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui_upscaler import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
 
     settings = {"steps": 3, "cfg": 1.0, "seed": 5, **more}
     crew = enlargers(large, model, vae, settings.get("tile", 0))
@@ -301,7 +301,7 @@ def enlarged_none(large: Any) -> None:
 
 
 def enlarged_list(large: Any, frames: list[Tensor]) -> None:
-    from zoetrope.hosts.comfyui_upscaler import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
 
     list(upscale(enlargers(large), iter(frames), UpscaleOrder(steps=2, cfg=1.0)))
 
@@ -354,7 +354,7 @@ def test_a_stage_is_found_again_and_sound_counts(large: Any, output: Any) -> Non
 def test_tiles_and_conditions_for_a_part_of_the_picture_are_refused(large: Any) -> None:
     from dataclasses import replace
 
-    from zoetrope.hosts.comfyui_upscaler import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
 
     crew = enlargers(large, tile=16)
     masked = [[crew.positive[0][0], {**crew.positive[0][1], "mask": torch.ones(1, 32, 32)}]]

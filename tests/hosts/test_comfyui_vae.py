@@ -56,7 +56,7 @@ def seeded_keys() -> dict[str, tuple[int, ...]]:
 
 
 def host_vae(kind: str) -> Any:
-    from zoetrope.hosts.comfyui_vae_file import FileVae
+    from zoetrope.hosts.comfyui.vae.from_file import FileVae
     from zoetrope.models.vae.loading import vae_from
 
     return FileVae(vae_from(published(kind)))
@@ -68,19 +68,19 @@ def svd(tiny: Any) -> Any:
 
 
 def lens(vae: Any, *way: Any, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui_vae import Lens, Way
+    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
 
     return Lens(vae, Way(*way, **more))
 
 
 def decoded(vae: Any, latents: Tensor, *way: Any, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui_clips import decode_all
+    from zoetrope.hosts.comfyui.vae.video import decode_all
 
     return decode_all(latents, lens(vae, *way, **more))
 
 
 def encoded(vae: Any, pictures: Tensor, *way: Any, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui_clips import clip_of, encode_all
+    from zoetrope.hosts.comfyui.vae.video import clip_of, encode_all
 
     clip = clip_of(pictures)
     return encode_all(clip.frames, clip.count, lens(vae, *way, **more))
@@ -165,7 +165,7 @@ def test_cv_vaes_windows_are_its_own_codes(tiny: Any) -> None:
 
 @pytest.fixture
 def demo_vae(tiny: Any) -> Any:
-    from zoetrope.hosts import comfyui_demo
+    from zoetrope.hosts.comfyui.loaders import demo as comfyui_demo
 
     return comfyui_demo.load_demo().vae
 
@@ -226,8 +226,8 @@ def test_out_of_memory_makes_the_tiles_smaller_and_says_so(demo_vae: Any) -> Non
 
     demo_vae.first_stage_model.decode = little
     told: list[str] = []
-    from zoetrope.hosts.comfyui_clips import decode_all
-    from zoetrope.hosts.comfyui_vae import Lens, Way
+    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+    from zoetrope.hosts.comfyui.vae.video import decode_all
 
     through = Lens(demo_vae, Way(window=3), told.append)
     out = decode_all(latents, through)
@@ -255,7 +255,7 @@ def test_the_host_is_told_the_memory_of_a_whole_window(tiny: Any, monkeypatch: p
 
 
 def test_decoders_that_see_time_are_known(tiny: Any) -> None:
-    from zoetrope.hosts.comfyui_vae import sees_time
+    from zoetrope.hosts.comfyui.vae.chunked import sees_time
 
     assert [sees_time(host_vae(kind)) for kind in ("sd", "svd", "cv_vae")] == [False, True, True]
 

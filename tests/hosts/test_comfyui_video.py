@@ -132,7 +132,7 @@ def sampling_of(tiny: Any, kind: str) -> Any:
 @torch.inference_mode()
 def test_scaled_sampling_is_exact_for_eps_and_v_with_one_or_many_noise_levels(tiny: Any) -> None:
     """A model that answers truly about `scale * clean + sigma * noise` gives the clean latent back, from pure noise on down."""
-    from zoetrope.hosts.comfyui_sampling import set_schedule
+    from zoetrope.hosts.comfyui.motion.schedule import set_schedule
     from zoetrope.models.motion.families.videocrafter import SCHEDULE, ZERO_SNR
     from zoetrope.models.motion.family import InputScale, Variant
 
@@ -186,7 +186,7 @@ def sigma_of(patched: Any) -> tuple[float, bool]:
 def test_a_scale_is_put_around_once_and_taken_away_again(tiny: Any) -> None:
     from types import SimpleNamespace
 
-    from zoetrope.hosts.comfyui_sampling import set_named, set_schedule
+    from zoetrope.hosts.comfyui.motion.schedule import set_named, set_schedule
     from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
     from zoetrope.models.motion.family import Variant
     from zoetrope.sampling.schedule import LINEAR
@@ -237,7 +237,7 @@ def test_scaled_sampling_inpaints_and_starts_from_a_picture(tiny: Any) -> None:
 
 
 def patched_like_videocrafter2(tiny: Any) -> Any:
-    from zoetrope.hosts.comfyui_sampling import set_schedule
+    from zoetrope.hosts.comfyui.motion.schedule import set_schedule
     from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE
     from zoetrope.models.motion.family import Variant
 
@@ -252,7 +252,7 @@ def patched_like_videocrafter2(tiny: Any) -> Any:
 def test_core_nodes_on_a_patched_model_give_what_they_gave(tiny: Any, what: str) -> None:
     """Strength 0 with a core patch is the base with that patch bit for bit; full strength with it is finite and differs."""
     from layers import own_motion
-    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.hosts.comfyui.unet import unet_places
     from zoetrope.models.motion.loading import take_apart
 
     base = tiny.model()

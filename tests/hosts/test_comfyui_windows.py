@@ -20,7 +20,7 @@ def moving(tiny: Any, tmp_path: Path) -> Any:
 
 
 def cut(model: Any, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui_windows import in_windows
+    from zoetrope.hosts.comfyui.sampling.windows import in_windows
     from zoetrope.sampling.windows import Windows
 
     return in_windows(model, Windows(**{"schedule": "standard_static", "window": 4, "overlap": 2, **more}))
@@ -70,7 +70,7 @@ def test_windows_and_motion_may_be_put_on_in_any_order(tiny: Any, tmp_path: Path
 
 def test_long_shot_noise_is_the_hosts_noise_shuffled(tiny: Any) -> None:
     import comfy.sample
-    from zoetrope.hosts.comfyui_windows import LongShotNoise
+    from zoetrope.hosts.comfyui.sampling.windows import LongShotNoise
 
     latent = {"samples": torch.zeros(12, 4, 8, 8)}
     plain = comfy.sample.prepare_noise(latent["samples"], 7)
@@ -83,7 +83,9 @@ def test_long_shot_noise_is_the_hosts_noise_shuffled(tiny: Any) -> None:
 
 
 def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path) -> None:
-    from zoetrope.hosts import comfyui_plan, comfyui_shot
+    from zoetrope.hosts.comfyui.sampling.guider import guider_of
+    from zoetrope.hosts.comfyui.shot import plan as comfyui_plan
+    from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
     from zoetrope.sampling.queue import Queue
     from zoetrope.shots.folder import Place
 
@@ -94,7 +96,7 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
         return apply_model(args["input"], args["timestep"], **args["c"])
 
     moving.set_model_unet_function_wrapper(note)
-    guider = comfyui_shot.guider_of(moving, tiny.text(), tiny.text(seed=2), 3.0)
+    guider = guider_of(moving, tiny.text(), tiny.text(seed=2), 3.0)
     scene, _ = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
     for start in ("base clip", "noise"):
         order = comfyui_shot.Order(frames=5, queue=Queue(window=4, partitions=2, context=1, shift=0, start=start))

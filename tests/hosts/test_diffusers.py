@@ -9,7 +9,7 @@ import parity
 import pytest
 import torch
 from layers import diffusers_unet, error_of, noise, own_motion
-from zoetrope.hosts.diffusers import motion_in, unet_places
+from zoetrope.hosts.diffusers.motion import motion_in, unet_places
 from zoetrope.models.motion.families.animatediff.lora import lora_from, merged
 from zoetrope.models.motion.loading import motion_from
 from zoetrope.models.motion.module import MotionModule

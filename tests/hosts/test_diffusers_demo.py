@@ -8,7 +8,7 @@ import pytest
 import torch
 from zoetrope.demo.detector import watch
 from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
-from zoetrope.hosts.diffusers_demo import Demo, load_demo
+from zoetrope.hosts.diffusers.demo.model import Demo, load_demo
 from zoetrope.models.motion.loading import load_motion
 
 

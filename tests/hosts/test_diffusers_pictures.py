@@ -10,8 +10,8 @@ import parity
 import pytest
 import torch
 from layers import as_diffusers, diffusers_unet
-from zoetrope.hosts.diffusers import motion_in, unet_places
-from zoetrope.hosts.diffusers_picture import null_states, picture_in, states_of
+from zoetrope.hosts.diffusers.image_prompt import null_states, picture_in, states_of
+from zoetrope.hosts.diffusers.motion import motion_in, unet_places
 from zoetrope.models.edits.features import GuideInjection
 from zoetrope.models.image_prompt.family import Look
 from zoetrope.models.image_prompt.pixels import pixels_of

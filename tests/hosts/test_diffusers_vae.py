@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from zoetrope.demo.layout import TEMPORAL_VAE, part_path
 from zoetrope.demo.world import RATES, draw, film
-from zoetrope.hosts.diffusers_vae import decode, encode, open_vae, trip
+from zoetrope.hosts.diffusers.vae import decode, encode, open_vae, trip
 from zoetrope.models.vae.loading import Loaded
 from zoetrope.video.quality.image_metrics import jump_error, psnr
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from einops import rearrange
 from layers import as_diffusers, diffusers_unet, noise
-from zoetrope.hosts.diffusers import motion_in
+from zoetrope.hosts.diffusers.motion import motion_in
 from zoetrope.models.motion.module import MotionModule
 
 
@@ -101,7 +101,7 @@ def test_a_mask_of_strength_reaches_pictures_tokens_and_rows(path: Path) -> None
 @torch.inference_mode()
 def test_positions_beyond_the_table_stretch_or_repeat(tmp_path: Path) -> None:
     from layers import own_motion
-    from zoetrope.hosts.diffusers import unet_places
+    from zoetrope.hosts.diffusers.motion import unet_places
 
     layout = {
         "model_channels": 32, "channel_mult": [1], "num_res_blocks": [1], "transformer_depth": [1], "context_dim": 16,

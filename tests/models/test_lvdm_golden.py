@@ -7,7 +7,7 @@ import parity
 import pytest
 import torch
 from layers import error_of, frames_first
-from zoetrope.models.lvdm import load_lvdm
+from lvdm_unet import load_lvdm
 
 
 @pytest.mark.parametrize("path", golden.claim("unet_lvdm_short*"))

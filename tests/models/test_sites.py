@@ -45,7 +45,7 @@ DEPTHS: dict[str, tuple[list[int], list[int]]] = {
 def test_the_hosts_own_unet_has_exactly_these_sites(base: Base, tiny: Any) -> None:
     import torch
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-    from zoetrope.hosts.comfyui_unet import unet_places
+    from zoetrope.hosts.comfyui.unet import unet_places
 
     down, up = DEPTHS[base.name]
     unet = UNetModel(

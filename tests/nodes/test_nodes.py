@@ -171,8 +171,8 @@ def test_the_demo_nodes_hand_out_the_hosts_own_types(tiny: Any) -> None:
     import comfy.clip_vision
     import comfy.model_patcher
     import comfy.sd
-    from zoetrope.hosts.comfyui import HostMotion
-    from zoetrope.hosts.comfyui_picture import HostProjector
+    from zoetrope.hosts.comfyui.conditioning.image_prompt import HostProjector
+    from zoetrope.hosts.comfyui.motion.apply import HostMotion
     from zoetrope.nodes.load import LoadDemoModel
     from zoetrope.nodes.vae import DecodeVideo, EncodeVideo
 
@@ -227,7 +227,7 @@ def test_motion_settings_reach_the_sampling(folder: Path, tiny: Any) -> None:
 
 def test_a_motion_lora_is_loaded_from_the_list_and_applied(folder: Path, tiny: Any, tmp_path: Path) -> None:
     from layers import animatediff_file, noise
-    from zoetrope.hosts import comfyui
+    from zoetrope.hosts.comfyui.motion import apply as comfyui
     from zoetrope.nodes.files import LORA, files_of
     from zoetrope.nodes.motion import ApplyMotionLora, ApplyMotionModule, MotionReport
 

@@ -50,7 +50,7 @@ def test_a_shot_is_a_file_below_the_output_folder_and_a_preview(tiny: Any, outpu
 
 
 def test_a_guider_replaces_model_prompts_and_cfg(tiny: Any, output: Path) -> None:
-    from zoetrope.hosts.comfyui_shot import guider_of
+    from zoetrope.hosts.comfyui.sampling.guider import guider_of
 
     plain = filmed(tiny, output / "m.safetensors", cfg=2.0, filename_prefix="plain").args[1]["samples"]
     model = tiny.model()

@@ -23,7 +23,7 @@ def inference(tiny: Any) -> Any:
 
 @pytest.fixture
 def demo(inference: Any) -> Any:
-    from zoetrope.hosts import comfyui_demo
+    from zoetrope.hosts.comfyui.loaders import demo as comfyui_demo
 
     return comfyui_demo.load_demo()
 
@@ -71,7 +71,7 @@ def test_a_file_goes_to_latents_and_back_with_its_sound_and_rate(demo: Any, outp
 
 def test_a_part_of_a_video_is_that_part(demo: Any, tmp_path: Path) -> None:
     from comfy_api.input_impl import VideoFromFile
-    from zoetrope.hosts.comfyui_clips import clip_of
+    from zoetrope.hosts.comfyui.vae.video import clip_of
 
     video = VideoFromFile(str(clip_file(tmp_path / "in.mp4")))
     if not hasattr(video, "as_trimmed"):

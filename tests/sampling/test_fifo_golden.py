@@ -72,7 +72,7 @@ def videocrafter(case: Case) -> Denoiser:
     """The tiny VideoCrafter2 that the file names, as diffusers' UNet with our temporal layers, guided."""
     import golden_video
     from layers import as_diffusers, diffusers_unet
-    from zoetrope.hosts.diffusers import motion_in
+    from zoetrope.hosts.diffusers.motion import motion_in
 
     unet_case = golden_video.read(golden.sibling(case.path, case.path.stem, "unet_videocrafter2"))
     unet = diffusers_unet(unet_case.layout)

@@ -23,9 +23,9 @@ from comfy.cldm.cldm import ControlNet as ControlNetwork
 from layers import noise, own_motion, randomise
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoetrope.hosts.comfyui import HostMotion, Settings, apply, load
-from zoetrope.hosts.comfyui_sampling import FAMILY, MODEL
-from zoetrope.hosts.comfyui_unet import unet_places
+from zoetrope.hosts.comfyui.motion.apply import HostMotion, Settings, apply, load
+from zoetrope.hosts.comfyui.motion.schedule import FAMILY, MODEL
+from zoetrope.hosts.comfyui.unet import unet_places
 from zoetrope.models.motion.module import MotionModule
 from zoetrope.models.motion.report import Report
 
@@ -98,7 +98,7 @@ def grouped(groups: int) -> Any:
 
 
 def host_motion(motion: MotionModule, report: Report) -> HostMotion:
-    """A module in the host's hands, as `hosts.comfyui.load` makes it of a file."""
+    """A module in the host's hands, as `hosts.comfyui.motion.apply.load` makes it of a file."""
     load = comfy.model_management.get_torch_device()
     patcher = comfy.model_patcher.ModelPatcher(motion, load, comfy.model_management.unet_offload_device())
     return HostMotion(patcher, report, Path(report.file))
@@ -225,7 +225,7 @@ def vision(folder: Path, width: int = 16, seed: int = 11) -> Any:
 
 def projector(model: Any, seed: int = 0, frames: int = 1, states: int = 16) -> Any:
     """A random image projector (IP-Adapter plus; with frames, as DynamiCrafter's) for a MODEL, in the host's hands."""
-    from zoetrope.hosts.comfyui_picture import host_projector
+    from zoetrope.hosts.comfyui.conditioning.image_prompt import host_projector
     from zoetrope.models.formats.keytable import KeyTable
     from zoetrope.models.image_prompt.families import IP_ADAPTER, VIDEOCRAFTER
     from zoetrope.models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
@@ -252,7 +252,7 @@ def picture(count: int = 1, seed: int = 3, channels: int = 3, size: tuple[int, i
 
 def prompted(model: Any, projector: Any, vision: Any, images: Tensor, strength: float = 1.0, **more: Any) -> Any:
     """`model` with an image prompt."""
-    from zoetrope.hosts.comfyui_picture import PictureSettings, apply_picture
+    from zoetrope.hosts.comfyui.conditioning.image_prompt import PictureSettings, apply_picture
 
     return apply_picture(model, projector, vision, images, PictureSettings(strength, **more))
 
@@ -277,8 +277,7 @@ def denoised(
     cfg: float = 3.0, wrap: Any = None, schedules: Any = None, size: tuple[int, int] = (8, 8),
 ) -> Tensor:  # fmt: skip
     """What a guider says of four frames at four noise levels, or of some rows alone; without motion frames are strangers."""
-    from zoetrope.hosts.comfyui_fifo import Rounds
-    from zoetrope.hosts.comfyui_shot import guider_of
+    from zoetrope.hosts.comfyui.sampling.guider import Rounds, guider_of
     from zoetrope.sampling.queue import Schedules
 
     said: list[Tensor] = []

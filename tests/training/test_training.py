@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from zoetrope.demo.layout import TEMPORAL_VAE, part_path
 from zoetrope.demo.world import draw, film
-from zoetrope.hosts.diffusers_demo import load_demo
+from zoetrope.hosts.diffusers.demo.model import load_demo
 from zoetrope.models.image_prompt.pixels import pixels_of
 from zoetrope.models.vae.loading import load_vae
 from zoetrope.sampling.diffusion import SD_SIGMAS, velocity

@@ -10,8 +10,8 @@ from layers import noise
 from torch.nn import functional as F
 from zoetrope.demo.layout import load_text, new_upscaler_motion
 from zoetrope.demo.world import draw
-from zoetrope.hosts.diffusers_demo import new_vae
-from zoetrope.hosts.diffusers_superres_demo import load_upscaler, new_upscaler, new_upscaler_vae
+from zoetrope.hosts.diffusers.demo.model import new_vae
+from zoetrope.hosts.diffusers.demo.superres import load_upscaler, new_upscaler, new_upscaler_vae
 from zoetrope.training.demo.__main__ import main
 from zoetrope.training.demo.config import UpscalerRun, read_config
 from zoetrope.training.demo.upscaler import Windows, a_level_less, build_windows, upscaler_loss, window_of

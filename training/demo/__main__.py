@@ -30,7 +30,7 @@ from PIL import Image
 from torch import nn
 
 from ...demo.layout import load_text, new_upscaler_motion
-from ...hosts.diffusers_superres_demo import new_upscaler, new_upscaler_vae
+from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
 from ..loop import Loss, averaged_weights, leads, train
 from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss

@@ -9,7 +9,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from ...demo.text import TextEncoder
-from ...hosts.diffusers import motion_in
+from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
 from ...sampling.diffusion import SD_SIGMAS, add_noise, velocity
 from ..loop import Loss

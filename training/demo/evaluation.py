@@ -23,7 +23,7 @@ from torch import Tensor
 from ...demo.detector import Sighting, watch
 from ...demo.layout import FOLDER, FRAMES, PIXELS
 from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
-from ...hosts.diffusers_demo import Demo, load_demo
+from ...hosts.diffusers.demo.model import Demo, load_demo
 from ...video.quality.image_metrics import psnr
 from ...video.quality.sheet import contact_sheet
 

@@ -25,7 +25,7 @@ from ...demo.layout import (
     text_header,
 )
 from ...demo.world import draw, film
-from ...hosts.diffusers_superres_demo import new_upscaler_vae
+from ...hosts.diffusers.demo.superres import new_upscaler_vae
 from ...models.backbones.unet import SD1
 from ...models.image_prompt.families import ip_adapter
 from ...models.vae.families import svd

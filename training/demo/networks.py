@@ -18,8 +18,8 @@ from ...demo.layout import (
 )
 from ...demo.text import TextConfig, TextEncoder
 from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
-from ...hosts.diffusers import unet_places
-from ...hosts.diffusers_demo import new_unet, new_vae
+from ...hosts.diffusers.demo.model import new_unet, new_vae
+from ...hosts.diffusers.motion import unet_places
 from ...models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
 from ...models.image_prompt.loading import ImageProjector
 from ...models.image_prompt.networks import Resampler

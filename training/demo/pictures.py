@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...demo.text import TextEncoder
 from ...demo.world import draw, film, write_caption
-from ...hosts.diffusers_picture import picture_in, states_of
+from ...hosts.diffusers.image_prompt import picture_in, states_of
 from ...models.image_prompt.families import IP_ADAPTER
 from ...models.image_prompt.family import Look
 from ...models.image_prompt.loading import ImageProjector

@@ -7,8 +7,8 @@ import torch
 from PIL.Image import Image
 
 from ...demo.world import draw, film
-from ...hosts.diffusers_demo import Demo
-from ...hosts.diffusers_superres_demo import Upscaler
+from ...hosts.diffusers.demo.model import Demo
+from ...hosts.diffusers.demo.superres import Upscaler
 from ...video.quality.sheet import contact_sheet
 from ..loop import Show
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ...demo.layout import UPSCALER_TIMES
 from ...demo.text import TextEncoder
 from ...demo.world import Scene, centre, draw, film
-from ...hosts.diffusers import motion_in
+from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
 from ...sampling.diffusion import add_noise, velocity
 from ...sampling.upscale import X4_SIGMAS, low_res_noised

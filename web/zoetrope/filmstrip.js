@@ -29,7 +29,7 @@ export function restoreFilmstrip(node, key) {
   if (reels.has(key)) node.zoetropeFilmstrip?.play(reels.get(key), true)
 }
 
-/** A message of hosts/comfyui_strip.py, or of the page itself: {kind: "stopped" | "failed"}. `node` is null while it is out of sight. */
+/** A message of hosts/comfyui/shot/filmstrip.py, or of the page itself: {kind: "stopped" | "failed"}. `node` is null while it is out of sight. */
 export function tellFilmstrip(node, key, message, most) {
   const reel = take(reels.get(key) ?? { frames: new Map() }, message, most)
   reels.delete(key) // the newest ones are the last ones

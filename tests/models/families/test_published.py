@@ -7,8 +7,8 @@ import torch
 from zoetrope.models.formats.ldm import diffusers_table
 from zoetrope.models.formats.recognise import kind_of
 from zoetrope.models.formats.strict import rename, table_of
-from zoetrope.models.lvdm import TABLE as LVDM_TABLE
-from zoetrope.models.lvdm import load_lvdm
+from lvdm_unet import TABLE as LVDM_TABLE
+from lvdm_unet import load_lvdm
 from zoetrope.models.motion.families import FAMILIES, detect
 from zoetrope.models.motion.families.animatediff.lora import is_motion_lora, lora_from
 from zoetrope.models.motion.loading import take_apart

@@ -1,0 +1,1 @@
+"""Conditioning per frame: prompts, masks, ControlNets, image prompts, given frames."""

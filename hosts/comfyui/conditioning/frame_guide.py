@@ -1,0 +1,266 @@
+"""Given frames in the host: a picture that a clip begins with, ends with or stays close to, as each family is shown it.
+
+Families with further channels have a network of their own for them, whose features are added to the UNet's by hooks. Families
+trained with a noise level per frame (our own) have the given frames in the clip itself, clean, at noise level zero.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.utils
+import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP
+from torch import Tensor
+
+from ....models.edits.features import GuideInjection, as_added, check_guide_fit
+from ....models.edits.temporal import frames_per_clip
+from ....models.motion.frame_guide import AFFINITIES, Given, Guide, pack
+from ..call import (
+    COUNTED,
+    FRAMES,
+    GUIDE,
+    LENGTH,
+    LEVELS,
+    MOTION,
+    clip_frames,
+    frame_numbers,
+    free_key,
+    is_set,
+    levels_of,
+    numbering,
+    wrap_call,
+    wrap_model,
+)
+from ..motion.apply import HostMotion
+from ..patching import Showing, check_range
+from ..unet import unet_of, unet_places
+from .per_frame import add_frames
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GuideSettings:
+    """How given frames are shown."""
+
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    affinity: str = "small motion"
+
+    def __post_init__(self) -> None:
+        check_range(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures for the first and the last frames, `(n, h, w, c)` in [0, 1] each; None where there are none."""
+
+    first: Tensor | None
+    last: Tensor | None
+
+
+def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictures: Pictures, settings: GuideSettings) -> Any:
+    """A clone of MODEL that is shown the pictures, at the size of the latent `(f, c, h, w)` that will be sampled.
+
+    Raises ValueError for a motion module that takes none, for no picture at all and for more pictures than frames.
+    """
+    guide = motion.report.variant.guide
+    if guide is None:
+        raise ValueError(
+            f"{motion.report.file} is {motion.report.name}, which takes no given frames. PIA, AnimateLCM-I2V, DynamiCrafter "
+            "512 and 1024, SEINE and Zoetrope's own do; for others use Image Prompt or SparseCtrl."
+        )
+    if pictures.first is None and pictures.last is None:
+        raise ValueError("First/Last Frame Guide needs a picture; connect first, last or both")
+    if motion.guide is not None:
+        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
+    patched = model.clone()
+    if settings.strength == 0:
+        return patched
+    height, width = latent.shape[-2:]
+    encoded = {
+        name: _encode(model, vae, images, height, width)
+        for name, images in (("first", pictures.first), ("last", pictures.last), ("grey", _grey(guide, height, width)))
+        if images is not None
+    }
+    options = patched.model_options["transformer_options"]
+    if guide.channels and is_set(GUIDE, options):
+        raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
+    key = free_key(GUIDE, options)
+    own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
+    options[key] = {**own, "affinity": AFFINITIES[settings.affinity]}
+    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
+    hooks.add_to(patched, motion.guide)
+    return patched
+
+
+def apply_between(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
+    """A clone of MODEL that is shown key frames, and the key under which each call of it is told them (`told_keys`).
+
+    size   of a latent, h w
+    Raises ValueError for a motion module that fills in no frames.
+    """
+    guide = motion.report.variant.guide
+    if guide is None or guide.between == "no":
+        raise ValueError(
+            f"{motion.report.file} is {motion.report.name}, which fills in no frames. LaVie interpolation, SEINE, "
+            "DynamiCrafter 512 and 1024, and Zoetrope's own do."
+        )
+    if motion.guide is not None:
+        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
+    patched = model.clone()
+    options = patched.model_options["transformer_options"]
+    if is_set(GUIDE, options):
+        raise ValueError("this MODEL has a First/Last Frame Guide; Interpolate Frames shows it its own frames, so take it away")
+    key, grey = free_key(GUIDE, options), _grey(guide, *size)
+    own = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
+    options[key] = {**own, "strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
+    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
+    hooks.add_to(patched, motion.guide)
+    return patched, key
+
+
+def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
+    return torch.full((1, 8 * height, 8 * width, 3), 0.5) if guide.elsewhere == "grey" else None
+
+
+def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
+    """Latents of pictures, cut about the middle to the shape of the frames, `(n, c, h, w)` as the UNet sees clean ones."""
+    if images.ndim != 4 or len(images) == 0 or images.shape[-1] not in (3, 4):
+        raise ValueError(f"image: expected at least one picture (n, h, w, 3 or 4), got {tuple(images.shape)}")
+    side = getattr(vae, "spacial_compression_encode", lambda: 8)()
+    fitted = images[..., :3]
+    if fitted.shape[1:3] != (height * side, width * side):
+        rgb = fitted.movedim(-1, 1)
+        fitted = comfy.utils.common_upscale(rgb, width * side, height * side, "lanczos", "center").movedim(1, -1)
+    parts = [vae.encode(one[None, :, :, :3]) for one in fitted]  # one by one: pictures are no clip
+    return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
+
+
+class _Guided(Showing[GuideInjection]):
+    """What both ways have in common: which frames are given, counted when the length of the clip is known."""
+
+    def __init__(self, key: str, guide: Guide):
+        super().__init__(key, "guide", GuideInjection)
+        self._guide = guide
+        self._size: Any = None
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        """The wrappers of this way."""
+        raise NotImplementedError
+
+    def given(self, own: Any, like: Tensor, length: int | None) -> Given:
+        frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
+        last = own.get("last")
+        if last is not None and length:
+            frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}
+        shape = next(iter(frames.values())).shape[-2:] if frames else like.shape[-2:]
+        if shape != like.shape[-2:] and shape == self._size:
+            raise ValueError(
+                "First/Last Frame Guide and a condition for an area of the picture do not go together with this family: the "
+                "area is sampled by itself. Use a mask (Conditioning Set Mask) in place of the area."
+            )
+        if shape != like.shape[-2:]:
+            raise ValueError(
+                f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
+                f"{like.shape[-1]}x{like.shape[-2]}. Connect the latent that is sampled to the guide as well."
+            )
+        return Given(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
+
+    def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuses more pictures than frames before any model is loaded. A shot without an end has no last frame."""
+        told = executor.class_obj.model_options["transformer_options"]
+        own, clip = told.get(self._key, {}), clip_frames(told, len(noise))
+        endless = getattr(sampler, "has_own_windows", False)
+        if endless and "last" in own:
+            log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
+        if not is_set(MOTION, told):
+            log.warning("Zoetrope: First/Last Frame Guide is on a MODEL without motion; frames do not know of the given one")
+        pictures = len(own.get("first", ())) + len(own.get("last", ()))
+        if not endless and pictures > clip:
+            raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {clip} frames; give it fewer")
+        before, self._size = self._size, noise.shape[-2:]
+        try:
+            return executor(noise, latent, sampler, *args, **kwargs)
+        finally:
+            self._size = before
+
+
+class ChannelHooks(_Guided):
+    """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        patched.set_additional_models(self._key, [patcher.clone()])
+        patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.count)
+        wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
+        wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.watch_range)
+        self._network = patcher.model
+
+    def shown(self, x: Tensor, options: Any, own: Any, unet: Any) -> Any:
+        chunks = len(options.get("cond_or_uncond", (0,)))
+        part = frames_per_clip(x.shape[0], chunks, 0)
+        active = self.active(unet, options)
+        numbers, length = numbering(options, part)
+        given = self.given(own, x, length)
+        if not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
+            return {}
+        channels = pack(self._guide, given, numbers).to(x)
+        strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
+        features = self._network.features(channels, clip_frames(options, part))  # alike for both halves of the guidance
+        return {site: feature.repeat(chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
+
+
+class CleanFrames(_Guided):
+    """The given frames in the clip itself: shown at noise level zero, and given back as they are."""
+
+    def add_to(self, patched: Any, patcher: Any) -> None:
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.sample)
+
+    def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
+        """Puts the frames in at every call of the model; frames have conditions of their own, as they differ in noise."""
+        guider = executor.class_obj
+        before = guider.model_options
+        options = wrap_call(add_frames(guider.model_options), self._key, self.calc)
+        guider.model_options = options
+        try:
+            return self.count(executor, noise, latent, sampler, *args, **kwargs)
+        finally:
+            guider.model_options = before
+
+    def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+        told = options["transformer_options"]
+        own = told.get(self._key)
+        if not own:
+            return executor(model, conds, x, timestep, options, *more)
+        numbers, length = numbering(told, len(x))
+        given = self.given(own, x, length)
+        own_levels = levels_of(timestep, x)
+        levels = own_levels.clone()
+        rows = [
+            (row, number)
+            for row, (number, level) in enumerate(zip(numbers, levels.tolist(), strict=True))
+            if number in given.frames and _within(model, own, level)
+        ]
+        if not rows:
+            return executor(model, conds, x, timestep, options, *more)
+        x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, min(1.0, own["strength"])
+        for row, latent in kept.items():
+            x[row] = torch.lerp(x[row], latent, strength)
+            levels[row] *= 1 - strength
+        told = {**told, LEVELS: own_levels}
+        if FRAMES not in told:
+            told |= {FRAMES: frame_numbers(told, len(x)), LENGTH: length, COUNTED: True}
+        halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)
+        for half in halves:
+            for row, latent in kept.items():
+                half[row] = torch.lerp(half[row], latent, strength)
+        return halves
+
+
+def _within(model: Any, own: Any, level: float) -> bool:
+    """Whether a noise level is in the guide's range of the sampling."""
+    at = model.model_sampling.percent_to_sigma
+    return level <= at(own["start"]) and (own["end"] == 1 or level > at(own["end"]))

@@ -1,0 +1,187 @@
+"""Digests of what decides about a picture: weights, patches, conditions. Never of object ids, so they outlive a restart."""
+
+import dis
+import enum
+import functools
+import hashlib
+import types
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .call import GUIDE, IMAGE_PROMPT, MOTION
+
+DEEPEST = 12
+PASSED_OVER = {
+    "uuid", "patches_uuid", "hook_id", "wrappers", "callbacks", "sample_sigmas", "model_loaded_weight_memory",
+    "current_weight_patches_uuid", "lowvram_patch_counter", "model_lowvram", "model_offload_buffer_memory", "curr_t", "_curr_t",
+    "_current_keyframe", "_current_used_steps", "_current_index", "_current_strength", "start_t",
+}  # fmt: skip
+"""Names in the host's dictionaries and objects that change from run to run, or hold functions that are looked at elsewhere."""
+
+OF_CONTROL = (
+    "cond_hint_original", "strength", "timestep_percent_range", "global_average_pooling", "compression_ratio", "extra_args",
+    "upscale_algorithm", "extra_conds", "strength_type", "concat_mask", "extra_concat_orig", "vae", "control_weights",
+    "t2i_model", "channels_in", "previous_controlnet", "frames", "kind",
+)  # fmt: skip
+"""What a ControlNet or T2I adapter is made of; the rest is what it remembers of the last run."""
+
+PACK = __name__.removesuffix("hosts.comfyui.fingerprint")
+"""What the host loaded the pack as, with the dot."""
+FIRST_HOMES = {
+    "hosts.comfyui.conditioning.per_frame": "hosts.comfyui_frames",
+    "hosts.comfyui.conditioning.sparsectrl": "hosts.comfyui_sparsectrl",
+    "hosts.comfyui.motion.schedule": "hosts.comfyui_sampling",
+    "models.motion.frame_guide": "models.guide",
+}
+"""Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 goes on only under those."""
+
+_weights: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
+
+
+def digest(value: Any) -> str:
+    """`sha256:...` of plain values, tensors, networks, functions with what they close over, and objects made of these."""
+    return "sha256:" + _of(value, frozenset(), 0)
+
+
+def model_settings(patcher: Any) -> dict[str, str]:
+    """Named digests of a MODEL: what an artist would call a different setting."""
+    models, options = patcher.additional_models, patcher.model_options
+    told = options.get("transformer_options", {})
+    wrappers = {kind: _without(named) for kind, named in patcher.wrappers.items()}
+    return {
+        "model weights": weights(patcher),
+        "LoRAs and other weight patches": digest(patcher.patches),
+        "motion module": _networks(_only(models, MOTION)),
+        "motion settings": digest(_only(told, MOTION)),
+        "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(told, IMAGE_PROMPT)),
+        "given frames": _networks(_only(models, GUIDE)) + digest(_only(told, GUIDE)),
+        "noise schedule": digest(patcher.get_model_object("model_sampling")),
+        "model patches": digest([
+            {**options, "transformer_options": _without(told)},
+            {name: value for name, value in patcher.object_patches.items() if name != "model_sampling"},
+            _networks(_without(models)),
+            {kind: named for kind, named in wrappers.items() if named},
+        ]),
+    }  # fmt: skip
+
+
+def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:
+    """What we keep under one of our keys."""
+    return {name: value for name, value in named.items() if str(name).startswith(key)}
+
+
+def _without(named: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What is not ours."""
+    return {name: value for name, value in named.items() if not str(name).startswith((MOTION, IMAGE_PROMPT, GUIDE))}
+
+
+def _networks(models: Mapping[str, Any]) -> str:
+    return digest([[_patched(one) for one in held] for held in models.values()])
+
+
+def weights(patcher: Any) -> str:
+    """Of the weights as the file has them, also while the host has patched them in place. Once per network."""
+    network = patcher.model
+    if network not in _weights:
+        state = dict(network.state_dict())
+        for key, saved in patcher.backup.items():
+            state[key] = getattr(saved, "weight", saved)
+        # objects that the host has put in while the model is loaded
+        replaced = tuple(f"{name}." for name in ("model_sampling", *patcher.object_patches_backup))
+        state = {key: value for key, value in state.items() if not key.startswith(replaced)}
+        _weights[network] = digest(state)
+    return _weights[network]
+
+
+def _patched(patcher: Any) -> list[Any]:
+    return [weights(patcher), patcher.patches]
+
+
+def _of(value: Any, above: frozenset[int], depth: int) -> str:
+    found = hashlib.sha256()
+    if depth > DEEPEST or id(value) in above:
+        return "deeper"
+    kind = Tensor if isinstance(value, Tensor) else type(value)  # a Parameter of the same numbers is the same
+    found.update(" ".join(map(_name_of, kind.__mro__)).encode())  # of all bases: the host makes classes at run time
+    if isinstance(value, Tensor):
+        found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        if not value.is_meta:
+            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    elif isinstance(value, bool | int | float | str | bytes | complex | torch.dtype | torch.device | torch.Size | None):
+        found.update(repr(value).encode())
+    elif isinstance(value, enum.Enum):
+        found.update(value.name.encode())
+    else:
+        for part in _parts(value):
+            found.update(_of(part, above | {id(value)}, depth + 1).encode())
+    return found.hexdigest()
+
+
+def _name_of(kind: type) -> str:
+    home = kind.__module__
+    if home.startswith(PACK):
+        room = home[len(PACK) :]
+        home = PACK + FIRST_HOMES.get(room, room)
+    return f"{home}.{kind.__qualname__}"
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What an object is made of, in an order that does not change."""
+    if isinstance(value, Mapping):
+        named = [(key, part) for key, part in value.items() if key not in PASSED_OVER]
+        return [part for pair in sorted(named, key=lambda pair: (type(pair[0]).__name__, str(pair[0]))) for part in pair]
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, set | frozenset):
+        return sorted(_of(part, frozenset(), 1) for part in value)
+    if isinstance(value, types.ModuleType | type):
+        return [value.__name__]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, types.MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, types.FunctionType):
+        code = value.__code__
+        own = _rebound(code)  # what a function remembers of its last run
+        named = zip(code.co_freevars, value.__closure__ or (), strict=True)
+        cells = [cell.cell_contents for name, cell in named if name not in own and _is_filled(cell)]
+        plain = [const for const in code.co_consts if isinstance(const, bool | int | float | str | None)]
+        return [value.__qualname__, code.co_code, plain, value.__defaults__, cells]
+    if hasattr(value, "model") and hasattr(value, "patches") and hasattr(value, "backup"):  # a patcher
+        return _patched(value)
+    if hasattr(value, "get_control") and hasattr(value, "previous_controlnet"):
+        settings = {name: getattr(value, name) for name in OF_CONTROL if hasattr(value, name)}
+        return [settings, [weights(one) for one in value.get_models()]]
+    if isinstance(value, nn.Module):
+        named = {name: part for name, part in vars(value).items() if name not in {"training", *PASSED_OVER}}
+        plain = {name: part for name, part in named.items() if isinstance(part, bool | int | float | str | None)}
+        return [plain, dict(value.state_dict())]
+    return _plain_object(value)
+
+
+def _plain_object(value: Any) -> Iterable[Any]:
+    home = type(value).__module__.partition(".")[0]
+    if home in {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"} or not hasattr(value, "__dict__"):
+        return [str(value)] if home == "numpy" else []
+    return [{name: part for name, part in vars(value).items() if not isinstance(part, weakref.ref)}]
+
+
+def _rebound(code: types.CodeType) -> set[str]:
+    """Variables of a closure that a function, or one inside it, assigns to."""
+    found = {str(one.argval) for one in dis.get_instructions(code) if one.opname == "STORE_DEREF"}
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            found |= _rebound(const)
+    return found
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True

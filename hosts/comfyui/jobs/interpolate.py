@@ -1,0 +1,116 @@
+"""Frames in between in ComfyUI: key frames through the VAE, what lies between them through any guider, one after another."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from torch import Tensor
+
+from ....sampling.between import Between, fill, takes
+from ....sampling.noise import FrameNoise
+from ....video.frames.cuts import is_cut
+from ..conditioning.frame_guide import apply_between
+from ..motion.apply import HostMotion
+from ..sampling.guider import guider_of
+from ..sampling.rounds import ROUND, Ahead, Stage, sigmas_for
+from ..vae.chunked import Lens
+from ..vae.video import fitted
+
+
+@dataclass(frozen=True)
+class BetweenOrder:
+    """What an artist asks for."""
+
+    factor: int = 4
+    steps: int = 20
+    cfg: float = 1.0
+    seed: int = 0
+    window: int = 0
+    """Frames that the model sees at once; 0: as many as it was trained on."""
+    shared: int = 1
+    """Steps from key to key that neighbouring windows have in common."""
+    cut: float = 0.3
+    """How different the colours of two key frames may be until a new scene begins between them; 0: never."""
+    originals: bool = False
+    """Whether key frames come out as the pictures that went in, not through the VAE."""
+
+
+@dataclass(frozen=True)
+class Fillers:
+    """Who fills in."""
+
+    model: Any
+    positive: Any
+    negative: Any
+    motion: HostMotion
+    lens: Lens
+
+
+def plan_for(motion: HostMotion, order: BetweenOrder) -> Between:
+    """How the clip is cut. Raises ValueError for a factor that the model cannot do at once."""
+    guide, clip = motion.report.variant.guide, order.window or motion.report.variant.frames
+    return Between(order.factor, clip, order.shared, bool(guide and guide.between == "ends"))
+
+
+def interpolate(crew: Fillers, frames: Iterable[Tensor], order: BetweenOrder) -> Iterator[Tensor]:
+    """Key frames `(3, h, w)` in [0, 1], one at a time, to all frames, one at a time, in the memory of a few windows.
+
+    Where a scene ends, its last frame stands until the next one begins. Raises ValueError for a clip of one frame, and for
+    what the motion module cannot do.
+    """
+    plan, stage, number, last = plan_for(crew.motion, order), None, 0, None
+    keys = (fitted(frame, crew.lens) for frame in frames)
+    for take in takes(keys, lambda before, after: is_cut(before, after, order.cut)):
+        if last is not None:
+            yield from [last] * (plan.factor - 1)
+            number += plan.factor - 1
+        first, second = next(take), next(take, None)
+        stage = stage or _Filling(crew, first, plan, order)
+        made = iter([first]) if second is None else stage.filled(chain([first, second], take), number)
+        for last in made:
+            yield last
+            number += 1
+    if number < 2:
+        raise ValueError(f"expected two key frames or more to fill in between, got {number}; connect a clip, not a picture")
+
+
+class _Filling:
+    """One size of frames, one model."""
+
+    def __init__(self, crew: Fillers, first: Tensor, plan: Between, order: BetweenOrder):
+        vae, lens = crew.lens.vae, crew.lens
+        if lens.squeezes:
+            raise ValueError("this VAE squeezes time, but every key frame needs a latent of its own; connect an image VAE")
+        size = (first.shape[1] // lens.side, first.shape[2] // lens.side)
+        model, self._key = apply_between(crew.model, crew.motion, vae, size)
+        self._own: Mapping[str, Any] = model.model_options["transformer_options"][self._key]
+        self._plan, self._lens, self._originals, self._base = plan, lens, order.originals, model.model
+        self._noise = FrameNoise(order.seed, (vae.latent_channels, *size))
+        sigmas = sigmas_for(model, order.steps)
+        guider = guider_of(model, crew.positive, crew.negative, order.cfg)
+        remedy = "factor, or window, then the size of the pictures"
+        shape = (vae.latent_channels, *size)
+        self._stage = Stage(guider, shape, min(plan.cut.size, plan.clip), sigmas, order.seed, remedy)
+
+    def filled(self, keys: Iterable[Tensor], first: int) -> Iterator[Tensor]:
+        """One scene; first: number of its first frame in the whole clip."""
+        pictures: list[Tensor] = []
+        source = _noted(keys, pictures) if self._originals else keys
+        latents = Ahead(self._base.process_latent_in(one[None])[0] for one in self._lens.encode(source))
+        sigmas, plan = self._stage.sigmas, self._plan
+        stream = fill(self._filler, latents, plan, sigmas, self._noise, first)
+        held = (len(sigmas) * plan.cut.size + ROUND) // plan.factor + 2  # keys that the steps hold, and those of a round
+        made = self._stage.rounds(stream, lambda: latents.make(held))
+        out = self._lens.decode(self._base.process_latent_out(one[None])[0] for one in made)
+        for number, frame in enumerate(out):
+            yield pictures.pop(0) if self._originals and number % plan.factor == 0 else frame
+
+    def _filler(self, x: Tensor, sigma: float, numbers: Sequence[int], given: Mapping[int, Tensor]) -> Tensor:
+        return self._stage.live(x, sigma, numbers, **{self._key: {**self._own, "given": given}})
+
+
+def _noted(frames: Iterable[Tensor], notes: list[Tensor]) -> Iterator[Tensor]:
+    for frame in frames:
+        notes.append(frame)
+        yield frame

@@ -1,0 +1,113 @@
+"""One stage of a cascade in ComfyUI: frames in from a clip or file, frames out to a file, done once for the same settings."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy_api.input_impl import VideoFromFile
+from torch import Tensor
+
+from ....shots.cache import Stage, file_digest
+from ....shots.journal import Scalar
+from ....video.frames.colour import along
+from ....video.io.sound import add_sound
+from ....video.io.write import write_video
+from ..fingerprint import digest, model_settings, weights
+from ..motion.apply import HostMotion
+from ..output_path import output_place
+from ..progress import Teller
+from ..vae.video import Clip, clip_of, stream_of
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Counts up when the same settings begin to mean other pictures."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished stage."""
+
+    path: Path
+    subfolder: str
+
+
+class Job:
+    """One run of a node that makes a video of a video."""
+
+    def __init__(self, node_id: Any, images: Any, filename_prefix: str, fps: float, factor: int = 1):
+        """images: IMAGE or VIDEO; fps: of the new video, 0: the old one's times factor"""
+        self.clip: Clip = clip_of(images)
+        self.fps = fps or self.clip.fps * factor
+        if self.fps <= 0:
+            raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
+        self.teller = Teller(node_id, 0)
+        self._images = images
+        self._place = output_place(filename_prefix)
+
+    def film(self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]) -> Made:
+        """Writes what `make` makes of the clip's frames, or finds the file that these settings made before.
+
+        total   frames to expect, about
+        """
+        plain = (bool, int, float, str)
+        told = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
+        told |= {"fps": self.fps, "source": source_digest(self._images), "version": VERSION}
+        stage = Stage(self._place.folder, self._place.name, told)
+        done = stage.done()
+        if done:
+            self.teller.note(f"{done.name} was made with these settings already; it is used again")
+            return Made(done, self._place.subfolder)
+        for line in stage.news():
+            log.info("Zoetrope: %s", line)
+        path = stage.fresh()
+        self.teller.expect(total)
+        count = write_video(path, self.teller.watched(make(self.clip.frames)), self.fps)
+        silent = self._add_sound(path)
+        stage.note(path)
+        self.teller.say(f"{count} frames at {self.fps:g} per second{silent}")
+        return Made(path, self._place.subfolder)
+
+    def _add_sound(self, path: Path) -> str:
+        """What to say where the clip's sound cannot be added: the pictures are worth more than it."""
+        if not self.clip.audio:
+            return ""
+        try:
+            add_sound(path, self.clip.audio["waveform"][0], int(self.clip.audio["sample_rate"]))
+        except (ValueError, OSError) as error:
+            log.warning("Zoetrope: %s stays silent: %s", path.name, error)
+            return f"; without sound ({error})"
+        return ""
+
+
+def settings_of(model: Any, vae: Any, conditions: Mapping[str, Any], node: str) -> dict[str, Scalar]:
+    """What decides about the pictures of a stage besides its own numbers."""
+    named = {name: digest(value) for name, value in conditions.items()}
+    return {"node": node, **model_settings(model), "vae": weights(vae.patcher), **named}
+
+
+def of_motion(motion: HostMotion) -> dict[str, Scalar]:
+    """The same of a motion module that is told apart from the MODEL it is on."""
+    return {"guide": digest([motion.report.variant.guide, motion.guide and weights(motion.guide)])}
+
+
+def source_digest(images: Any) -> str:
+    """Of the pictures that come in."""
+    if isinstance(images, Tensor):
+        return digest(images)
+    if not isinstance(images, VideoFromFile):
+        parts = images.get_components()
+        return digest([parts.images, float(parts.frame_rate), parts.audio])
+    source, part = stream_of(images)
+    held = file_digest(Path(source)) if isinstance(source, str | Path) else digest(source.getvalue())
+    return f"{held} from {part.start:g} for {part.seconds:g}"
+
+
+def coloured(images: Tensor, reference: Tensor, method: str) -> Tensor:
+    """IMAGE `(f, h, w, 3 or 4)` in the colours of another; transparency stays."""
+    reference = reference[..., :3].to(images)
+    matched = along(images[..., :3].movedim(-1, 1), reference.movedim(-1, 1), method).movedim(1, -1)
+    return torch.cat([matched, images[..., 3:]], dim=-1)

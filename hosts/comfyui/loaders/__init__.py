@@ -1,0 +1,1 @@
+"""Files to the host's MODEL, CLIP and VAE."""

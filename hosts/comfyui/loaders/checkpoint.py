@@ -1,0 +1,86 @@
+"""Whole video checkpoints: image UNet, text encoder and VAE through the host's own classes, temporal layers through ours."""
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.ops
+import comfy.sd
+import folder_paths
+
+from ....models.image_prompt.loading import projector_of
+from ....models.layers.strength import is_zero
+from ....models.motion.loading import Opened, Parts, open_file
+from ..conditioning.image_prompt import HostProjector, host_projector
+from ..motion.apply import HostMotion, Settings, apply, host_motion
+from ..motion.schedule import set_rescale, set_schedule
+
+log = logging.getLogger(__name__)
+
+PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model."}
+"""Where the host looks for the parts of a checkpoint."""
+
+
+@dataclass(frozen=True)
+class VideoCheckpoint:
+    """What a whole file became. Parts that it does not hold are None."""
+
+    model: Any
+    clip: Any
+    vae: Any
+    motion: HostMotion | None
+    projector: HostProjector | None
+    """What shows pictures to it."""
+
+    def clip_and_vae(self, clip: Any, vae: Any) -> tuple[Any, Any]:
+        """The file's own, else those given."""
+        return (self.clip if self.clip is not None else clip), (self.vae if self.vae is not None else vae)
+
+
+def load_checkpoint(path: str, settings: Settings, rescale: float | None = None) -> VideoCheckpoint:
+    """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.
+
+    rescale   share of guidance rescale; None: the family's own
+    Raises ValueError where the file holds temporal layers only, or is one that the host loads by itself.
+    """
+    opened = open_file(path, comfy.ops.manual_cast)
+    report = opened.report
+    if report.variant.whole:
+        raise ValueError(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
+    if "unet" not in opened.parts:
+        raise ValueError(
+            f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
+            "Module and put it on a checkpoint with Apply Motion Module"
+        )
+    parts: Parts = opened.parts
+    weights = {
+        prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
+    }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
+    model, clip, vae = through_the_host(weights, report.file)
+    motion = host_motion(opened, path)
+    if report.lacks:
+        log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
+    patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
+    if is_zero(settings.strength):  # the image model inside the file was trained with its schedule and prediction as well
+        set_schedule(patched, report.variant, report.variant.prediction, settings.scaled)
+    set_rescale(patched, report.variant.rescale if rescale is None else rescale)
+    return VideoCheckpoint(patched, clip, vae, motion, _projector(opened))
+
+
+def _projector(opened: Opened) -> HostProjector | None:
+    projector, image = opened.parts.get("projector"), opened.parts.get("image", {})
+    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast)) if projector else None
+
+
+def through_the_host(weights: dict[str, Any], file: str) -> tuple[Any, Any, Any]:
+    """MODEL, and CLIP and VAE where there are some, of tensors spelled as whole checkpoints are."""
+    found = comfy.sd.load_state_dict_guess_config(
+        weights,
+        output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
+        output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+    )
+    if not found or found[0] is None:
+        raise ValueError(f"{file}: the host does not know the image UNet in it; update ComfyUI")
+    model, clip, vae, _ = found
+    return model, clip, vae

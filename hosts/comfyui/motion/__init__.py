@@ -1,0 +1,1 @@
+"""Motion modules on a MODEL."""

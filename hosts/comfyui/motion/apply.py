@@ -1,0 +1,200 @@
+"""ComfyUI as host: motion modules as additional models, run by guarded forward hooks. Only `comfyui*.py` import comfy.
+
+Nothing of the host is replaced. A patched MODEL is a clone with three additions under one key: the temporal layers as an
+additional model (loaded, counted and moved by the host), an injection that hooks and unhooks them, and plain data in
+`transformer_options`, where any node downstream may read or change it. Works on ComfyUI 0.3.64 and later; the public
+hooks used here are listed in docs/hosts.md.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import comfy.lora
+import comfy.model_management
+import comfy.ops
+import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP
+from torch import Tensor
+
+from ....models.layers.positions import Beyond
+from ....models.layers.strength import Dial, check_dial, check_levels, is_zero, where
+from ....models.motion.families.animatediff.lora import MotionLora, factors_for
+from ....models.motion.frame_guide_networks import guide_network
+from ....models.motion.loading import Opened, open_file
+from ....models.motion.module import MotionModule
+from ....models.motion.report import Report
+from ..call import MOTION, free_key, wrap_model
+from ..patching import check_range, patcher_for
+from ..unet import base_of_unet, unet_of, unet_places
+from .hooks import Hooks
+from .schedule import FAMILY, MODEL, set_named, set_schedule
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HostMotion:
+    """A motion module in the host's hands."""
+
+    patcher: Any
+    report: Report
+    path: Path
+    loras: tuple[tuple[MotionLora, float], ...] = ()
+    """Those that the patcher has been given, each with its strength."""
+    spatial: tuple[tuple[MotionLora, float], ...] = ()
+    """LoRAs of the image model that travel with the module (v3's domain adapter), each with its strength."""
+    guide: Any = None
+    """Of the network that reads given frames (models/motion/frame_guide_networks.py), where the file holds one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a motion module is applied; all plain data."""
+
+    strength: Dial = 1.0
+    """0 gives the host's output bit for bit, 1 the family as published; or `(f or 1, h or 1, w or 1)`."""
+    levels: Mapping[str, float] = field(default_factory=dict)
+    """Beginnings of sites -> factor of the strength there."""
+    amount: Dial = 1.0
+    """More or less motion: multiplies the keys of attention over frames."""
+    amount_mask: Tensor | None = None
+    """Where the amount acts `(f or 1, h, w)`; elsewhere it is 1."""
+    frames: int = 0
+    """Frames per clip; 0: the whole batch is one clip."""
+    start: float = 0.0
+    """Share of the sampling after which the module begins to act."""
+    end: float = 1.0
+    """Share of the sampling at which it ends."""
+    beyond: Beyond = "refuse"
+    """How positions are made for clips longer than the module was trained on."""
+    fps: float = 0.0
+    """0: the family's own."""
+    schedule: str = FAMILY
+    """Noise schedule to sample with: that of the family, the model's own (`MODEL`), or a name in `sampling.schedule.NAMED`."""
+    scaled: bool = True
+    """Whether that includes VideoCrafter's scaled latents."""
+    prediction: str | None = None
+    """`eps` or `v` where the image model's weights are the family's own."""
+
+    def __post_init__(self) -> None:
+        check_dial("strength", self.strength)
+        check_dial("amount", self.amount)
+        check_range(self.start, self.end)
+
+
+OPTIONS = ("strength", "levels", "amount", "frames", "start", "end", "beyond", "fps")
+"""What of the settings is told at every step."""
+
+
+def load(path: str) -> HostMotion:
+    """Reads a motion file with the host's leaf layers, which cast weights to the dtype and device of each call."""
+    return host_motion(open_file(path, comfy.ops.manual_cast), path)
+
+
+def host_motion(opened: Opened, path: str) -> HostMotion:
+    """Hands the temporal layers of an opened file to the host."""
+    for note in opened.report.variant.notes:
+        log.warning("Zoetrope: %s: %s", opened.report.file, note)
+    motion = patcher_for(opened.motion.to(_stored(opened.report)))
+    guide = opened.report.variant.guide
+    network = guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast) if guide else None
+    return HostMotion(motion, opened.report, Path(path), guide=network and patcher_for(network))
+
+
+def _stored(report: Report) -> torch.dtype | None:
+    """Half precision where the host would hold such a UNet so, never more than the file has; None keeps the file's."""
+    if report.dtypes != ("float32",):
+        return None
+    half = [torch.float16, torch.bfloat16]
+    chosen = comfy.model_management.unet_dtype(
+        model_params=report.parameters, supported_dtypes=[*half, torch.float32], weight_dtype=torch.float32
+    )
+    return chosen if chosen in half else None
+
+
+def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
+    """The module with a LoRA: patched by the host when it is loaded, or kept for the image model where it is a spatial one."""
+    if lora.spatial:
+        log.info("Zoetrope: %s is an ordinary LoRA of the image model; it is applied there", lora.file)
+        return replace(motion, spatial=(*motion.spatial, (lora, strength)))
+    factors = factors_for(motion.patcher.model, lora)
+    weights = {f"{key}.lora_down.weight": down for key, (down, _) in factors.items()}
+    weights |= {f"{key}.lora_up.weight": up for key, (_, up) in factors.items()}
+    patcher = motion.patcher.clone()
+    done = patcher.add_patches(comfy.lora.load_lora(weights, {key: key for key in factors}, log_missing=False), strength)
+    if len(done) != len(factors):
+        raise RuntimeError(f"Zoetrope: the host took {len(done)} of the {len(factors)} weights of {lora.file}")
+    return replace(motion, patcher=patcher, loras=(*motion.loras, (lora, strength)))
+
+
+def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
+    """A clone of MODEL that runs the motion module. Raises ValueError where the module does not fit this model."""
+    unet = unet_of(model)
+    places = unet_places(unet)
+    module: MotionModule = motion.patcher.model
+    module.check_fit(places.widths)
+    _check_base(motion.report, base_of_unet(unet, places))
+    patched = model.clone()
+    if is_zero(settings.strength):
+        return patched
+    check_levels(settings.levels, module.widths)
+    motion = _apart(patched, motion)
+    for lora, strength in motion.spatial:
+        _add_spatial(patched, lora, strength)
+    if settings.schedule == FAMILY:
+        set_schedule(patched, motion.report.variant, settings.prediction, settings.scaled)
+    elif settings.schedule != MODEL:
+        set_named(patched, settings.schedule)
+    _inject(patched, motion, settings)
+    return patched
+
+
+def _apart(patched: Any, motion: HostMotion) -> HostMotion:
+    """The motion module, loaded once more where the model runs it already with other LoRAs: the host patches weights in place,
+    so two applications of one module would both get the last one's."""
+    same = [other for models in patched.additional_models.values() for other in models if other.model is motion.patcher.model]
+    if same:
+        log.warning("Zoetrope: %s is on this MODEL already; it acts twice", motion.report.file)
+    if all(other.patches_uuid == motion.patcher.patches_uuid for other in same):
+        return motion
+    fresh = replace(load(str(motion.path)), spatial=motion.spatial)
+    for lora, strength in motion.loras:
+        fresh = with_lora(fresh, lora, strength)
+    return fresh
+
+
+def _check_base(report: Report, base: Any) -> None:
+    """Stable Diffusion 1.x and 2.x have the same widths; only the text tells them apart."""
+    if base and report.fits and base.name not in report.fits:
+        fits = " or ".join(report.fits)
+        raise ValueError(
+            f"{report.file} is {report.name}, made for {fits}, but this MODEL is {base.name}. "
+            f"Load a checkpoint of {fits}, or a motion module for {base.name}."
+        )
+
+
+def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
+    names = comfy.lora.model_lora_keys_unet(patched.model, {})
+    done = patched.add_patches(comfy.lora.load_lora(dict(lora.spatial), names, log_missing=False), strength)
+    if 2 * len(done) != len(lora.spatial):
+        raise ValueError(
+            f"{lora.file}: this LoRA of the image model finds {len(done)} of {len(lora.spatial) // 2} weights in this MODEL; "
+            "v3's domain adapter is made for SD1.x checkpoints"
+        )
+
+
+def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
+    options = patched.model_options["transformer_options"]
+    key = free_key(MOTION, options)
+    options[key] = {name: getattr(settings, name) for name in OPTIONS}
+    options[key]["amount"] = where(settings.amount_mask, settings.amount)
+    hooks = Hooks(key, motion.patcher.model, motion.report)
+    patched.set_additional_models(key, [motion.patcher.clone()])  # a clone: loading state belongs to one model each
+    patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
+    wrap_model(patched, WrappersMP.OUTER_SAMPLE, key, hooks.check_length)
+    wrap_model(patched, WrappersMP.DIFFUSION_MODEL, key, hooks.run)
+    if settings.start > 0 or settings.end < 1:
+        wrap_model(patched, WrappersMP.APPLY_MODEL, key, hooks.watch_range)

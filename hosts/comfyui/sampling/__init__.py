@@ -1,0 +1,1 @@
+"""Sampling through the host's guiders: rounds, FIFO, windows."""

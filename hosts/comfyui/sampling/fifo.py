@@ -1,0 +1,52 @@
+"""The FIFO queue as the host's SAMPLER: one guider call per group of windows, one noise level and one frame number per row."""
+
+import logging
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....sampling import fifo
+from ....sampling.noise import FrameNoise
+from ....sampling.queue import Queue, Schedules, begin
+from .guider import LongShot, denoiser
+
+log = logging.getLogger(__name__)
+
+
+class FifoSampler(LongShot):
+    """All frames of a shot at once, for SamplerCustomAdvanced: returns as many as it was told, whatever the latent has.
+
+    An empty latent starts from a base clip or from noise (`queue.start`); other latents are frames to go on after.
+    """
+
+    def __init__(self, queue: Queue, frames: int, schedules: Schedules, published: bool):
+        self._queue, self._frames, self._schedules, self._published = queue, frames, schedules, published
+
+    def sample(
+        self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
+        denoise_mask: Any = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        if denoise_mask is not None:
+            raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
+        table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
+        shape = self._queue.shape(table, None if self._published else sigmas)
+        rows = shape.window * self._queue.windows_per_call
+        if len(noise) < rows:
+            log.info(
+                "Zoetrope: memory is set aside for %d frames; a latent of %d would say how much is needed", len(noise), rows
+            )
+        own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
+        denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
+        given = latent_image if latent_image is not None and bool(latent_image.any()) else None
+        start = begin(denoise, shape, own, self._queue.start, given)
+        made = list(start.finished[: self._frames].to(noise))
+        shot = fifo.run(denoise, start.queue.to(noise), shape, own.at, start.frame, self._queue.windows_per_call, given)
+        while len(made) < self._frames:
+            frame, latent, _ = next(shot)
+            if frame >= 0:
+                made.append(latent.to(noise))
+            if callback is not None:
+                shown = torch.stack(made) if len(made) == self._frames else latent[None]
+                callback(frame - start.frame, shown, shown, self._frames - start.frame)
+        return torch.stack(made)

@@ -1,0 +1,147 @@
+"""The host's guiders as models: one noise level and one absolute frame number per row."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ....models.layers.strength import spread
+from ....sampling.queue import Schedules
+from ....sampling.timeline import Numbers
+from ..call import FRAMES, MOTION, Wrapper, wrap_call
+from ..conditioning.controlnet import rows_at
+from ..conditioning.per_frame import add_frames
+
+log = logging.getLogger(__name__)
+
+
+def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+@contextmanager
+def enough_memory(work: str, remedy: str, kept: str = "The frames that are finished are kept.") -> Iterator[None]:
+    """Out of memory, in words."""
+    try:
+        yield
+    except comfy.model_management.OOM_EXCEPTION as error:
+        comfy.model_management.soft_empty_cache()
+        raise RuntimeError(f"the device ran out of memory in {work}; lower {remedy}. {kept}") from error
+
+
+def denoiser(
+    guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules, wrappers: Mapping[str, Wrapper] | None = None
+) -> Callable[..., Tensor]:
+    """The guider as a model with absolute frame numbers: `(x, sigma (f,), frame (f,), **told)`, told to wrappers of the call.
+
+    window     frames per clip; 0: the rows of a call are one
+    wrappers   further CALC_COND_BATCH wrappers of the run, by their key in `call.ORDER`
+    Call it inside a sampler's `sample` only; latents may be anywhere.
+    """
+    device = guided.model_patcher.load_device
+    options = add_frames(extra_args.get("model_options", {}))
+    if options.pop("context_handler", None) is not None:
+        log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
+    for key, wrapper in (wrappers or {}).items():
+        options = wrap_call(options, key, wrapper)
+    told = options["transformer_options"]
+    motions = motion_options(told)
+    if schedules.cfg:
+        _check_guidance(guided, options)
+        options["sampler_post_cfg_function"] = [_cfg_by_frame(schedules.cfg), *options.get("sampler_post_cfg_function", ())]
+        options["disable_cfg1_optimization"] = True
+
+    def denoise(x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        numbers = frame.tolist()
+        told[FRAMES] = numbers
+        told.update(motions(numbers, window or len(numbers), schedules.strength), **more)
+        return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
+
+    return denoise
+
+
+def motion_options(told: dict[str, Any], clip: int = 0) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
+    """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame).
+
+    clip   length over which lists of fewer values are spread; 0: they hold a value per frame
+    """
+    usual = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+    for own in usual.values():
+        for name in ("strength", "amount"):
+            if clip and isinstance(own.get(name), Tensor) and 1 < len(own[name]) < clip:
+                own[name] = spread(own[name], clip)
+
+    def at(numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
+        return {key: _motion_at(value, numbers, window, strength) for key, value in usual.items()}
+
+    return at
+
+
+def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
+    """A motion module's options for these rows: clips of one window, lists by absolute frame, the last one holding on."""
+    at = {**own, "frames": window}
+    for name in ("strength", "amount"):
+        if isinstance(own.get(name), Tensor) and len(own[name]) > 1:
+            at[name] = rows_at(own[name], numbers)
+    if strength:
+        at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
+    return at
+
+
+def _check_guidance(guided: Any, options: dict[str, Any]) -> None:
+    """Guidance by frame is that of plain classifier-free guidance; anything else would be silently wrong."""
+    plain = type(guided).predict_noise is comfy.samplers.CFGGuider.predict_noise and guided.conds.get("negative") is not None
+    if not plain or "sampler_cfg_function" in options:
+        which = "a node that rescales guidance (RescaleCFG and the like)" if plain else f"the guider {type(guided).__name__}"
+        raise ValueError(
+            f"cfg_by_frame works with positive, negative and plain guidance, not with {which}. "
+            "Empty cfg_by_frame, or use a CFGGuider."
+        )
+
+
+def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
+    """What the guidance of each frame adds to that of the guider: linear, so right for classifier-free guidance."""
+
+    def post_cfg(args: dict[str, Any]) -> Tensor:
+        numbers = args["model_options"]["transformer_options"].get(FRAMES)
+        if numbers is None:
+            return args["denoised"]
+        wanted = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
+        return args["denoised"] + (wanted - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
+
+    return post_cfg
+
+
+class LongShot(comfy.samplers.Sampler):
+    """A sampler that shows the model windows of its own, whatever the latent's length (see `comfyui_hooks`)."""
+
+    has_own_windows = True
+
+
+class Rounds(LongShot):
+    """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
+
+    def __init__(
+        self,
+        work: Callable[[Callable[..., Tensor]], None],
+        window: int,
+        schedules: Schedules,
+        wrappers: Mapping[str, Wrapper] | None = None,
+    ):
+        self._work, self._window, self._schedules, self._wrappers = work, window, schedules, wrappers
+
+    def sample(
+        self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
+        denoise_mask: Any = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules, self._wrappers))
+        return noise

@@ -1,0 +1,62 @@
+"""What the editor's filmstrip is told of a shot: messages on the host's own socket, to the page that queued it.
+
+    {kind: "open", folder, resumed, frames, news}   a run begins: frames that are there already, why it is a new shot
+    {kind: "base", step, steps}                     the clip before the first frame
+    {kind: "frame", frame, frames, left}            frames finished (negative in the warm-up), of how many, seconds left
+    {kind: "look", number, picture}                 one finished frame as a JPEG, base64
+    {kind: "done", resumed, frames}                 the run has ended well
+
+each with the ids of node and workflow, since the page may show another one meanwhile.
+
+Without a page, and in a page without the extension, nobody listens and nothing is lost.
+"""
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from ....shots.record import Look
+from ..progress import LARGEST_SIDE, Teller, as_image
+
+EVENT = "zoetrope.shot"
+
+
+class Filmstrip:
+    """An audience for `comfyui_shot.shoot`: the line and bar of a `Teller`, and the filmstrip's messages."""
+
+    def __init__(self, node_id: Any, workflow_id: str, frames: int):
+        self._teller, self._workflow, self._frames, self._resumed = Teller(node_id, frames), workflow_id, frames, 0
+
+    def _send(self, kind: str, **data: Any) -> None:
+        self._teller.send(EVENT, {"workflow": self._workflow, "kind": kind, **data})
+
+    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+        self._resumed = resumed
+        self._send("open", folder=folder, resumed=resumed, frames=self._frames, news=list(news))
+
+    def starting(self, step: int, steps: int) -> None:
+        self._teller.starting(step, steps)
+        self._send("base", step=step, steps=steps)
+
+    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+        frame = self._frames - (total - done)
+        if look is not None:
+            self._send("look", number=look.frame, picture=jpeg(look))
+        self._send("frame", frame=frame, frames=self._frames, left=seconds_left)
+        self._teller.progress(done, total, look.picture if look else None, seconds_left)
+
+    def closing(self, story: str) -> None:
+        self._teller.say(story)
+        self._send("done", resumed=self._resumed, frames=self._frames)
+
+
+def jpeg(look: Look) -> str:
+    """A frame as base64 of a JPEG, no side longer than `LARGEST_SIDE`."""
+    image = as_image(look.picture)
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
+    written = BytesIO()
+    image.save(written, "JPEG", quality=85)
+    return base64.b64encode(written.getvalue()).decode()

@@ -1,0 +1,73 @@
+"""A shot's plan in ComfyUI: a few real calls of the model and one of the VAE, then arithmetic."""
+
+from pathlib import Path
+
+import comfy.model_management
+import torch
+
+from ....sampling import fifo
+from ....sampling.noise import FrameNoise
+from ....sampling.queue import trial_call, work_before
+from ....shots.machine import disk_free, ram, seconds_of, written
+from ....shots.plan import Measured, Plan, Work
+from .shot import Camera, Order, Scene, shape_for
+
+
+def plan(scene: Scene, order: Order, folder: Path) -> Plan:
+    """Measures calls with one, two, four ... windows, as many as an iteration has and the device can hold."""
+    shape = shape_for(scene, order)
+    camera = Camera(scene, order, shape, None)
+    shared: dict[int, float] = {}
+    peak: list[int] = []
+    free, noise = _free(), FrameNoise(0, scene.latent)
+
+    def work(denoise: fifo.Denoiser) -> None:
+        for together in _counts(len(shape.windows())):
+            call = trial_call(shape, noise, together)
+            try:
+                shared[together] = seconds_of(lambda: _settled(denoise(*call))) / together  # noqa: B023
+            except comfy.model_management.OOM_EXCEPTION:
+                if together == 1:
+                    raise
+                return
+            if together == 1:
+                peak.append(_peak())
+
+    camera.round(work)
+    latent = noise.at(0, 0)
+    decode = seconds_of(lambda: camera.decode(latent))
+    write, video_bytes = written(camera.decode(latent), order.fps)
+    measured = Measured(
+        shared.get(order.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
+        ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder), video_bytes,
+    )  # fmt: skip
+    return Plan(work_of(shape, order, scene), measured)
+
+
+def work_of(shape: fifo.Diagonal, order: Order, scene: Scene) -> Work:
+    base_calls, warm_up = work_before(shape, order.given is None and order.queue.start == "base clip")
+    c, h, w = scene.latent
+    return Work(order.frames, warm_up, fifo.calls_per_frame(shape), base_calls, c * h * w, shape.places)
+
+
+def _counts(most: int) -> list[int]:
+    """1, 2, 4 ... and all."""
+    return sorted({*(count for count in (1, 2, 4, 8, 16) if count < most), most})
+
+
+def _settled(value: torch.Tensor) -> None:
+    """A GPU's work is done when its result is here."""
+    value.flatten()[:1].cpu()
+
+
+def _free() -> int:
+    device = comfy.model_management.get_torch_device()
+    if device.type != "cuda":
+        return 0
+    torch.cuda.reset_peak_memory_stats(device)
+    return comfy.model_management.get_free_memory(device) + torch.cuda.memory_allocated(device)
+
+
+def _peak() -> int:
+    device = comfy.model_management.get_torch_device()
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

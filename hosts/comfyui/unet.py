@@ -1,0 +1,103 @@
+"""The host's UNet: whether it is one, where its sites are, which base model it belongs to."""
+
+from typing import Any
+
+import comfy.ldm.modules.attention as comfy_attention
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
+from torch import nn
+
+from ...models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
+from ...models.backbones.unet import Base, base_of
+
+UPSCALER_CHANNELS = 4 + 3
+"""Of the x4 upscaler's first convolution: the noisy latent and the small picture."""
+
+
+def unet_of(model: Any) -> Any:
+    """The model's Stable Diffusion UNet. Raises ValueError for other architectures."""
+    unet = model.model.diffusion_model
+    if not (hasattr(unet, "input_blocks") and hasattr(unet, "output_blocks")):
+        raise ValueError(
+            f"Zoetrope works on the UNet of Stable Diffusion 1.x, 2.x or XL, but this MODEL is a "
+            f"{type(model.model).__name__} ({type(unet).__name__}). Load an SD1.x, SD2.x or SDXL checkpoint."
+        )
+    if any(isinstance(module, VideoResBlock) for module in unet.modules()):
+        raise ValueError("this MODEL is a video model with temporal layers of its own (SVD); load an image checkpoint instead")
+    return unet
+
+
+def base_of_unet(unet: Any, places: Places) -> Base | None:
+    """The base model whose full-size UNet this is; None for any other layout."""
+    texts = [m.to_k.in_features for n, m in unet.named_modules() if n.endswith("attn2") and hasattr(m, "to_k")]
+    return base_of(places.widths, texts[0]) if texts else None
+
+
+def is_upscaler(model: Any) -> bool:
+    """Whether the MODEL's UNet takes a small picture and its noise level."""
+    unet = getattr(model.model, "diffusion_model", None)
+    first = getattr(unet, "input_blocks", [[None]])[0][0]
+    classes = getattr(unet, "label_emb", None)
+    return getattr(first, "in_channels", 0) == UPSCALER_CHANNELS and isinstance(classes, nn.Embedding)
+
+
+def unet_places(unet: Any) -> Places:
+    """The UNet's own module at each site, and its norms."""
+    width = unet.model_channels
+    sites: Named = {"time": (unet.time_embed, 4 * width), **down_sites(unet), **_ends_down(unet)}
+    if unet.middle_block is not None and len(unet.middle_block) == 3:
+        first, attention, second = unet.middle_block
+        width = first.out_channels
+        sites |= {"mid.0.resnet": (first, width), **transformer_sites("mid", attention, width)}
+        sites |= {"mid.1.resnet": (second, width), "mid.end": (second, width)}
+    level = block = 0
+    last: tuple[nn.Module, int] | None = None
+    for layers in unet.output_blocks:
+        sites |= (held := _block(f"up.{level}.{block}", layers))
+        last = next(reversed(held.values()), None)
+        block += 1
+        sampler = next((layer for layer in layers if isinstance(layer, Upsample)), None)
+        if sampler is not None and last:
+            sites[f"up.{level}.end"] = (sampler, last[1])
+            level, block = level + 1, 0
+    if last:
+        sites[f"up.{level}.end"] = last
+    norms = norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0])
+    return Places(sites, norms, self_attentions(sites))
+
+
+def _ends_down(unet: Any) -> Named:
+    """Ends of the levels on the way down: the residual block that comes next, and the level's width."""
+    sites: Named = {}
+    level, width = 0, unet.model_channels
+    for layers, onwards in zip(list(unet.input_blocks)[1:], [*list(unet.input_blocks)[2:], unet.middle_block], strict=True):
+        width = layers[0].out_channels if isinstance(layers[0], ResBlock) else width
+        ends = onwards is unet.middle_block or isinstance(layers[0], Downsample)
+        if ends and onwards is not None:
+            sites[f"down.{level}.end"] = (onwards[0], width)
+            level += 1
+    return sites
+
+
+def down_sites(unet: Any) -> Named:
+    """Sites of the way down, in a UNet or in a ControlNet, which has no other."""
+    sites: Named = {"input": (unet.input_blocks[0][0], unet.model_channels)}
+    level = block = 0
+    for layers in list(unet.input_blocks)[1:]:
+        if isinstance(layers[0], Downsample):
+            level, block = level + 1, 0
+            continue
+        sites |= _block(f"down.{level}.{block}", layers)
+        block += 1
+    return sites
+
+
+def _block(name: str, layers: Any) -> Named:
+    sites: Named = {}
+    last: tuple[nn.Module, int] | None = None
+    for layer in layers:
+        if isinstance(layer, ResBlock):
+            sites[f"{name}.resnet"] = last = (layer, layer.out_channels)
+        elif isinstance(layer, comfy_attention.SpatialTransformer):
+            sites |= transformer_sites(name, layer, layer.in_channels)
+            last = (layer, layer.in_channels)
+    return sites | ({f"{name}.out": last} if last else {})

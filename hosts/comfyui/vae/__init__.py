@@ -1,0 +1,1 @@
+"""VAEs of the host on clips of any length."""

@@ -1,0 +1,143 @@
+"""LATENT, IMAGE and VIDEO of the host, through a VAE frame by frame."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import comfy.utils
+import torch
+from comfy_api.input_impl import VideoFromFile
+from einops import rearrange
+from torch import Tensor
+
+from ....video.io.read import Part, facts_of, frames_of, sound_of
+from .chunked import Lens
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What came in as IMAGE or VIDEO."""
+
+    frames: Iterable[Tensor]
+    """`(3 or 4, h, w)` in [0, 1], one at a time."""
+    count: int
+    """About how many."""
+    fps: float
+    """Frames per second; 0 where nobody said."""
+    audio: dict[str, Any] | None
+    """The host's AUDIO; None where there is none."""
+
+
+def clip_of(images: Any) -> Clip:
+    """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file."""
+    if isinstance(images, Tensor):
+        return Clip((rearrange(picture.cpu(), "h w c -> c h w") for picture in images), len(images), 0.0, None)
+    if not isinstance(images, VideoFromFile):
+        parts = images.get_components()
+        return Clip(clip_of(parts.images).frames, len(parts.images), float(parts.frame_rate), parts.audio)
+    source, part = stream_of(images)
+    facts, heard = facts_of(source, part), sound_of(source, part)
+    audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
+    return Clip(frames_of(source, part), facts.frames, float(facts.fps), audio)
+
+
+def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
+    """The file of a VIDEO (a path, or bytes in memory), and the part of it that is meant."""
+    trimmed = getattr(video, "get_active_trim_window", None)
+    return video.get_stream_source(), Part(*trimmed()) if trimmed else Part()
+
+
+def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tensor], float]:
+    """Frames `(h, w, 3)` from `start` on, every so many, and the clip's rate. Raises ValueError where the clip is shorter."""
+    clip = clip_of(images)
+    frames = [rearrange(frame[:3], "c h w -> h w c") for frame in islice(clip.frames, start, start + count * every, every)]
+    if not frames:
+        raise ValueError(f"start: expected a frame of the video, which has about {clip.count}, got {start}")
+    return frames, clip.fps
+
+
+def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
+    """The clips of a LATENT, each `(n, c, h, w)`. Raises ValueError for latents that are not this VAE's."""
+    if not isinstance(samples, Tensor) or getattr(samples, "is_nested", False):
+        raise ValueError("these latents hold several kinds of things (picture and sound); separate them first")
+    wanted = lens.vae.latent_channels
+    if samples.ndim == 5 and samples.shape[2] == 1 and not lens.squeezes:
+        samples = rearrange(samples, "f c 1 h w -> f c h w")  # an image VAE of either kind
+    if samples.ndim == 5 and lens.squeezes:
+        clips = [rearrange(one, "c n h w -> n c h w") for one in samples]
+    elif samples.ndim == 4 and not lens.squeezes:
+        clips = [samples]
+    else:
+        kind = "one latent per frame (f, c, h, w)" if not lens.squeezes else "clips (b, c, t, h, w), whose time is squeezed"
+        raise ValueError(
+            f"expected latents of this VAE, {kind}, got {tuple(samples.shape)}; connect the VAE they were made for"
+        )
+    if samples.shape[1] != wanted:
+        raise ValueError(
+            f"expected latents of {wanted} channels, got {samples.shape[1]}: they are of another kind of model; connect its VAE"
+        )
+    if not samples.numel():
+        raise ValueError("expected one latent or more, got none")
+    return clips
+
+
+def decoded(samples: Any, lens: Lens, node_id: Any = None) -> tuple[int, Iterator[Tensor]]:
+    """How many frames a LATENT has, and the frames `(3, h, w)`, one at a time; tells the host how far it is."""
+    clips = clips_of(samples, lens)
+    total = sum(lens.ratio.frames(len(clip)) for clip in clips)
+    return total, _counted((frame for clip in clips for frame in lens.decode(clip)), total, node_id)
+
+
+def decode_all(samples: Any, lens: Lens) -> Tensor:
+    """Latents to an IMAGE `(f, h, w, 3)`."""
+    total, frames = decoded(samples, lens)
+    return _collected(frames, total, "c h w -> h w c")
+
+
+def encode_all(frames: Iterable[Tensor], count: int, lens: Lens) -> Tensor:
+    """Frames `(3, h, w)` to the samples of a LATENT: `(f, c, h, w)`, or `(1, c, t, h, w)` where the VAE squeezes time.
+
+    count   of the frames, as far as it is known: for the progress bar
+    Raises ValueError for no frames.
+    """
+    latents = list(lens.encode(_counted((fitted(frame, lens) for frame in frames), count)))
+    if not latents:
+        raise ValueError("expected one frame or more, got none")
+    clip = torch.stack(latents)
+    return (
+        clip
+        if lens.vae.latent_dim == 2
+        else rearrange(clip, "n c h w -> 1 c n h w" if lens.squeezes else "n c h w -> n c 1 h w")
+    )
+
+
+def fitted(frame: Tensor, lens: Lens) -> Tensor:
+    """A frame without its transparency, cut in the middle to sides that the VAE can take, as core does."""
+    h, w = (side - side % lens.side for side in frame.shape[-2:])
+    if not h or not w:
+        raise ValueError(
+            f"this VAE takes pictures of {lens.side}x{lens.side} pixels or more, got {frame.shape[2]}x{frame.shape[1]}"
+        )
+    top, left = ((side - cut) // 2 for side, cut in zip(frame.shape[-2:], (h, w), strict=True))
+    if (h, w) != tuple(frame.shape[-2:]):
+        lens.say(f"cut from {frame.shape[2]}x{frame.shape[1]} to {w}x{h} pixels, multiples of {lens.side}, about the middle")
+    return frame[:3, top : top + h, left : left + w]
+
+
+def _counted(frames: Iterable[Tensor], total: int, node_id: Any = None) -> Iterator[Tensor]:
+    bar = comfy.utils.ProgressBar(max(1, total), node_id=node_id)
+    for frame in frames:
+        yield frame
+        bar.update(1)
+
+
+def _collected(frames: Iterator[Tensor], total: int, turned: str) -> Tensor:
+    result = None
+    for number, frame in enumerate(frames):
+        picture = rearrange(frame, turned)
+        if result is None:
+            result = torch.empty(total, *picture.shape)
+        result[number] = picture
+    assert result is not None, "clips_of lets no empty latents through"
+    return result

@@ -1,0 +1,255 @@
+"""The embedded model on diffusers: from a prompt to frames without ComfyUI.
+
+demo = load_demo()
+clip = demo.film("a red circle moving right on black", frames=16, seed=1)     # (16, 3, 64, 64) in [0, 1]
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from einops import rearrange, repeat
+from torch import Tensor
+
+from ....demo.layout import (
+    FOLDER,
+    FRAMES,
+    HEADS,
+    LEVELS,
+    LONGEST,
+    PATCH,
+    PIXELS,
+    PROJECTOR,
+    TRANSFORMERS,
+    UNET_BLOCKS,
+    VAE_BLOCKS,
+    VISION,
+    VISION_HEADS,
+    VISION_LAYERS,
+    WIDTH,
+    load_text,
+    part_path,
+    read_part,
+)
+from ....demo.text import TextEncoder
+from ....demo.world import RATES, read_rate
+from ....models.image_prompt.loading import LoadedProjector, load_projector
+from ....models.image_prompt.pixels import pixels_of
+from ....models.motion.loading import load_motion
+from ....models.motion.module import MotionModule
+from ....sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
+from ..image_prompt import null_states, picture_in, states_of
+from ..motion import motion_in, unet_places
+
+STEPS = 25
+GUIDANCE = 3.0
+FPS = 8
+
+
+def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
+    """64 px -> 8x8 latents of 4 channels, 1.5 M parameters, untrained; with a level less, 16x16 latents."""
+    layout: dict[str, Any] = {
+        "block_out_channels": (WIDTH,) * levels,
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "layers_per_block": VAE_BLOCKS,
+    }
+    return AutoencoderKL(latent_channels=4, norm_num_groups=32, scaling_factor=scaling, **layout)
+
+
+def new_unet() -> Any:
+    """4.3 M parameters, untrained."""
+    down = tuple("CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in TRANSFORMERS)
+    up = tuple("CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(TRANSFORMERS))
+    return UNet2DConditionModel(
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(WIDTH,) * LEVELS,
+        layers_per_block=UNET_BLOCKS,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=HEADS,  # diffusers' word for the number of heads
+        down_block_types=down,
+        up_block_types=up,
+        norm_num_groups=32,
+    )
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What sees pictures: open_clip's image tower and an image projector."""
+
+    tower: Any
+    projector: LoadedProjector
+
+    def tokens(self, pictures: Tensor) -> Tensor:
+        """Image tokens of pictures `(b, 3, h, w)` in [0, 1], and those of none last `(b + 1, n, d)`."""
+        look = self.projector.look
+        seen = states_of(self.tower, pixels_of(pictures, PIXELS, look.crop), look)
+        return self.projector.network.projector(torch.cat([seen, null_states(self.tower, look, PIXELS)]))
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The embedded model's parts, ready to run."""
+
+    vae: Any
+    unet: Any
+    text: TextEncoder
+    motion: MotionModule | None
+    """None gives the image model frame by frame."""
+    sight: Sight | None = None
+    """What sees pictures; None where it is not there."""
+
+    def film(
+        self,
+        prompt: str,
+        frames: int = 16,
+        seed: int = 0,
+        *,
+        fps: int = FPS,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        size: int = PIXELS,
+        picture: Tensor | None = None,
+        likeness: float = 1.0,
+        starts: bool = True,
+        note: Callable[[int], object] | None = None,
+    ) -> Tensor:
+        """One clip `(frames, 3, size, size)` in [0, 1].
+
+        fps       what the model is told about the time between frames: 4, 8 or 16; goes before what the prompt says of it
+        guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the prompt alone
+        picture   `(3, size, size)` in [0, 1]: the first frame where it `starts` the clip, and an image prompt of strength
+                  `likeness` for all frames
+        note      called after each sampling step with the number of steps done
+        Raises ValueError for a number of frames or a size that the model cannot make.
+        """
+        told: dict[str, Any] = {"fps": fps, "steps": steps, "guidance": guidance, "size": size, "note": note}
+        told |= {"likeness": likeness, "starts": starts}
+        return self.film_batch([prompt], frames, [seed], pictures=None if picture is None else picture[None], **told)[0]
+
+    @torch.inference_mode()
+    def film_batch(
+        self,
+        prompts: list[str],
+        frames: int,
+        seeds: list[int],
+        *,
+        fps: int = FPS,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        size: int = PIXELS,
+        pictures: Tensor | None = None,
+        likeness: float = 1.0,
+        starts: bool = True,
+        note: Callable[[int], object] | None = None,
+    ) -> Tensor:
+        """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
+        self.check(frames, size, steps, fps)
+        prompts = [self.told(prompt, fps) for prompt in prompts]
+        sigmas = spaced_sigmas(steps)
+        parts = [torch.randn(frames, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        x = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w").to(self.unet.device) * sigmas[0]
+        context = self.text(self.text.tokenize([*prompts, ""]).to(x.device))
+        context = repeat(context, "b n d -> b f n d", f=frames)
+        told = rearrange(context[:-1], "b f n d -> (b f) n d")
+        untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
+        given = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        with ExitStack() as stack:
+            if self.motion:
+                stack.enter_context(motion_in(self.unet, self.motion, frames=frames))
+            if pictures is not None and likeness:
+                stack.enter_context(self._showing(pictures.to(x), frames, guidance != 1, likeness))
+            if pictures is not None and starts:
+                x[::frames] = self.encode(pictures.to(x))
+                given[::frames] = True
+            latents = euler(self.guided(told, untold, guidance), x, sigmas, given, note)
+        return rearrange(torch.cat([self.decode(part) for part in latents.split(16)]), "(b f) c h w -> b f c h w", f=frames)
+
+    @torch.inference_mode()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Scaled latents of pictures `(f, 3, h, w)` in [0, 1]."""
+        return self.vae.encode(pictures * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures in [0, 1] of scaled latents, on the CPU."""
+        return (self.vae.decode(latents / self.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1).cpu()
+
+    def _showing(self, pictures: Tensor, frames: int, guided: bool, strength: float) -> AbstractContextManager[None]:
+        """Image prompts for a call: the pictures, and none for the unconditional half of a guided one."""
+        if self.sight is None:
+            raise ValueError(
+                "picture: this model sees none; its image_projector.safetensors is missing, or open_clip is (pip install "
+                "open_clip_torch)"
+            )
+        tokens = self.sight.tokens(pictures)
+        rows = repeat(torch.arange(len(pictures)), "b -> (b f)", f=frames)
+        rows = torch.cat([rows, torch.full_like(rows, len(pictures))]) if guided else rows
+        return picture_in(self.unet, self.sight.projector.network.image, tokens, rows, strength=strength)
+
+    def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int = FPS) -> None:
+        """Raises ValueError for what the model cannot make."""
+        spaced_sigmas(steps)
+        if not 1 <= frames <= LONGEST:
+            raise ValueError(f"frames: expected 1 to {LONGEST} (trained on {FRAMES}), got {frames}")
+        if fps not in RATES:
+            raise ValueError(f"fps: expected one of {', '.join(map(str, RATES))}, got {fps}")
+        if size < PIXELS or size % 8:
+            raise ValueError(f"size: expected a multiple of 8 pixels, {PIXELS} or more, got {size}")
+
+    def told(self, prompt: str, fps: int) -> str:
+        """The prompt with its rate said once. Raises ValueError where no word of it is known; an empty one is fine."""
+        asked, _ = read_rate(prompt)
+        if asked.strip() and not self.text.tokens_of(asked):
+            raise ValueError(f"prompt {prompt!r}: no word of it is known; the words are {', '.join(self.text.config.words)}")
+        return f"{asked} at {fps} fps"
+
+    def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor) -> Denoiser:
+        """Classifier-free guidance, one scale or one per frame `(f, 1, 1, 1)`, both halves in one call of the network."""
+        context = torch.cat([told, untold])
+
+        def predict(x: Tensor, times: Tensor) -> Tensor:
+            if not isinstance(guidance, Tensor) and guidance == 1:
+                return self.unet(x, times, told).sample
+            wanted, plain = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
+            return plain + guidance * (wanted - plain)
+
+        return v_denoiser(predict)
+
+
+def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo:
+    """The embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
+    motion, _ = load_motion(part_path("motion", folder))
+    motion.check_fit(unet_places(new_unet()).widths)
+    vae, unet = (filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
+    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device), load_sight(folder, device))
+
+
+def load_sight(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Sight | None:
+    """The image tower and the projector in float32; None where open_clip or the files are missing."""
+    if not (folder / f"{PROJECTOR}.safetensors").is_file():
+        return None
+    try:
+        from open_clip.transformer import VisionTransformer
+    except ImportError:
+        return None
+    tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
+    projector = load_projector(part_path(PROJECTOR, folder))
+    projector.network.float().to(device)
+    return Sight(filled(VISION, tower, folder).to(device), projector)
+
+
+def filled(name: str, network: Any, folder: Path) -> Any:
+    """A network with the weights of a part."""
+    tensors, _ = read_part(name, folder)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{name}.safetensors in {folder}: not the embedded model's {name} ({error})") from error
+    return network.requires_grad_(False).eval()

@@ -1,0 +1,155 @@
+"""The embedded model's temporal super-resolution on diffusers, without ComfyUI: frames in between, larger frames."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+
+from ....demo.layout import (
+    FOLDER,
+    FRAMES,
+    HEADS,
+    NOISE_LEVELS,
+    UPSCALER,
+    UPSCALER_BLOCKS,
+    UPSCALER_LEVELS,
+    UPSCALER_MOTION,
+    UPSCALER_SCALING,
+    UPSCALER_VAE,
+    WIDTH,
+    load_text,
+    part_path,
+)
+from ....demo.text import TextEncoder
+from ....models.motion.loading import load_motion
+from ....models.motion.module import MotionModule
+from ....sampling.between import Between, Filler, fill
+from ....sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
+from ....sampling.noise import FrameNoise
+from ....sampling.stream import Work, euler_stream
+from ....sampling.upscale import WINDOWS, X4_SIGMAS, laid_out
+from ....video.frames.colour import STEADY, carried
+from ..motion import motion_in
+from .model import Demo, filled, new_vae
+
+STEPS = 12
+
+
+def between(
+    demo: Demo, keys: Iterable[Tensor], factor: int, prompt: str = "", *, seed: int = 0, steps: int = STEPS, vae: Any = None
+) -> Iterator[Tensor]:
+    """Key frames `(3, h, w)` in [0, 1], one at a time, to all frames.
+
+    vae   decodes in place of the embedded model's image VAE: `(f, 4, h, w)` scaled latents to `(f, 3, h, w)`
+    """
+    source = (demo.encode(key[None])[0] for key in keys)
+    first = next(source)
+    noise = FrameNoise(seed, tuple(first.shape))
+    sigmas = spaced_sigmas(steps, SD_SIGMAS)
+    made = fill(_filler(demo, prompt), chain([first], source), Between(factor, FRAMES), sigmas, noise)
+    for latent in made:
+        yield (vae or demo.decode)(latent[None])[0]
+
+
+def _filler(demo: Demo, prompt: str) -> Filler:
+    """The embedded model as what fills in: given frames stand in the clip itself, at noise level zero."""
+    assert demo.motion, "without motion frames do not see each other"
+    motion, text = demo.motion, demo.text(demo.text.tokenize([prompt]))
+
+    @torch.inference_mode()
+    def clean(x: Tensor, sigma: float, numbers: Sequence[int], given: Mapping[int, Tensor]) -> Tensor:
+        x, levels = x.clone(), torch.full((len(x),), sigma)
+        for row, number in enumerate(numbers):
+            if number in given:
+                x[row], levels[row] = given[number], 0
+        told = text.expand(len(x), -1, -1)
+        with motion_in(demo.unet, motion, frames=len(x)):
+            return demo.guided(told, told, 1.0)(x, levels)
+
+    return clean
+
+
+def new_upscaler() -> Any:
+    """Stable Diffusion's x4 upscaler in small, 2 M parameters, untrained: seven channels in, noise levels as classes."""
+    flat, deep = "DownBlock2D", "CrossAttnDownBlock2D"
+    return UNet2DConditionModel(
+        in_channels=7,
+        out_channels=4,
+        block_out_channels=(WIDTH,) * UPSCALER_LEVELS,
+        layers_per_block=UPSCALER_BLOCKS,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=HEADS,  # diffusers' word for the number of heads
+        down_block_types=(*(flat,) * (UPSCALER_LEVELS - 1), deep),
+        up_block_types=("CrossAttnUpBlock2D", *("UpBlock2D",) * (UPSCALER_LEVELS - 1)),
+        norm_num_groups=32,
+        num_class_embeds=NOISE_LEVELS + 1,
+    )
+
+
+def new_upscaler_vae() -> Any:
+    """256 px -> 64x64 latents of 4 channels, untrained."""
+    return new_vae(UPSCALER_LEVELS, UPSCALER_SCALING)
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    """The embedded upscaler's parts."""
+
+    vae: Any
+    unet: Any
+    text: TextEncoder
+    motion: MotionModule | None
+    """None upscales frame by frame."""
+
+    def enlarge(
+        self, small: Iterable[Tensor], prompt: str = "", *, seed: int = 0, level: int = 20, steps: int = STEPS,
+        colours: str = STEADY,
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """Frames `(3, h, w)` in [0, 1], one at a time, to `(3, 4 h, 4 w)`. level: noise level of the small pictures."""
+        sigmas, waiting = spaced_sigmas(steps, X4_SIGMAS), list[Tensor]()
+
+        def noisy() -> Iterator[Tensor]:
+            for number, frame in enumerate(small):
+                waiting.append(frame)
+                yield laid_out(number, frame, level, float(sigmas[0]), seed)
+
+        made = euler_stream(self.work(prompt, level), noisy(), sigmas, WINDOWS)
+        pairs = ((self.decoded(latent[:4]), waiting.pop(0)) for latent in made)
+        yield from (frame for frame, _ in pairs) if colours == "off" else carried(pairs, colours)
+
+    def decoded(self, latent: Tensor) -> Tensor:
+        """A frame in [0, 1] of a scaled latent."""
+        with torch.inference_mode():
+            return (self.vae.decode(latent[None] / self.vae.config.scaling_factor).sample[0] / 2 + 0.5).clamp(0, 1)
+
+    def work(self, prompt: str, level: int) -> Work:
+        """The UNet as a model of seven channels."""
+        context = self.text(self.text.tokenize([prompt]))
+
+        @torch.inference_mode()
+        def clean(window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
+            frames, seen = len(window), window[:, 4:]
+            levels = torch.full((frames,), level)
+
+            def predict(x: Tensor, times: Tensor) -> Tensor:
+                told = context.expand(frames, -1, -1)
+                return self.unet(torch.cat([x, seen], dim=1), times, told, class_labels=levels).sample
+
+            with motion_in(self.unet, self.motion, frames=frames) if self.motion else nullcontext():
+                return v_denoiser(predict, X4_SIGMAS)(window[:, :4], torch.full((frames,), sigma))
+
+        return clean
+
+
+def load_upscaler(folder: Path = FOLDER) -> Upscaler:
+    """The embedded upscaler in float32. Raises ValueError where a file is missing, corrupt or another model's."""
+    motion, _ = load_motion(part_path(UPSCALER_MOTION, folder))
+    parts = ((UPSCALER_VAE, new_upscaler_vae()), (UPSCALER, new_upscaler()))
+    vae, unet = (filled(name, network, folder) for name, network in parts)
+    return Upscaler(vae, unet, load_text(folder), motion.float())

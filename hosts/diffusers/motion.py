@@ -1,0 +1,138 @@
+"""diffusers as host: motion modules in a `UNet2DConditionModel`, frames as its batch. No ComfyUI needed.
+
+    with motion_in(unet, motion, frames=16, strength=1.0):
+        noise = unet(latents, timesteps, encoder_hidden_states=text).sample     # latents (b f) c h w
+
+`timesteps` may hold one value per row, so every frame may have its own noise level.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from ...models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
+from ...models.edits.temporal import Injection, frames_per_clip
+from ...models.layers.attention import AttentionFunction, scaled_dot_product
+from ...models.layers.positions import Beyond
+from ...models.layers.strength import Dial, check_dial
+from ...models.layers.temporal import Clip
+from ...models.motion.module import MotionModule
+
+
+def unet_places(unet: Any) -> Places:
+    """The UNet's own module at each site, and its norms.
+
+    Raises ValueError for anything but a `UNet2DConditionModel`.
+    """
+    if not hasattr(unet, "down_blocks"):
+        raise ValueError(f"expected diffusers' UNet2DConditionModel, got {type(unet).__name__}")
+    sites: Named = {
+        "time": (unet.time_embedding, unet.time_embedding.linear_2.out_features),
+        "input": (unet.conv_in, unet.conv_in.out_channels),
+    }
+    onwards = [*unet.down_blocks[1:], unet.mid_block]
+    for level, (block, after) in enumerate(zip(unet.down_blocks, onwards, strict=True)):
+        sites |= _level(f"down.{level}", block)
+        if after is not None:
+            sites[f"down.{level}.end"] = (after.resnets[0], block.resnets[-1].out_channels)
+    if unet.mid_block is not None:
+        sites |= _middle(unet.mid_block)
+    for level, block in enumerate(unet.up_blocks):
+        sites |= (held := _level(f"up.{level}", block))
+        last = list(held.values())[-1]
+        sites[f"up.{level}.end"] = (block.upsamplers[0], last[1]) if block.upsamplers else last
+    norms = norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out)
+    return Places(sites, norms, self_attentions(sites))
+
+
+def _middle(block: Any) -> Named:
+    width = block.resnets[0].out_channels
+    first, *others = ((f"mid.{index}.resnet", (resnet, width)) for index, resnet in enumerate(block.resnets))
+    attention = (
+        transformer_sites("mid", block.attentions[0], width) if block.attentions and block.attentions[0] is not None else {}
+    )
+    end = {"mid.end": (block.resnets[-1], width)}
+    return dict([first]) | attention | dict(others) | end
+
+
+def _level(name: str, block: Any) -> Named:
+    places: Named = {}
+    attentions = list(getattr(block, "attentions", ()))
+    for index, resnet in enumerate(block.resnets):
+        place, width = f"{name}.{index}", resnet.out_channels
+        places[f"{place}.resnet"] = (resnet, width)
+        if attentions:
+            places |= transformer_sites(place, attentions[index], width)
+        places[f"{place}.out"] = (attentions[index] if attentions else resnet, width)
+    return places
+
+
+def motion_like(motion: MotionModule, unet: Any) -> MotionModule:
+    """The module itself where its weights are of the UNet's dtype and device, else a copy; the given one never changes."""
+    device, dtype = unet.device, unet.dtype  # once: diffusers walks the whole network for each
+    same = all(p.device == device and p.dtype == dtype for p in motion.parameters())
+    return motion if same else copy.deepcopy(motion).to(device, dtype)
+
+
+@contextmanager
+def motion_in(
+    unet: Any,
+    motion: MotionModule,
+    *,
+    frames: int,
+    strength: Dial = 1.0,
+    attention: AttentionFunction = scaled_dot_product,
+    amount: Dial | tuple[Dial, ...] = 1.0,
+    fps: float | None = None,
+    beyond: Beyond = "refuse",
+    levels: Mapping[str, float] | None = None,
+) -> Iterator[None]:
+    """Runs `motion` inside `unet` for the length of a `with` block; afterwards the UNet is as it was.
+
+    frames    frames per clip; 0: the whole batch is one clip (no guidance halves)
+    strength, amount   numbers, or one per frame and place `(f or 1, h or 1, w or 1)`
+    fps       for families that are told the frame rate; None: the family's own
+    beyond    how positions are made for clips longer than the module was trained on
+    levels    beginnings of sites -> factor of the strength there
+    Raises ValueError where the module does not fit this UNet, or the clip is longer than the module can take.
+    """
+    places = unet_places(unet)
+    motion.check_fit(places.widths)
+    check_dial("strength", strength)
+    motion = motion_like(motion, unet)
+    injection = Injection()
+    told = {"amount": amount, "fps": fps or motion.fps, "beyond": beyond}
+
+    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
+        sample = args[0] if args else kwargs["sample"]
+        context = args[2] if len(args) > 2 else kwargs.get("encoder_hidden_states")
+        count = frames_per_clip(sample.shape[0], 1, frames)
+        motion.check_frames(count, beyond)
+        size = (sample.shape[-2], sample.shape[-1])
+        injection.start(Clip(count, strength, context, attention, size=size, **told), sample.shape[0], levels)
+
+    with installed(injection, motion, places, unet, start):
+        yield
+
+
+@contextmanager
+def installed(injection: Injection, motion: MotionModule, places: Places, unet: Any, start: Any) -> Iterator[None]:
+    """Hooks in for the length of the block; `start` runs before each call of the UNet."""
+
+    def stop(module: nn.Module, args: Any, output: Any) -> None:
+        injection.start(None)
+
+    injection.install(motion, places)
+    handles = (
+        unet.register_forward_pre_hook(start, with_kwargs=True),
+        unet.register_forward_hook(stop, always_call=True),
+    )
+    try:
+        yield
+    finally:
+        injection.remove()
+        for handle in handles:
+            handle.remove()
