@@ -1,17 +1,20 @@
 """Hooks of ours in the host's UNets: put in and taken out by the host, guarded by their owner, at work in a range of steps."""
 
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor, nn
 
-from ...models.backbones.places import Places
+from ...models.edits.hooks import Edit, Inputs
 from ...models.layers.strength import Dial
-from .call import LEVELS
+from .call import LEVELS, wrap_model
 from .unet import unet_of, unet_places
 
 
@@ -28,35 +31,71 @@ def patcher_for(network: nn.Module) -> Any:
     return kind(network, load_device=manager.get_torch_device(), offload_device=manager.unet_offload_device())
 
 
-class Installable(Protocol):
-    """Hooks of one network in one UNet."""
+@dataclass(frozen=True)
+class Call:
+    """One call of the UNet."""
+
+    x: Tensor
+    """`(b f) c h w`, noisy."""
+    context: Tensor | None
+    """Text tokens `(b f) n d`."""
+    options: Mapping[str, Any]
+    """`transformer_options`."""
+    own: Mapping[str, Any]
+    """The entry of the options under the edit's key; empty where a node took it out."""
+    unet: nn.Module
 
     @property
-    def installed(self) -> bool: ...
-
-    def install(self, network: Any, places: Places, /) -> None: ...
-
-    def remove(self) -> None: ...
+    def chunks(self) -> int:
+        """Equal parts of the batch, one per conditioning."""
+        return len(self.options.get("cond_or_uncond", (0,)))
 
 
-Kind = TypeVar("Kind", bound=Installable)
-
-
-class Owned(Generic[Kind]):
-    """In every UNet that clones of the patched model run (newer hosts clone a model onto another device).
+class HostEdit(ABC, Generic[Inputs]):
+    """An edit in every UNet that clones of the patched model run (newer hosts clone a model onto another device).
 
     Hooks have an owner: clone() copies the host's is_injected flag and a patcher ejects when it is collected, so without the
     guard any clone that dies during sampling would leave the rest of the frames without them, silently.
     """
 
-    def __init__(self, key: str, what: str, make: Callable[[], Kind]):
+    def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
         """key: of the additional model and of the options; what: how to call it in a message."""
         self._key = key
         self._what = what
         self._make = make
-        self._injections: weakref.WeakKeyDictionary[nn.Module, Kind] = weakref.WeakKeyDictionary()
+        self._edits: weakref.WeakKeyDictionary[nn.Module, Edit[Inputs]] = weakref.WeakKeyDictionary()
         self._owners: weakref.WeakKeyDictionary[nn.Module, Callable[[], Any]] = weakref.WeakKeyDictionary()
         self._ranges: weakref.WeakKeyDictionary[nn.Module, tuple[float, float]] = weakref.WeakKeyDictionary()
+
+    @abstractmethod
+    def inputs(self, call: Call) -> Inputs | None:
+        """Inputs of the edit for this call; None where it does not act."""
+
+    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
+        """Puts the edit on a MODEL: its network as an additional model, its options under its key, hooks, wrappers."""
+        patched.model_options["transformer_options"][self._key] = options
+        patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
+        patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.sample)
+        wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
+        if options["start"] > 0 or options["end"] < 1:
+            wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.watch_range)
+
+    def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """An OUTER_SAMPLE wrapper: what is checked once, before any model is loaded."""
+        return executor(*args, **kwargs)
+
+    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
+            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
+        """A DIFFUSION_MODEL wrapper: gives the edit its inputs for the time of one call."""
+        options, unet = transformer_options or {}, executor.class_obj
+        inputs = self.inputs(Call(x, context, options, options.get(self._key) or {}, unet))
+        edit = self.of(unet) if inputs is None else self.at_work(unet)
+        before = edit.give(inputs)
+        try:
+            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
+        finally:
+            edit.give(before)
 
     def inject(self, patcher: Any) -> None:
         unet = unet_of(patcher)
@@ -71,21 +110,21 @@ class Owned(Generic[Kind]):
         if owner and owner() in (patcher, None):  # None: the owner died in a reference cycle, its weak reference is cleared
             self.of(unet).remove()
 
-    def of(self, unet: nn.Module) -> Kind:
-        """The injection in one UNet."""
-        if unet not in self._injections:
-            self._injections[unet] = self._make()
-        return self._injections[unet]
+    def of(self, unet: nn.Module) -> Edit[Inputs]:
+        """The edit of one UNet."""
+        if unet not in self._edits:
+            self._edits[unet] = self._make()
+        return self._edits[unet]
 
-    def at_work(self, unet: nn.Module) -> Kind:
-        """The injection in the UNet that is running. Raises RuntimeError where somebody took it away."""
-        injection = self.of(unet)
-        if not injection.installed:
+    def at_work(self, unet: nn.Module) -> Edit[Inputs]:
+        """The edit of the UNet that is running. Raises RuntimeError where somebody took its hooks away."""
+        edit = self.of(unet)
+        if not edit.installed:
             raise RuntimeError(
                 f"Zoetrope: the {self._what}'s hooks are gone although its model is sampling; the picture would lose its "
                 f"{self._what} silently. Run the queue again; if this repeats, report it with the list of installed node packs."
             )
-        return injection
+        return edit
 
     def watch_range(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Turns the shares of sampling into noise levels, by the schedule that the model samples with."""
@@ -110,33 +149,3 @@ class Owned(Generic[Kind]):
         if bool((within == within[0]).all()):
             return float(within[0])
         return within.to(torch.float32).reshape(-1, 1, 1)
-
-
-class Shower(Installable, Protocol):
-    """Hooks that act on what they are shown, and rest where that is empty."""
-
-    def show(self, shown: Any, /) -> Any: ...
-
-
-Shows = TypeVar("Shows", bound=Shower)
-
-
-class Showing(Owned[Shows]):
-    """Hooks that are shown something for the time of each UNet call."""
-
-    def shown(self, x: Tensor, options: Mapping[str, Any], own: Any, unet: Any) -> Any:
-        """What this call is shown; empty: nothing. own: the options under our key."""
-        raise NotImplementedError
-
-    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
-            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """A DIFFUSION_MODEL wrapper."""
-        options, unet = transformer_options or {}, executor.class_obj
-        own = options.get(self._key)
-        shown = self.shown(x, options, own, unet) if own else None
-        injection = self.at_work(unet) if shown else self.of(unet)
-        before = injection.show(shown)
-        try:
-            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
-        finally:
-            injection.show(before)

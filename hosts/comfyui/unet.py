@@ -6,7 +6,7 @@ import comfy.ldm.modules.attention as comfy_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, ResBlock, Upsample, VideoResBlock
 from torch import nn
 
-from ...models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
+from ...models.backbones.places import Named, Places, norms_of, places_of, transformer_sites
 from ...models.backbones.unet import Base, base_of
 
 UPSCALER_CHANNELS = 4 + 3
@@ -62,7 +62,7 @@ def unet_places(unet: Any) -> Places:
     if last:
         sites[f"up.{level}.end"] = last
     norms = norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0])
-    return Places(sites, norms, self_attentions(sites))
+    return places_of(sites, norms)
 
 
 def _ends_down(unet: Any) -> Named:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...models.edits.image_attention import ImageAttention, ImageInputs
 from ...models.image_prompt.family import Look
-from ...models.image_prompt.layers import ImageInjection, ImageLayers, Shown
+from ...models.image_prompt.layers import ImageLayers
 from ...models.image_prompt.pixels import pixels_of
 from ...models.layers.attention import AttentionFunction, scaled_dot_product
 from .motion import unet_places
@@ -51,11 +52,11 @@ def picture_in(
     """
     places = unet_places(unet)
     image.check_fit(places)
-    injection = ImageInjection()
-    injection.install(image, places)
+    edit = ImageAttention()
+    edit.install(image, places)
     if isinstance(strength, Tensor) or strength:
-        injection.show(Shown(tokens, rows, strength, attention, levels or {}))
+        edit.give(ImageInputs(tokens, rows, strength, attention, levels or {}))
     try:
         yield
     finally:
-        injection.remove()
+        edit.remove()

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import nn
 
-from ...models.backbones.places import Named, Places, norms_of, self_attentions, transformer_sites
-from ...models.edits.temporal import Injection, frames_per_clip
+from ...models.backbones.places import Named, Places, norms_of, places_of, transformer_sites
+from ...models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
 from ...models.layers.attention import AttentionFunction, scaled_dot_product
 from ...models.layers.positions import Beyond
 from ...models.layers.strength import Dial, check_dial
@@ -45,7 +45,7 @@ def unet_places(unet: Any) -> Places:
         last = list(held.values())[-1]
         sites[f"up.{level}.end"] = (block.upsamplers[0], last[1]) if block.upsamplers else last
     norms = norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out)
-    return Places(sites, norms, self_attentions(sites))
+    return places_of(sites, norms)
 
 
 def _middle(block: Any) -> Named:
@@ -103,7 +103,7 @@ def motion_in(
     motion.check_fit(places.widths)
     check_dial("strength", strength)
     motion = motion_like(motion, unet)
-    injection = Injection()
+    edit = TemporalEdit()
     told = {"amount": amount, "fps": fps or motion.fps, "beyond": beyond}
 
     def start(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -112,20 +112,21 @@ def motion_in(
         count = frames_per_clip(sample.shape[0], 1, frames)
         motion.check_frames(count, beyond)
         size = (sample.shape[-2], sample.shape[-1])
-        injection.start(Clip(count, strength, context, attention, size=size, **told), sample.shape[0], levels)
+        clip = Clip(count, strength, context, attention, size=size, **told)
+        edit.give(TemporalInputs(clip, sample.shape[0], levels or {}))
 
-    with installed(injection, motion, places, unet, start):
+    with installed(edit, motion, places, unet, start):
         yield
 
 
 @contextmanager
-def installed(injection: Injection, motion: MotionModule, places: Places, unet: Any, start: Any) -> Iterator[None]:
+def installed(edit: TemporalEdit, motion: MotionModule, places: Places, unet: Any, start: Any) -> Iterator[None]:
     """Hooks in for the length of the block; `start` runs before each call of the UNet."""
 
     def stop(module: nn.Module, args: Any, output: Any) -> None:
-        injection.start(None)
+        edit.give(None)
 
-    injection.install(motion, places)
+    edit.install(motion, places)
     handles = (
         unet.register_forward_pre_hook(start, with_kwargs=True),
         unet.register_forward_hook(stop, always_call=True),
@@ -133,6 +134,6 @@ def installed(injection: Injection, motion: MotionModule, places: Places, unet: 
     try:
         yield
     finally:
-        injection.remove()
+        edit.remove()
         for handle in handles:
             handle.remove()

@@ -1,8 +1,8 @@
 """Modules of a running network at the places that edits may use."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
 
 from torch import nn
 
@@ -11,9 +11,7 @@ from .unet import Site
 NormKind = Literal["resnet", "transformer", "out"]
 """GroupNorms of an image UNet: those of residual blocks, of spatial transformers, and the last one."""
 
-
 RESIDUAL_AND_LAST: tuple[NormKind, ...] = ("resnet", "out")
-
 
 Named = dict[Site, tuple[nn.Module, int]]
 """Sites of a UNet: its own module there, and the width in channels."""
@@ -21,14 +19,16 @@ Named = dict[Site, tuple[nn.Module, int]]
 
 @dataclass(frozen=True)
 class Places:
-    """What a host's UNet offers."""
+    """Modules of one UNet that edits may hook."""
 
     sites: Mapping[Site, tuple[nn.Module, int]]
     """The UNet's own module at each site and its width in channels, in the order in which they run."""
     norms: Mapping[NormKind, tuple[nn.Module, ...]]
     """Its GroupNorms."""
-    attentions: tuple[nn.Module, ...] = ()
-    """Its self-attentions over the picture, each with `to_k` and `to_v`."""
+    self_attentions: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Its self-attentions over the picture by name (`down.1.0.attention.0`), each with `to_q`, `to_k`, `to_v` and `to_out`."""
+    cross_attentions: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Its attentions to the text by name."""
 
     @property
     def widths(self) -> dict[Site, int]:
@@ -56,7 +56,18 @@ def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKi
     }
 
 
-def self_attentions(sites: Named) -> tuple[nn.Module, ...]:
-    """The first attention of each block of a UNet's spatial transformers."""
-    transformers: list[Any] = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
-    return tuple(block.attn1 for transformer in transformers for block in transformer.transformer_blocks)
+def places_of(sites: Named, norms: Mapping[NormKind, tuple[nn.Module, ...]]) -> Places:
+    """Places of a UNet whose spatial transformers have blocks with `attn1` and `attn2`, as LDM's and diffusers' do."""
+    return Places(sites, norms, _attentions(sites, "attn1"), _attentions(sites, "attn2"))
+
+
+def _attentions(sites: Named, name: str) -> dict[str, nn.Module]:
+    """Attentions by the site of their transformer and the number of their block: `down.1.0.attention.0`, `mid.attention.3`."""
+    found: dict[str, nn.Module] = {}
+    for site, (transformer, _) in sites.items():
+        if not site.endswith(".attention"):
+            continue
+        for index, block in enumerate(cast(Any, transformer).transformer_blocks):
+            if (attention := getattr(block, name, None)) is not None:
+                found[f"{site}.{index}"] = attention
+    return found

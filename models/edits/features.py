@@ -1,13 +1,14 @@
 """Features that a network makes of given frames, added at sites of a UNet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..backbones.places import Places
 from ..backbones.unet import Site
-from .hooks import Hooked
+from .hooks import Edit, on_pictures
 
 
 class GuideNetwork(Protocol):
@@ -23,32 +24,22 @@ class GuideNetwork(Protocol):
         ...
 
 
-class GuideInjection(Hooked):
-    """One guide network in one UNet: install, show, remove."""
+class FeatureEdit(Edit[Mapping[Site, Tensor]]):
+    """Adds features at sites, before any temporal layer there, whoever was installed first. Inputs: features times strength."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._features: Mapping[Site, Tensor] = {}
+    reads = ("first", "last", "grey", "affinity", "given")
 
-    def install(self, network: nn.Module, places: Places) -> None:
-        """Before any temporal layer at the same sites, whoever comes first. Leftovers are removed."""
-        self.remove()
-        for site in cast(GuideNetwork, network).widths:
-            self._handles.append(places.sites[site][0].register_forward_hook(self._after(site), prepend=True))
+    def wanted(self, network: GuideNetwork) -> Mapping[Site, int]:
+        return network.widths
 
-    def show(self, features: Mapping[Site, Tensor] | None) -> Mapping[Site, Tensor]:
-        """What is added from now on, times its strength already; returns what was before."""
-        before, self._features = self._features, features or {}
-        return before
+    def hooks(self, network: GuideNetwork, places: Places) -> Iterator[RemovableHandle]:
+        for site in network.widths:
+            yield places.sites[site][0].register_forward_hook(self._after(site), prepend=True)
 
     def _after(self, site: Site) -> Any:
         def follow(module: nn.Module, args: Any, output: Any) -> Any:
-            feature = self._features.get(site)
-            if feature is None:
-                return None
-            if isinstance(output, tuple):  # diffusers' transformers return one
-                return (output[0] + feature, *output[1:])
-            return output + feature
+            feature = self.inputs.get(site) if self.inputs else None
+            return None if feature is None else on_pictures(output, lambda x: x + feature)
 
         return follow
 

@@ -4,7 +4,7 @@ Tune-A-Video (arXiv 2212.11565, 4.2), LaVie's interpolation model (arXiv 2309.15
 depend on who looks, so the image UNet's own `to_k` and `to_v` are asked once per frame, and two hooks exchange their answers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,28 +13,41 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..backbones.places import Places
+from ..backbones.unet import Site
 from ..layers.strength import over_tokens
 from ..layers.temporal import Clip
+from .hooks import Edit
 
 
-def sparse_causal(attention: nn.Module, clip: Callable[[], Clip | None]) -> list[RemovableHandle]:
-    """Hooks that make a self-attention over pictures a sparse-causal one while there is a clip; strength blends the outcome."""
-    resting: list[bool] = []
+class SparseCausal(Edit[Clip]):
+    """Makes every self-attention of the backbone a sparse-causal one while there is a clip; strength blends the outcome."""
 
-    def exchange(module: nn.Module, args: Any, output: Tensor) -> Any:
-        now = clip()
-        return None if now is None or resting else of_first_and_before(output, now.frames)
+    def wanted(self, network: None) -> Mapping[Site, int]:
+        return {}
 
-    def blend(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
-        now = clip()
-        if now is None or resting or (not isinstance(now.strength, Tensor) and now.strength == 1):
-            return None
-        with _set(resting):
-            own = module.forward(*args, **kwargs)
-        return own + over_tokens(now.strength, own, now.frames, now.size) * (output - own)
+    def hooks(self, network: None, places: Places) -> Iterator[RemovableHandle]:
+        for attention in places.self_attentions.values():
+            yield from self._in(attention)
 
-    keyed = [attention.get_submodule(name).register_forward_hook(exchange) for name in ("to_k", "to_v")]
-    return [*keyed, attention.register_forward_hook(blend, with_kwargs=True)]
+    def _in(self, attention: nn.Module) -> Iterator[RemovableHandle]:
+        resting: list[bool] = []
+
+        def exchange(module: nn.Module, args: Any, output: Tensor) -> Any:
+            clip = self.inputs
+            return None if clip is None or resting else of_first_and_before(output, clip.frames)
+
+        def blend(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
+            clip = self.inputs
+            if clip is None or resting or (not isinstance(clip.strength, Tensor) and clip.strength == 1):
+                return None
+            with _set(resting):
+                own = module.forward(*args, **kwargs)
+            return own + over_tokens(clip.strength, own, clip.frames, clip.size) * (output - own)
+
+        for name in ("to_k", "to_v"):
+            yield attention.get_submodule(name).register_forward_hook(exchange)
+        yield attention.register_forward_hook(blend, with_kwargs=True)
 
 
 def of_first_and_before(tokens: Tensor, frames: int) -> Tensor:

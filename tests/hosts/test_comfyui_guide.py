@@ -242,7 +242,7 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
 @torch.inference_mode()
 def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any, base: Any) -> None:
     from zoetrope.hosts.comfyui.unet import unet_places
-    from zoetrope.models.edits.features import GuideInjection
+    from zoetrope.models.edits.features import FeatureEdit
     from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
     places = unet_places(base.model.diffusion_model)
@@ -251,9 +251,9 @@ def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any,
     plain = module(x)
     seen: list[Tensor] = []
     later = module.register_forward_hook(lambda _module, _args, output: seen.append(output))
-    injection = GuideInjection()
+    injection = FeatureEdit()
     injection.install(ConvBranch(4, plain.shape[1], torch.nn), places)
-    injection.show({"input": torch.ones_like(plain)})
+    injection.give({"input": torch.ones_like(plain)})
     assert torch.equal(module(x), plain + 1)
     assert torch.equal(seen.pop(), plain + 1)  # what the earlier layer reads
     injection.remove()

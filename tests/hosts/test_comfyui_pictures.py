@@ -25,8 +25,8 @@ def test_whole_unet_with_pictures_gives_the_reference_output(tiny: Any, path: Pa
     """The host's own UNet, motion as a node applies it, pictures by the hooks that the nodes put in."""
     import comfy.ops
     from zoetrope.hosts.comfyui.unet import unet_places
-    from zoetrope.models.edits.features import GuideInjection
-    from zoetrope.models.image_prompt.layers import ImageInjection, Shown
+    from zoetrope.models.edits.features import FeatureEdit
+    from zoetrope.models.edits.image_attention import ImageAttention, ImageInputs
     from zoetrope.models.layers.attention import scaled_dot_product
 
     whole = golden_pictures.read(path, output)
@@ -41,15 +41,15 @@ def test_whole_unet_with_pictures_gives_the_reference_output(tiny: Any, path: Pa
         arguments = (video.sample, video.timesteps.float(), video.context)
         tiny.load_unet(patched)
         places = unet_places(base.model.diffusion_model)
-        words, frames = ImageInjection(), GuideInjection()
+        words, frames = ImageAttention(), FeatureEdit()
         without = tiny.call_loaded_unet(patched, *arguments)
         if case.loaded is not None and case.tokens is not None and case.rows is not None:
             words.install(case.loaded.network.image, places)
-            words.show(Shown(case.tokens, case.rows, 1.0, scaled_dot_product))
+            words.give(ImageInputs(case.tokens, case.rows, 1.0, scaled_dot_product))
         network: Any = case.guide(comfy.ops.manual_cast)
         if network is not None and case.channels is not None:
             frames.install(network, places)
-            frames.show(network.features(case.channels, video.frames))
+            frames.give(network.features(case.channels, video.frames))
         out = tiny.call_loaded_unet(patched, *arguments)
         error = (out - video.output).abs().max().item()
         what = f"{path.stem} {output}"

@@ -12,13 +12,13 @@ import torch
 from layers import as_diffusers, diffusers_unet
 from zoetrope.hosts.diffusers.image_prompt import null_states, picture_in, states_of
 from zoetrope.hosts.diffusers.motion import motion_in, unet_places
-from zoetrope.models.edits.features import GuideInjection
+from zoetrope.models.edits.features import FeatureEdit
 from zoetrope.models.image_prompt.family import Look
 from zoetrope.models.image_prompt.pixels import pixels_of
 
 
 def answer(case: golden_pictures.PictureCase, unet: Any, strength: float = 1.0, fps: float | None = None) -> torch.Tensor:
-    video, injection = case.video, GuideInjection()
+    video, injection = case.video, FeatureEdit()
     with ExitStack() as stack:
         stack.enter_context(motion_in(unet, video.opened.motion, frames=video.frames, fps=fps or video.fps))
         if case.loaded is not None and case.tokens is not None and case.rows is not None:
@@ -27,7 +27,7 @@ def answer(case: golden_pictures.PictureCase, unet: Any, strength: float = 1.0, 
         network: Any = case.guide()
         if network is not None and case.channels is not None and strength:
             injection.install(network, unet_places(unet))
-            injection.show(network.features(case.channels, video.frames))
+            injection.give(network.features(case.channels, video.frames))
             stack.callback(injection.remove)
         return unet(video.sample, video.timesteps, video.context).sample
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from layers import noise
-from zoetrope.models.edits.temporal import level_strength
+from zoetrope.models.edits.hooks import level_strength
 from zoetrope.models.layers.strength import check_levels, for_rows, over_pictures, over_rows, over_tokens, picture_of, where
 from zoetrope.nodes.parsing import dial_of, read_levels, read_numbers
 

@@ -1,6 +1,7 @@
 """LVDM's own UNet against the original code, its transposed relative term included."""
 
 from pathlib import Path
+from typing import Any
 
 import golden
 import parity
@@ -21,7 +22,8 @@ def test_whole_unet_gives_the_reference_output(path: Path) -> None:
     assert parity.within("LVDM", path.stem, "core", error, 1e-4)
     per_frame = tensors["timesteps"].repeat_interleave(frames)
     assert error_of(unet(x, per_frame, frames), tensors["y"]) < 1e-4
-    unet.get_submodule("middle.0.1.relative").keys.data.zero_()
+    relative: Any = unet.get_submodule("middle.0.1.relative")
+    relative.keys.data.zero_()
     assert error_of(unet(x, tensors["timesteps"], frames), tensors["y"]) > 1e-3
 
 

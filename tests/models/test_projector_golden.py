@@ -12,10 +12,11 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoetrope.models.backbones.places import Places, transformer_sites
+from zoetrope.models.backbones.places import places_of, transformer_sites
+from zoetrope.models.edits.image_attention import ImageAttention, ImageInputs
 from zoetrope.models.formats.keytable import KeyTable
 from zoetrope.models.image_prompt.families import ip_adapter
-from zoetrope.models.image_prompt.layers import ImageInjection, ImageKeys, ImageLayers, Shown, cross_attentions
+from zoetrope.models.image_prompt.layers import ImageKeys, ImageLayers
 from zoetrope.models.image_prompt.loading import load_projector, projector_from, published
 from zoetrope.models.layers.attention import scaled_dot_product
 
@@ -79,7 +80,7 @@ def attention_of(tensors: dict[str, Tensor], settings: dict[str, Any], prefix: s
     return made
 
 
-def beside(attention: Any, keys: ImageKeys) -> tuple[ImageInjection, ImageLayers]:
+def beside(attention: Any, keys: ImageKeys) -> tuple[ImageAttention, ImageLayers]:
     """The hooks on a single attention, as in a UNet that has no other."""
 
     class Block(nn.Module):
@@ -93,8 +94,8 @@ def beside(attention: Any, keys: ImageKeys) -> tuple[ImageInjection, ImageLayers
             super().__init__()
             self.transformer_blocks = nn.ModuleList([Block()])
 
-    injection, layers = ImageInjection(), ImageLayers({"mid.attention.0": keys})
-    injection.install(layers, Places(transformer_sites("mid", Transformer(), attention.to_q.in_features), {}))
+    injection, layers = ImageAttention(), ImageLayers({"mid.attention.0": keys})
+    injection.install(layers, places_of(transformer_sites("mid", Transformer(), attention.to_q.in_features), {}))
     return injection, layers
 
 
@@ -119,7 +120,7 @@ def test_decoupled_cross_attention(path: Path) -> None:
     for name, strength in outputs.items():
         if name not in tensors:
             continue
-        injection.show(Shown(image, rows, strength, scaled_dot_product) if strength else None)
+        injection.give(ImageInputs(image, rows, strength, scaled_dot_product) if strength else None)
         error = (attention(x, text) - tensors[name]).abs().max().item()
         assert parity.within("image projectors", f"{path.stem} {name}", "core", error, 1e-4)
     injection.remove()
@@ -138,13 +139,13 @@ def test_whole_spatial_transformer_with_image_tokens(path: Path) -> None:
     weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.") and "_ip." not in key}
     made.load_state_dict(weights)
     keys = keys_of(tensors, "w.transformer_blocks.0.attn2.")
-    injection, layers = ImageInjection(), ImageLayers({"mid.attention.0": keys})
-    places = Places(transformer_sites("mid", made, settings["channels"]), {})
-    assert list(cross_attentions(places)) == ["mid.attention.0"]
+    injection, layers = ImageAttention(), ImageLayers({"mid.attention.0": keys})
+    places = places_of(transformer_sites("mid", made, settings["channels"]), {})
+    assert list(places.cross_attentions) == ["mid.attention.0"]
     layers.check_fit(places)
     injection.install(layers, places)
     text, image = tensors["context"][:, :77], tensors["context"][:, 77:]
-    injection.show(Shown(image, torch.arange(len(image)), 1.0, scaled_dot_product))
+    injection.give(ImageInputs(image, torch.arange(len(image)), 1.0, scaled_dot_product))
     out = made(tensors["x"], encoder_hidden_states=text).sample
     error = (out - tensors["y"]).abs().max().item()
     assert parity.within("image projectors", path.stem, "core", error, 1e-4)
@@ -160,15 +161,15 @@ def test_every_row_reads_its_own_tokens_at_its_own_strength() -> None:
     strength = torch.tensor([0.0, 0.5, 1.0, 2.0])
     plain = attention(x, text)
     injection, _ = beside(attention, keys)
-    injection.show(Shown(tokens, rows, strength, scaled_dot_product))
+    injection.give(ImageInputs(tokens, rows, strength, scaled_dot_product))
     together = attention(x, text)
     assert torch.equal(together[0], plain[0])
     for row in range(1, 4):
-        injection.show(Shown(tokens[rows[row]][None], torch.zeros(1).long(), float(strength[row]), scaled_dot_product))
+        injection.give(ImageInputs(tokens[rows[row]][None], torch.zeros(1).long(), float(strength[row]), scaled_dot_product))
         assert torch.allclose(together[row : row + 1], attention(x[row : row + 1], text[row : row + 1]), atol=1e-6)
-    injection.show(Shown(tokens, rows, 1.0, scaled_dot_product, {"mid": 0.25}))
+    injection.give(ImageInputs(tokens, rows, 1.0, scaled_dot_product, {"mid": 0.25}))
     quarter = attention(x, text)
-    injection.show(Shown(tokens, rows, 0.25, scaled_dot_product))
+    injection.give(ImageInputs(tokens, rows, 0.25, scaled_dot_product))
     assert torch.allclose(quarter, attention(x, text), atol=1e-6)
 
 

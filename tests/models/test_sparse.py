@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 from layers import clip_of, noise
-from zoetrope.models.edits.sparse_causal import of_first_and_before, sparse_causal
+from zoetrope.models.backbones.places import Places
+from zoetrope.models.edits.sparse_causal import SparseCausal, of_first_and_before
 
 
 def test_each_frame_gets_the_first_and_the_one_before() -> None:
@@ -22,10 +23,11 @@ def test_strength_blends_the_outcome_and_hooks_leave_nothing() -> None:
     outs = {}
     for strength in (1.0, 0.5):
         clip = replace(clip_of(4, strength), size=(2, 3))
-        handles = sparse_causal(attention, lambda clip=clip: clip)
+        edit = SparseCausal()
+        edit.install(None, Places({}, {}, {"mid.attention.0": attention}))
+        edit.give(clip)
         outs[strength] = attention(x)
-        for handle in handles:
-            handle.remove()
+        edit.remove()
     assert (outs[1.0] - plain).abs().max() > 1e-3
     assert torch.allclose(outs[0.5], (plain + outs[1.0]) / 2, atol=1e-6)
     assert torch.equal(attention(x), plain)

@@ -12,7 +12,7 @@ from einops import rearrange, repeat
 from layers import clip_of, error_of, frames_first
 from torch import nn
 from zoetrope.models.backbones.places import Places
-from zoetrope.models.edits.temporal import Injection
+from zoetrope.models.edits.temporal import TemporalEdit, TemporalInputs
 from zoetrope.models.formats.keytable import KeyTable, Row
 from zoetrope.models.formats.temporal_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
 from zoetrope.models.layers.blend import Alpha, Residual
@@ -248,7 +248,9 @@ def test_lavies_blocks(path: Path) -> None:
     spatial, x, context = diffusers_block(c, {k: v for k, v in weights.items() if "_temp" not in k}, tensors)
     motion = MotionModule({site: layer}, None, sparse_causal=between)
     module = spatial if between else spatial.norm3
-    out = in_place(motion, Places({site: (module, c["dim"])}, {}, (spatial.attn1,)), spatial, x, context, c)
+    out = in_place(
+        motion, Places({site: (module, c["dim"])}, {}, {"down.0.0.attention.0": spatial.attn1}), spatial, x, context, c
+    )
     assert within(out, tensors["out.out"], path)
 
 
@@ -310,12 +312,12 @@ def in_place(
     motion: MotionModule, places: Places, spatial: Any, x: torch.Tensor, context: torch.Tensor, c: Any
 ) -> torch.Tensor:
     """What the block makes of x with the motion module in it."""
-    injection = Injection()
+    injection = TemporalEdit()
     injection.install(motion, places)
     pixels = x.shape[1]
-    injection.start(replace(clip_of(c["T"]), size=(1, pixels)), c["B"] * c["T"])
+    injection.give(TemporalInputs(replace(clip_of(c["T"]), size=(1, pixels)), c["B"] * c["T"]))
     out = spatial(x, encoder_hidden_states=context)
-    injection.start(replace(clip_of(c["T"], 0.0), size=(1, pixels)), c["B"] * c["T"])
+    injection.give(TemporalInputs(replace(clip_of(c["T"], 0.0), size=(1, pixels)), c["B"] * c["T"]))
     off = spatial(x, encoder_hidden_states=context)
     injection.remove()
     assert torch.equal(off, spatial(x, encoder_hidden_states=context))

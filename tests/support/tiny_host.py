@@ -228,13 +228,13 @@ def projector(model: Any, seed: int = 0, frames: int = 1, states: int = 16) -> A
     from zoetrope.hosts.comfyui.conditioning.image_prompt import host_projector
     from zoetrope.models.formats.keytable import KeyTable
     from zoetrope.models.image_prompt.families import IP_ADAPTER, VIDEOCRAFTER
-    from zoetrope.models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
+    from zoetrope.models.image_prompt.layers import ImageKeys, ImageLayers, widths
     from zoetrope.models.image_prompt.loading import ImageProjector, LoadedProjector
     from zoetrope.models.image_prompt.networks import Resampler
 
     ops = comfy.ops.manual_cast
     layers = {}
-    for place, attention in cross_attentions(unet_places(model.model.diffusion_model)).items():
+    for place, attention in unet_places(model.model.diffusion_model).cross_attentions.items():
         inner, context = widths(attention)
         layers[place] = ImageKeys(context, inner, False, ops)
     resampler = Resampler(states, 16, 16, 4 * frames, 1, 2, 8, 32, frames, ops)

@@ -20,7 +20,7 @@ from ...demo.text import TextConfig, TextEncoder
 from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, RATES, SHAPES
 from ...hosts.diffusers.demo.model import new_unet, new_vae
 from ...hosts.diffusers.motion import unet_places
-from ...models.image_prompt.layers import ImageKeys, ImageLayers, cross_attentions, widths
+from ...models.image_prompt.layers import ImageKeys, ImageLayers, widths
 from ...models.image_prompt.loading import ImageProjector
 from ...models.image_prompt.networks import Resampler
 from ...models.vae.families.svd import SVD
@@ -82,7 +82,7 @@ def new_vision() -> Any:
 def new_projector(unet: Any) -> ImageProjector:
     """IP-Adapter plus for a UNet; keys and values begin as those of its text, as IP-Adapter's do."""
     layers = {}
-    for place, attention in cross_attentions(unet_places(unet)).items():
+    for place, attention in unet_places(unet).cross_attentions.items():
         inner, context = widths(attention)
         layers[place] = ImageKeys(context, inner, False, nn)
         layers[place].load_state_dict({f"{name}.weight": getattr(attention, name).weight for name in ("to_k", "to_v")})

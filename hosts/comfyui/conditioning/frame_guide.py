@@ -5,15 +5,17 @@ trained with a noise level per frame (our own) have the given frames in the clip
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import comfy.utils
 import torch
-from comfy.patcher_extension import PatcherInjection, WrappersMP
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ....models.edits.features import GuideInjection, as_added, check_guide_fit
+from ....models.backbones.unet import Site
+from ....models.edits.features import FeatureEdit, as_added, check_guide_fit
 from ....models.edits.temporal import frames_per_clip
 from ....models.motion.frame_guide import AFFINITIES, Given, Guide, pack
 from ..call import (
@@ -33,7 +35,7 @@ from ..call import (
     wrap_model,
 )
 from ..motion.apply import HostMotion
-from ..patching import Showing, check_range
+from ..patching import Call, HostEdit, check_range
 from ..unet import unet_of, unet_places
 from .per_frame import add_frames
 
@@ -74,9 +76,7 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
         )
     if pictures.first is None and pictures.last is None:
         raise ValueError("First/Last Frame Guide needs a picture; connect first, last or both")
-    if motion.guide is not None:
-        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
-    patched = model.clone()
+    patched = _clone_that_fits(model, motion)
     if settings.strength == 0:
         return patched
     height, width = latent.shape[-2:]
@@ -90,14 +90,12 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
         raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
     key = free_key(GUIDE, options)
     own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
-    options[key] = {**own, "affinity": AFFINITIES[settings.affinity]}
-    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
-    hooks.add_to(patched, motion.guide)
+    _add_to(patched, motion, GivenFrames(key, guide), {**own, "affinity": AFFINITIES[settings.affinity]})
     return patched
 
 
 def apply_between(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
-    """A clone of MODEL that is shown key frames, and the key under which each call of it is told them (`told_keys`).
+    """A clone of MODEL that takes key frames, and the key of its options: each call finds them there, as `given`.
 
     size   of a latent, h w
     Raises ValueError for a motion module that fills in no frames.
@@ -108,18 +106,30 @@ def apply_between(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int
             f"{motion.report.file} is {motion.report.name}, which fills in no frames. LaVie interpolation, SEINE, "
             "DynamiCrafter 512 and 1024, and Zoetrope's own do."
         )
-    if motion.guide is not None:
-        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
-    patched = model.clone()
+    patched = _clone_that_fits(model, motion)
     options = patched.model_options["transformer_options"]
     if is_set(GUIDE, options):
         raise ValueError("this MODEL has a First/Last Frame Guide; Interpolate Frames shows it its own frames, so take it away")
     key, grey = free_key(GUIDE, options), _grey(guide, *size)
     own = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
-    options[key] = {**own, "strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
-    hooks: _Guided = ChannelHooks(key, guide) if guide.channels else CleanFrames(key, guide)
-    hooks.add_to(patched, motion.guide)
+    usual = {"strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
+    _add_to(patched, motion, GivenFrames(key, guide), {**own, **usual})
     return patched, key
+
+
+def _clone_that_fits(model: Any, motion: HostMotion) -> Any:
+    """A clone of MODEL. Raises ValueError where the file's network for given frames does not fit its UNet."""
+    if motion.guide is not None:
+        check_guide_fit(motion.guide.model, unet_places(unet_of(model)).widths)
+    return model.clone()
+
+
+def _add_to(patched: Any, motion: HostMotion, frames: "GivenFrames", own: dict[str, Any]) -> None:
+    if frames.guide.channels:
+        ChannelEdit(frames, motion.guide.model).add_to(patched, motion.guide, own)
+    else:
+        patched.model_options["transformer_options"][frames.key] = own
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, frames.key, CleanFrames(frames).sample)
 
 
 def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
@@ -139,19 +149,14 @@ def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Te
     return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
 
 
-class _Guided(Showing[GuideInjection]):
-    """What both ways have in common: which frames are given, counted when the length of the clip is known."""
+class GivenFrames:
+    """Which frames of a clip are given: known when the clip's length is."""
 
     def __init__(self, key: str, guide: Guide):
-        super().__init__(key, "guide", GuideInjection)
-        self._guide = guide
+        self.key, self.guide = key, guide
         self._size: Any = None
 
-    def add_to(self, patched: Any, patcher: Any) -> None:
-        """The wrappers of this way."""
-        raise NotImplementedError
-
-    def given(self, own: Any, like: Tensor, length: int | None) -> Given:
+    def of(self, own: Any, like: Tensor, length: int | None) -> Given:
         frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
         last = own.get("last")
         if last is not None and length:
@@ -172,7 +177,7 @@ class _Guided(Showing[GuideInjection]):
     def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses more pictures than frames before any model is loaded. A shot without an end has no last frame."""
         told = executor.class_obj.model_options["transformer_options"]
-        own, clip = told.get(self._key, {}), clip_frames(told, len(noise))
+        own, clip = told.get(self.key, {}), clip_frames(told, len(noise))
         endless = getattr(sampler, "has_own_windows", False)
         if endless and "last" in own:
             log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
@@ -188,55 +193,53 @@ class _Guided(Showing[GuideInjection]):
             self._size = before
 
 
-class ChannelHooks(_Guided):
+class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
     """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
 
-    def add_to(self, patched: Any, patcher: Any) -> None:
-        patched.set_additional_models(self._key, [patcher.clone()])
-        patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
-        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.count)
-        wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
-        wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.watch_range)
-        self._network = patcher.model
+    def __init__(self, frames: GivenFrames, network: Any):
+        super().__init__(frames.key, "guide", FeatureEdit)
+        self._frames, self._network = frames, network
 
-    def shown(self, x: Tensor, options: Any, own: Any, unet: Any) -> Any:
-        chunks = len(options.get("cond_or_uncond", (0,)))
-        part = frames_per_clip(x.shape[0], chunks, 0)
-        active = self.active(unet, options)
-        numbers, length = numbering(options, part)
-        given = self.given(own, x, length)
-        if not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
-            return {}
-        channels = pack(self._guide, given, numbers).to(x)
+    def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._frames.count(executor, *args, **kwargs)
+
+    def inputs(self, call: Call) -> Mapping[Site, Tensor] | None:
+        x, own = call.x, call.own
+        part = frames_per_clip(x.shape[0], call.chunks, 0)
+        active = self.active(call.unet, call.options)
+        numbers, length = numbering(call.options, part)
+        given = self._frames.of(own, x, length) if own else None
+        if given is None or not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
+            return None
+        channels = pack(self._frames.guide, given, numbers).to(x)
         strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
-        features = self._network.features(channels, clip_frames(options, part))  # alike for both halves of the guidance
-        return {site: feature.repeat(chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
+        features = self._network.features(channels, clip_frames(call.options, part))  # alike for both halves of the guidance
+        return {site: feature.repeat(call.chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
 
 
-class CleanFrames(_Guided):
-    """The given frames in the clip itself: shown at noise level zero, and given back as they are."""
+class CleanFrames:
+    """The given frames in the clip itself: they enter at noise level zero and are given back as they are."""
 
-    def add_to(self, patched: Any, patcher: Any) -> None:
-        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.sample)
+    def __init__(self, frames: GivenFrames):
+        self._frames = frames
 
     def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Puts the frames in at every call of the model; frames have conditions of their own, as they differ in noise."""
         guider = executor.class_obj
         before = guider.model_options
-        options = wrap_call(add_frames(guider.model_options), self._key, self.calc)
-        guider.model_options = options
+        guider.model_options = wrap_call(add_frames(before), self._frames.key, self.calc)
         try:
-            return self.count(executor, noise, latent, sampler, *args, **kwargs)
+            return self._frames.count(executor, noise, latent, sampler, *args, **kwargs)
         finally:
             guider.model_options = before
 
     def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
         told = options["transformer_options"]
-        own = told.get(self._key)
+        own = told.get(self._frames.key)
         if not own:
             return executor(model, conds, x, timestep, options, *more)
         numbers, length = numbering(told, len(x))
-        given = self.given(own, x, length)
+        given = self._frames.of(own, x, length)
         own_levels = levels_of(timestep, x)
         levels = own_levels.clone()
         rows = [

@@ -11,17 +11,16 @@ from typing import Any
 import comfy.model_management
 import comfy.ops
 import torch
-from comfy.patcher_extension import PatcherInjection, WrappersMP
 from einops import rearrange
 from torch import Tensor
 
+from ....models.edits.image_attention import ImageAttention, ImageInputs
 from ....models.edits.temporal import frames_per_clip
-from ....models.image_prompt.layers import ImageInjection, Shown
 from ....models.image_prompt.loading import LoadedProjector, load_projector
 from ....models.layers.strength import check_levels
 from ....sampling.timeline import Numbers
-from ..call import IMAGE_PROMPT, clip_frames, free_key, host_attention, numbering, wrap_model
-from ..patching import Showing, check_range, patcher_for
+from ..call import IMAGE_PROMPT, clip_frames, free_key, host_attention, numbering
+from ..patching import Call, HostEdit, check_range, patcher_for
 from ..unet import unet_of, unet_places
 from .clip_vision import null_states, states
 
@@ -83,18 +82,12 @@ def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Ten
     tokens, null = encode(projector, vision, images)
     options = patched.model_options["transformer_options"]
     key = free_key(IMAGE_PROMPT, options)
-    options[key] = {
+    own = {
         "tokens": _sets(tokens, settings.batch), "null": _sets(null.expand_as(tokens), settings.batch),
         "strength": settings.strength, "by_frame": settings.by_frame, "start": settings.start, "end": settings.end,
         "levels": dict(settings.levels),
     }  # fmt: skip
-    hooks = PictureHooks(key)
-    patched.set_additional_models(key, [projector.keys.clone()])
-    patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
-    wrap_model(patched, WrappersMP.OUTER_SAMPLE, key, hooks.watch_conditions)
-    wrap_model(patched, WrappersMP.DIFFUSION_MODEL, key, hooks.run)
-    if settings.start > 0 or settings.end < 1:
-        wrap_model(patched, WrappersMP.APPLY_MODEL, key, hooks.watch_range)
+    PictureHooks(key).add_to(patched, projector.keys, own)
     return patched
 
 
@@ -118,14 +111,14 @@ def _sets(tokens: Tensor, batch: str) -> Tensor:
     return tokens.mean(0, keepdim=True) if batch == AVERAGE else tokens
 
 
-class PictureHooks(Showing[ImageInjection]):
+class PictureHooks(HostEdit[ImageInputs]):
     """The hooks of one image prompt."""
 
     def __init__(self, key: str):
-        super().__init__(key, "image prompt", ImageInjection)
+        super().__init__(key, "image prompt", ImageAttention)
         self._negative: set[Any] = set()
 
-    def watch_conditions(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+    def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """Learns which conditions are negative: guiders with more than two hand them to the model in an order of their own."""
         before = self._negative
         conditions = getattr(executor.class_obj, "original_conds", {})
@@ -143,12 +136,15 @@ class PictureHooks(Showing[ImageInjection]):
             return [name in self._negative for name in names]
         return [chunk != 0 for chunk in chunks]
 
-    def shown(self, x: Tensor, options: Mapping[str, Any], own: Mapping[str, Any], unet: Any) -> Shown | None:
+    def inputs(self, call: Call) -> ImageInputs | None:
+        own, options = call.own, call.options
+        if not own:
+            return None
         chunks = options.get("cond_or_uncond", (0,))
-        part = frames_per_clip(x.shape[0], len(chunks), 0)
+        part = frames_per_clip(call.x.shape[0], len(chunks), 0)
         numbers, length = numbering(options, part)
         strength = torch.tensor([own["by_frame"].at(number) if own["by_frame"] else 1.0 for number in numbers])
-        active = self.active(unet, options)
+        active = self.active(call.unet, options)
         strength = own["strength"] * strength * (active.flatten().cpu() if isinstance(active, Tensor) else active)
         if not bool(strength.any()):
             return None
@@ -161,7 +157,7 @@ class PictureHooks(Showing[ImageInjection]):
         else:  # DynamiCrafter's with another number of frames: every frame reads all of them
             sets = rearrange(tokens, "s g m d -> s (g m) d")
             rows = rows // tokens.shape[1]
-        return Shown(
+        return ImageInputs(
             sets, rows, float(strength[0]) if same else strength.repeat(len(chunks)), host_attention(options), own["levels"]
         )
 

@@ -16,7 +16,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import TimestepEmbedSequenti
 from torch import Tensor, nn
 
 from ....models.backbones.places import Places
-from ....models.edits.temporal import Injection, frames_per_clip
+from ....models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
 from ....models.layers.positions import Beyond
 from ....models.layers.temporal import Clip
 from ....models.motion.families.animatediff.sparsectrl import STAGES, SparseCtrl, load_sparsectrl, place
@@ -36,18 +36,18 @@ class SparseNetwork(nn.Module):
         self.motion = opened.motion.to(dtype)
         self.dtype = dtype
         self.requires_grad_(False).eval()
-        self._injection = Injection()
+        self._edit = TemporalEdit()
         places = Places(down_sites(self.network), {})
         self.motion.check_fit(places.widths)
-        self._injection.install(self.motion, places)
+        self._edit.install(self.motion, places)
 
     def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, clip: Clip, **more: Any) -> Any:
         """x `(b f) c h w`, hint `(b f) c h w`, of the latent's or the picture's size."""
-        before = self._injection.start(clip, x.shape[0])
+        before = self._edit.give(TemporalInputs(clip, x.shape[0]))
         try:
             return self.network(x=torch.zeros_like(x), hint=hint, timesteps=timesteps, context=context, **more)
         finally:
-            self._injection.start(*before)
+            self._edit.give(before)
 
 
 def _hint_block(opened: SparseCtrl) -> Any:

@@ -16,9 +16,10 @@ import comfy.lora
 import comfy.model_management
 import comfy.ops
 import torch
-from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor
 
+from ....models.edits.hooks import EVERY_EDIT_READS
+from ....models.edits.temporal import TemporalEdit
 from ....models.layers.positions import Beyond
 from ....models.layers.strength import Dial, check_dial, check_levels, is_zero, where
 from ....models.motion.families.animatediff.lora import MotionLora, factors_for
@@ -26,10 +27,10 @@ from ....models.motion.frame_guide_networks import guide_network
 from ....models.motion.loading import Opened, open_file
 from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
-from ..call import MOTION, free_key, wrap_model
+from ..call import MOTION, free_key
 from ..patching import check_range, patcher_for
 from ..unet import base_of_unet, unet_of, unet_places
-from .hooks import Hooks
+from .hooks import MotionHooks
 from .schedule import FAMILY, MODEL, set_named, set_schedule
 
 log = logging.getLogger(__name__)
@@ -85,8 +86,8 @@ class Settings:
         check_range(self.start, self.end)
 
 
-OPTIONS = ("strength", "levels", "amount", "frames", "start", "end", "beyond", "fps")
-"""What of the settings is told at every step."""
+OPTIONS = (*EVERY_EDIT_READS, *TemporalEdit.reads)
+"""Settings that are read at every call."""
 
 
 def load(path: str) -> HostMotion:
@@ -189,12 +190,6 @@ def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
 def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     options = patched.model_options["transformer_options"]
     key = free_key(MOTION, options)
-    options[key] = {name: getattr(settings, name) for name in OPTIONS}
-    options[key]["amount"] = where(settings.amount_mask, settings.amount)
-    hooks = Hooks(key, motion.patcher.model, motion.report)
-    patched.set_additional_models(key, [motion.patcher.clone()])  # a clone: loading state belongs to one model each
-    patched.set_injections(key, [PatcherInjection(hooks.inject, hooks.eject)])
-    wrap_model(patched, WrappersMP.OUTER_SAMPLE, key, hooks.check_length)
-    wrap_model(patched, WrappersMP.DIFFUSION_MODEL, key, hooks.run)
-    if settings.start > 0 or settings.end < 1:
-        wrap_model(patched, WrappersMP.APPLY_MODEL, key, hooks.watch_range)
+    own = {name: getattr(settings, name) for name in OPTIONS}
+    own["amount"] = where(settings.amount_mask, settings.amount)
+    MotionHooks(key, motion.patcher.model, motion.report).add_to(patched, motion.patcher, own)

@@ -1,32 +1,31 @@
 """The hooks of one applied motion module: put in and taken out by the host, told before each UNet call what clip they see."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management
 from torch import Tensor
 
-from ....models.edits.temporal import Injection, frames_per_clip
+from ....models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
 from ....models.layers.strength import Dial, for_rows, is_zero
 from ....models.layers.temporal import Clip
 from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import WINDOWS, host_attention, window_of
-from ..patching import Owned
+from ..patching import Call, HostEdit
 
 log = logging.getLogger(__name__)
 
 
-class Hooks(Owned[Injection]):
+class MotionHooks(HostEdit[TemporalInputs]):
     """The hooks of one applied motion module."""
 
     def __init__(self, key: str, module: MotionModule, report: Report):
-        super().__init__(key, "motion", Injection)
+        super().__init__(key, "motion", TemporalEdit)
         self._module = module
         self._report = report
 
-    def check_length(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
+    def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
         options = executor.class_obj.model_options
         own = options.get("transformer_options", {}).get(self._key, {})
@@ -45,38 +44,25 @@ class Hooks(Owned[Injection]):
                 )  # fmt: skip
         return executor(noise, latent, sampler, *args, **kwargs)
 
-    def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
-            transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """Tells the hooks, for the time of one UNet call, what clip they see."""
-        options = transformer_options or {}
+    def inputs(self, call: Call) -> TemporalInputs | None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        unet, own = executor.class_obj, options.get(self._key, {})
-        clip = self._clip(x, context, options, own, self.active(unet, options))
-        injection = self.at_work(unet) if clip else self.of(unet)
-        before = injection.start(clip, x.shape[0], own.get("levels"))
-        try:
-            return executor(x, timesteps, context, y, control, options, *args, **kwargs)
-        finally:
-            injection.start(*before)
+        clip = self._clip(call, self.active(call.unet, call.options))
+        return clip and TemporalInputs(clip, call.x.shape[0], call.own.get("levels") or {})
 
-    def _clip(self, x: Tensor, context: Any, options: Mapping[str, Any], own: Mapping[str, Any], active: Dial) -> Clip | None:
+    def _clip(self, call: Call, active: Dial) -> Clip | None:
+        own, x = call.own, call.x
         strength = own.get("strength", 0)
         if is_zero(strength) or is_zero(active):
             return None
-        chunks = len(options.get("cond_or_uncond", (0,)))
-        frames = frames_per_clip(x.shape[0], chunks, own.get("frames", 0))
-        here = (x.shape[0], frames, chunks, window_of(options))
+        frames = frames_per_clip(x.shape[0], call.chunks, own.get("frames", 0))
+        here = (x.shape[0], frames, call.chunks, window_of(call.options))
         strength, amount = (for_rows(n, v, *here) for n, v in (("strength", strength), ("amount", own.get("amount", 1.0))))
-        strength = strength * (
-            active if not isinstance(active, Tensor) else for_rows("range", active, *here).to(_device(strength))
-        )
+        if isinstance(active, Tensor):
+            active = for_rows("range", active, *here)
+            active = active.to(strength.device if isinstance(strength, Tensor) else active.device)
         beyond = own.get("beyond", "refuse")
         self._module.check_frames(frames, beyond)
         return Clip(
-            frames, strength, context, host_attention(options), amount=amount,
+            frames, strength * active, call.context, host_attention(call.options), amount=amount,
             fps=own.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
         )  # fmt: skip
-
-
-def _device(dial: Dial) -> Any:
-    return dial.device if isinstance(dial, Tensor) else None

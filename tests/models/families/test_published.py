@@ -4,11 +4,11 @@ import formats
 import parity
 import pytest
 import torch
+from lvdm_unet import TABLE as LVDM_TABLE
+from lvdm_unet import load_lvdm
 from zoetrope.models.formats.ldm import diffusers_table
 from zoetrope.models.formats.recognise import kind_of
 from zoetrope.models.formats.strict import rename, table_of
-from lvdm_unet import TABLE as LVDM_TABLE
-from lvdm_unet import load_lvdm
 from zoetrope.models.motion.families import FAMILIES, detect
 from zoetrope.models.motion.families.animatediff.lora import is_motion_lora, lora_from
 from zoetrope.models.motion.loading import take_apart
