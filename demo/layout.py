@@ -9,7 +9,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..models.errors import WrongFile
 from ..models.formats.checkpoint import read_tensors
+from ..models.formats.facts import FileShapes
+from ..models.formats.keytable import KeyTable
+from ..models.formats.published import Published
+from ..models.formats.strict import fill, in_file
 from ..models.motion.families.zoetrope import design
 from ..models.motion.module import MotionModule
 from .text import TextConfig, TextEncoder
@@ -105,6 +110,10 @@ def new_upscaler_motion() -> MotionModule:
     return MotionModule(design(sites, WIDTH, LONGEST, nn), LONGEST)
 
 
+TEXT = Published("zoetrope_text", "one", ())
+"""For messages of the strict loader."""
+
+
 def text_header(config: TextConfig) -> dict[str, str]:
     """What the weights do not say: words in token order, length, heads."""
     return {"zoetrope.text": json.dumps({"words": config.words, "length": config.length, "heads": config.heads})}
@@ -113,12 +122,16 @@ def text_header(config: TextConfig) -> dict[str, str]:
 def load_text(folder: Path = FOLDER) -> TextEncoder:
     """The text encoder in float32, on the CPU, needing no gradient."""
     tensors, header = read_part("text", folder)
-    try:
-        said = json.loads(header["zoetrope.text"])
-        words, length, heads = tuple(said["words"]), int(said["length"]), int(said["heads"])
-        width, layers = tensors["embedding.weight"].shape[1], len({key.split(".")[1] for key in tensors if "layers." in key})
-        text = TextEncoder(TextConfig(words, length, width, layers, heads))
-        text.load_state_dict({key: value.float() for key, value in tensors.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"text.safetensors in {folder}: not the embedded model's text encoder ({error})") from error
-    return text.requires_grad_(False).eval()
+    with in_file(f"text.safetensors in {folder}: not the embedded model's text encoder"):
+        try:
+            fields = json.loads(header.get("zoetrope.text", ""))
+            words, length, heads = tuple(map(str, fields["words"])), int(fields["length"]), int(fields["heads"])
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise WrongFile(f"its header cannot be read ({error})") from error
+        width = FileShapes.of(tensors)["embedding.weight"][1]
+        layers = len({key.split(".")[1] for key in tensors if key.startswith("layers.")})
+        if heads < 1 or width % heads:
+            raise WrongFile(f"{heads} heads for {width} channels")
+        config = TextConfig(words, length, width, layers, heads)
+        weights = {key: value.float() for key, value in tensors.items()}
+        return fill(TEXT, weights, KeyTable(()), lambda _: TextEncoder(config))

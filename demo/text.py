@@ -35,7 +35,8 @@ class TextEncoder(nn.Module):
         self.config = config
         self._index = {word: index for index, word in enumerate(config.words, start=FIRST)}
         self.embedding = nn.Embedding(len(config.words) + FIRST, config.width)
-        self.register_buffer("positions", frame_table(config.length, config.width), persistent=False)  # (1, n, d)
+        with torch.device("cpu"):  # no file holds it, so it is no plan to be filled
+            self.register_buffer("positions", frame_table(config.length, config.width), persistent=False)  # (1, n, d)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 config.width, config.heads, 4 * config.width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True

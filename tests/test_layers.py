@@ -35,13 +35,13 @@ MAY_IMPORT: dict[str, str] = {
     "video.frames": "",
     "video.io": "",
     "models": "",
-    "models.image_prompt": "models.motion models.backbones models.layers models.formats",
-    "models.vae": "models.formats models.layers",
-    "models.motion": "models.backbones models.layers models.formats",
-    "models.edits": "models.backbones models.layers",
+    "models.image_prompt": "models models.motion models.backbones models.layers models.formats",
+    "models.vae": "models models.formats models.layers",
+    "models.motion": "models models.backbones models.layers models.formats",
+    "models.edits": "models models.backbones models.layers",
     "models.backbones": "",
     "models.layers": "",
-    "models.formats": "",
+    "models.formats": "models",
     "sampling": "",
 }
 """Room -> the rooms that it may import, `.*` with their sub-rooms. A file belongs to the longest name that fits its path."""

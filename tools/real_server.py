@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +97,15 @@ def error_of(entry: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serve(host: Path, folder: Path, name: str = ODD_NAME) -> Iterator[Server]:
-    """Starts `host` on a free port with the pack installed under a name, and stops it afterwards."""
+def serve(
+    host: Path, folder: Path, name: str = ODD_NAME, change: Callable[[Path], object] = lambda pack: None
+) -> Iterator[Server]:
+    """Starts `host` on a free port with the pack installed under a name, and stops it afterwards.
+
+    change   what is done to the installed pack first
+    """
     install_pack(folder / "custom_nodes" / name)
+    change(folder / "custom_nodes" / name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

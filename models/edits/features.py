@@ -8,6 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..backbones.places import Places
 from ..backbones.unet import Site
+from ..errors import DoesNotFit
 from .hooks import Edit, on_pictures
 
 
@@ -45,10 +46,10 @@ class FeatureEdit(Edit[Mapping[Site, Tensor]]):
 
 
 def check_guide_fit(network: nn.Module, found: Mapping[Site, int]) -> None:
-    """Refuses a UNet whose widths are not those of the file."""
+    """Raises DoesNotFit for a UNet whose widths are not those of the file."""
     for site, width in cast(GuideNetwork, network).widths.items():
         if found.get(site) != width:
-            raise ValueError(
+            raise DoesNotFit(
                 f"the motion file's picture input does not fit this model: {width} channels at {site} in the file, "
                 f"{found.get(site, 'none')} in the UNet. Use the model that the motion file was applied to."
             )

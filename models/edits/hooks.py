@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..backbones.places import Places
 from ..backbones.unet import Site
+from ..errors import DoesNotFit
 
 Inputs = TypeVar("Inputs")
 
@@ -42,13 +43,13 @@ class Edit(ABC, Generic[Inputs]):
     def install(self, network: Any, places: Places) -> None:
         """Hooks the network into the backbone that has these places. Leftovers are removed first.
 
-        Raises ValueError where a wanted place is missing or has another width; then nothing is installed.
+        Raises DoesNotFit where a wanted place is missing or has another width; then nothing is installed.
         """
         self.remove()
         for site, width in self.wanted(network).items():
             if places.widths.get(site) != width:
                 got = places.widths.get(site, "no such place")
-                raise ValueError(f"{type(self).__name__}: expected {width} channels at {site}, got {got}")
+                raise DoesNotFit(f"{type(self).__name__}: expected {width} channels at {site}, got {got}")
         for handle in self.hooks(network, places):
             self._handles.append(handle)
 

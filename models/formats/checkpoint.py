@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..errors import WrongFile
 from .published import Metadata
 
 SAFETENSORS = frozenset({".safetensors", ".sft"})
@@ -28,15 +29,15 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
     """All tensors of a file on the CPU, spelled as the file spells them, and its text header.
 
     path   a file, or a folder as diffusers writes them (a module's own, or a pipeline's with `unet` in it)
-    Raises ValueError for anything that is not a readable file of tensors. Nothing in a file is ever executed.
+    Raises WrongFile for anything that is not a readable file of tensors. Nothing in a file is ever executed.
     """
     path = Path(path)
     if path.is_dir():
         return _read_folder(path)
     if not path.is_file():
-        raise ValueError(f"{path.name}: there is no such file; expected a .safetensors or .ckpt in {path.parent}")
+        raise WrongFile(f"{path.name}: there is no such file; expected a .safetensors or .ckpt in {path.parent}")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path.name}: the file is empty (0 bytes); download it again")
+        raise WrongFile(f"{path.name}: the file is empty (0 bytes); download it again")
     suffix = path.suffix.lower()
     if suffix in SAFETENSORS:
         tensors, metadata = _read_safetensors(path)
@@ -44,11 +45,11 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
         tensors, metadata = _read_torch(path), {}
     else:
         known = ", ".join(sorted(SAFETENSORS | TORCH))
-        raise ValueError(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}")
+        raise WrongFile(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}")
     if not tensors:
-        raise ValueError(f"{path.name}: the file holds no tensors; it is not a model")
+        raise WrongFile(f"{path.name}: the file holds no tensors; it is not a model")
     if (total := sum(tensor.numel() for tensor in tensors.values())) > MOST_NUMBERS:
-        raise ValueError(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, the file claims {total:,}")
+        raise WrongFile(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, the file claims {total:,}")
     return tensors, metadata
 
 
@@ -62,7 +63,7 @@ def files_of(folder: Path) -> list[Path]:
                         return [single]
                     if shards := sorted(place.glob(f"{stem}{variant}-?????-of-?????{suffix}")):
                         return _all_shards(shards)
-    raise ValueError(
+    raise WrongFile(
         f"{folder.name}: this is a folder without weights; expected diffusion_pytorch_model.safetensors in it or in its unet "
         "folder"
     )
@@ -71,7 +72,7 @@ def files_of(folder: Path) -> list[Path]:
 def _all_shards(shards: list[Path]) -> list[Path]:
     expected = int(shards[0].stem.rpartition("-of-")[2])
     if len(shards) != expected:
-        raise ValueError(f"{shards[0].parent.name}: expected {expected} parts of weights, got {len(shards)}; download the rest")
+        raise WrongFile(f"{shards[0].parent.name}: expected {expected} parts of weights, got {len(shards)}; download the rest")
     return shards
 
 
@@ -95,7 +96,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Metadata]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
+        raise WrongFile(
             f"{path.name}: expected a safetensors file, but it cannot be read ({error}). "
             "It is truncated, corrupt or of another kind; download it again and compare its size."
         ) from error
@@ -112,13 +113,15 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except UnpicklingError as error:
-        raise ValueError(
+        raise WrongFile(
             f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope never "
             f"runs what a file brings, or it is corrupt ({_first_line(error)}). Use the .safetensors version of this model, "
             "or convert it with a tool you trust."
         ) from error
-    except Exception as error:  # a corrupt file may fail anywhere in torch's reader
-        raise ValueError(
+    except MemoryError:
+        raise
+    except Exception as error:  # of torch's reader, where a corrupt file may fail anywhere; no code of ours runs in it
+        raise WrongFile(
             f"{path.name}: expected a torch checkpoint, but it cannot be read ({_first_line(error)}). "
             "It is truncated, corrupt or of another kind; download it again and compare its size."
         ) from error
@@ -133,7 +136,7 @@ def _check_archive(path: Path) -> None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return  # torch's own reader says what is wrong
     if unpacked > path.stat().st_size:
-        raise ValueError(
+        raise WrongFile(
             f"{path.name}: the archive claims to unpack to {unpacked:,} bytes, more than the file's {path.stat().st_size:,}; "
             "torch does not write such files. Do not use it; download the model again from a source you trust."
         )
@@ -146,7 +149,7 @@ def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:
     if isinstance(content, Mapping) and content and all(_is_table(value) for value in content.values()):
         content = {f"{part}.{key}": value for part, held in content.items() for key, value in held.items()}  # IP-Adapter's .bin
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path.name}: expected a table of tensors, got {type(content).__name__}; it is not a model")
+        raise WrongFile(f"{path.name}: expected a table of tensors, got {type(content).__name__}; it is not a model")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     for prefix in PREFIXES:
         if tensors and all(key.startswith(prefix) for key in tensors):

@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..errors import WrongFile
+
 REST = "{*}"
 """At the end of both sides of a row: whatever follows, unchanged."""
 
@@ -26,9 +28,9 @@ class Drop:
 
     def ours(self, published: Tensor) -> Tensor:
         first = self.axis if self.axis >= 0 else published.ndim + self.axis
-        if published.shape[first : first + self.count] != (1,) * self.count:
+        if first < 1 or published.shape[first : first + self.count] != (1,) * self.count:
             where = f"axis {first}" if self.count == 1 else f"axes {first} to {first + self.count - 1}"
-            raise ValueError(f"expected size 1 at {where}, got shape {list(published.shape)}")
+            raise WrongFile(f"expected size 1 at {where}, got shape {list(published.shape)}")
         return published.flatten(first - 1, first + self.count - 1)
 
     def published(self, ours: Tensor) -> Tensor:
@@ -45,7 +47,10 @@ class Take:
     stop: int | None
 
     def ours(self, published: Tensor) -> Tensor:
-        stop = published.shape[self.axis] if self.stop is None else self.stop
+        size = published.shape[self.axis] if -published.ndim <= self.axis < published.ndim else 0
+        stop = size if self.stop is None else self.stop
+        if not self.start <= stop <= size:
+            raise WrongFile(f"expected {stop} channels or more on axis {self.axis}, got shape {list(published.shape)}")
         return published.narrow(self.axis, self.start, stop - self.start)
 
 
@@ -101,7 +106,7 @@ class KeyTable:
     def rename(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
         """The same tensors spelled our way, and the published keys for which there is no row.
 
-        Raises ValueError where a tensor does not have the shape that its row promises.
+        Raises WrongFile where a tensor does not have the shape that its row promises.
         """
         ours: dict[str, Tensor] = {}
         unexpected = []
@@ -115,8 +120,8 @@ class KeyTable:
             for row, slots in found:
                 try:
                     ours[_fill(row.ours, slots)] = row.change.ours(value) if row.change else value
-                except (ValueError, IndexError, RuntimeError) as error:
-                    raise ValueError(f"{key}: {error}") from error
+                except WrongFile as error:
+                    raise WrongFile(f"{key}: {error}") from error
             if not found:
                 unexpected.append(key)
         return ours, unexpected

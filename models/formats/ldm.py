@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ..errors import WrongFile
 from .keytable import KeyTable, Row, Take, prefixed, product, same, weights
 
 LDM_RESNET = weights(
@@ -114,7 +115,7 @@ def _child(spelling: str, keys: list[str]) -> str | None:
 def _numbers(name: str, keys: list[str]) -> list[int]:
     found = sorted({int(match.group(1)) for key in keys if (match := re.match(rf"{name}\.(\d+)\.", key))})
     if found != list(range(len(found))):
-        raise ValueError(f"{name}: expected blocks numbered 0, 1, 2, ... without a gap, got {found}")
+        raise WrongFile(f"{name}: expected blocks numbered 0, 1, 2, ... without a gap, got {found}")
     return found
 
 
@@ -173,7 +174,7 @@ def _diffusers_layout(keys: Collection[str]) -> tuple[int, int, set[int]]:
     """Levels, residual blocks per down level, and the up levels that have spatial transformers."""
     down = [m for key in keys if (m := re.search(r"(?:^|\.)down_blocks\.(\d+)\.resnets\.(\d+)\.", key))]
     if not down:
-        raise ValueError("expected down_blocks.0.resnets.0. among the keys, got none")
+        raise WrongFile("expected down_blocks.0.resnets.0. among the keys, got none")
     up = {int(m.group(1)) for key in keys if (m := re.search(r"(?:^|\.)up_blocks\.(\d+)\.attentions\.", key))}
     return max(int(m.group(1)) for m in down) + 1, max(int(m.group(2)) for m in down) + 1, up
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from .keytable import KeyTable, compiled
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -11,6 +13,19 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 Metadata = Mapping[str, str]
 """The text table of a safetensors header; empty for other containers."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, spelled our way."""
+
+    weights: Shapes
+    """Those of the network itself."""
+    parts: Mapping[str, Shapes]
+    """Everything else, by part: `unet`, `text`, `vae`, `vision`, `image`, `buffer`, ..."""
+    buffers: Mapping[str, Tensor]
+    """Values of the part `buffer`: schedules that some training codes store. May be without storage (meta)."""
+    metadata: Metadata
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,167 @@
-"""Strict filling: published tensors to our spelling and into a plan of shapes, with nothing missing, left over or undefined."""
+"""Strict loading: the only way from published tensors to a network, with nothing missing, left over or undefined.
 
-from collections.abc import Iterable, Mapping
+What a file says about itself is read through `FileShapes` and the helpers beside it, which raise `WrongFile` where it cannot be
+so. Nothing else is told as a damaged file: an error in a family's code comes through as it is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import WrongFile
+from .facts import FileShapes
 from .keytable import KeyTable
-from .published import Published, Shapes
+from .published import Contents, Metadata, Published
+
+Network = TypeVar("Network", bound=nn.Module)
+Parts = Mapping[str, Mapping[str, Tensor]]
+"""What a file holds besides the network's own weights: part (`unet`, `text`, `vae`, `image`, ...) -> key -> tensor."""
 
 
-def table_of(family: Published, tensors: Mapping[str, Tensor]) -> tuple[str, KeyTable]:
-    """The name of the spelling of a file with these keys, and the table for it."""
-    shapes: Shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+@dataclass(frozen=True)
+class Spelled:
+    """A file's tensors, spelled our way."""
+
+    spelling: str
+    """Whose key names the file uses."""
+    table: KeyTable
+    weights: Mapping[str, Tensor]
+    """Those of the network itself."""
+    parts: Parts
+
+    def published(self) -> dict[str, Tensor]:
+        """All of them, as the file spells them."""
+        others = {f"{part}:{key}": value for part, held in self.parts.items() for key, value in held.items()}
+        return self.table.restore({**self.weights, **others})
+
+
+@dataclass(frozen=True)
+class Filled(Generic[Network]):
+    """A network with a file's weights, which need no gradient, and what else the file holds."""
+
+    network: Network
+    spelled: Spelled
+
+
+def load_strict(
+    family: Published,
+    tensors: Mapping[str, Tensor],
+    build: Callable[[Contents, Any], Network],
+    ops: Any = nn,
+    metadata: Metadata | None = None,
+) -> Filled[Network]:
+    """Renames a file's tensors by its family's table and fills the network that `build` makes for their shapes.
+
+    build   (what the file holds, namespace of the leaf layers) -> an empty network whose keys are ours
+    Raises WrongFile on any key without a row, missing, left over, of another shape, infinite or undefined.
+    """
+    spelled = spell(family, tensors)
+    contents = contents_of(spelled, metadata or {})
+    return Filled(fill(family, spelled.weights, spelled.table, lambda ops: build(contents, ops), ops), spelled)
+
+
+@contextmanager
+def in_file(name: str) -> Iterator[None]:
+    """Puts the file's name in front of what is wrong with it."""
+    try:
+        yield
+    except WrongFile as error:
+        raise WrongFile(f"{name}: {error}") from error
+
+
+def spell(family: Published, tensors: Mapping[str, Tensor]) -> Spelled:
+    """The tensors in our spelling, sorted into the network's weights and other parts."""
+    shapes = FileShapes.of(tensors)
     spelling = family.spelling(shapes)
     assert spelling, f"{family.name} does not know these keys"
     try:
-        return spelling.name, spelling.table(shapes, spelling.prefix(shapes))
-    except (LookupError, ValueError) as error:
-        raise ValueError(f"this looks like {family.title}, but is not whole ({error}); download the file again") from error
+        table = spelling.table(shapes, spelling.prefix(shapes))
+    except WrongFile as error:
+        raise WrongFile(f"this looks like {family.title}, but is not whole ({error}); download the file again") from error
+    weights: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, value in _renamed(family, table, tensors).items():
+        part, colon, name = key.partition(":")
+        if colon:
+            parts.setdefault(part, {})[name] = value
+        else:
+            weights[key] = value
+    if empty := [f"{table.published(key) or key}: got {list(v.shape)}" for key, v in weights.items() if not v.numel()]:
+        raise WrongFile(f"this looks like {family.title}, but has wrong shapes: {some(empty)}. Download the file again.")
+    return Spelled(spelling.name, table, weights, parts)
 
 
-def rename(family: Published, table: KeyTable, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, spelled our way. Raises ValueError on keys for which the family's table has no row."""
+def contents_of(spelled: Spelled, metadata: Metadata) -> Contents:
+    """Shapes of what a file holds, as families read them."""
+    return Contents(
+        weights=FileShapes.of(spelled.weights),
+        parts={part: FileShapes.of(held) for part, held in spelled.parts.items()},
+        buffers=spelled.parts.get("buffer", {}),
+        metadata=metadata,
+    )
+
+
+def fill(
+    family: Published, weights: Mapping[str, Tensor], table: KeyTable, build: Callable[[Any], Network], ops: Any = nn
+) -> Network:
+    """The network that `build` makes of leaf layers, with these weights: they become its parameters, nothing is copied.
+
+    table   for messages, which name keys as the file spells them
+    """
+    with _sizes_that_cannot_be(family), torch.device("meta"):  # nothing is allocated or initialised twice
+        plan = build(nn)
+        compare(plan, weights, family, table)
+        network = plan if ops is nn else build(ops)
+    check_finite(weights, family, table)
+    network.load_state_dict(dict(weights), strict=True, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _renamed(family: Published, table: KeyTable, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     try:
         ours, unexpected = table.rename(tensors)
-    except ValueError as error:
-        raise ValueError(f"this looks like {family.title}, but {error}. Download the file again.") from error
+    except WrongFile as error:
+        raise WrongFile(f"this looks like {family.title}, but {error}. Download the file again.") from error
     if unexpected:
-        raise ValueError(f"this looks like {family.title}, but has keys that {family.title} does not have: {some(unexpected)}")
+        raise WrongFile(f"this looks like {family.title}, but has keys that {family.title} does not have: {some(unexpected)}")
     return ours
+
+
+@contextmanager
+def _sizes_that_cannot_be(family: Published) -> Iterator[None]:
+    """Adds the family's name to what a file says wrongly about itself, layers of impossible sizes included.
+
+    torch's own layers refuse such sizes (32 norm groups on 20 channels) with ValueError or RuntimeError; only those that are
+    raised inside torch's layers are meant, so that a wrong call of ours, or an error in our code, comes through.
+    """
+    try:
+        yield
+    except WrongFile as error:
+        raise _incomplete(family, error) from error
+    except (ValueError, RuntimeError) as error:
+        if not _raised_in(error, "torch.nn.modules"):
+            raise
+        raise _incomplete(family, error) from error
+
+
+def _incomplete(family: Published, error: Exception) -> WrongFile:
+    if str(error).startswith("this looks like"):
+        return WrongFile(str(error))
+    return WrongFile(
+        f"this looks like {family.title}, but its tensors do not make a whole module ({error}); download the file again"
+    )
+
+
+def _raised_in(error: BaseException, package: str) -> bool:
+    """Whether the innermost frame of an error belongs to a package."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith(package)
 
 
 def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
@@ -38,24 +171,24 @@ def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, t
     missing = [published(key) or key for key in expected if key not in tensors]
     unexpected = [published(key) or key for key in tensors if key not in expected]
     wrong = [
-        f"{published(key)}: expected {list(shape)}, got {list(tensors[key].shape)}"
+        f"{published(key) or key}: expected {list(shape)}, got {list(tensors[key].shape)}"
         for key, shape in expected.items()
         if key in tensors and tuple(tensors[key].shape) != shape
     ]
     for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
         if keys:
-            raise ValueError(f"this looks like {family.title}, but {what}: {some(keys)}. Download the file again.")
+            raise WrongFile(f"this looks like {family.title}, but {what}: {some(keys)}. Download the file again.")
 
 
 def check_finite(tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
-    """A weight that is no number makes every frame black, long after anyone remembers the file."""
+    """Refuses NaN and infinite weights: they decode to black frames, long after anyone remembers the file."""
     broken = [
         table.published(key) or key
         for key, value in tensors.items()
         if value.device.type != "meta" and not bool(torch.isfinite(value).all())
     ]
     if broken:
-        raise ValueError(
+        raise WrongFile(
             f"this looks like {family.title}, but has infinite or undefined weights: {some(broken)}. Download the file again, "
             "or its full-precision version."
         )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from ..formats.facts import header_number
 from ..formats.published import Metadata, Published, Shapes
 
 HEAD_WIDTH = 64
@@ -39,4 +40,4 @@ class ProjectorFamily(Published):
 
 def head_width(metadata: Metadata) -> int:
     """Of the resampler's attention."""
-    return int(metadata.get("zoetrope.head_width", HEAD_WIDTH))
+    return header_number(metadata, "zoetrope.head_width", HEAD_WIDTH)

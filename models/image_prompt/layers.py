@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..backbones.places import Places
 from ..backbones.unet import Base
+from ..errors import DoesNotFit
 from ..layers.tree import plant
 
 Place = str
@@ -48,7 +49,7 @@ class ImageLayers(nn.Module):
         return cast(ImageKeys, self.get_submodule(place))
 
     def check_fit(self, places: Places) -> None:
-        """Refuses a UNet whose cross-attentions are not those that the file was made for."""
+        """Raises DoesNotFit for a UNet whose cross-attentions are not those that the file was made for."""
         found = places.cross_attentions
         lines = [f"{place}: the UNet has no such attention" for place in self.places if place not in found]
         for place in (place for place in self.places if place in found):
@@ -58,7 +59,7 @@ class ImageLayers(nn.Module):
                 lines.append(f"{place}: {wanted[0]} x {wanted[1]} in the file, {inner} x {context} in the UNet")
         if lines:
             rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-            raise ValueError(
+            raise DoesNotFit(
                 f"the image projector does not fit this model: {'; '.join(lines[:3])}{rest}. Its keys and values are for "
                 f"text {self.at(self.places[0]).context} wide (SD1.x: 768, SD2.x: 1024, SDXL: 2048); load a checkpoint of that "
                 "kind, or a projector for this one."

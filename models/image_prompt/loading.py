@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import WrongFile
 from ..formats.checkpoint import read_tensors
+from ..formats.facts import FileShapes, under
 from ..formats.keytable import KeyTable, Row
 from ..formats.published import Metadata, Shapes
 from ..formats.recognise import kind_of
-from ..formats.strict import check_finite, compare, rename, some, table_of
+from ..formats.strict import fill, in_file, some, spell
 from .families import PROJECTORS, VIDEOCRAFTER, detect
 from .family import Look, ProjectorFamily
 from .layers import ImageKeys, ImageLayers
@@ -73,28 +75,25 @@ def load_projector(path: str | Path, ops: Any = nn) -> LoadedProjector:
     """Reads the image projector of any known family, also out of a whole video checkpoint.
 
     ops   namespace of the leaf layers, `torch.nn` or the host's
-    Raises ValueError, naming file and remedy.
+    Raises WrongFile, naming file and remedy.
     """
     tensors, metadata = read_tensors(path)
-    try:
+    with in_file(Path(path).name):
         return projector_from(tensors, metadata, Path(path).name, ops)
-    except ValueError as error:
-        raise ValueError(f"{Path(path).name}: {error}") from error
 
 
 def projector_from(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn) -> LoadedProjector:
     """As `load_projector`, of a file's tensors."""
     family = detect(tensors)
     if family is None:
-        raise ValueError(_unknown(tensors))
+        raise WrongFile(_unknown(tensors))
     if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1] == FACES:
-        raise ValueError(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
-    _, table = table_of(family, tensors)
-    ours = rename(family, table, tensors)
-    parts = {part: {k.removeprefix(f"{part}:"): v for k, v in ours.items() if k.startswith(f"{part}:")} for part in PARTS}
+        raise WrongFile(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
+    spelled = spell(family, tensors)
+    table, parts = spelled.table, spelled.parts
     ours_alone = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
     own = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in ours_alone))
-    return _filled(family, own, parts["projector"], parts["image"], metadata, file, ops)
+    return _filled(family, own, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
 
 
 def projector_of(file: str, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], ops: Any = nn) -> LoadedProjector:
@@ -108,13 +107,9 @@ def _filled(
 ) -> LoadedProjector:  # fmt: skip
     weights = {f"projector.{key}": value for key, value in projector.items()}
     weights |= {f"image.{key}": value for key, value in image.items() if not key.startswith(GUIDE)}
-    shapes: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    compare(_build(family, shapes, metadata, nn), weights, family, table)
-    check_finite(weights, family, table)
-    network = _build(family, shapes, metadata, ops)
-    network.load_state_dict(weights, strict=True, assign=True)
-    network.requires_grad_(False).eval()
-    look = family.look(_inside(shapes, "projector."))
+    shapes = FileShapes.of(weights)
+    network = fill(family, weights, table, lambda ops: _build(family, shapes, metadata, ops), ops)
+    look = family.look(under(shapes, "projector."))
     return LoadedProjector(network, family, look, table, next(iter(weights.values())).dtype, file)
 
 
@@ -123,25 +118,15 @@ def published(loaded: LoadedProjector) -> dict[str, Tensor]:
     return loaded.table.restore(loaded.network.state_dict())
 
 
-def _inside(shapes: Shapes, prefix: str) -> Shapes:
-    return {key.removeprefix(prefix): shape for key, shape in shapes.items() if key.startswith(prefix)}
-
-
 def _build(family: ProjectorFamily, shapes: Shapes, metadata: Metadata, ops: Any) -> ImageProjector:
-    try:
-        with torch.device("meta"):  # the file's tensors become the weights
-            image = _inside(shapes, "image.")
-            keys = [key for key in image if key.endswith(".to_k.weight")]
-            layers = {
-                place: ImageKeys(image[key][1], image[key][0], f"{place}.weight.alpha" in image, ops)
-                for key in keys
-                if (place := key.removesuffix(".to_k.weight"))
-            }
-            return ImageProjector(family.build(_inside(shapes, "projector."), metadata, ops), ImageLayers(layers))
-    except (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise ValueError(
-            f"this looks like {family.title}, but its tensors do not make a whole projector ({error}); download the file again"
-        ) from error
+    image = under(shapes, "image.")
+    keys = [key for key in image if key.endswith(".to_k.weight")]
+    layers = {
+        place: ImageKeys(image[key][1], image[key][0], f"{place}.weight.alpha" in image, ops)
+        for key in keys
+        if (place := key.removesuffix(".to_k.weight"))
+    }
+    return ImageProjector(family.build(under(shapes, "projector."), metadata, ops), ImageLayers(layers))
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:

@@ -1,14 +1,12 @@
 """What one published design of temporal layers is, as data: how to know its files, spell its keys, build its layers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor
-
 from ..backbones.places import NormKind
 from ..backbones.unet import BASES, Site
-from ..formats.published import Metadata, Published, Shapes
+from ..formats.published import Contents, Published
 from ..layers.temporal import TemporalLayer
 from .frame_guide import Guide
 
@@ -72,19 +70,6 @@ class Variant:
     def __post_init__(self) -> None:
         if unknown := set(self.bases) - {base.name for base in BASES}:
             raise ValueError(f"bases: expected names of models/backbones/unet.py's BASES, got {', '.join(sorted(unknown))}")
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file holds, spelled our way."""
-
-    motion: Shapes
-    """Keys of the temporal layers."""
-    parts: Mapping[str, Shapes]
-    """Everything else, by part: `unet`, `text`, `vae`, `vision`, `image`, `buffer`, ..."""
-    buffers: Mapping[str, Tensor]
-    """Values of the part `buffer`: schedules that some training codes store. May be without storage (meta)."""
-    metadata: Metadata
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbones.unet import Site
-from ..formats.published import Shapes
-from ..formats.strict import some
+from ..errors import WrongFile
+from ..formats.facts import FileShapes
+from ..formats.keytable import KeyTable
+from ..formats.published import Published
+from ..formats.strict import fill
 from ..layers.positions import frame_table
 from .frame_guide import LATENT, Guide
 
@@ -85,25 +88,29 @@ class PictureEncoder(nn.Module):
 
 
 ENCODER = "img_encoder."
+TENSORS_PER_LEVEL = 9
+"""Of the encoder: two blocks of two convolutions, each with weight and bias, and a ninth where the width changes."""
+
+
+INPUT = Published("frame_guide", "the picture input of a motion file", ())
+"""For messages of the strict loader."""
 
 
 def guide_network(guide: Guide, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
     """The network for what a motion file holds in its part `image`; None where the family needs none.
 
-    Raises ValueError for tensors that do not make one.
+    Raises WrongFile for tensors that do not make one.
     """
     if not guide.channels:
         return None
     weights = {key.removeprefix(ENCODER): value for key, value in image.items() if key.startswith(ENCODER)}
-    shapes: Shapes = {key: tuple(value.shape) for key, value in weights.items()}
     if weights:
-        network: Any = PictureEncoder([shapes[f"body.{2 * level}.block1.weight"][0] for level in range(len(shapes) // 9)], ops)
-    else:
-        whole = image["conv_in.weight"]  # PIA's file has the four channels of the noisy latent in front, trained no further
-        weights = {"conv.weight": whole[:, -guide.width :].contiguous()}
-        network = ConvBranch(guide.width, whole.shape[0], ops)
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    if wrong := sorted(k for k in wanted.keys() | weights if k not in weights or tuple(weights[k].shape) != wanted.get(k)):
-        raise ValueError(f"its picture input is not whole: {some(wrong)}; download the file again")
-    network.load_state_dict(weights, assign=True)
-    return network.requires_grad_(False).eval()
+        shapes = FileShapes.of(weights)
+        levels = range(len(shapes) // TENSORS_PER_LEVEL)
+        widths = [shapes[f"body.{2 * level}.block1.weight"][0] for level in levels]
+        return fill(INPUT, weights, KeyTable(()), lambda ops: PictureEncoder(widths, ops), ops)
+    if "conv_in.weight" not in image or image["conv_in.weight"].ndim != 4:
+        raise WrongFile("this looks like a motion file with a picture input, but conv_in.weight is missing from it")
+    whole = image["conv_in.weight"]  # PIA's file has the four channels of the noisy latent in front, trained no further
+    weights = {"conv.weight": whole[:, -guide.width :].contiguous()}
+    return fill(INPUT, weights, KeyTable(()), lambda ops: ConvBranch(guide.width, len(whole), ops), ops)

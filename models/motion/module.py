@@ -7,6 +7,7 @@ from torch import nn
 
 from ..backbones.places import NormKind
 from ..backbones.unet import Site, check_site, fitting, misfits, sees
+from ..errors import DoesNotFit
 from ..layers.positions import Beyond
 from ..layers.temporal import TemporalLayer
 from ..layers.tree import plant
@@ -58,11 +59,11 @@ class MotionModule(nn.Module):
             )
 
     def check_fit(self, found: Mapping[Site, int]) -> None:
-        """Refuses a UNet whose sites (site -> width) are not those of the file."""
+        """Raises DoesNotFit for a UNet whose sites (site -> width) are not those of the file."""
         if lines := misfits(self.widths, found):
             rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
             bases = " or ".join(fitting(self.widths)) or "a UNet of its own layout, none of Stable Diffusion's at full size"
-            raise ValueError(
+            raise DoesNotFit(
                 f"the motion module does not fit this model: {'; '.join(lines[:3])}{rest}. "
                 f"The file was made for {bases}; load a checkpoint of that kind, or a motion module for this one."
             )

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..errors import WrongFile
 from ..formats.checkpoint import read_tensors
 from ..formats.keytable import KeyTable
 from ..formats.recognise import kind_of
-from ..formats.strict import check_finite, compare, rename, some, table_of
+from ..formats.strict import in_file, load_strict, some
 from .families import VAES, detect
 from .family import VaeFamily
 
@@ -20,8 +21,6 @@ QUANT = "conditioner.embedders.3.encoder.quant_conv."
 """Where Stable Video Diffusion's checkpoints keep the last layer of the encoder."""
 TRAINING = ("loss.", "model_ema.")
 """What .ckpt files of autoencoders carry from their training."""
-ALIAS = "alias:"
-"""Ours for a tensor that a file holds a second time."""
 FOLDERS = ("vae", "vae3d", "vae_temporal_decoder")
 """Where diffusers' pipelines keep it."""
 
@@ -56,15 +55,13 @@ class Loaded:
 def load_vae(path: str | Path) -> Loaded:
     """Reads the autoencoder of any known family out of a file, a whole checkpoint or a folder as diffusers writes it.
 
-    Weights keep the file's dtype, are on the CPU and need no gradient. Raises ValueError, naming file and remedy.
+    Weights keep the file's dtype, are on the CPU and need no gradient. Raises WrongFile, naming file and remedy.
     """
     path = Path(path)
     inner = next((path / name for name in FOLDERS if (path / name).is_dir()), path)
     tensors, _ = read_tensors(inner)
-    try:
+    with in_file(path.name):
         return vae_from(tensors)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
 
 
 def vae_from(tensors: Mapping[str, Tensor]) -> Loaded:
@@ -72,20 +69,11 @@ def vae_from(tensors: Mapping[str, Tensor]) -> Loaded:
     held = autoencoder_of(tensors)
     family = detect(held)
     if family is None:
-        raise ValueError(_unknown(tensors))
-    spelling, table = table_of(family, held)
-    ours = {key: value for key, value in rename(family, table, held).items() if not key.startswith(ALIAS)}
-    try:
-        with torch.device("meta"):  # the file's tensors become the weights: nothing is allocated or initialised twice
-            network = family.build({key: tuple(value.shape) for key, value in ours.items()})
-    except (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise ValueError(
-            f"this looks like {family.title}, but its tensors do not make a whole one ({error}); download the file again"
-        ) from error
-    compare(network, ours, family, table)
-    check_finite(ours, family, table)
-    network.load_state_dict(ours, strict=True, assign=True)
-    return Loaded(network.requires_grad_(False).eval(), family, spelling, table, next(iter(ours.values())).dtype)
+        raise WrongFile(_unknown(tensors))
+    filled = load_strict(family, held, lambda contents, _: family.build(contents.weights))
+    spelled = filled.spelled
+    dtype = next(iter(spelled.weights.values())).dtype
+    return Loaded(filled.network, family, spelled.spelling, spelled.table, dtype)
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

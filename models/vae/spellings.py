@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 
+from ..formats.facts import largest
 from ..formats.keytable import Drop, Row, prefixed, product, same, weights
 from ..formats.published import Shapes
 from .kl import Layout
@@ -48,7 +49,7 @@ def diffusers_rows(
 ) -> tuple[Row, ...]:
     """diffusers' spelling, which counts the decoder's levels the other way round."""
     level = re.compile(re.escape(prefix) + r"encoder\.down_blocks\.(\d+)\.")
-    last = max(int(m.group(1)) for key in keys if (m := level.match(key)))
+    last = largest((int(m.group(1)) for key in keys if (m := level.match(key))), "its encoder's levels")
     blocks = [
         Row("encoder.mid_block.resnets.0.", "encoder.mid.block_1."),
         Row("encoder.mid_block.resnets.1.", "encoder.mid.block_2."),
@@ -64,9 +65,10 @@ def diffusers_rows(
 
 
 def layout_of(shapes: Shapes) -> Layout:
-    """Reads the layout off shapes in our spelling. Raises KeyError or ValueError where they make no autoencoder."""
+    """Reads the layout off shapes in our spelling. Raises WrongFile where they make no autoencoder."""
     levels = {int(m.group(1)) for key in shapes if (m := re.match(r"encoder\.down\.(\d+)\.block\.", key))}
     blocks = {int(m.group(1)) for key in shapes if (m := re.match(r"encoder\.down\.0\.block\.(\d+)\.", key))}
+    largest(levels, "its encoder's levels")
     return Layout(
         widths=tuple(shapes[f"encoder.down.{level}.block.0.conv1.weight"][0] for level in range(len(levels))),
         blocks=len(blocks),

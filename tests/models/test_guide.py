@@ -116,5 +116,5 @@ def test_other_families_take_no_given_frames() -> None:
 def test_a_picture_input_that_is_not_whole_is_refused() -> None:
     encoder = {f"img_encoder.{key}": value for key, value in PictureEncoder([32, 64], nn).state_dict().items()}
     assert isinstance(guide_network(ANIMATELCM, encoder, nn), PictureEncoder)
-    with pytest.raises(ValueError, match=r"picture input is not whole: body.1.block2.bias; download the file again"):
+    with pytest.raises(ValueError, match=r"picture input of a motion file, but lacks keys: body.1.block2.bias"):
         guide_network(ANIMATELCM, {k: v for k, v in encoder.items() if k != "img_encoder.body.1.block2.bias"}, nn)

@@ -85,7 +85,7 @@ def test_other_files_are_refused_with_their_name_and_where_they_belong(tmp_path:
         load_sparsectrl(tmp_path / "a.safetensors")
     tensors = {key: value for key, value in formats.published("sparsectrl_rgb_v3").items() if "middle" not in key}
     half = {key: value for key, value in tensors.items() if not key.startswith("mid_block.")}
-    with pytest.raises(ValueError, match="looks like SparseCtrl, but is not whole"):
+    with pytest.raises(ValueError, match="looks like SparseCtrl, but its tensors do not make a whole module"):
         sparsectrl_from(half, "half")
     whole = {key: value for key, value in tensors.items() if not key.endswith("norms.0.weight")}
     with pytest.raises(ValueError, match=r"lacks keys: down_blocks.0.motion_modules.0.temporal_transformer"):

@@ -8,6 +8,7 @@ import comfy.ops
 import comfy.sd
 import folder_paths
 
+from ....models.errors import WrongFile
 from ....models.image_prompt.loading import projector_of
 from ....models.layers.strength import is_zero
 from ....models.motion.loading import Opened, Parts, open_file
@@ -41,14 +42,14 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
     """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.
 
     rescale   share of guidance rescale; None: the family's own
-    Raises ValueError where the file holds temporal layers only, or is one that the host loads by itself.
+    Raises WrongFile where the file holds temporal layers only, or is one that the host loads by itself.
     """
     opened = open_file(path, comfy.ops.manual_cast)
     report = opened.report
     if report.variant.whole:
-        raise ValueError(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
+        raise WrongFile(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
     if "unet" not in opened.parts:
-        raise ValueError(
+        raise WrongFile(
             f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
             "Module and put it on a checkpoint with Apply Motion Module"
         )
@@ -81,6 +82,6 @@ def through_the_host(weights: dict[str, Any], file: str) -> tuple[Any, Any, Any]
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
     )
     if not found or found[0] is None:
-        raise ValueError(f"{file}: the host does not know the image UNet in it; update ComfyUI")
+        raise WrongFile(f"{file}: the host does not know the image UNet in it; update ComfyUI")
     model, clip, vae, _ = found
     return model, clip, vae

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ....models.errors import WrongFile
 from ....models.formats.checkpoint import read_tensors
 from ....models.formats.ldm import diffusers_table
 from ....models.formats.recognise import kind_of
@@ -24,11 +25,11 @@ def load_upscaler(path: str, settings: Settings) -> VideoCheckpoint:
         loaded = load_checkpoint(path, settings)
         if is_upscaler(loaded.model):
             return loaded
-        raise ValueError(f"{name}: this is a video model, no upscaler; Load Video Checkpoint takes it")
+        raise WrongFile(f"{name}: this is a video model, no upscaler; Load Video Checkpoint takes it")
     kind = kind_of(tensors)
     if kind is None or "x4" not in kind.name:
         what = f"this is {kind.name}: {kind.place}" if kind else "this is no model that Zoetrope knows"
-        raise ValueError(
+        raise WrongFile(
             f"{name}: {what}. Expected Upscale-A-Video, LaVie-VSR or a Stable Diffusion x4 upscaler; pick another file."
         )
     model, clip, vae = through_the_host(_spelled(tensors), name)
@@ -43,5 +44,5 @@ def _spelled(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {PREFIXES["unet"] + key: value for key, value in tensors.items()}
     renamed, left = diffusers_table(tensors).rename(tensors)
     if left:
-        raise ValueError(f"expected an upscaler's UNet as diffusers writes it, got {left[0]!r} as well; download it again")
+        raise WrongFile(f"expected an upscaler's UNet as diffusers writes it, got {left[0]!r} as well; download it again")
     return {PREFIXES["unet"] + key.removeprefix("unet:"): value.contiguous() for key, value in renamed.items()}

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ....models.edits.hooks import EVERY_EDIT_READS
 from ....models.edits.temporal import TemporalEdit
+from ....models.errors import DoesNotFit
 from ....models.layers.positions import Beyond
 from ....models.layers.strength import Dial, check_dial, check_levels, is_zero, where
 from ....models.motion.families.animatediff.lora import MotionLora, factors_for
@@ -132,7 +133,7 @@ def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMoti
 
 
 def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
-    """A clone of MODEL that runs the motion module. Raises ValueError where the module does not fit this model."""
+    """A clone of MODEL that runs the motion module. Raises DoesNotFit where the module was made for another model."""
     unet = unet_of(model)
     places = unet_places(unet)
     module: MotionModule = motion.patcher.model
@@ -171,7 +172,7 @@ def _check_base(report: Report, base: Any) -> None:
     """Stable Diffusion 1.x and 2.x have the same widths; only the text tells them apart."""
     if base and report.fits and base.name not in report.fits:
         fits = " or ".join(report.fits)
-        raise ValueError(
+        raise DoesNotFit(
             f"{report.file} is {report.name}, made for {fits}, but this MODEL is {base.name}. "
             f"Load a checkpoint of {fits}, or a motion module for {base.name}."
         )
@@ -181,7 +182,7 @@ def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
     names = comfy.lora.model_lora_keys_unet(patched.model, {})
     done = patched.add_patches(comfy.lora.load_lora(dict(lora.spatial), names, log_missing=False), strength)
     if 2 * len(done) != len(lora.spatial):
-        raise ValueError(
+        raise DoesNotFit(
             f"{lora.file}: this LoRA of the image model finds {len(done)} of {len(lora.spatial) // 2} weights in this MODEL; "
             "v3's domain adapter is made for SD1.x checkpoints"
         )

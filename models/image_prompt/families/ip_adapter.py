@@ -14,6 +14,8 @@ from typing import Any
 from torch import nn
 
 from ...backbones.unet import SD1, SDXL, Base
+from ...errors import WrongFile
+from ...formats.facts import axes, largest, shared
 from ...formats.keytable import KeyTable, Row, prefixed, same, weights
 from ...formats.published import Metadata, Shapes, Spelling
 from ..family import Look, ProjectorFamily, head_width
@@ -32,11 +34,11 @@ LINEAR = weights(("proj", "proj"), ("norm", "norm"))
 
 
 def table(keys: Shapes, prefix: str) -> KeyTable:
-    """Raises LookupError for a number of layers that no base model has."""
+    """Raises WrongFile for a number of layers that no base model has."""
     count = sum(key.endswith(".to_k_ip.weight") for key in keys)
     base = next((base for base in (SD1, SDXL) if len(places_of(base)) == count), None)
     if base is None:
-        raise LookupError(f"keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
+        raise WrongFile(f"keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
     return table_for(base)
 
 
@@ -59,15 +61,15 @@ def look(shapes: Shapes) -> Look:
 def build(shapes: Shapes, metadata: Metadata, ops: Any) -> nn.Module:
     if "latents.table" in shapes:
         return resampler(shapes, metadata, 1, ops)
-    tokens, states = shapes["proj.weight"]
+    tokens, states = axes(shapes["proj.weight"], 2)
     width = shapes["norm.weight"][0]
-    return LinearProjector(states, width, tokens // width, ops)
+    return LinearProjector(states, width, shared(tokens, width), ops)
 
 
 def resampler(shapes: Shapes, metadata: Metadata, frames: int, ops: Any) -> Resampler:
     """The network of a file with these shapes."""
-    _, queries, inner = shapes["latents.table"]
-    layers = 1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("layers."))
+    _, queries, inner = axes(shapes["latents.table"], 3)
+    layers = 1 + largest((int(key.split(".")[1]) for key in shapes if key.startswith("layers.")), "its layers")
     head = head_width(metadata)
     return Resampler(
         states=shapes["proj_in.weight"][1], inner=inner, width=shapes["proj_out.weight"][0], queries=queries, layers=layers,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...backbones.places import RESIDUAL_AND_LAST
 from ...backbones.unet import SDXL, Site
+from ...formats.facts import smallest
 from ...formats.keytable import KeyTable, Row, prefixed, product
 from ...formats.published import Shapes, Spelling
 from ...layers.temporal import TemporalLayer
@@ -25,7 +26,7 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def variant(contents: Contents) -> Variant:
-    length = min(shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe"))
+    length = smallest((shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe")), "position tables")
     return Variant(
         name="v1",
         frames=8,
@@ -38,7 +39,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    return transformers(contents.motion, "frame", ops)
+    return transformers(contents.weights, "frame", ops)
 
 
 HOTSHOT = Family(

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...backbones.places import RESIDUAL_AND_LAST
 from ...backbones.unet import SD1, Site
+from ...formats.facts import header_number, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import diffusers_spatial, four_channels
 from ...formats.published import Shapes, Spelling
@@ -63,7 +64,7 @@ def interpolation(keys: Shapes, prefix: str) -> KeyTable:
 
 def variant(contents: Contents) -> Variant:
     extra = contents.parts.get("image", {}).get("conv_in.weight", (0, 0))[1]
-    between = any(".block." in key for key in contents.motion)
+    between = any(".block." in key for key in contents.weights)
     name = "LaVie interpolation" if between else "SEINE" if extra else "LaVie base"
     notes = {
         "LaVie interpolation": "Interpolate Frames shows it the frames to fill in between",
@@ -85,16 +86,16 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    shapes = contents.motion
+    shapes = contents.weights
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():
         if not key.endswith(".norm.weight"):
             continue
         site, width = key.removesuffix(".norm.weight"), shape[0]
         bias = shapes.get(f"{site}.attention.positions.relative.weight")
-        heads = bias[1] if bias else int(contents.metadata.get("zoetrope.heads", HEADS))
+        heads = bias[1] if bias else header_number(contents.metadata, "zoetrope.heads", HEADS)
         positions = RotaryT5(ROTARY_DIMS, heads, bias[0], FURTHEST) if bias else NoPositions()
-        layers[site] = InBlockAttention(FrameAttention(width, heads, width // heads, positions, ops), width, ops)
+        layers[site] = InBlockAttention(FrameAttention(width, heads, shared(width, heads), positions, ops), width, ops)
     return layers
 
 

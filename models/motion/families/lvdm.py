@@ -8,6 +8,7 @@ UNet, those of its transformers too, span the clip. LVDM's unconditional models 
 from typing import Any
 
 from ...backbones.unet import SD1, Site
+from ...formats.facts import axes, shared, smallest
 from ...formats.keytable import Drop, KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
@@ -47,7 +48,7 @@ def _flat(row: Row) -> Row:
 
 
 def variant(contents: Contents) -> Variant:
-    length = min(shape[0] // 2 for key, shape in contents.motion.items() if key.endswith(".positions.keys"))
+    length = smallest((shape[0] // 2 for key, shape in contents.weights.items() if key.endswith(".positions.keys")), "tables")
     return Variant(
         name="text-to-video",
         frames=length,
@@ -61,15 +62,15 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    shapes = contents.motion
+    shapes = contents.weights
     sites = [key.removesuffix(".norm.weight") for key in shapes if key.endswith(".norm.weight")]
     return {site: _layer(site, shapes, ops) for site in sites}
 
 
 def _layer(site: Site, shapes: Shapes, ops: Any) -> InBlockAttention:
-    rows, head = shapes[f"{site}.attention.positions.keys"]
+    rows, head = axes(shapes[f"{site}.attention.positions.keys"], 2)
     width = shapes[f"{site}.norm.weight"][0]
-    return InBlockAttention(FrameAttention(width, width // head, head, RelativeTable(rows // 2, head), ops), width, ops)
+    return InBlockAttention(FrameAttention(width, shared(width, head), head, RelativeTable(rows // 2, head), ops), width, ops)
 
 
 LVDM = Family(

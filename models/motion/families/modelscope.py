@@ -61,7 +61,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    shapes = contents.motion
+    shapes = contents.weights
     head = shapes["input.proj_in.weight"][0] // INIT_HEADS
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():

@@ -8,6 +8,7 @@ in place of text, and with continuous noise levels.
 from typing import Any
 
 from ...backbones.unet import SD2, Site
+from ...formats.facts import axes, header_number
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import diffusers_spatial, four_channels, ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
@@ -85,25 +86,25 @@ def variant(contents: Contents) -> Variant:
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
     """`zoetrope.head_width` in a file's header tells heads of another width than the published 64."""
-    head = int(contents.metadata.get("zoetrope.head_width", HEAD_WIDTH))
+    head = header_number(contents.metadata, "zoetrope.head_width", HEAD_WIDTH)
     layers: dict[Site, TemporalLayer] = {}
-    for key in contents.motion:
+    for key in contents.weights:
         if key.endswith(".from_time.weight"):
             site = key.removesuffix(".from_time.weight")
-            layers[site] = _convolution(site, contents.motion, ops)
+            layers[site] = _convolution(site, contents.weights, ops)
         elif key.endswith(".index_in.weight"):
             site = key.removesuffix(".index_in.weight")
-            layers[site] = _block(site, contents.motion, head, ops)
+            layers[site] = _block(site, contents.weights, head, ops)
     return layers
 
 
 def _convolution(site: Site, shapes: Shapes, ops: Any) -> TimeStackConv:
-    channels, embedding = shapes[f"{site}.from_time.weight"]
+    channels, embedding = axes(shapes[f"{site}.from_time.weight"], 2)
     return TimeStackConv(channels, embedding, Alpha("spatial", "sigmoid", 0.0), ops)
 
 
 def _block(site: Site, shapes: Shapes, head: int, ops: Any) -> TimeStackBlock:
-    channels, context = shapes[f"{site}.block.attentions.1.to_k.weight"]
+    channels, context = axes(shapes[f"{site}.block.attentions.1.to_k.weight"], 2)
     return TimeStackBlock(channels, channels // head, context, Alpha("spatial", "sigmoid", 0.0), ops)
 
 

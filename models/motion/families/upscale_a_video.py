@@ -11,6 +11,7 @@ from typing import Any
 
 from ...backbones.places import RESIDUAL_AND_LAST
 from ...backbones.unet import X4, Site
+from ...formats.facts import axes, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import diffusers_spatial
 from ...formats.published import Shapes, Spelling
@@ -93,14 +94,14 @@ def _variant(name: str, curve: str) -> Callable[[Contents], Variant]:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    shapes = contents.motion
+    shapes = contents.weights
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():
         if key.endswith(".before_ff.norm.weight"):
             site, width = key.removesuffix(".norm.weight"), shape[0]
-            buckets, heads = shapes[f"{site}.attention.positions.relative.weight"]
+            buckets, heads = axes(shapes[f"{site}.attention.positions.relative.weight"], 2)
             positions = RotaryT5(ROTARY_DIMS, heads, buckets, FURTHEST)
-            layers[site] = InBlockAttention(FrameAttention(width, heads, width // heads, positions, ops), width, ops)
+            layers[site] = InBlockAttention(FrameAttention(width, heads, shared(width, heads), positions, ops), width, ops)
         elif key.endswith(".resnet.block.norms.0.weight"):
             layers[key.removesuffix(".block.norms.0.weight")] = ClipResidual(shape[0], ops)
         elif key.endswith(".end.out.weight"):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...backbones.unet import SD2, Site
+from ...formats.facts import axes, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import Layout, four_channels, ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
@@ -143,16 +144,16 @@ def member_of(contents: Contents) -> str:
         return "DynamiCrafter 1024" if float(scale[-1]) < 0.5 else "DynamiCrafter 512"
     if image:
         return "VideoCrafter1 I2V 512"
-    if any(key.endswith(".resnet.norms.0.weight") for key in contents.motion):
+    if any(key.endswith(".resnet.norms.0.weight") for key in contents.weights):
         return "VideoCrafter2 T2V 512"
-    return "VideoCrafter1 T2V 1024" if "time.proj_in.weight" in contents.motion else "VideoCrafter1 T2V 512"
+    return "VideoCrafter1 T2V 1024" if "time.proj_in.weight" in contents.weights else "VideoCrafter1 T2V 512"
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    shapes = contents.motion
+    shapes = contents.weights
     layers: dict[Site, TemporalLayer] = {}
     if "time.proj_in.weight" in shapes:
-        channels, width = shapes["time.proj_in.weight"]
+        channels, width = axes(shapes["time.proj_in.weight"], 2)
         layers["time"] = FrameRate(width, channels, ops)
     head = shapes["input.proj_in.weight"][0] // INIT_HEADS
     for key, shape in shapes.items():
@@ -169,12 +170,12 @@ def transformer(site: Site, shapes: Shapes, head: int, ops: Any) -> TemporalTran
 
     head   width of a head: 64 in every published file, told by the first layer's inner width of 8 heads
     """
-    inner, channels = shapes[f"{site}.proj_in.weight"]
+    inner, channels = axes(shapes[f"{site}.proj_in.weight"], 2)
 
     def attention(index: int) -> FrameAttention:
         keys = shapes.get(f"{site}.blocks.0.attentions.{index}.positions.keys")
         positions = RelativeTable(keys[0] // 2, keys[1]) if keys else NoPositions()
-        return FrameAttention(inner, inner // head, head, positions, ops)
+        return FrameAttention(inner, shared(inner, head), head, positions, ops)
 
     block = TemporalBlock(inner, [attention(0), attention(1)], ops)
     return TemporalTransformer(channels, [block], inner, "clip", Residual(), ops)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...backbones.unet import Site
+from ...formats.facts import header_number, smallest
 from ...formats.keytable import KeyTable, product, same
 from ...formats.published import Shapes, Spelling
 from ...layers.blend import AlphaOfResidual
@@ -40,10 +41,10 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def variant(contents: Contents) -> Variant:
-    length = min(shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe"))
+    length = smallest((shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe")), "position tables")
     return Variant(
         name="v1",
-        frames=int(contents.metadata.get("zoetrope.frames", length)),
+        frames=header_number(contents.metadata, "zoetrope.frames", length),
         max_frames=length,
         schedule=None,
         clip_norms=(),
@@ -55,7 +56,7 @@ def variant(contents: Contents) -> Variant:
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
     """Empty layers for a file of these shapes."""
-    shapes = contents.motion
+    shapes = contents.weights
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():
         if key.endswith(".resnet.norms.0.weight"):

@@ -4,6 +4,7 @@ import re
 
 from torch import nn
 
+from ...formats.facts import largest, under
 from ...formats.keytable import KeyTable, prefixed, same, weights
 from ...formats.published import Shapes, Spelling
 from ..family import Time, VaeFamily, Windows
@@ -26,12 +27,11 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def build(shapes: Shapes) -> nn.Module:
-    spatial = {key.removeprefix("spatial."): shape for key, shape in shapes.items() if key.startswith("spatial.")}
     found = [m for key in shapes if (m := re.match(r"temporal\.encoder\.block_res_blocks\.(\d+)\.(\d+)\.conv2\.", key))]
-    levels, blocks = (max(int(m.group(n)) for m in found) + 1 for n in (1, 2))
+    levels, blocks = (largest((int(m.group(n)) for m in found), "its temporal blocks") + 1 for n in (1, 2))
     first = "temporal.encoder.block_res_blocks.{}.0.conv2.weight"
     widths = tuple(shapes[first.format(level)][0] for level in range(levels))
-    return OpenSoraVae(layout_of(spatial), widths, blocks, shapes["temporal.post_quant_conv.weight"][0])
+    return OpenSoraVae(layout_of(under(shapes, "spatial.")), widths, blocks, shapes["temporal.post_quant_conv.weight"][0])
 
 
 def time(network: nn.Module) -> Time:

@@ -8,7 +8,7 @@ from lvdm_unet import TABLE as LVDM_TABLE
 from lvdm_unet import load_lvdm
 from zoetrope.models.formats.ldm import diffusers_table
 from zoetrope.models.formats.recognise import kind_of
-from zoetrope.models.formats.strict import rename, table_of
+from zoetrope.models.formats.strict import spell
 from zoetrope.models.motion.families import FAMILIES, detect
 from zoetrope.models.motion.families.animatediff.lora import is_motion_lora, lora_from
 from zoetrope.models.motion.loading import take_apart
@@ -147,8 +147,8 @@ def test_known_mapped_and_mapped_back(name: str) -> None:
     assert dict(opened.report.parts) == parts
     found = detect(tensors)
     assert found
-    _, table = table_of(found, tensors)
-    back = table.restore(rename(found, table, tensors))
+    spelled = spell(found, tensors)
+    back = spelled.published()
     assert {key: tuple(value.shape) for key, value in back.items()} == {k: tuple(v.shape) for k, v in tensors.items()}
     parity.mapped(opened.report.title, member, name, len(tensors), len(opened.report.widths))
 
@@ -179,7 +179,7 @@ def test_videocrafters_split_is_the_recorded_one(name: str) -> None:
     prefix = "model.diffusion_model."
     family = detect(tensors)
     assert family
-    _, table = table_of(family, tensors)
+    table = spell(family, tensors).table
     ours = {key.removeprefix(prefix): str(table.ours(key)) for key in tensors if key.startswith(prefix)}
     renumbered = {key: to.removeprefix("unet:") for key, to in ours.items() if to.startswith("unet:") and to != f"unet:{key}"}
     assert renumbered == split["renumbered"]
@@ -205,7 +205,7 @@ def test_two_spellings_of_one_file_meet_in_ours(record: str, one: str, other: st
     for tensors in (here, there):
         family = detect(tensors)
         assert family
-        tables.append(table_of(family, tensors)[1])
+        tables.append(spell(family, tensors).table)
     assert len(pairs) == len(there)
     for key, twin in pairs.items():
         published = key if key.startswith(prefix) else prefix + key

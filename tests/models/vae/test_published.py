@@ -5,7 +5,7 @@ import parity
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.models.formats.strict import rename, table_of
+from zoetrope.models.formats.strict import spell
 from zoetrope.models.motion.loading import take_apart
 from zoetrope.models.vae.families import VAES, detect
 from zoetrope.models.vae.family import Time
@@ -34,8 +34,8 @@ def test_known_mapped_and_mapped_back(name: str) -> None:
         spelling, side, time,
     )  # fmt: skip
     assert [one.name for one in VAES if one.spelling(tensors)] == [family], "one family alone knows it"
-    _, table = table_of(loaded.family, tensors)
-    back = table.restore(rename(loaded.family, table, tensors))
+    spelled = spell(loaded.family, tensors)
+    back = spelled.published()
     assert {key: tuple(value.shape) for key, value in back.items()} == {k: tuple(v.shape) for k, v in tensors.items()}
     parity.mapped(loaded.family.title, spelling, name, len(tensors), len(loaded.network.state_dict()))
 
@@ -46,7 +46,7 @@ def test_stable_video_diffusions_two_spellings_are_one_network() -> None:
     prefixes = {"first_stage_model.": "", "conditioner.embedders.3.encoder.": ""}
     published, diffusers = formats.published("svd_xt"), formats.published("svd_temporal_decoder_diffusers")
     theirs, ours = (autoencoder_of(tensors) for tensors in (published, diffusers))
-    tables = [table_of(found, tensors)[1] for tensors in (theirs, ours) if (found := detect(tensors))]
+    tables = [spell(found, tensors).table for tensors in (theirs, ours) if (found := detect(tensors))]
     for source, target in record["map"].items():
         plain = next(source.removeprefix(prefix) for prefix in prefixes if source.startswith(prefix))
         assert tables[0].ours(plain) == tables[1].ours(target) is not None, source

@@ -14,8 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ....errors import DoesNotFit, WrongFile
 from ....formats.checkpoint import read_tensors
 from ....formats.keytable import KeyTable, Row, compiled, product
+from ....formats.strict import in_file
 from ...module import MotionModule
 from .module import SITES
 
@@ -74,13 +76,11 @@ def _prefix(keys: Collection[str]) -> str:
 
 
 def load_lora(path: str | Path) -> MotionLora:
-    """Raises ValueError, naming file and remedy, for anything but a LoRA of these kinds."""
+    """Raises WrongFile, naming file and remedy, for anything but a LoRA of these kinds."""
     path = Path(path)
     tensors, _ = read_tensors(path)
-    try:
+    with in_file(path.name):
         return lora_from(tensors, path.name)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
 
 
 def lora_from(tensors: Mapping[str, Tensor], file: str) -> MotionLora:
@@ -89,7 +89,7 @@ def lora_from(tensors: Mapping[str, Tensor], file: str) -> MotionLora:
     prefix = _prefix(tensors)
     halves, unexpected = table().rename({key.removeprefix(prefix): value for key, value in tensors.items()})
     if unexpected:
-        raise ValueError(
+        raise WrongFile(
             f"expected a LoRA for AnimateDiff's motion modules, got keys such as {unexpected[0]}. A LoRA for the image model "
             "goes into core's Load LoRA; a motion module into Load Motion Module."
         )
@@ -97,7 +97,7 @@ def lora_from(tensors: Mapping[str, Tensor], file: str) -> MotionLora:
     for key in dict.fromkeys(name.partition(":")[0] for name in halves):
         down, up = halves.get(f"{key}:down"), halves.get(f"{key}:up")
         if down is None or up is None or down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
-            raise ValueError(f"{key}: expected a down and an up factor of one rank; download the file again")
+            raise WrongFile(f"{key}: expected a down and an up factor of one rank; download the file again")
         factors[key] = (down, up)
     return MotionLora(file, factors, {})
 
@@ -105,14 +105,14 @@ def lora_from(tensors: Mapping[str, Tensor], file: str) -> MotionLora:
 def factors_for(motion: MotionModule, lora: MotionLora) -> dict[str, tuple[Tensor, Tensor]]:
     """The factors whose weights the module has. A LoRA for v2 has factors for the mid block, which v1 and v3 lack: skipped.
 
-    Raises ValueError where the LoRA is for another kind of module.
+    Raises DoesNotFit where the LoRA is for another kind of module.
     """
     shapes = {key: tuple(value.shape) for key, value in motion.state_dict().items()}
     fitting = {key: pair for key, pair in lora.factors.items() if key in shapes}
     strangers = [key for key in lora.factors if key not in shapes and not key.startswith("mid.")]
     strangers += [key for key, (down, up) in fitting.items() if shapes[key] != (up.shape[0], down.shape[1])]
     if strangers or not fitting:
-        raise ValueError(
+        raise DoesNotFit(
             f"{lora.file}: this motion LoRA does not fit this motion module ({(strangers or ['no weight in common'])[0]}). "
             "Camera LoRAs are made for AnimateDiff v2; they also load on v1, v3 and AnimateLCM."
         )

@@ -18,6 +18,7 @@ from typing import Any
 
 from ....backbones.places import RESIDUAL_AND_LAST, NormKind
 from ....backbones.unet import SD1, SDXL, Site
+from ....formats.facts import largest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial, four_channels
 from ....formats.published import Shapes, Spelling
@@ -118,7 +119,7 @@ MEMBERS = {
 def variant(contents: Contents) -> Variant:
     name = _member(contents)
     member = MEMBERS[name]
-    tables = [shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe")]
+    tables = [shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe")]
     return Variant(
         name=name,
         frames=member.frames,
@@ -133,9 +134,9 @@ def variant(contents: Contents) -> Variant:
 
 def _member(contents: Contents) -> str:
     image = contents.parts.get("image", {})
-    tables = [shape[1] for key, shape in contents.motion.items() if key.endswith(".positions.pe")]
-    middle = any(key.startswith("mid.") for key in contents.motion)
-    if _levels(contents.motion) == 3:
+    tables = [shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe")]
+    middle = any(key.startswith("mid.") for key in contents.weights)
+    if _levels(contents.weights) == 3:
         return "SDXL beta"
     if any(key.startswith("img_encoder.") for key in image):
         return "AnimateLCM-I2V"
@@ -153,8 +154,8 @@ def _levels(shapes: Shapes) -> int:
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
     """One transformer per site; its width, its attentions and its table length are those of the file."""
-    scope: Scope = "clip" if _levels(contents.motion) == 3 else "frame"
-    return transformers(contents.motion, scope, ops)
+    scope: Scope = "clip" if _levels(contents.weights) == 3 else "frame"
+    return transformers(contents.weights, scope, ops)
 
 
 def transformers(shapes: Shapes, scope: Scope, ops: Any) -> dict[Site, TemporalLayer]:
@@ -166,7 +167,8 @@ def transformer(site: Site, shapes: Shapes, scope: Scope, ops: Any) -> TemporalT
     """The layer at one site; `scope` is what its GroupNorm averages over."""
     channels = shapes[f"{site}.norm.weight"][0]
     place = f"{site}.blocks.0.attentions."
-    count = 1 + max(int(key.removeprefix(place).split(".")[0]) for key in shapes if key.startswith(place))
+    numbers = (int(key.removeprefix(place).split(".")[0]) for key in shapes if key.startswith(place))
+    count = 1 + largest(numbers, f"attentions of {site}")
     positions: list[NoPositions] = []
     for index in range(count):
         table = shapes.get(f"{place}{index}.positions.pe")

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
+from ....errors import WrongFile
 from ....formats.checkpoint import read_tensors
+from ....formats.facts import FileShapes, largest, smallest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial
-from ....formats.published import Published, Shapes, Spelling
+from ....formats.published import Contents, Published, Shapes, Spelling
 from ....formats.recognise import kind_of
-from ....formats.strict import check_finite, compare, rename, some, table_of
+from ....formats.strict import check_finite, in_file, load_strict, some
 from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows, transformers
 
@@ -90,49 +91,34 @@ class SparseCtrl:
 
 
 def load_sparsectrl(path: str | Path, ops: Any = nn) -> SparseCtrl:
-    """Raises ValueError, naming file and remedy, for anything else."""
+    """Raises WrongFile, naming file and remedy, for anything else."""
     tensors, _ = read_tensors(path)
-    try:
+    with in_file(Path(path).name):
         return sparsectrl_from(tensors, Path(path).name, ops)
-    except ValueError as error:
-        raise ValueError(f"{Path(path).name}: {error}") from error
 
 
 def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn) -> SparseCtrl:
     """As `load_sparsectrl`, of a file's tensors."""
     if SPARSECTRL.spelling(tensors) is None:
-        raise ValueError(_unknown(tensors))
-    _, table = table_of(SPARSECTRL, tensors)
-    ours = rename(SPARSECTRL, table, tensors)
-    check_finite(ours, SPARSECTRL, table)
-    control = {key.removeprefix("control:"): value for key, value in ours.items() if key.startswith("control:")}
-    layers = {key: value for key, value in ours.items() if not key.startswith("control:")}
-    shapes: Shapes = {key: tuple(value.shape) for key, value in layers.items()}
-    motion = _motion(shapes, nn)
-    compare(motion, layers, SPARSECTRL, table)
-    motion = _motion(shapes, ops)
-    motion.load_state_dict(layers, assign=True)
-    try:
-        layout = layout_of({key: tuple(value.shape) for key, value in control.items()})
-    except (LookupError, ValueError) as error:
-        raise ValueError(f"this looks like SparseCtrl, but is not whole ({error}); download the file again") from error
+        raise WrongFile(_unknown(tensors))
+    layout: dict[str, Any] = {}
+
+    def build(contents: Contents, ops: Any) -> MotionModule:
+        layout.update(layout_of(contents.parts.get("control", FileShapes())))
+        tables = (shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe"))
+        return MotionModule(transformers(contents.weights, "frame", ops), smallest(tables, "position tables"))
+
+    filled = load_strict(SPARSECTRL, tensors, build, ops)
+    control, table = filled.spelled.parts["control"], filled.spelled.table
+    check_finite(control, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
-    return SparseCtrl(file, kind, motion.requires_grad_(False).eval(), control, layout, table)
-
-
-def _motion(shapes: Shapes, ops: Any) -> MotionModule:
-    try:
-        with torch.device("meta"):
-            layers = transformers(shapes, "frame", ops)
-            return MotionModule(layers, min(shape[1] for key, shape in shapes.items() if key.endswith(".positions.pe")))
-    except (LookupError, ValueError, TypeError) as error:
-        raise ValueError(f"this looks like SparseCtrl, but is not whole ({error}); download the file again") from error
+    return SparseCtrl(file, kind, filled.network, control, layout, table)
 
 
 def layout_of(shapes: Shapes) -> dict[str, Any]:
     """Constructor arguments of the host's ControlNet for weights in LDM spelling."""
     width = shapes["input_blocks.0.0.weight"][0]
-    blocks = 1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("input_blocks."))
+    blocks = 1 + largest((int(key.split(".")[1]) for key in shapes if key.startswith("input_blocks.")), "its input blocks")
     downs = [n for n in range(1, blocks) if f"input_blocks.{n}.0.op.weight" in shapes]
     each = (downs[0] if downs else blocks) - 1
     firsts = range(1, blocks, each + 1)
