@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,8 +25,8 @@ from .models.motion.report import sha256
 from .sampling.queue import PRESETS
 from .sampling.timeline import read_numbers, read_timeline
 from .shots.folder import Place, journal_for
-from .shots.record import Look
-from .shots.record import film as film_shot
+from .shots.record import Recording
+from .shots.sinks import Step
 from .video.io.picture import picture_of
 from .video.io.read import frames_of
 from .video.io.whole_file import whole, write_whole
@@ -197,15 +198,34 @@ def _shot(arguments: argparse.Namespace) -> None:
         return
     journal, news = journal_for(Place(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
     with bar_of(total=1, unit="frame", file=sys.stderr) as bar:
-
-        def note(done: int, total: int, look: Look | None) -> None:
-            bar.total = total
-            bar.set_description("frames" if done > total - arguments.frames else "warm-up")
-            bar.update(done - bar.n)
-
-        crew = shot.crew(note, lambda step: bar.set_description(f"first clip, step {step} of {len(shot.shape.sigmas)}"))
-        made = film_shot(journal, crew, arguments.frames, fps, tail=1)
+        recording = Recording(journal, _shown_by(bar, shot, arguments.frames), arguments.frames, fps, tail=1)
+        with closing(recording):
+            for _ in recording:
+                pass
+    made = recording.shot
     print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.story(arguments.frames, news)}))
+
+
+def _shown_by(bar: Any, shot: Any, frames: int) -> Any:
+    """The sampler of a shot, whose steps move a progress bar."""
+    from .hosts.diffusers.demo.shot import DemoSampler
+
+    class Shown(DemoSampler):
+        def starting(self, step: int, steps: int) -> None:
+            bar.set_description(f"first clip, step {step} of {steps}")
+
+        def round(self, steps: Iterator[Step]) -> None:
+            super().round(self._counted(steps))
+
+        def _counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+            for step in steps:
+                if not bar.n:
+                    bar.total = frames - min(step.frame, frames) + 1
+                bar.set_description("frames" if step.frame > 0 else "warm-up")
+                bar.update()
+                yield step
+
+    return Shown(shot)
 
 
 def _study(arguments: argparse.Namespace) -> None:

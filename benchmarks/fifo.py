@@ -8,6 +8,7 @@ journal and video, over the bare model calls that both need. --memory FRAMES: ho
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -26,7 +27,8 @@ from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.shots.machine import ram  # noqa: E402
-from zoetrope.shots.record import Crew, Keep, film  # noqa: E402
+from zoetrope.shots.record import Recording  # noqa: E402
+from zoetrope.shots.sinks import Step  # noqa: E402
 
 
 class Model:
@@ -66,6 +68,31 @@ class Model:
         return time.perf_counter() - started
 
 
+class Sampler:
+    """A shot from noise, as `shots.record.Sampler`."""
+
+    def __init__(self, model: Model, latent: tuple[int, int, int], shape: fifo.Diagonal):
+        self._model, self._shape, self._noise = model, shape, FrameNoise(0, latent)
+
+    def steps(self, state: State | None) -> Iterator[Step]:
+        device = self._model.device
+        if state is None:
+            start = begin(lambda *call: self._model(*(one.to(device) for one in call)).cpu(), self._shape, self._noise, "noise")
+            state = State(start.frame, start.queue, start.finished)
+            assert state
+            yield Step(state.frame, state.queue, state.pending)
+        assert state
+        for frame, one, queue in fifo.run(self._model, state.queue.to(device), self._shape, self._noise.at, state.frame):
+            yield Step(frame + 1, queue, one[None][: int(frame >= 0)])
+
+    def round(self, steps: Iterator[Step]) -> None:
+        for _ in steps:
+            pass
+
+    def decode(self, one: Tensor) -> Tensor:
+        return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()
+
+
 def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal, together: int) -> float:
     """Wall time of the steady state ÷ time inside the model."""
     noise = FrameNoise(0, latent)
@@ -80,25 +107,12 @@ def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: 
 
 def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal) -> tuple[float, float, float]:
     """(wall ÷ model, share of journal and everything else, share of decoding and encoding) over a shot with its files."""
-    noise, decoded = FrameNoise(0, latent), [0.0]
-
-    def start() -> State:
-        made = begin(lambda *call: model(*(one.to(model.device) for one in call)).cpu(), shape, noise, "noise")
-        return State(made.frame, made.queue, made.finished)
-
-    def sample(state: State, keep: Keep) -> None:
-        for frame, one, queue in fifo.run(model, state.queue.to(model.device), shape, noise.at, state.frame):
-            if not keep(frame, one, queue):
-                return
-
-    def decode(one: Tensor) -> Tensor:
-        picture = one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5
-        return picture.clamp(0, 1).cpu()
-
+    sampler, decoded = Sampler(model, latent, shape), [0.0]
     with TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
         model.spent, started = 0.0, time.perf_counter()
-        film(journal, Crew(start, sample, decode, lambda *_: None), frames, 8.0, tail=1)
+        for _ in Recording(journal, sampler, frames, 8.0, tail=1):
+            pass
         wall = time.perf_counter() - started
         pictures = time.perf_counter()
         from zoetrope.video.io.write import write_video
@@ -106,7 +120,7 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
         numbers = range(-(-frames // 16))
         for number in numbers:
             latents = journal.latents(number) if journal.latents_path(number).exists() else torch.zeros(1, *latent)
-            write_video(Path(folder) / f"{number}.mp4", map(decode, latents), 8.0, joinable=True)
+            write_video(Path(folder) / f"{number}.mp4", map(sampler.decode, latents), 8.0, joinable=True)
         decoded[0] = time.perf_counter() - pictures
     return (wall - decoded[0]) / model.spent, (wall - decoded[0] - model.spent) / wall, decoded[0] / wall
 
@@ -115,25 +129,18 @@ def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
     """Main memory of a whole shot with its files, at frame 100 and at the end."""
     shape = PRESETS["recommended"].shape(LINEAR, None)
     model, seen = Model(0.0, device), {}
-    noise = FrameNoise(0, latent)
 
-    def start() -> State:
-        made = begin(lambda *call: model(*(one.to(device) for one in call)).cpu(), shape, noise, "noise")
-        return State(made.frame, made.queue, made.finished)
-
-    def sample(state: State, keep: Keep) -> None:
-        for frame, one, queue in fifo.run(model, state.queue.to(device), shape, noise.at, state.frame):
-            if frame in (100, frames // 2, frames - 2):
-                seen[frame] = (ram(), torch.cuda.memory_allocated() if device != "cpu" else 0)
-            if not keep(frame, one, queue):
-                return
-
-    def decode(one: Tensor) -> Tensor:
-        return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()
+    class Weighed(Sampler):
+        def steps(self, state: State | None) -> Iterator[Step]:
+            for step in super().steps(state):
+                if step.frame - 1 in (100, frames // 2, frames - 2):
+                    seen[step.frame - 1] = (ram(), torch.cuda.memory_allocated() if device != "cpu" else 0)
+                yield step
 
     with TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
-        film(journal, Crew(start, sample, decode, lambda *_: None), frames, 8.0, tail=1)
+        for _ in Recording(journal, Weighed(model, latent, shape), frames, 8.0, tail=1):
+            pass
     first = seen[100]
     for frame, (main, on_device) in seen.items():
         grown = f"{main / first[0]:.4f} of frame 100's" + (f"; device {on_device / first[1]:.4f}" if first[1] else "")

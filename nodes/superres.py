@@ -49,6 +49,20 @@ def seed_input() -> Any:
     )  # fmt: skip
 
 
+def window_input(default: int, most: int, tooltip: str) -> io.Int.Input:
+    """A default of 0 is a choice as well: the model's own."""
+    return io.Int.Input("window", default=default, min=min(default, 1), max=most, optional=True, tooltip=tooltip)
+
+
+def to_a_file() -> dict[str, Any]:
+    """What nodes have in common that write a video file."""
+    return {
+        "outputs": [io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+        "hidden": [io.Hidden.unique_id],
+        "is_output_node": True,
+    }
+
+
 class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -110,10 +124,7 @@ class InterpolateFrames(io.ComfyNode):
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (DDIM)."),
                 io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1: none, half the time."),
                 *file_inputs("zoetrope/between", "Frames per second of the new video. 0: factor times the old."),
-                io.Int.Input(
-                    "window", default=0, min=0, max=1024, optional=True,
-                    tooltip="Frames that the model sees at once. 0: as many as it was trained on.",
-                ),
+                window_input(0, 1024, "Frames that the model sees at once. 0: as many as it was trained on."),
                 io.Int.Input(
                     "shared_steps", default=1, min=0, max=64, optional=True,
                     tooltip="Gaps between given frames that neighbouring windows both fill, blended. 0: none.",
@@ -127,9 +138,7 @@ class InterpolateFrames(io.ComfyNode):
                     tooltip="Given frames as the pictures that came in; else all frames have gone through the VAE alike.",
                 ),
             ],
-            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
+            **to_a_file(),
         )  # fmt: skip
 
     @classmethod
@@ -177,9 +186,7 @@ class UpscaleVideo(io.ComfyNode):
                     tooltip="How freely detail is made up: 20 faithful, 50 as LaVie, 120 as Upscale-A-Video for bad video.",
                 ),
                 *file_inputs("zoetrope/large", "Frames per second of the new video. 0: as the old."),
-                io.Int.Input(
-                    "window", default=8, min=1, max=256, optional=True, tooltip="Frames that the model sees at once.",
-                ),
+                window_input(8, 256, "Frames that the model sees at once."),
                 io.Int.Input(
                     "overlap", default=2, min=0, max=128, optional=True,
                     tooltip="Frames that neighbouring windows both make, blended at every step.",
@@ -197,9 +204,7 @@ class UpscaleVideo(io.ComfyNode):
                     tooltip="Late steps carry detail along the motion (Upscale-A-Video). Needs OpenCV.",
                 ),
             ],
-            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
-            hidden=[io.Hidden.unique_id],
-            is_output_node=True,
+            **to_a_file(),
         )  # fmt: skip
 
     @classmethod

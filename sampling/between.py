@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .clips import Cut
 from .noise import FrameNoise
 from .stream import Work, euler_stream
+from .windowing import Cut
 
 Filler = Callable[[Tensor, float, Sequence[int], Mapping[int, Tensor]], Tensor]
 """(noisy frames `(f, c, h, w)`, noise level, their numbers, number -> given latent) -> clean frames."""

@@ -131,11 +131,14 @@ BASE = 1 << 32
 
 
 @torch.inference_mode()
-def base_clip(denoise: Denoiser, shape: Diagonal, noise: Noise, note: Callable[[int], object] | None = None) -> Tensor:
-    """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's own levels: what a shot may start from.
+def base_clip(denoise: Denoiser, shape: Diagonal, noise: Noise) -> Tensor:
+    """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's own levels: what a shot may start from."""
+    *_, clip = base_steps(denoise, shape, noise)
+    return clip
 
-    note   called after each step with the number of steps done
-    """
+
+def base_steps(denoise: Denoiser, shape: Diagonal, noise: Noise) -> Iterator[Tensor]:
+    """The same, as it is after each step."""
     frames = torch.arange(shape.window)
     levels = torch.cat([shape.sigmas.new_tensor([shape.last]), shape.sigmas])
     x = (1 + levels[-1] ** 2).sqrt() * _drawn(noise, frames, BASE).to(levels)
@@ -143,9 +146,7 @@ def base_clip(denoise: Denoiser, shape: Diagonal, noise: Noise, note: Callable[[
         now, after = (levels[-step - part].expand(shape.window).to(x) for part in (0, 1))
         clean = denoise(x, now, frames.to(x.device)).to(x)
         x = ddim(x, clean, now, after, shape.eta, _drawn(noise, frames, BASE + step).to(x))
-        if note:
-            note(step)
-    return x
+        yield x
 
 
 def queue_of(clip: Tensor, shape: Diagonal, noise: Noise, number: int = 0) -> Tensor:

@@ -1,6 +1,6 @@
 """How a long shot is sampled, as plain data, and what fills its queue."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -75,21 +75,29 @@ class Start:
 
 
 def begin(
-    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None,
-    note: Callable[[int], object] | None = None,
+    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> Start:  # fmt: skip
-    """Fills a queue: from given frames (to go on after them), from a base clip, or from noise.
+    """Fills a queue: from given frames (to continue them), from a base clip, or from noise."""
+    *_, made = beginning(denoise, shape, noise, start, given)
+    assert isinstance(made, Start)
+    return made
 
-    note   called after each step of the base clip with the number of steps done
-    """
+
+def beginning(
+    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None
+) -> Iterator[int | Start]:  # fmt: skip
+    """The same in steps: the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
         clip, number = given.float().cpu(), -len(given)
     elif start == "noise":
         clip, number = torch.zeros(1, *noise.shape), -1
     else:
-        clip, number = fifo.base_clip(denoise, shape, noise.at, note).float().cpu(), 0
+        clip, number = torch.zeros(0), 0
+        for step, clip in enumerate(fifo.base_steps(denoise, shape, noise.at), start=1):  # noqa: B007
+            yield step
+        clip = clip.float().cpu()
     frame = fifo.first_frame(clip, shape, number)
-    return Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
+    yield Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
 
 
 def trial_call(shape: fifo.Diagonal, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from torch import Tensor
 
-from .clips import Cut, TimeRatio, cut_stream, join_stream
+from .windowing import Cut, TimeRatio, cut_stream, join_stream
 
 Work = Callable[[Tensor, float, Sequence[int]], Tensor]
 """(frames `(f, k, h, w)`, noise level, their numbers) -> what the model takes for the clean ones `(f, c, h, w)`; the first c

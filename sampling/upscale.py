@@ -7,10 +7,10 @@ clips as in Upscale-A-Video (arXiv 2312.06640): windows of 8 frames that share 2
 import torch
 from torch import Tensor
 
-from .clips import Cut
 from .diffusion import rows
 from .noise import FrameNoise
 from .schedule import betas, discrete_sigmas
+from .windowing import Cut
 
 _BETAS = betas("root", 1e-4, 2e-2, 1000)
 X4_SIGMAS = discrete_sigmas(_BETAS).float()

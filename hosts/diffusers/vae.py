@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...models.vae.loading import Loaded, load_vae
-from ...sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
+from ...sampling.windowing import decode_stream, encode_stream
 from ...video.quality.study import RoundTrip
 
 
@@ -31,7 +31,7 @@ def encode(loaded: Loaded, clip: Tensor) -> Tensor:
     def work(window: Tensor) -> Tensor:
         return _in_its_axes(loaded, loaded.network.encode, window * 2 - 1)
 
-    return torch.stack(list(encode_stream(work, clip, *_cutting(loaded))))
+    return torch.stack(list(encode_stream(work, clip, loaded.family.time(loaded.network), loaded.family.windows)))
 
 
 @torch.inference_mode()
@@ -41,15 +41,12 @@ def decode(loaded: Loaded, latents: Tensor) -> Tensor:
     def work(window: Tensor) -> Tensor:
         return _in_its_axes(loaded, loaded.network.decode, window) / 2 + 0.5
 
-    return torch.stack(list(decode_stream(work, latents, *_cutting(loaded)))).clamp(0, 1)
+    return torch.stack(list(decode_stream(work, latents, loaded.family.time(loaded.network), loaded.family.windows))).clamp(
+        0, 1
+    )
 
 
 def _in_its_axes(loaded: Loaded, run: Any, x: Tensor) -> Tensor:
     if loaded.family.time(loaded.network).each == 1:
         return run(x)
     return rearrange(run(rearrange(x, "n c h w -> 1 c n h w")), "1 c n h w -> n c h w")
-
-
-def _cutting(loaded: Loaded) -> tuple[TimeRatio, Cut]:
-    time, windows = loaded.family.time(loaded.network), loaded.family.windows
-    return TimeRatio(time.each, time.first, time.block), Cut(windows.size, windows.overlap, windows.fade)

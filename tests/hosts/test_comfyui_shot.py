@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoetrope.shots.record import Look
+from zoetrope.shots.sinks import Look
 
 pytestmark = pytest.mark.host
 

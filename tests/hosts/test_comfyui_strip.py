@@ -42,7 +42,7 @@ def strip(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
-    from zoetrope.shots.record import Look
+    from zoetrope.shots.sinks import Look
 
     film, server = strip()
     picture = torch.linspace(0, 1, 3 * 64 * 48).reshape(3, 64, 48)
@@ -69,7 +69,7 @@ def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
 
 def test_large_frames_are_sent_small_and_without_a_page_nothing_is_sent(strip: Any) -> None:
     from zoetrope.hosts.comfyui.shot.filmstrip import jpeg
-    from zoetrope.shots.record import Look
+    from zoetrope.shots.sinks import Look
 
     large = Image.open(BytesIO(base64.b64decode(jpeg(Look(0, torch.rand(3, 600, 1200))))))
     assert large.size == (512, 256)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from zoetrope.shots.record import Look
+from zoetrope.shots.sinks import Look
 
 pytestmark = pytest.mark.host
 

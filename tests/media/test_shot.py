@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from shot_process import LATENT, SEGMENT, all_latents, crew, journal, picture_hash, take
+from shot_process import LATENT, SEGMENT, CheapSampler, all_latents, journal, picture_hash, take
 from torch import Tensor
 from zoetrope.shots import record as shot_module
-from zoetrope.shots.journal import Journal, Sizes, changed
+from zoetrope.shots import sinks
+from zoetrope.shots.journal import Journal, Sizes, State, changed
+from zoetrope.shots.sinks import Look, Step
 from zoetrope.video.io.join import join_videos
 from zoetrope.video.io.whole_file import write_whole
 from zoetrope.video.io.write import read_video, write_video
@@ -37,19 +40,20 @@ class Stop(Exception):
     """What an interrupt looks like."""
 
 
-def stopping_at(frame: int) -> Any:
-    """A crew that is interrupted when so many frames are done."""
-    usual = crew()
+class StoppingAt(CheapSampler):
+    """Interrupted when so many frames are done."""
 
-    def sample(state: Any, keep: Any) -> None:
-        def keep_until(number: int, latent: Tensor, queue: Tensor) -> bool:
-            if number == frame:
+    def __init__(self, frame: int):
+        super().__init__()
+        self._frame = frame
+
+    def steps(self, state: State | None) -> Iterator[Step]:
+        begun = state is not None
+        for step in super().steps(state):
+            if begun and step.frame - 1 == self._frame:
                 raise Stop
-            return keep(number, latent, queue)
-
-        usual.sample(state, keep_until)
-
-    return replace(usual, sample=sample)
+            begun = True
+            yield step
 
 
 def test_the_files_of_a_shot(whole: tuple[Tensor, str, Path]) -> None:
@@ -69,7 +73,7 @@ def test_an_interrupted_shot_is_playable_and_goes_on_to_the_same_bits(
 ) -> None:
     folder = tmp_path / "shot"
     with pytest.raises(Stop):
-        take(folder, FRAMES, stopping_at(frame))
+        take(folder, FRAMES, StoppingAt(frame))
     done = max(0, frame)
     state = journal(folder).state()
     assert state is not None
@@ -94,7 +98,7 @@ def test_a_longer_shot_goes_on_and_a_shorter_one_is_cut(tmp_path: Path, whole: t
     shorter = take(folder, 9)
     assert (shorter.resumed, len(read_video(shorter.video)[0])) == (9, 9)
     assert torch.equal(shorter.latents, whole[0][:9])
-    again = take(folder, FRAMES, replace(crew(), sample=None))  # type: ignore[arg-type]  nothing is sampled
+    again = take(folder, FRAMES, StoppingAt(FRAMES))  # nothing is sampled
     assert again.video == longer.video
     assert again.story(FRAMES, []) == "20 frames, all of them there already"
     assert longer.story(FRAMES, []) == "20 frames, the first 4 there already"
@@ -105,15 +109,13 @@ def test_looks_in_between_change_nothing(
     tmp_path: Path, whole: tuple[Tensor, str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shot_module, "ROUND", 0.0)
-    monkeypatch.setattr(shot_module, "SAVED_EVERY", 0.0)
-    seen: list[tuple[int, int, bool]] = []
-    made = take(
-        tmp_path / "shot", FRAMES, replace(crew(), note=lambda done, total, p: seen.append((done, total, p is not None)))
-    )
+    monkeypatch.setattr(sinks, "SAVED_EVERY", 0.0)
+    looks: list[Look] = []
+    made = take(tmp_path / "shot", FRAMES, looks=looks)
     assert torch.equal(all_latents(tmp_path / "shot", FRAMES), whole[0])
     assert picture_hash(made.video) == whole[1]
-    assert seen[-1][:2] == (28, 28)  # the warm-up of 8 counts as work
-    assert sum(shown for *_, shown in seen) >= FRAMES
+    assert {look.frame for look in looks} == set(range(FRAMES))
+    assert all(torch.equal(look.picture, CheapSampler().decode(whole[0][look.frame])) for look in looks)
 
 
 @pytest.mark.parametrize("what", ["latents", "state", "video", "join"])
@@ -134,7 +136,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
         real(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    monkeypatch.setattr(shot_module, "SAVED_EVERY", 0.0)
+    monkeypatch.setattr(sinks, "SAVED_EVERY", 0.0)
     with pytest.raises(OSError, match="No space left on device"):
         take(folder, FRAMES)
     monkeypatch.undo()
@@ -153,13 +155,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_undefined_numbers_stops_the_shot_with_its_number(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
-    folder, usual = tmp_path / "shot", crew()
+    class Overflowing(CheapSampler):
+        def steps(self, state: State | None) -> Iterator[Step]:
+            for step in super().steps(state):
+                yield replace(step, queue=step.queue * float("nan")) if step.frame == 9 else step
 
-    def sample(state: Any, keep: Any) -> None:
-        usual.sample(state, lambda n, latent, queue: keep(n, latent, queue * float("nan") if n == 8 else queue))
-
+    folder = tmp_path / "shot"
     with pytest.raises(ValueError, match=r"undefined numbers \(NaN\) came up while frame 8 .* Lower the cfg"):
-        take(folder, FRAMES, replace(usual, sample=sample))
+        take(folder, FRAMES, Overflowing())
     state = journal(folder).state()
     assert state is not None
     assert state.frame == 8
@@ -168,19 +171,24 @@ def test_a_frame_of_undefined_numbers_stops_the_shot_with_its_number(tmp_path: P
 
 
 def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Tensor, str, Path]) -> None:
-    folder, usual, calls = tmp_path / "shot", crew(), []
+    folder, calls = tmp_path / "shot", []
 
-    def decode(latent: Tensor) -> Tensor:
-        calls.append(latent)
-        if len(calls) > 8:
-            raise MemoryError("CUDA out of memory")
-        return usual.decode(latent)
+    class Small(CheapSampler):
+        def decode(self, latent: Tensor) -> Tensor:
+            calls.append(latent)
+            if len(calls) > 8:
+                raise MemoryError("CUDA out of memory")
+            return super().decode(latent)
+
+    class Overflowing(CheapSampler):
+        def decode(self, latent: Tensor) -> Tensor:
+            return super().decode(latent) * float("nan")
 
     with pytest.raises(MemoryError, match="out of memory"):
-        take(folder, FRAMES, replace(usual, decode=decode))
+        take(folder, FRAMES, Small())
     assert len(all_latents(folder, FRAMES)) == 2 * SEGMENT
     with pytest.raises(ValueError, match=r"frame 6 was decoded to undefined numbers .* its latent is sound"):
-        take(folder, FRAMES, replace(usual, decode=lambda latent: usual.decode(latent) * float("nan")))
+        take(folder, FRAMES, Overflowing())
     assert picture_hash(take(folder, FRAMES).video) == whole[1]
 
 

@@ -19,7 +19,7 @@ from zoetrope.sampling.fifo import (
     step_noise,
 )
 from zoetrope.sampling.noise import FrameNoise
-from zoetrope.sampling.queue import PRESETS, Queue
+from zoetrope.sampling.queue import PRESETS, Queue, Start, beginning
 from zoetrope.sampling.schedule import LINEAR
 
 NOISE = FrameNoise(seed=7, shape=(4, 3, 5))
@@ -183,10 +183,11 @@ def test_the_base_clip_is_the_models_and_its_own_noise() -> None:
         seen.append((float(sigma[0]), frame.tolist()))
         return clean
 
-    notes: list[int] = []
-    assert torch.allclose(base_clip(true_model, diagonal, NOISE.at, notes.append), clean, atol=1e-5)
+    assert torch.allclose(base_clip(true_model, diagonal, NOISE.at), clean, atol=1e-5)
     assert [level for level, _ in seen] == pytest.approx(diagonal.sigmas.flip(0).tolist())
-    assert notes == list(range(1, 17))
+    *steps, start = beginning(true_model, diagonal, NOISE, "base clip")
+    assert steps == list(range(1, 17))
+    assert isinstance(start, Start)
     assert seen[0][1] == list(range(8))
     first: list[Tensor] = []
     base_clip(lambda x, sigma, frame: first.append(x) or x, diagonal, NOISE.at)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layers import noise
 from torch import Tensor
-from zoetrope.sampling.clips import Cut
 from zoetrope.sampling.diffusion import spaced_sigmas
 from zoetrope.sampling.stream import euler_stream
 from zoetrope.sampling.upscale import WINDOWS, X4_SIGMAS, late_steps, low_res_noised
+from zoetrope.sampling.windowing import Cut
 
 SIGMAS = torch.tensor([8.0, 3.0, 1.0, 0.0])
 

@@ -6,6 +6,8 @@ The queue, the journal, the segments and the joining are the real ones; the mode
 import hashlib
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
@@ -19,7 +21,8 @@ from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
-from zoetrope.shots.record import Crew, Keep, Shot, film  # noqa: E402
+from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
+from zoetrope.shots.sinks import Look, Step  # noqa: E402
 from zoetrope.video.io.write import read_video  # noqa: E402
 
 LATENT = (4, 4, 4)
@@ -33,23 +36,29 @@ def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
     return (0.8 * x + 0.1 * x.mean(0, keepdim=True)) / (1 + level**2).sqrt() + 0.1 * (frame * 0.3).sin().reshape(-1, 1, 1, 1)
 
 
-def crew(seconds_per_frame: float = 0.0) -> Crew:
-    noise = FrameNoise(3, LATENT)
+class CheapSampler:
+    """A model of arithmetic."""
 
-    def begin() -> State:
-        clip = fifo.base_clip(denoise, SHAPE, noise.at)
-        return State(fifo.first_frame(clip, SHAPE), fifo.queue_of(clip, SHAPE, noise.at), clip[:0])
+    def __init__(self, seconds_per_frame: float = 0.0):
+        self._seconds, self._noise = seconds_per_frame, FrameNoise(3, LATENT)
 
-    def sample(state: State, keep: Keep) -> None:
-        for frame, latent, queue in fifo.run(denoise, state.queue, SHAPE, noise.at, state.frame):
-            time.sleep(seconds_per_frame)
-            if not keep(frame, latent, queue):
-                return
+    def steps(self, state: State | None) -> Iterator[Step]:
+        if state is None:
+            clip = fifo.base_clip(denoise, SHAPE, self._noise.at)
+            state = State(fifo.first_frame(clip, SHAPE), fifo.queue_of(clip, SHAPE, self._noise.at), clip[:0])
+            assert state
+            yield Step(state.frame, state.queue, state.pending)
+        assert state
+        for frame, latent, queue in fifo.run(denoise, state.queue, SHAPE, self._noise.at, state.frame):
+            time.sleep(self._seconds)
+            yield Step(frame + 1, queue, latent[None][: int(frame >= 0)])
 
-    def decode(latent: Tensor) -> Tensor:
+    def round(self, steps: Iterator[Step]) -> None:
+        for _ in steps:
+            pass
+
+    def decode(self, latent: Tensor) -> Tensor:
         return (latent[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 4 + 0.5).clamp(0, 1)
-
-    return Crew(begin, sample, decode, lambda done, total, picture: None)
 
 
 def journal(folder: Path) -> Journal:
@@ -57,8 +66,13 @@ def journal(folder: Path) -> Journal:
     return Journal.open(folder) if (folder / "shot.json").exists() else Journal.create(folder, sizes, SETTINGS, {})
 
 
-def take(folder: Path, frames: int, made_by: Crew | None = None) -> Shot:
-    return film(journal(folder), made_by or crew(), frames, 8.0, tail=16)
+def take(folder: Path, frames: int, sampler: Sampler | None = None, looks: list[Look] | None = None) -> Shot:
+    recording = Recording(journal(folder), sampler or CheapSampler(), frames, 8.0, tail=16)
+    with closing(recording):
+        for look in recording:
+            if looks is not None:
+                looks.append(look)
+    return recording.shot
 
 
 def all_latents(folder: Path, frames: int) -> Tensor:
@@ -78,5 +92,5 @@ def picture_hash(video: Path) -> str:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     print("ready", flush=True)
-    take(Path(sys.argv[1]), int(sys.argv[2]), crew(0.02))
+    take(Path(sys.argv[1]), int(sys.argv[2]), CheapSampler(0.02))
     print("done", flush=True)

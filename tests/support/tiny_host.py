@@ -4,7 +4,7 @@ Import this only where a host is found (the `tiny` fixture): it imports comfy.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -277,22 +277,23 @@ def denoised(
     cfg: float = 3.0, wrap: Any = None, schedules: Any = None, size: tuple[int, int] = (8, 8),
 ) -> Tensor:  # fmt: skip
     """What a guider says of four frames at four noise levels, or of some rows alone; without motion frames are strangers."""
-    from zoetrope.hosts.comfyui.sampling.guider import Rounds, guider_of
+    from zoetrope.hosts.comfyui.sampling.guider import guider_of
+    from zoetrope.hosts.comfyui.sampling.rounds import Rounds
     from zoetrope.sampling.queue import Schedules
 
-    said: list[Tensor] = []
     x = noise(4, 4, *size, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
-
-    def work(denoise: Any) -> None:
-        if rows is None:
-            said.append(denoise(x, LEVELS, torch.tensor(frames)))
-        else:
-            said.extend(denoise(x[[r]], LEVELS[[r]], torch.tensor(frames)[[r]]) for r in rows)
-
-    guider = guider_of(wrap(model) if wrap else model, positive, negative, cfg)
     count = 4 if rows is None else 1
-    empty = torch.zeros(count, 4, *size)
-    sampler = Rounds(work, count, schedules or Schedules())
+    calls = [list(range(4))] if rows is None else [[row] for row in rows]
+    guider = guider_of(wrap(model) if wrap else model, positive, negative, cfg)
+    levels = torch.tensor([14.0, 0.0])
+    rounds = Rounds(guider, (4, *size), count, levels, 1, "", window=count, schedules=schedules or Schedules())
+    answers: list[Tensor] = []
+
+    def asked() -> Iterator[int]:
+        for call in calls:
+            answers.append(rounds.live(x[call], LEVELS[call], torch.tensor(frames)[call]))
+            yield len(answers)
+
     with torch.inference_mode():
-        guider.sample(empty, empty, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
-    return torch.cat(said)
+        rounds.run(asked())
+    return torch.cat(answers)

@@ -24,36 +24,56 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, joinable
     The file appears under its name when it is whole; an error or an interrupt leaves nothing behind.
     Raises ValueError for no frames and for sizes that H.264 cannot take, OSError where the disk is full.
     """
-    path = Path(path)
-    if fps <= 0:
-        raise ValueError(f"fps: expected more than 0, got {fps}")
-    with whole(path) as unfinished:
-        count = _encode(unfinished, frames, fps, joinable)
-        _check(unfinished, path, count)
-    return count
-
-
-def _encode(path: Path, frames: Iterable[Tensor], fps: float, joinable: bool) -> int:
-    writer, size, count = None, None, 0
-    try:
+    with VideoWriter(path, fps, joinable) as writer:
         for frame in frames:
-            if writer is None:
-                size = tuple(frame.shape[-2:])
-                writer = _open(path, size, fps, joinable)
-            elif tuple(frame.shape[-2:]) != size:
-                raise ValueError(f"frame {count}: expected {_say(size)} like the first, got {_say(tuple(frame.shape[-2:]))}")
-            pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-            try:
-                writer.send(rearrange(pixels, "c h w -> h w c").contiguous().numpy())
-            except OSError as error:
-                raise OSError(f"{path.parent}: frame {count} could not be written; is the disk full?") from error
-            count += 1
-    finally:
-        if writer is not None:
-            writer.close()
-    if count == 0:
-        raise ValueError("a video needs at least one frame, got none")
-    return count
+            writer.add(frame)
+    return writer.count
+
+
+class VideoWriter:
+    """The same, frame by frame, as a context: the file appears when the block ends well."""
+
+    def __init__(self, path: str | Path, fps: float, joinable: bool = False):
+        if fps <= 0:
+            raise ValueError(f"fps: expected more than 0, got {fps}")
+        self._path, self._fps, self._joinable = Path(path), fps, joinable
+        self._encoder: Any = None
+        self._size: tuple[int, ...] = ()
+        self.count = 0
+        """Frames that were added."""
+
+    def __enter__(self) -> "VideoWriter":
+        self._place = whole(self._path)
+        self._unfinished = self._place.__enter__()
+        return self
+
+    def add(self, frame: Tensor) -> None:
+        """A picture `(3, h, w)` in [0, 1], of the size of the first."""
+        if self._encoder is None:
+            self._size = tuple(frame.shape[-2:])
+            self._encoder = _open(self._unfinished, self._size, self._fps, self._joinable)
+        elif tuple(frame.shape[-2:]) != self._size:
+            got = _say(tuple(frame.shape[-2:]))
+            raise ValueError(f"frame {self.count}: expected {_say(self._size)} like the first, got {got}")
+        pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        try:
+            self._encoder.send(rearrange(pixels, "c h w -> h w c").contiguous().numpy())
+        except OSError as error:
+            raise OSError(f"{self._path.parent}: frame {self.count} could not be written; is the disk full?") from error
+        self.count += 1
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            if self._encoder is not None:
+                self._encoder.close()
+            if error[0] is None:
+                if self.count == 0:
+                    raise ValueError("a video needs at least one frame, got none")
+                _check(self._unfinished, self._path, self.count)
+        except BaseException as own:
+            self._place.__exit__(type(own), own, own.__traceback__)
+            raise
+        self._place.__exit__(*error)
 
 
 def _open(path: Path, size: tuple[int, ...] | None, fps: float, joinable: bool):  # noqa: ANN202  a generator without a public name

@@ -13,7 +13,7 @@ from ....video.frames.cuts import is_cut
 from ..conditioning.frame_guide import apply_between
 from ..motion.apply import HostMotion
 from ..sampling.guider import guider_of
-from ..sampling.rounds import ROUND, Ahead, Stage, sigmas_for
+from ..sampling.rounds import ROUND, Ahead, Rounds, sigmas_for
 from ..vae.chunked import Lens
 from ..vae.video import fitted
 
@@ -91,23 +91,23 @@ class _Filling:
         guider = guider_of(model, crew.positive, crew.negative, order.cfg)
         remedy = "factor, or window, then the size of the pictures"
         shape = (vae.latent_channels, *size)
-        self._stage = Stage(guider, shape, min(plan.cut.size, plan.clip), sigmas, order.seed, remedy)
+        self._rounds = Rounds(guider, shape, min(plan.cut.size, plan.clip), sigmas, order.seed, remedy)
 
     def filled(self, keys: Iterable[Tensor], first: int) -> Iterator[Tensor]:
         """One scene; first: number of its first frame in the whole clip."""
         pictures: list[Tensor] = []
         source = _noted(keys, pictures) if self._originals else keys
         latents = Ahead(self._base.process_latent_in(one[None])[0] for one in self._lens.encode(source))
-        sigmas, plan = self._stage.sigmas, self._plan
+        sigmas, plan = self._rounds.sigmas, self._plan
         stream = fill(self._filler, latents, plan, sigmas, self._noise, first)
         held = (len(sigmas) * plan.cut.size + ROUND) // plan.factor + 2  # keys that the steps hold, and those of a round
-        made = self._stage.rounds(stream, lambda: latents.make(held))
+        made = self._rounds.outside(stream, lambda: latents.make(held))
         out = self._lens.decode(self._base.process_latent_out(one[None])[0] for one in made)
         for number, frame in enumerate(out):
             yield pictures.pop(0) if self._originals and number % plan.factor == 0 else frame
 
     def _filler(self, x: Tensor, sigma: float, numbers: Sequence[int], given: Mapping[int, Tensor]) -> Tensor:
-        return self._stage.live(x, sigma, numbers, **{self._key: {**self._own, "given": given}})
+        return self._rounds.live.at_level(x, sigma, numbers, **{self._key: {**self._own, "given": given}})
 
 
 def _noted(frames: Iterable[Tensor], notes: list[Tensor]) -> Iterator[Tensor]:

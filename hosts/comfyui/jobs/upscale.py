@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from ....models.vae.guided import GuidedVae
-from ....sampling.clips import Cut
 from ....sampling.stream import euler_stream
 from ....sampling.tiles import Grid, over_tiles
 from ....sampling.upscale import LATENT, RGB, WINDOWS, laid_out, late_steps
+from ....sampling.windowing import Cut
 from ....video.frames.colour import MATCHES, STEADY, carried
 from ....video.frames.flow import flow_between, has_flow
 from ....video.frames.warp import propagate
 from ..call import UPSCALE
 from ..sampling.guider import guider_of
-from ..sampling.rounds import Stage, sigmas_for
+from ..sampling.rounds import Rounds, sigmas_for
 from ..unet import is_upscaler, unet_of
 from ..vae.chunked import Lens
 
@@ -107,7 +107,9 @@ class _Upscaling:
         sigmas = sigmas_for(crew.model, order.steps)
         seen = (order.tile, order.tile) if self._grid else (height, width)  # memory is set aside for what a call sees
         remedy = f"tile_size, or window (now {order.window})"
-        self._stage = Stage(guider, (LATENT, *seen), order.window, sigmas, order.seed, remedy, wrappers={UPSCALE: _beside})
+        self._rounds = Rounds(
+            guider, (LATENT, *seen), order.window, sigmas, order.seed, remedy, wrappers={UPSCALE: _with_small_pictures}
+        )
         self._pictures: list[Tensor] = []
         self._flows: dict[int, tuple[Tensor, Tensor]] = {}
         self._late = set(late_steps(sigmas)) if order.flow else set()
@@ -122,14 +124,14 @@ class _Upscaling:
                 if frame.shape != first[:RGB].shape:
                     raise ValueError(f"frame {number}: expected the size of the first, got {tuple(frame.shape[1:])}")
                 pictures.append(frame)
-                yield laid_out(number, frame, self._order.level, float(self._stage.sigmas[0]), self._order.seed)
+                yield laid_out(number, frame, self._order.level, float(self._rounds.sigmas[0]), self._order.seed)
 
         stream = (self._with_picture(latent, pictures, n) for n, latent in enumerate(self._sampled(noted())))
         frames = self._lens.decode(stream)
-        pairs = self._beside(frames)
+        pairs = self._paired(frames)
         yield from (frame for frame, _ in pairs) if self._order.colours == "off" else carried(pairs, self._order.colours)
 
-    def _beside(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _paired(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each large frame with its small one, which is then let go."""
         for number, frame in enumerate(frames):
             picture = self._pictures[number]
@@ -138,7 +140,7 @@ class _Upscaling:
 
     def _sampled(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
         """Clean latents, unscaled as the VAE takes them."""
-        made = self._stage.rounds(euler_stream(self._work, frames, self._stage.sigmas, self._cut))
+        made = self._rounds.outside(euler_stream(self._work, frames, self._rounds.sigmas, self._cut))
         return (self._base.process_latent_out(one[None, :LATENT])[0] for one in made)
 
     def _with_picture(self, latent: Tensor, pictures: list[Tensor], number: int) -> Tensor:
@@ -147,7 +149,7 @@ class _Upscaling:
     def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
         def denoised(part: Tensor) -> Tensor:
             told = {UPSCALE: (part[:, LATENT:], self._order.level)}
-            return self._stage.live(part[:, :LATENT], sigma, numbers, **told)
+            return self._rounds.live.at_level(part[:, :LATENT], sigma, numbers, **told)
 
         clean = over_tiles(denoised, window, self._grid) if self._grid else denoised(window)
         return self._carried(clean, numbers) if sigma in self._late and len(numbers) > 1 else clean
@@ -161,12 +163,12 @@ class _Upscaling:
         if number not in self._flows:
             pair = self._pictures[number], self._pictures[number + 1]
             self._flows[number] = flow_between(*pair), flow_between(*reversed(pair))
-            for old in [n for n in self._flows if n < number - len(self._stage.sigmas) * self._order.window]:
+            for old in [n for n in self._flows if n < number - len(self._rounds.sigmas) * self._order.window]:
                 del self._flows[old]
         return self._flows[number]
 
 
-def _beside(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+def _with_small_pictures(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
     """A CALC_COND_BATCH wrapper: every condition sees the small pictures of these rows, at their level."""
     small, level = options["transformer_options"][UPSCALE]
     beside = {

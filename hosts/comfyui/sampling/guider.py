@@ -1,7 +1,7 @@
 """The host's guiders as models: one noise level and one absolute frame number per row."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -127,21 +127,41 @@ class LongShot(comfy.samplers.Sampler):
     has_own_windows = True
 
 
-class Rounds(LongShot):
-    """Hands the guider, ready to run, to a function: the host calls a sampler once, a shot is sampled in rounds."""
+class Round(LongShot):
+    """Pulls a stream to its end while the guider is ready: the host calls a sampler once, a shot is made in rounds."""
 
     def __init__(
-        self,
-        work: Callable[[Callable[..., Tensor]], None],
-        window: int,
-        schedules: Schedules,
+        self, live: "Live", stream: Iterator[Any], window: int, schedules: Schedules,
         wrappers: Mapping[str, Wrapper] | None = None,
-    ):
-        self._work, self._window, self._schedules, self._wrappers = work, window, schedules, wrappers
+    ):  # fmt: skip
+        self._live, self._stream, self._window, self._schedules, self._wrappers = live, stream, window, schedules, wrappers
 
     def sample(
         self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
         denoise_mask: Any = None, disable_pbar: bool = False,
     ) -> Tensor:  # fmt: skip
-        self._work(denoiser(model_wrap, extra_args, self._window, self._schedules, self._wrappers))
+        self._live.ready(denoiser(model_wrap, extra_args, self._window, self._schedules, self._wrappers))
+        try:
+            for _ in self._stream:
+                pass
+        finally:
+            self._live.ready(None)
         return noise
+
+
+class Live:
+    """The guider as a model, while the host has it ready: `(x, sigma (f,), frame (f,), **options) -> clean`."""
+
+    def __init__(self) -> None:
+        self._denoise: Callable[..., Tensor] | None = None
+
+    def __call__(self, x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
+        assert self._denoise is not None, "a stream is read inside a round only"
+        return self._denoise(x, sigma, frame, **more)
+
+    def at_level(self, x: Tensor, sigma: float, numbers: Sequence[int], **more: Any) -> Tensor:
+        """Clean frames of noisy ones `(f, c, h, w)` that share a noise level; on the CPU, in float32."""
+        return self(x, torch.full((len(x),), sigma), torch.tensor(list(numbers)), **more).to("cpu", torch.float32)
+
+    def ready(self, denoise: Callable[..., Tensor] | None) -> None:
+        self._denoise = denoise

@@ -5,7 +5,7 @@ of `sampling.stream` a few dozen at a time inside the guider, and decoded outsid
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,61 +16,54 @@ from torch import Tensor
 
 from ....sampling.queue import Schedules
 from ..call import Wrapper
-from .guider import Rounds, enough_memory
+from .guider import Live, Round, enough_memory
 
 ROUND = 48
 """Latents that are made before they are decoded."""
 
 
-class Live:
-    """The guider as a model, while the host has it ready."""
-
-    def __init__(self) -> None:
-        self._denoise: Callable[..., Tensor] | None = None
-
-    def __call__(self, x: Tensor, sigma: float, numbers: Sequence[int], **told: Any) -> Tensor:
-        """Clean frames of noisy ones `(f, c, h, w)` at one noise level; on the CPU, in float32."""
-        assert self._denoise is not None, "a stream is read inside a round only"
-        clean = self._denoise(x, torch.full((len(x),), sigma), torch.tensor(list(numbers)), **told)
-        return clean.to("cpu", torch.float32)
-
-    def ready(self, denoise: Callable[..., Tensor]) -> None:
-        self._denoise = denoise
-
-
 @dataclass(frozen=True)
-class Stage:
-    """How the host is to be set up for the rounds of one stream."""
+class Rounds:
+    """How the host is set up for the rounds of one stream, which asks the model through `live`."""
 
     guider: Any
     latent: tuple[int, int, int]
     """c h w of a frame."""
-    window: int
+    rows: int
     """Frames of a call: memory is set aside for so many."""
     sigmas: Tensor
     seed: int
     remedy: str
     """What to lower where memory runs out."""
-    live: Live = field(default_factory=Live)
+    window: int = 0
+    """Frames per clip of motion modules; 0: the rows of a call are one clip."""
+    schedules: Schedules = field(default_factory=Schedules)
+    kept: str = "Stages that are finished are kept."
     wrappers: Mapping[str, Wrapper] = field(default_factory=dict)
+    live: Live = field(default_factory=Live)
 
-    def rounds(self, stream: Iterator[Tensor], before: Callable[[], object] = lambda: None) -> Iterator[Tensor]:
-        """Latents of the stream, made inside the guider and handed out outside. before: called before each round."""
-        rows = torch.zeros(self.window, *self.latent)
+    def run(self, stream: Iterator[Any]) -> None:
+        """One round: the host loads models for the rows of a call, and the stream is pulled to its end."""
+        rows = torch.zeros(self.rows, *self.latent)
+        with enough_memory(f"a call of {self.rows} frames", self.remedy, self.kept):
+            sampler = Round(self.live, stream, self.window, self.schedules, self.wrappers)
+            self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)
+
+    def outside(self, stream: Iterator[Tensor], before: Callable[[], object] = lambda: None) -> Iterator[Tensor]:
+        """Latents of the stream, made in rounds and handed out between them. before: called before each round."""
         while True:
             made: list[Tensor] = []
-
-            def work(denoise: Callable[..., Tensor], made: list[Tensor] = made) -> None:
-                self.live.ready(denoise)
-                made.extend(islice(stream, ROUND))
-
             before()
-            with enough_memory(f"a call of {self.window} frames", self.remedy, "Stages that are finished are kept."):
-                sampler = Rounds(work, 0, Schedules(), self.wrappers)
-                self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)
+            self.run(_kept_in(made, islice(stream, ROUND)))
             yield from made
             if len(made) < ROUND:
                 return
+
+
+def _kept_in(made: list[Tensor], stream: Iterator[Tensor]) -> Iterator[Tensor]:
+    for one in stream:
+        made.append(one)
+        yield one
 
 
 class Ahead:

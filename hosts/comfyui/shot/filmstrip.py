@@ -18,14 +18,14 @@ from typing import Any
 
 from PIL import Image
 
-from ....shots.record import Look
+from ....shots.sinks import Look
 from ..progress import LARGEST_SIDE, Teller, as_image
 
 EVENT = "zoetrope.shot"
 
 
 class Filmstrip:
-    """An audience for `comfyui_shot.shoot`: the line and bar of a `Teller`, and the filmstrip's messages."""
+    """A `ProgressListener` of a shot: the line and bar of a `Teller`, and the filmstrip's messages."""
 
     def __init__(self, node_id: Any, workflow_id: str, frames: int):
         self._teller, self._workflow, self._frames, self._resumed = Teller(node_id, frames), workflow_id, frames, 0

@@ -1,5 +1,6 @@
 """A shot's plan in ComfyUI: a few real calls of the model and one of the VAE, then arithmetic."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import comfy.model_management
@@ -10,33 +11,36 @@ from ....sampling.noise import FrameNoise
 from ....sampling.queue import trial_call, work_before
 from ....shots.machine import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
-from .shot import Camera, Order, Scene, shape_for
+from .inputs import Order, Scene
+from .sampler import Progress, ShotSampler
+from .shot import shape_for
 
 
 def plan(scene: Scene, order: Order, folder: Path) -> Plan:
     """Measures calls with one, two, four ... windows, as many as an iteration has and the device can hold."""
     shape = shape_for(scene, order)
-    camera = Camera(scene, order, shape, None)
+    sampler = ShotSampler(scene, order, shape, Progress(None, order.frames))
     shared: dict[int, float] = {}
     peak: list[int] = []
     free, noise = _free(), FrameNoise(0, scene.latent)
 
-    def work(denoise: fifo.Denoiser) -> None:
+    def measurements() -> Iterator[int]:
         for together in _counts(len(shape.windows())):
             call = trial_call(shape, noise, together)
             try:
-                shared[together] = seconds_of(lambda: _settled(denoise(*call))) / together  # noqa: B023
+                shared[together] = seconds_of(lambda: _settled(sampler.rounds.live(*call))) / together  # noqa: B023
             except comfy.model_management.OOM_EXCEPTION:
                 if together == 1:
                     raise
                 return
             if together == 1:
                 peak.append(_peak())
+            yield together
 
-    camera.round(work)
+    sampler.rounds.run(measurements())
     latent = noise.at(0, 0)
-    decode = seconds_of(lambda: camera.decode(latent))
-    write, video_bytes = written(camera.decode(latent), order.fps)
+    decode = seconds_of(lambda: sampler.decode(latent))
+    write, video_bytes = written(sampler.decode(latent), order.fps)
     measured = Measured(
         shared.get(order.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
         ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder), video_bytes,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ....models.vae.norms import WholePicture, small_copy
-from ....sampling.clips import Cut, TimeRatio, decode_stream, encode_stream
 from ....sampling.tiles import Grid, over_tiles
+from ....sampling.windowing import Cut, TimeRatio, decode_stream, encode_stream
 
 log = logging.getLogger(__name__)
 

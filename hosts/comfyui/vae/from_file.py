@@ -10,7 +10,6 @@ from einops import rearrange
 from torch import Tensor
 
 from ....models.vae.loading import Loaded, load_vae
-from ....sampling.clips import Cut, TimeRatio
 from .chunked import Lens, Way
 from .video import decode_all, encode_all
 
@@ -39,8 +38,8 @@ class FileVae(comfy.sd.VAE):
         network, family = loaded.network, loaded.family
         time = family.time(network)
         self.loaded = loaded
-        self.zoetrope_ratio = TimeRatio(time.each, time.first, time.block)
-        self.zoetrope_cut = Cut(family.windows.size, family.windows.overlap, family.windows.fade)
+        self.zoetrope_ratio = time
+        self.zoetrope_cut = family.windows
         self._sizes(network.side, network.latent, time.each > 1)
         self.first_stage_model = network.to(self.vae_dtype)
         self.size = None

@@ -62,20 +62,27 @@ def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
     return AutoencoderKL(latent_channels=4, norm_num_groups=32, scaling_factor=scaling, **layout)
 
 
-def new_unet() -> Any:
-    """4.3 M parameters, untrained."""
-    down = tuple("CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in TRANSFORMERS)
-    up = tuple("CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(TRANSFORMERS))
+def new_unet(
+    transformers: tuple[bool, ...] = TRANSFORMERS, blocks: int = UNET_BLOCKS, channels: int = 4, classes: int | None = None
+) -> Any:
+    """4.3 M parameters, untrained.
+
+    transformers   which levels have them, widest picture first
+    blocks         residual blocks per level on the way down
+    channels       that go in
+    classes        how many there are; None: none
+    """
     return UNet2DConditionModel(
-        in_channels=4,
+        in_channels=channels,
         out_channels=4,
-        block_out_channels=(WIDTH,) * LEVELS,
-        layers_per_block=UNET_BLOCKS,
+        block_out_channels=(WIDTH,) * len(transformers),
+        layers_per_block=blocks,
         cross_attention_dim=WIDTH,
         attention_head_dim=HEADS,  # diffusers' word for the number of heads
-        down_block_types=down,
-        up_block_types=up,
+        down_block_types=tuple("CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in transformers),
+        up_block_types=tuple("CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(transformers)),
         norm_num_groups=32,
+        num_class_embeds=classes,
     )
 
 

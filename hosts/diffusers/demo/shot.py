@@ -1,7 +1,7 @@
-"""Long shots of the embedded model on diffusers: a denoiser that knows what is said at every frame, and the crew of a shot."""
+"""Long shots of the embedded model on diffusers: a denoiser with a prompt per frame, and the sampler of a recording."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from ....demo.layout import FOLDER, PARTS, part_path
 from ....sampling import fifo
 from ....sampling.fifo import Denoiser
 from ....sampling.noise import FrameNoise
-from ....sampling.queue import Queue, begin, trial_call, work_before
+from ....sampling.queue import Queue, Start, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
 from ....sampling.timeline import Cue, Numbers, mix_at
 from ....shots.journal import SEGMENT, Scalar, Sizes, State
 from ....shots.machine import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
-from ....shots.record import Crew, Keep, Look
+from ....shots.sinks import Step
 from ..motion import motion_in
 from .model import PIXELS, Demo
 
@@ -94,24 +94,6 @@ class DemoShot:
             "torch": torch.__version__, "diffusers": diffusers.__version__,
         }  # fmt: skip
 
-    def crew(self, note: Callable[[int, int, Look | None], None], note_start: Callable[[int], object]) -> Crew:
-        """Who makes it: `note` is told of frames, `note_start` of the steps of the first clip."""
-        shape, noise, device = self.shape, FrameNoise(self.seed, self.latent), self.demo.unet.device
-
-        def start() -> State:
-            with self.denoising() as denoise:
-                made = begin(denoise, shape, noise, self.queue.start, note=note_start)
-            return State(made.frame, made.queue, made.finished)
-
-        def sample(state: State, keep: Keep) -> None:
-            with self.denoising() as denoise:
-                queue, together = state.queue.to(device), self.queue.windows_per_call
-                for frame, latent, now in fifo.run(denoise, queue, shape, noise.at, state.frame, together):
-                    if not keep(frame, latent, now):
-                        return
-
-        return Crew(start, sample, self.decode, note)
-
     def denoising(self):  # noqa: ANN201  a context manager
         return denoising(self.demo, self.cues, self.guidance, self.queue.window)
 
@@ -137,3 +119,36 @@ class DemoShot:
         base_calls, warm_up = work_before(shape, self.queue.start == "base clip")
         work = Work(frames, warm_up, fifo.calls_per_frame(shape), base_calls, latent.numel(), shape.places)
         return Plan(work, measured)
+
+
+class DemoSampler:
+    """A shot of the embedded model, as `shots.record.Sampler`."""
+
+    def __init__(self, shot: DemoShot):
+        self._shot, self._noise, self._denoise = shot, FrameNoise(shot.seed, shot.latent), None
+
+    def steps(self, state: State | None) -> Iterator[Step]:
+        shot, shape = self._shot, self._shot.shape
+        assert self._denoise, "steps are pulled inside a round only"
+        if state is None:
+            for made in beginning(self._denoise, shape, self._noise, shot.queue.start):
+                if isinstance(made, Start):
+                    state = State(made.frame, made.queue, made.finished)
+                    yield Step(state.frame, state.queue, state.pending)
+                else:
+                    self.starting(made, len(shape.sigmas))
+        assert state
+        queue, together = state.queue.to(shot.demo.unet.device), shot.queue.windows_per_call
+        for frame, latent, now in fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together):
+            yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
+
+    def starting(self, step: int, steps: int) -> None:
+        """A step of the base clip is done."""
+
+    def round(self, steps: Iterator[Step]) -> None:
+        with self._shot.denoising() as self._denoise:
+            for _ in steps:
+                pass
+
+    def decode(self, latent: Tensor) -> Tensor:
+        return self._shot.decode(latent)

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from ....demo.layout import (
     FOLDER,
     FRAMES,
-    HEADS,
     NOISE_LEVELS,
     UPSCALER,
     UPSCALER_BLOCKS,
@@ -22,7 +20,6 @@ from ....demo.layout import (
     UPSCALER_MOTION,
     UPSCALER_SCALING,
     UPSCALER_VAE,
-    WIDTH,
     load_text,
     part_path,
 )
@@ -36,7 +33,7 @@ from ....sampling.stream import Work, euler_stream
 from ....sampling.upscale import WINDOWS, X4_SIGMAS, laid_out
 from ....video.frames.colour import STEADY, carried
 from ..motion import motion_in
-from .model import Demo, filled, new_vae
+from .model import Demo, filled, new_unet, new_vae
 
 STEPS = 12
 
@@ -77,19 +74,8 @@ def _filler(demo: Demo, prompt: str) -> Filler:
 
 def new_upscaler() -> Any:
     """Stable Diffusion's x4 upscaler in small, 2 M parameters, untrained: seven channels in, noise levels as classes."""
-    flat, deep = "DownBlock2D", "CrossAttnDownBlock2D"
-    return UNet2DConditionModel(
-        in_channels=7,
-        out_channels=4,
-        block_out_channels=(WIDTH,) * UPSCALER_LEVELS,
-        layers_per_block=UPSCALER_BLOCKS,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=HEADS,  # diffusers' word for the number of heads
-        down_block_types=(*(flat,) * (UPSCALER_LEVELS - 1), deep),
-        up_block_types=("CrossAttnUpBlock2D", *("UpBlock2D",) * (UPSCALER_LEVELS - 1)),
-        norm_num_groups=32,
-        num_class_embeds=NOISE_LEVELS + 1,
-    )
+    lowest_alone = (*(False,) * (UPSCALER_LEVELS - 1), True)
+    return new_unet(lowest_alone, UPSCALER_BLOCKS, 7, NOISE_LEVELS + 1)
 
 
 def new_upscaler_vae() -> Any:

@@ -5,10 +5,11 @@ AILab-CVC/CV-VAE 375f18a, `vae3d`. Published use cuts clips into 17 frames or 5 
 
 from torch import nn
 
+from ....sampling.windowing import Cut, TimeRatio
 from ...formats.keytable import KeyTable, prefixed, weights
 from ...formats.published import Shapes, Spelling
 from ..causal import CausalVae
-from ..family import Time, VaeFamily, Windows
+from ..family import VaeFamily
 from ..spellings import layout_of, ldm_rows
 
 ATTENTION = "decoder.mid.attn_1."
@@ -24,9 +25,9 @@ def build(shapes: Shapes) -> nn.Module:
     return CausalVae(layout.widths, layout.blocks, layout.latent)
 
 
-def time(network: nn.Module) -> Time:
+def time(network: nn.Module) -> TimeRatio:
     assert isinstance(network, CausalVae)
-    return Time(each=network.each, first=1)
+    return TimeRatio(each=network.each, first=1)
 
 
 CV_VAE = VaeFamily(
@@ -35,6 +36,6 @@ CV_VAE = VaeFamily(
     spellings=(Spelling("published", ("decoder.mid.attn_1.q_t.weight",), (), table),),
     build=build,
     time=time,
-    windows=Windows(size=5, overlap=1, fade=False),
+    windows=Cut(size=5, overlap=1, fade=False),
     note="squeezes 4 frames into a latent of Stable Diffusion 2.1's kind",
 )

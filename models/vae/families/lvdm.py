@@ -5,9 +5,10 @@ YingqingHe/LVDM d251dcc. Files hold the weight of every padded convolution twice
 
 from torch import nn
 
+from ....sampling.windowing import Cut, TimeRatio
 from ...formats.keytable import KeyTable, Row, prefixed, weights
 from ...formats.published import Shapes, Spelling
-from ..family import Time, VaeFamily, Windows
+from ..family import VaeFamily
 from ..replicate import ReplicateVae
 
 RES = ("encoder.conv_blocks.{}.res", "decoder.conv_blocks.{}.res1", "decoder.conv_blocks.{}.res2")
@@ -33,9 +34,9 @@ def build(shapes: Shapes) -> nn.Module:
     return ReplicateVae(shapes["encoder.conv_first.weight"][0], levels, shapes["post_quant_conv.weight"][0])
 
 
-def time(network: nn.Module) -> Time:
+def time(network: nn.Module) -> TimeRatio:
     assert isinstance(network, ReplicateVae)
-    return Time(each=network.each, first=network.each)
+    return TimeRatio(each=network.each, first=network.each)
 
 
 LVDM = VaeFamily(
@@ -46,6 +47,6 @@ LVDM = VaeFamily(
     ),
     build=build,
     time=time,
-    windows=Windows(size=4, overlap=2),
+    windows=Cut(size=4, overlap=2),
     note="squeezes 4 frames into a latent; its latents are LVDM's own",
 )

@@ -4,10 +4,11 @@ import re
 
 from torch import nn
 
+from ....sampling.windowing import Cut, TimeRatio
 from ...formats.facts import largest, under
 from ...formats.keytable import KeyTable, prefixed, same, weights
 from ...formats.published import Shapes, Spelling
-from ..family import Time, VaeFamily, Windows
+from ..family import VaeFamily
 from ..open_sora import OpenSoraVae
 from ..spellings import diffusers_rows, layout_of
 
@@ -34,9 +35,9 @@ def build(shapes: Shapes) -> nn.Module:
     return OpenSoraVae(layout_of(under(shapes, "spatial.")), widths, blocks, shapes["temporal.post_quant_conv.weight"][0])
 
 
-def time(network: nn.Module) -> Time:
+def time(network: nn.Module) -> TimeRatio:
     assert isinstance(network, OpenSoraVae)
-    return Time(each=network.each, first=1, block=network.block)
+    return TimeRatio(each=network.each, first=1, block=network.block)
 
 
 OPEN_SORA = VaeFamily(
@@ -45,6 +46,6 @@ OPEN_SORA = VaeFamily(
     spellings=(Spelling("published", ("temporal_vae.encoder.block_res_blocks.{}.{}.norm1.weight",), (), table),),
     build=build,
     time=time,
-    windows=Windows(size=5, overlap=0),
+    windows=Cut(size=5, overlap=0),
     note="squeezes 17 frames into 5 latents of its own, block by block",
 )

@@ -7,9 +7,10 @@ was trained.
 
 from torch import nn
 
+from ....sampling.windowing import Cut
 from ...formats.keytable import KeyTable, prefixed
 from ...formats.published import Shapes, Spelling
-from ..family import VaeFamily, Windows, still
+from ..family import VaeFamily, still
 from ..kl import KLVae
 from ..spellings import OLD, diffusers_rows, layout_of, ldm_rows
 
@@ -58,6 +59,6 @@ SD = VaeFamily(
     ),
     build=build,
     time=still,
-    windows=Windows(size=16, overlap=0),
+    windows=Cut(size=16, overlap=0),
     note="an image VAE: frames do not see each other",
 )

@@ -6,11 +6,12 @@ side, the other way round than in the same paper's UNet. It decodes the latents 
 
 from torch import nn
 
+from ....sampling.windowing import Cut
 from ...formats.keytable import KeyTable, Row, prefixed, weights
 from ...formats.published import Shapes, Spelling
 from ...layers.blend import Alpha
 from ...layers.svd import TimeStackConv
-from ..family import VaeFamily, Windows, still
+from ..family import VaeFamily, still
 from ..kl import ConvOverTime, KLVae, OverClip
 from ..spellings import LDM_RESNET, RESNET, diffusers_rows, layout_of, ldm_rows
 
@@ -58,6 +59,6 @@ SVD = VaeFamily(
     ),
     build=build,
     time=still,
-    windows=Windows(size=14, overlap=4),
+    windows=Cut(size=14, overlap=4),
     note="decodes the latents of SD 1.x, SD 2.x and AnimateDiff as well, with less flicker than their own decoder",
 )

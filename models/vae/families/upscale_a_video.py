@@ -6,9 +6,10 @@ keys of an image autoencoder: families/sd.py.
 
 from torch import nn
 
+from ....sampling.windowing import Cut
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.published import Shapes, Spelling
-from ..family import VaeFamily, Windows, still
+from ..family import VaeFamily, still
 from ..guided import GuidedVae
 from ..spellings import OLD, RESNET, diffusers_rows, layout_of
 
@@ -35,6 +36,6 @@ UPSCALE_A_VIDEO = VaeFamily(
     spellings=(Spelling("published", ("decoder.up_blocks.{}.resnets.{}.conv_3d.weight",), (), table),),
     build=build,
     time=still,
-    windows=Windows(size=8, overlap=2),
+    windows=Cut(size=8, overlap=2),
     note="decodes the latents of the SD x4 upscaler; the low-res video that its upscaler shows it is left out here",
 )

@@ -8,8 +8,8 @@ from torch import Tensor
 from zoetrope.models.formats.strict import spell
 from zoetrope.models.motion.loading import take_apart
 from zoetrope.models.vae.families import VAES, detect
-from zoetrope.models.vae.family import Time
 from zoetrope.models.vae.loading import autoencoder_of, vae_from
+from zoetrope.sampling.windowing import TimeRatio as Time
 
 LISTS: dict[str, tuple[str, str, int, Time]] = {
     "sd_vae_kl": ("sd", "published", 8, Time()),

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from zoetrope.sampling.clips import Cut, TimeRatio, blend, cut_stream, decode_stream, encode_stream
+from zoetrope.sampling.windowing import Cut, TimeRatio, blend, cut_stream, decode_stream, encode_stream
 
 RATIOS = (TimeRatio(), TimeRatio(4, 1), TimeRatio(4, 4), TimeRatio(8, 1), TimeRatio(4, 1, 5))
 """Image and SVD; causal (CV-VAE, Wan); LVDM; LTX; Open-Sora 1.2."""

@@ -1,0 +1,117 @@
+"""The host's side of a recording: the queue through any guider in rounds, decoding between them, progress on the way."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import comfy.model_management
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ....sampling import fifo
+from ....sampling.noise import FrameNoise
+from ....sampling.queue import Start, beginning
+from ....shots.journal import State
+from ....shots.sinks import Look, Step
+from ..sampling.guider import enough_memory
+from ..sampling.rounds import Rounds
+from .inputs import Order, Scene
+
+
+class ProgressListener(Protocol):
+    """Receives the events of a shot."""
+
+    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+        """Where the shot is written, how many of its frames are there already, and why it is a new one, where it is."""
+
+    def starting(self, step: int, steps: int) -> None:
+        """The base clip, before the first frame."""
+
+    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+        """Frames done, warm-up included; look: a frame that was decoded, where one was."""
+
+
+class Progress:
+    """Counts the frames of a run, warm-up included, and how long the rest will take."""
+
+    def __init__(self, listener: ProgressListener | None, frames: int):
+        self._listener, self._frames = listener, frames
+        self._first: int | None = None
+        self._frame = 0
+        self._started = time.monotonic()
+
+    def begun(self, frame: int) -> None:
+        """frame: the one that comes out first in this run"""
+        if self._first is None:
+            self._first = self._frame = min(frame, self._frames)
+
+    def starting(self, step: int, steps: int) -> None:
+        if self._listener:
+            self._listener.starting(step, steps)
+
+    def stepped(self, frame: int) -> None:
+        """frame: the one that comes out next"""
+        self._frame = min(frame, self._frames)
+        self._tell(None)
+
+    def looked(self, look: Look) -> None:
+        self._tell(look)
+
+    def _tell(self, look: Look | None) -> None:
+        first = self._frames if self._first is None else self._first
+        done, total = self._frame - first, self._frames - first
+        left = (time.monotonic() - self._started) / done * (total - done) if done else 0.0
+        if self._listener:
+            self._listener.progress(done, total, look, left)
+
+
+class ShotSampler:
+    """A scene in the host's hands, as `shots.record.Sampler`."""
+
+    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, progress: Progress):
+        self.progress = progress
+        self._scene, self._order, self._shape = scene, order, shape
+        self._noise = FrameNoise(order.seed, scene.latent)
+        base, together = scene.model.model, order.queue.windows_per_call
+        self._given = None if order.given is None else base.process_latent_in(order.given.float()).cpu()
+        fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
+        self.rounds = Rounds(
+            scene.guider, scene.latent, shape.window * together,
+            torch.cat([shape.sigmas.flip(0), torch.tensor([shape.last])]), order.seed,
+            f"{fewer}window (now {shape.window}), then width and height", shape.window, order.schedules,
+            "The frames that are finished are kept.",
+        )  # fmt: skip
+
+    def steps(self, state: State | None) -> Iterator[Step]:
+        if state is None:
+            start = self._start()
+            state = State(start.frame, start.queue, start.finished)
+            self.progress.begun(state.frame)
+            yield Step(state.frame, state.queue, state.pending)
+        self.progress.begun(state.frame)
+        queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._order.queue.windows_per_call
+        run = fifo.run(self.rounds.live, queue, self._shape, self._noise.at, state.frame, together, self._given)
+        for frame, latent, now in run:
+            yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
+
+    def _start(self) -> Start:
+        for made in beginning(self.rounds.live, self._shape, self._noise, self._order.queue.start, self._given):
+            if isinstance(made, Start):
+                return made
+            self.progress.starting(made, len(self._shape.sigmas))
+        raise AssertionError("a beginning ends with a filled queue")
+
+    def round(self, steps: Iterator[Step]) -> None:
+        self.rounds.run(self._counted(steps))
+
+    def _counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+        for step in steps:
+            self.progress.stepped(step.frame)
+            yield step
+
+    def decode(self, latent: Tensor) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        with enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
+            picture = self._scene.vae.decode(self._scene.latent_out(latent[None]))
+        return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]

@@ -1,0 +1,183 @@
+"""Sinks: who takes what a shot finishes. A new one is a subclass of `Sink`, named where the shot is recorded.
+
+A sink takes each step of the queue while the model is loaded, and works on what it took when sampling pauses: then models may
+be moved about and latents decoded. Frames that it decodes (`Look`) go on to whoever pulls the recording.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..video.io.join import BrokenPart, join_videos
+from ..video.io.write import VideoWriter
+from .journal import Journal, State
+
+log = logging.getLogger(__name__)
+
+SAVED_EVERY = 1.0
+"""Seconds of work that a crash may cost, beyond the frame in the making."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a shot stands after a step of its queue, and what came out of it."""
+
+    frame: int
+    """Number of the frame that comes out next; negative in the warm-up."""
+    queue: Tensor
+    """`(places, c, h, w)`"""
+    finished: Tensor
+    """Latents that came out, `(n, c, h, w)`: none in the warm-up."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A finished frame, decoded."""
+
+    frame: int
+    picture: Tensor
+    """`(3, h, w)` in [0, 1]."""
+
+
+Decode = Callable[[Tensor], Tensor]
+"""A latent `(c, h, w)` -> its picture `(3, h, w)` in [0, 1]."""
+
+
+class Sink:
+    """Takes what a shot finishes; every method may be left as it is."""
+
+    def take(self, step: Step) -> None:
+        """A step, while the model is loaded: nothing is decoded here."""
+
+    def pause(self) -> Iterator[Look]:
+        """Sampling pauses: works on what was taken, and yields what it decodes."""
+        yield from ()
+
+    def leave(self) -> None:
+        """The recording ends early, after an error or an interrupt: saves what can be saved."""
+
+
+class JournalSink(Sink):
+    """Keeps latents and queue on disk, so that at most a second of work is lost in a crash."""
+
+    def __init__(self, journal: Journal, state: State | None):
+        self.journal = journal
+        empty = torch.zeros(0, *journal.sizes.latent)
+        self.state = state or State(0, empty, empty)
+        self.begun, self._unsaved, self._saved_at = state is not None, False, time.monotonic()
+
+    def take(self, step: Step) -> None:
+        if not bool(step.queue.isfinite().all() and step.finished.isfinite().all()):
+            raise ValueError(
+                f"undefined numbers (NaN) came up while frame {step.frame - 1} was being finished. The shot stops here; the "
+                f"frames before it are kept in {self.journal.folder}. Lower the cfg, or run the model in bf16 or fp32."
+            )
+        pending = torch.cat([self.state.pending, step.finished.to("cpu", torch.float32)])
+        segment = self.journal.sizes.segment
+        while len(pending) >= segment:
+            self.journal.close_segment((step.frame - len(pending)) // segment, pending[:segment])
+            pending = pending[segment:]
+        self.state = State(step.frame, step.queue.to("cpu", torch.float32), pending)
+        self.begun, self._unsaved = True, True
+        if time.monotonic() - self._saved_at > SAVED_EVERY:
+            self.save()
+
+    def pause(self) -> Iterator[Look]:
+        self.save()
+        yield from ()
+
+    def leave(self) -> None:
+        self.save()
+
+    def save(self) -> None:
+        if self._unsaved:
+            self.journal.save(self.state)
+            self._saved_at, self._unsaved = time.monotonic(), False
+
+    def latents(self, number: int) -> Tensor:
+        """Those of a segment; of the last one, as many as there are."""
+        return self.journal.latents(number) if self.journal.latents_path(number).exists() else self.state.pending
+
+    def last(self, frames: int, count: int) -> Tensor:
+        """The last `count` latents before frame `frames`."""
+        segment, start = self.journal.sizes.segment, max(0, frames - count)
+        parts = [self.latents(number) for number in range(start // segment, -(-frames // segment))]
+        return torch.cat(parts)[start % segment :][: frames - start]
+
+
+class VideoSink(Sink):
+    """Decodes latents to segments of video, and joins these to one file."""
+
+    def __init__(self, kept: JournalSink, decode: Decode, frames: int, fps: float):
+        self._kept, self._decode, self._frames, self._fps = kept, decode, frames, fps
+
+    def catch_up(self) -> Iterator[Look]:
+        """Writes every full segment that has no video yet."""
+        segment = self._kept.journal.sizes.segment
+        for number in range(self._done // segment):
+            yield from self._segment(number, segment)
+
+    def pause(self) -> Iterator[Look]:
+        """Writes full segments; where there is none at the end, decodes the newest frame alone."""
+        yield from self.catch_up()
+        if self._done % self._kept.journal.sizes.segment:
+            yield Look(self._kept.state.frame - 1, self._decode(self._kept.state.pending[-1]))
+
+    @property
+    def _done(self) -> int:
+        return max(0, min(self._kept.state.frame, self._frames))
+
+    def join(self, frames: int, path: Path) -> Iterator[Look]:
+        """Every segment's video, made where it is missing, joined to one file; what it replaces is removed."""
+        if path.exists():
+            return
+        segment = self._kept.journal.sizes.segment
+        parts = yield from self._joined(frames, path)
+        leftovers = [path.with_name(UNFINISHED), *([parts[-1]] if frames % segment else [])]
+        for leftover in leftovers:
+            if leftover != path:
+                leftover.unlink(missing_ok=True)
+
+    def _joined(self, frames: int, path: Path) -> Generator[Look, None, list[Path]]:
+        """The parts of the joined file; one that cannot be read any more is made again from its latents."""
+        segment, remade = self._kept.journal.sizes.segment, set()
+        while True:
+            parts = []
+            for number in range(-(-frames // segment)):
+                parts.append((yield from self._segment(number, min(segment, frames - number * segment))))
+            try:
+                join_videos(parts, path)
+                return parts
+            except BrokenPart as error:
+                if error.part in remade:
+                    raise
+                log.warning("Zoetrope: %s; it is made again from its latents", error)
+                remade.add(error.part)
+                error.part.unlink()
+
+    def _segment(self, number: int, frames: int) -> Generator[Look, None, Path]:
+        """The pictures of one segment, or of its first frames; decoded one by one, so the result depends on nothing else."""
+        path = self._kept.journal.video_path(number, frames)
+        if path.exists():
+            return path
+        with VideoWriter(path, self._fps, joinable=True) as writer:
+            latents = self._kept.latents(number)[:frames]
+            for frame, latent in enumerate(latents, number * self._kept.journal.sizes.segment):
+                picture = self._decode(latent)
+                if not bool(picture.isfinite().all()):
+                    raise ValueError(
+                        f"frame {frame} was decoded to undefined numbers (NaN); its latent is sound and kept in "
+                        f"{self._kept.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
+                    )
+                writer.add(picture)
+                yield Look(frame, picture)
+        return path
+
+
+UNFINISHED = "unfinished.mp4"
+"""The playable file of a shot that was interrupted."""
