@@ -216,3 +216,10 @@ def test_nothing_but_its_loaders_knows_of_the_demo() -> None:
         tree = ast.walk(ast.parse(path.read_text()))
         names = [str(getattr(n, "id", None) or getattr(n, "attr", None) or getattr(n, "module", None)) for n in tree]
         assert not [name for name in names if "demo" in name.lower()], module
+
+
+def test_the_picture_is_of_today() -> None:
+    from floors import picture
+
+    drawn = (ROOT / "docs" / "architecture.svg").read_text()
+    assert drawn == picture(), "run tools/floors.py"
