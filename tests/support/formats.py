@@ -12,6 +12,11 @@ from torch import Tensor
 FOLDER = golden.ROOT.parent / "shared" / "formats"
 
 
+def names() -> list[str]:
+    """Of all key lists at hand."""
+    return sorted(path.stem for path in FOLDER.glob("*.json") if "keys" in record(path.stem))
+
+
 def published(name: str) -> dict[str, Tensor]:
     """Tensors without storage, spelled and shaped as the published file's. Skips aloud where the list is not at hand."""
     keys = record(name)["keys"]

@@ -27,7 +27,7 @@ def load_upscaler(path: str, settings: Settings) -> VideoCheckpoint:
             return loaded
         raise WrongFile(f"{name}: this is a video model, no upscaler; Load Video Checkpoint takes it")
     kind = kind_of(tensors)
-    if kind is None or "x4" not in kind.name:
+    if kind is None or kind.id != "x4_upscaler":
         what = f"this is {kind.name}: {kind.place}" if kind else "this is no model that Zoetrope knows"
         raise WrongFile(
             f"{name}: {what}. Expected Upscale-A-Video, LaVie-VSR or a Stable Diffusion x4 upscaler; pick another file."
