@@ -214,10 +214,7 @@ def _shown_by(bar: Any, shot: Any, frames: int) -> Any:
         def starting(self, step: int, steps: int) -> None:
             bar.set_description(f"first clip, step {step} of {steps}")
 
-        def round(self, steps: Iterator[Step]) -> None:
-            super().round(self._counted(steps))
-
-        def _counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+        def counted(self, steps: Iterator[Step]) -> Iterator[Step]:
             for step in steps:
                 if not bar.n:
                     bar.total = frames - min(step.frame, frames) + 1

@@ -85,9 +85,11 @@ class Sampler:
         for frame, one, queue in fifo.run(self._model, state.queue.to(device), self._shape, self._noise.at, state.frame):
             yield Step(frame + 1, queue, one[None][: int(frame >= 0)])
 
-    def round(self, steps: Iterator[Step]) -> None:
-        for _ in steps:
-            pass
+    def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
+        for steps in streams:
+            for _ in steps:
+                pass
+            yield
 
     def decode(self, one: Tensor) -> Tensor:
         return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()

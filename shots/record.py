@@ -29,8 +29,8 @@ class Sampler(Protocol):
         """Steps of the queue without an end, from a state on; None: of a new shot. Pulled in a round only."""
         ...
 
-    def round(self, steps: Iterator[Step]) -> None:
-        """Pulls steps to their end while the model is loaded."""
+    def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
+        """Pulls each stream of steps to its end while the model is loaded, and pauses after it."""
         ...
 
     def decode(self, latent: Tensor) -> Tensor:
@@ -93,8 +93,7 @@ class Recording:
         try:
             if self._kept.begun:
                 yield from self._video.catch_up()  # pictures that an earlier run could not make any more
-            while not self._kept.begun or self._kept.state.frame < self._frames:
-                self._sampler.round(self._until_pause())
+            for _ in self._sampler.rounds(self._streams()):
                 for sink in self._sinks:
                     yield from sink.pause()
             path = self._folder / f"shot_{self._frames:05}_frames.mp4"
@@ -103,6 +102,11 @@ class Recording:
         except BaseException:
             self._leave()
             raise
+
+    def _streams(self) -> Iterator[Iterator[Step]]:
+        """One per round, until the shot is long enough."""
+        while not self._kept.begun or self._kept.state.frame < self._frames:
+            yield self._until_pause()
 
     def _until_pause(self) -> Iterator[Step]:
         """Steps until a segment is full, the shot is long enough, or it is time to look; the sinks take each."""

@@ -81,7 +81,7 @@ class ImageAttention(Edit[ImageInputs]):
 
 def seen(shown: ImageInputs, place: str, keys: Keys, q: Tensor, heads: int) -> Tensor:
     """What a query `(b f) p d` sees in the picture, times the strength."""
-    factor = level_strength(place, shown.levels)
+    factor = level_strength(place, shown.levels) if shown.levels else 1.0
     tokens, rows = shown.tokens.to(q.device, q.dtype), shown.rows.to(q.device)
     k, v = keys.to_k(tokens)[rows], keys.to_v(tokens)[rows]  # (b f) n d
     out = attend(shown.attention, q, k, v, heads)

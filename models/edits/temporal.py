@@ -101,7 +101,7 @@ class TemporalEdit(Edit[TemporalInputs]):
         """The clip as the layer at a site is given it; None where it does not act."""
         if self.inputs is None:
             return None
-        factor = level_strength(site, self.inputs.levels)
+        factor = level_strength(site, self.inputs.levels) if self.inputs.levels else 1.0
         if not factor:
             return None
         clip = self.inputs.clip.at(factor)

@@ -53,9 +53,11 @@ class CheapSampler:
             time.sleep(self._seconds)
             yield Step(frame + 1, queue, latent[None][: int(frame >= 0)])
 
-    def round(self, steps: Iterator[Step]) -> None:
-        for _ in steps:
-            pass
+    def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
+        for steps in streams:
+            for _ in steps:
+                pass
+            yield
 
     def decode(self, latent: Tensor) -> Tensor:
         return (latent[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 4 + 0.5).clamp(0, 1)

@@ -28,7 +28,7 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
         for together in _counts(len(shape.windows())):
             call = trial_call(shape, noise, together)
             try:
-                shared[together] = seconds_of(lambda: _settled(sampler.rounds.live(*call))) / together  # noqa: B023
+                shared[together] = seconds_of(lambda: _settled(sampler.host.live(*call))) / together  # noqa: B023
             except comfy.model_management.OOM_EXCEPTION:
                 if together == 1:
                     raise
@@ -37,7 +37,7 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
                 peak.append(_peak())
             yield together
 
-    sampler.rounds.run(measurements())
+    sampler.host.run(measurements())
     latent = noise.at(0, 0)
     decode = seconds_of(lambda: sampler.decode(latent))
     write, video_bytes = written(sampler.decode(latent), order.fps)

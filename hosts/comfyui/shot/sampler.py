@@ -76,7 +76,7 @@ class ShotSampler:
         base, together = scene.model.model, order.queue.windows_per_call
         self._given = None if order.given is None else base.process_latent_in(order.given.float()).cpu()
         fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
-        self.rounds = Rounds(
+        self.host = Rounds(
             scene.guider, scene.latent, shape.window * together,
             torch.cat([shape.sigmas.flip(0), torch.tensor([shape.last])]), order.seed,
             f"{fewer}window (now {shape.window}), then width and height", shape.window, order.schedules,
@@ -91,19 +91,21 @@ class ShotSampler:
             yield Step(state.frame, state.queue, state.pending)
         self.progress.begun(state.frame)
         queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._order.queue.windows_per_call
-        run = fifo.run(self.rounds.live, queue, self._shape, self._noise.at, state.frame, together, self._given)
+        run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given)
         for frame, latent, now in run:
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 
     def _start(self) -> Start:
-        for made in beginning(self.rounds.live, self._shape, self._noise, self._order.queue.start, self._given):
+        for made in beginning(self.host.live, self._shape, self._noise, self._order.queue.start, self._given):
             if isinstance(made, Start):
                 return made
             self.progress.starting(made, len(self._shape.sigmas))
         raise AssertionError("a beginning ends with a filled queue")
 
-    def round(self, steps: Iterator[Step]) -> None:
-        self.rounds.run(self._counted(steps))
+    def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
+        for steps in streams:
+            self.host.run(self._counted(steps))
+            yield
 
     def _counted(self, steps: Iterator[Step]) -> Iterator[Step]:
         for step in steps:

@@ -145,10 +145,16 @@ class DemoSampler:
     def starting(self, step: int, steps: int) -> None:
         """A step of the base clip is done."""
 
-    def round(self, steps: Iterator[Step]) -> None:
-        with self._shot.denoising() as self._denoise:
-            for _ in steps:
-                pass
+    def counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """The steps, on their way."""
+        return steps
+
+    def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
+        for steps in streams:
+            with self._shot.denoising() as self._denoise:
+                for _ in self.counted(steps):
+                    pass
+            yield
 
     def decode(self, latent: Tensor) -> Tensor:
         return self._shot.decode(latent)
