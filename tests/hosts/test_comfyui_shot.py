@@ -33,13 +33,14 @@ class Audience:
 
 
 @pytest.fixture
-def film(tiny: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion, LoRA and ControlNet."""
+def film(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion, LoRA and ControlNet, in segments of 4 frames."""
     from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
     from zoetrope.sampling.queue import Queue
     from zoetrope.shots.folder import Place
 
     usual = Queue(window=WINDOW, partitions=2, context=1)
+    monkeypatch.setattr(comfyui_shot, "SEGMENT", 4)
 
     def run(
         frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.5,
@@ -92,10 +93,10 @@ def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: An
     short, news = film(6, prediction=prediction)
     assert (news, short.resumed) == ([], 0)
     assert len(read_video(short.video)[0]) == 6
-    longer, news = film(20, prediction=prediction)
+    longer, news = film(10, prediction=prediction)
     assert (news, longer.resumed) == ([], 6)
-    straight, _ = film(20, "other", prediction=prediction)
-    assert torch.equal(all_latents(longer, 20), all_latents(straight, 20))
+    straight, _ = film(10, "other", prediction=prediction)
+    assert torch.equal(all_latents(longer, 10), all_latents(straight, 10))
     assert torch.equal(all_latents(longer, 6), all_latents(short, 6))
     assert torch.equal(read_video(longer.video)[0], read_video(straight.video)[0])
     assert len(longer.latents) == 8
@@ -115,23 +116,24 @@ def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_sa
             management.interrupt_current_processing()
 
     with pytest.raises(management.InterruptProcessingException):
-        film(20, tell=tell)
+        film(10, tell=tell)
     folder = tmp_path / "shots" / "shot_00001"
     state = Journal.open(folder).state()
     assert state is not None
     assert state.frame == 9
     assert len(read_video(folder / "unfinished.mp4")[0]) == 9
-    resumed, _ = film(20)
+    resumed, _ = film(10)
     assert resumed.resumed == 9
-    straight, _ = film(20, "other")
-    assert torch.equal(all_latents(resumed, 20), all_latents(straight, 20))
+    straight, _ = film(10, "other")
+    assert torch.equal(all_latents(resumed, 10), all_latents(straight, 10))
 
 
 def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
     from zoetrope.sampling.queue import Queue, Schedules
     from zoetrope.sampling.timeline import read_numbers
 
-    film(1)
+    small = Queue(window=2, partitions=2, context=0, shift=0)
+    film(1, queue=small)
     changes: list[tuple[dict[str, Any], list[str]]] = [
         ({"cfg": 4.0}, ["cfg (3.0, now 4.0)"]),
         ({"scale": 0.06}, ["LoRAs and other weight patches"]),
@@ -139,22 +141,22 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
         ({"seed": 5}, ["seed (0, now 5)"]),
         ({"fps": 12.0}, ["fps (8.0, now 12.0)"]),
         ({"strength": 0.5}, ["motion settings"]),
-        ({"queue": Queue(window=WINDOW, partitions=2, context=2)}, ["context (1, now 2)"]),
-        ({"queue": Queue(window=WINDOW, partitions=2, context=1, windows_per_call=2)}, ["windows per call (1, now 2)"]),
+        ({"queue": replace(small, context=1)}, ["context (0, now 1)"]),
+        ({"queue": replace(small, windows_per_call=2)}, ["windows per call (1, now 2)"]),
         ({"samples": torch.zeros(1, 4, 8, 16)}, ["width and height (8x8 latent pixels, now 16x8 latent pixels)"]),
         ({"samples": torch.ones(3, 4, 8, 8)}, ["frames to go on after"]),
-        ({"sigmas": torch.tensor([14.0, 6, 3, 2, 1, 0])}, ["noise levels", "levels (8, now 5)"]),
+        ({"sigmas": torch.tensor([14.0, 6, 3, 2, 1, 0])}, ["noise levels", "levels (4, now 5)"]),
         ({"prediction": "V_PREDICTION"}, ["noise schedule"]),
     ]
     for change, words in changes:
-        shot, news = film(1, **change)
+        shot, news = film(1, **{"queue": small, **change})
         assert news == words, change
         assert shot.video.parent.name == "shot_00002"
-        shot, news = film(1)  # the first one is found again
+        shot, news = film(1, queue=small)  # the first one is found again
         assert (news, shot.video.parent.name, shot.resumed) == ([], "shot_00001", 1)
         shutil.rmtree(shot.video.parent.with_name("shot_00002"))
     by_frame = Schedules(cfg=read_numbers("0: 3 / 5: 4", "cfg", 0, 9))
-    assert film(1, schedules=by_frame)[1][0].startswith("cfg by frame (None, now ")
+    assert film(1, queue=small, schedules=by_frame)[1][0].startswith("cfg by frame (None, now ")
 
 
 def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
@@ -177,19 +179,19 @@ def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: An
     assert len(all_latents(noise, 5)) == 5
     few, _ = film(7, "few", sigmas=torch.tensor([14.0, 3.0, 0.0]))
     assert len(all_latents(few, 7)) == 7
-    whole, _ = film(20, "whole", sigmas=torch.tensor([14.0, 3.0, 0.0]))
+    whole, _ = film(10, "whole", sigmas=torch.tensor([14.0, 3.0, 0.0]))
     assert torch.equal(all_latents(whole, 7), all_latents(few, 7))
 
 
 def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
-    first, _ = film(12, "first")
+    first, _ = film(9, "first")
     given = first.latents / 0.18215
-    after, _ = film(6, "after", samples=given)
-    straight, _ = film(18, "straight")
-    assert all_latents(after, 6).shape == (6, 4, 8, 8)
-    assert not torch.equal(all_latents(after, 6), all_latents(straight, 18)[12:])  # its own noise, its own shot
-    again, news = film(6, "after", samples=given)
-    assert (news, again.resumed) == ([], 6)
+    after, _ = film(3, "after", samples=given)
+    straight, _ = film(12, "straight")
+    assert all_latents(after, 3).shape == (3, 4, 8, 8)
+    assert not torch.equal(all_latents(after, 3), all_latents(straight, 12)[9:])  # its own noise, its own shot
+    again, news = film(3, "after", samples=given)
+    assert (news, again.resumed) == ([], 3)
 
 
 def test_latents_that_cannot_be_filmed_are_refused(film: Any) -> None:
@@ -244,13 +246,13 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     import comfy.model_management as management
     from zoetrope.sampling.queue import Queue
 
-    whole = all_latents(film(20, "whole")[0], 20)
+    whole = all_latents(film(10, "whole")[0], 10)
     decodes: list[int] = []
     real = tiny.Vae.decode
 
     def decode(self: Any, latents: Tensor) -> Tensor:
         decodes.append(1)
-        if len(decodes) == 18:
+        if len(decodes) == 6:
             raise management.OOM_EXCEPTION("out of memory")
         return real(self, latents)
 
@@ -258,8 +260,8 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     with pytest.raises(
         RuntimeError, match=r"ran out of memory in decoding a frame; lower width and height, or run the VAE on the CPU"
     ):
-        film(20)
-    assert torch.equal(all_latents(film(20)[0], 20), whole)
+        film(10)
+    assert torch.equal(all_latents(film(10)[0], 10), whole)
 
     def tell(done: int, total: int, picture: Any, left: float) -> None:
         if done == 6:
@@ -268,7 +270,7 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     queue = Queue(window=WINDOW, partitions=2, context=1, windows_per_call=2)
     message = r"a call of 8 frames; lower windows_per_call \(now 2\) in Queue Settings, then window \(now 4\), then width"
     with pytest.raises(RuntimeError, match=message):
-        film(20, "call", queue=queue, tell=tell)
+        film(10, "call", queue=queue, tell=tell)
 
 
 def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt(film: Any, tiny: Any, tmp_path: Path) -> None:
