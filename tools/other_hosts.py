@@ -17,10 +17,9 @@ if __name__ == "__main__":
             "-m",
             "pytest",
             "-q",
-            "tests/hosts",
-            "tests/nodes",
-            "tests/models/test_sites.py",
-            "tests/sampling",
+            "-m",
+            "host and not slow and not e2e",
+            "tests",
             *sys.argv[1:],
         ]
         worst = max(worst, subprocess.call(command, env={**os.environ, "COMFYUI_PATH": str(host)}))
