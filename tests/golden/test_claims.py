@@ -18,4 +18,4 @@ def test_data_in_the_repository_stays_small() -> None:
     tests = golden.ROOT / "tests"
     code = {".py", ".mjs", ".pyc"}
     size = sum(p.stat().st_size for p in tests.rglob("*") if p.is_file() and p.suffix not in code)
-    assert size < 12e6, f"tests/ holds {size / 1e6:.1f} MB of data, expected under 12 MB"
+    assert size < 16e6, f"tests/ holds {size / 1e6:.1f} MB of data, expected under 16 MB"
