@@ -12,6 +12,8 @@ def test_every_golden_file_is_claimed_or_awaited(request: pytest.FixtureRequest)
         pytest.skip("only a part of the suite was collected, so claims are not complete")
     stray = [p.name for p in golden.all_files() if not golden.matches(p, golden.CLAIMED) and not golden.awaited(p)]
     assert not stray, f"no test reads {stray}; claim them with golden.claim(...)"
+    both = [p.name for p in golden.all_files() if golden.matches(p, golden.CLAIMED) and golden.awaited(p)]
+    assert not both, f"tests read {both}; take their patterns out of golden.AWAITED"
 
 
 def test_data_in_the_repository_stays_small() -> None:
