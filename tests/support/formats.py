@@ -16,8 +16,8 @@ FOLDER = golden.ROOT.parent / "shared" / "formats"
 
 
 def names() -> list[str]:
-    """Of all key lists at hand."""
-    return sorted(path.stem for path in FOLDER.glob("*.json") if "keys" in record(path.stem))
+    """Names of all key lists at hand; the collection also has tables from one spelling to another."""
+    return sorted(name for name in {*packed(), *(path.stem for path in FOLDER.glob("*.json"))} if "keys" in record(name))
 
 
 def published(name: str) -> dict[str, Tensor]:
