@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from films import read_video
 from PIL import Image
 from zoetrope.cli import demo, main
 from zoetrope.demo.layout import part_path
 from zoetrope.demo.world import draw, film
-from zoetrope.video.io.write import read_video, write_video
+from zoetrope.video.io.write import write_video
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -315,8 +315,8 @@ def output(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_factor_1_hands_the_clip_on_as_a_file_without_alpha_and_odd_sides(demo: Any, output: Any) -> None:
+    from films import read_video
     from zoetrope.nodes.superres import InterpolateFrames
-    from zoetrope.video.io.write import read_video
 
     parts, model = demo
     words = said(parts, "")
