@@ -192,12 +192,11 @@ def in_comfyui(arguments: argparse.Namespace, layout: dict[str, Any]) -> None:
 
 
 def random_module(ops: Any) -> Any:
-    from layers import randomise
+    from layers import motion_from, randomise
     from published_keys import animatediff
-    from zoetrope.models.motion.loading import motion_from
 
     tensors = {key: torch.zeros(value.shape) for key, value in animatediff("v2").items()}
-    motion, motion.report = motion_from(tensors, {}, "random", 0, ops)
+    motion, motion.report = motion_from(tensors, "random", ops)
     return randomise(motion)
 
 

@@ -22,9 +22,9 @@ from naming import name_the_checkout  # noqa: E402
 name_the_checkout()
 
 import torch  # noqa: E402
+from ghosts import ground, objects, outstanding, overlap  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
-from zoetrope.demo.detector import ground, objects, outstanding, overlap  # noqa: E402
 from zoetrope.demo.layout import TEMPORAL_VAE, part_path  # noqa: E402
 from zoetrope.demo.world import MOTIONS, Scene, draw, film  # noqa: E402
 from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402

@@ -151,35 +151,3 @@ def _motion(step: Tensor) -> str:
 
 def _most(names: tuple[str, ...]) -> str:
     return max(sorted(set(names)), key=names.count)
-
-
-def outstanding(frame: Tensor, background: float) -> Tensor:
-    """What stands out from the ground by a third of what does most `(h, w)`: a ghost does, a faint trail not."""
-    away = (frame - background).norm(dim=0)
-    return away > max(0.12, float(away.max()) / 3)
-
-
-def objects(frame: Tensor, background: float, least: int = 12) -> int:
-    """How many separate things a frame `(3, h, w)` shows on the torus; specks of fewer than `least` pixels do not count."""
-    seen = outstanding(frame, background)
-    labels = torch.arange(1, seen.numel() + 1, dtype=torch.float32).reshape(seen.shape) * seen
-    while True:  # the largest number of each connected region spreads over it
-        wrapped = torch.nn.functional.pad(labels[None, None], (1, 1, 1, 1), mode="circular")
-        spread = torch.nn.functional.max_pool2d(wrapped, 3, 1)[0, 0] * seen
-        if torch.equal(spread, labels):
-            break
-        labels = spread
-    _, counts = labels[seen].unique(return_counts=True)
-    return int((counts >= least).sum())
-
-
-def overlap(clip: Tensor, truth: Tensor) -> Tensor:
-    """Intersection over union of what stands out in both `(f,)`; the truth's background counts."""
-    background = BACKGROUNDS[_background(truth)]
-    a, b = ((one - background).norm(dim=1) > 0.3 for one in (clip, truth))
-    return (a & b).sum((1, 2)) / (a | b).sum((1, 2)).clamp(min=1)
-
-
-def ground(clip: Tensor) -> float:
-    """The grey that a clip's shapes are on."""
-    return BACKGROUNDS[_background(clip)]

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from films import read_video
 from PIL import Image
-from zoetrope import cli
+from zoetrope.cli import demo, main
 from zoetrope.demo.layout import part_path
 from zoetrope.demo.world import draw, film
 from zoetrope.sampling.queue import PRESETS, Queue
-from zoetrope.video.io.write import read_video, write_video
+from zoetrope.video.io.write import write_video
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = cli.main(list(map(str, arguments)))
+    status = main(list(map(str, arguments)))
     printed = capsys.readouterr()
     return status, printed.out, printed.err
 
@@ -89,7 +90,7 @@ def test_ctrl_c_while_writing_leaves_the_last_clip_and_nothing_half(
         raise KeyboardInterrupt
 
     (tmp_path / "clip.mp4").write_bytes(b"the last good one")
-    monkeypatch.setattr(cli, moment, interrupted)
+    monkeypatch.setattr(demo, moment, interrupted)
     status, out, err = run(capsys, "demo", "--steps", 1, "--frames", 1, "--output", tmp_path)
     assert (status, out) == (130, "")
     assert "no half file is left" in err

@@ -40,7 +40,7 @@ def files() -> list[str]:
 def test_the_archive_holds_what_runs_and_nothing_else(files: list[str]) -> None:
     tops = {PurePosixPath(name).parts[0] for name in files}
     assert tops == {
-        "CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "cli.py", "demo", "hosts", "locales", "models", "nodes",
+        "CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "cli", "demo", "hosts", "locales", "models", "nodes",
         "pyproject.toml", "requirements.txt", "sampling", "shots", "video", "web", "workflows",
     }  # fmt: skip
     needed = {"__init__.py", "web/zoetrope.js", "locales/zh/nodeDefs.json", "demo/weights/unet.safetensors"}

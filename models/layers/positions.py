@@ -165,14 +165,6 @@ class RotaryT5(Rotary):
         return self.relative.bias(like)
 
 
-class Causal(NoPositions):
-    """Each frame sees itself and earlier ones (an option of VideoCrafter's code that no published file switches on)."""
-
-    def bias(self, like: Tensor) -> Tensor:
-        frames = like.shape[1]
-        return torch.full((1, 1, frames, frames), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
-
-
 class RelativeTable(NoPositions):
     """Learned vectors per clamped distance, for keys and for values (VideoCrafter 1; Shaw et al. 2018, equations 3 and 4).
 

@@ -47,14 +47,6 @@ def open_file(path: str | Path, ops: Any = nn) -> Opened:
         return take_apart(tensors, metadata, path.name, size_of(path), ops)
 
 
-def motion_from(
-    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn
-) -> tuple[MotionModule, Report]:
-    """Makes a motion module of tensors in any published spelling."""
-    opened = take_apart(tensors, metadata, file, size_bytes, ops)
-    return opened.motion, opened.report
-
-
 def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn) -> Opened:
     """Finds out what tensors are, and sorts them into a motion module and other parts."""
     family = detect(tensors)

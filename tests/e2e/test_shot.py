@@ -45,8 +45,8 @@ def wait_for_frame(server: Server, folder: Path, name: str, seconds: float = 300
 
 
 def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server: Server) -> None:
+    from films import read_video
     from zoetrope.demo.detector import watch
-    from zoetrope.video.io.write import read_video
 
     folder = folder_of(server, "demo_shot")
     prompt = server.queue(graph(server))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from layers import animatediff_file, noise, own_motion
+from layers import animatediff_file, motion_from, noise, own_motion
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
@@ -179,7 +179,6 @@ def test_a_file_for_another_base_is_refused_before_sampling(tiny: Any, tmp_path:
 
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from published_keys import animatediff
-    from zoetrope.models.motion.loading import motion_from
 
     with torch.device("meta"):
         unet = UNetModel(
@@ -190,6 +189,6 @@ def test_a_file_for_another_base_is_refused_before_sampling(tiny: Any, tmp_path:
         )  # fmt: skip
     model = SimpleNamespace(model=SimpleNamespace(diffusion_model=unet))
     with torch.device("meta"):
-        motion = tiny.host_motion(*motion_from(animatediff("v3"), {}, "v3_sd15_mm.ckpt", 0))
+        motion = tiny.host_motion(*motion_from(animatediff("v3"), "v3_sd15_mm.ckpt"))
     with pytest.raises(ValueError, match=r"v3_sd15_mm.ckpt is AnimateDiff v3, made for SD1.x, but this MODEL is SD2.x. Load"):
         tiny.applied(model, motion)

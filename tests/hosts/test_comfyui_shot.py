@@ -88,7 +88,7 @@ def all_latents(shot: Any, frames: int) -> Tensor:
 
 @pytest.mark.parametrize("prediction", ["EPS", "V_PREDICTION"])
 def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: Any, prediction: str) -> None:
-    from zoetrope.video.io.write import read_video
+    from films import read_video
 
     short, news = film(6, prediction=prediction)
     assert (news, short.resumed) == ([], 0)
@@ -105,8 +105,8 @@ def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: An
 
 def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_same_frame(film: Any, tmp_path: Path) -> None:
     import comfy.model_management as management
+    from films import read_video
     from zoetrope.shots.journal import Journal
-    from zoetrope.video.io.write import read_video
 
     pressed: list[int] = []
 

@@ -8,10 +8,9 @@ import golden
 import parity
 import pytest
 import torch
-from layers import diffusers_unet, error_of, noise, own_motion
+from layers import diffusers_unet, error_of, motion_from, noise, own_motion
 from zoetrope.hosts.diffusers.motion import motion_in, unet_places
 from zoetrope.models.motion.families.animatediff.lora import lora_from, merged
-from zoetrope.models.motion.loading import motion_from
 from zoetrope.models.motion.module import MotionModule
 
 TOLERANCE = 2e-5
@@ -36,7 +35,7 @@ def test_whole_unet_gives_the_reference_output(path: Path, name: str) -> None:
 
 def with_lora(unet: Any, case: golden.UNetCase, name: str) -> MotionModule:
     """The case's motion module, with its LoRA merged; a LoRA of the image model is added to the UNet's weights."""
-    motion, report = motion_from(case.motion, {}, name, 0)
+    motion, report = motion_from(case.motion, name)
     assert report.variant.name == name.split(".")[1]
     if not case.lora:
         return motion

@@ -1,7 +1,7 @@
-"""What the detector counts, on clips of known content."""
+"""Counting of objects and doubles, on clips of known content."""
 
 import torch
-from zoetrope.demo.detector import ground, objects, outstanding, overlap
+from ghosts import ground, objects, outstanding, overlap
 from zoetrope.demo.world import draw, film
 
 

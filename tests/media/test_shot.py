@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from films import read_video
 from shot_process import LATENT, SEGMENT, CheapSampler, all_latents, journal, picture_hash, take
 from torch import Tensor
 from zoetrope.shots import record as shot_module
@@ -22,7 +23,7 @@ from zoetrope.shots.journal import Journal, Sizes, State, changed
 from zoetrope.shots.sinks import Look, Step
 from zoetrope.video.io.join import join_videos
 from zoetrope.video.io.whole_file import write_whole
-from zoetrope.video.io.write import read_video, write_video
+from zoetrope.video.io.write import write_video
 
 pytest.importorskip("av")
 FRAMES = 20

@@ -7,10 +7,11 @@ from typing import Any
 import imageio_ffmpeg
 import pytest
 import torch
+from films import read_video
 from torch import Tensor
 from zoetrope.demo.detector import watch
 from zoetrope.demo.world import draw, film
-from zoetrope.video.io.write import read_video, write_video
+from zoetrope.video.io.write import write_video
 
 
 def clip(frames: int = 6, size: int = 64) -> Tensor:

@@ -8,9 +8,9 @@ from pathlib import Path
 import golden
 import pytest
 import torch
-from layers import clip_of, noise, randomise
+from layers import clip_of, motion_from, noise, randomise
 from torch import nn
-from zoetrope.models.motion import families, loading
+from zoetrope.models.motion import families
 from zoetrope.models.motion.module import MotionModule
 
 
@@ -31,8 +31,8 @@ def test_the_example_on_the_page_is_a_working_family(tmp_path: Path, monkeypatch
     published = toy.TOY.spellings[0].table({}, "").restore(made.state_dict())
     assert families.detect(published) is toy.TOY
     moved = {f"module.{key}": value for key, value in published.items()}
-    assert loading.motion_from(moved, {}, "moved.safetensors", 0)[1].family == "toy"
-    motion, report = loading.motion_from(published, {}, "toy.safetensors", 0)
+    assert motion_from(moved, "moved.safetensors")[1].family == "toy"
+    motion, report = motion_from(published, "toy.safetensors")
     assert (report.family, set(motion.widths)) == ("toy", set(layers))
     x = noise(8, 32, 4, 4)
     assert torch.equal(motion.layer("up.1.2.out")(x, clip_of(4)), layers["up.1.2.out"](x, clip_of(4)))

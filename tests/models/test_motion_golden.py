@@ -7,9 +7,8 @@ import golden
 import parity
 import pytest
 import torch
-from layers import clip_of, error_of, frames_first
+from layers import clip_of, error_of, frames_first, motion_from
 from zoetrope.models.layers.temporal import TemporalLayer
-from zoetrope.models.motion.loading import motion_from
 
 TOLERANCE = 2e-5  # golden/animatediff/README.md: a single module in float32
 
@@ -21,7 +20,7 @@ FILES = golden.claim("motion_module_v1*", "motion_module_v2*", "motion_module_v3
 def test_module_gives_the_reference_output(path: Path) -> None:
     tensors, _ = golden.read(path)
     published = {f"down_blocks.0.motion_modules.0.{k[2:]}": v for k, v in tensors.items() if k.startswith("w.")}
-    motion, _ = motion_from(published, {}, path.name, 0)
+    motion, _ = motion_from(published, path.name)
     inputs = [key for key in tensors if key.startswith("input")]
     assert inputs
     for key in inputs:
@@ -37,7 +36,7 @@ def test_every_stage_gives_the_reference_activations(path: Path) -> None:
     """Where a file records activations: norm, proj_in, both attentions, feed-forward, proj_out, in that order."""
     tensors, _ = golden.read(path)
     published = {f"down_blocks.0.motion_modules.0.{k[2:]}": v for k, v in tensors.items() if k.startswith("w.")}
-    layer = motion_from(published, {}, path.name, 0)[0].layer("down.0.0.out")
+    layer = motion_from(published, path.name)[0].layer("down.0.0.out")
     block = layer.get_submodule("blocks.0")
     stages = {
         "norm": layer.get_submodule("norm"),
@@ -68,7 +67,7 @@ def test_sdxls_modules_give_the_reference_output(path: Path) -> None:
     name = "temporal_attentions" if "hotshot" in path.stem else "motion_modules"
     layer = {k[2:]: v for k, v in tensors.items() if k.startswith("w.")}
     published = {f"down_blocks.{n}.{name}.0.{k}": v for n in range(3) for k, v in layer.items()}
-    motion, report = motion_from(published, {}, path.name, 0)
+    motion, report = motion_from(published, path.name)
     assert report.family == ("hotshotxl" if "hotshot" in path.stem else "animatediff")
     for level in range(3):
         out = motion.layer(f"down.{level}.0.out")(frames_first(tensors["input"]), clip_of(tensors["input"].shape[2]))
@@ -80,7 +79,7 @@ def controls_of(path: Path) -> tuple[dict[str, torch.Tensor], TemporalLayer]:
     """The controls' file and the module whose weights and input it was computed with, which lie in the file beside it."""
     tensors = golden.read(golden.sibling(path, "_controls", ""))[0] | golden.read(path)[0]
     published = {f"down_blocks.0.motion_modules.0.{k[2:]}": v for k, v in tensors.items() if k.startswith("w.")}
-    return tensors, motion_from(published, {}, path.name, 0)[0].layer("down.0.0.out")
+    return tensors, motion_from(published, path.name)[0].layer("down.0.0.out")
 
 
 @pytest.mark.parametrize("path", golden.claim("motion_module_v1_controls*"))

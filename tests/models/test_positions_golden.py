@@ -6,8 +6,9 @@ import golden
 import pytest
 import torch
 from torch import Tensor
+from unused_options import edm_sigmas, linear_guidance
 from zoetrope.models.layers.positions import rotary_angles, sinusoid
-from zoetrope.sampling.schedule import edm_sigmas, linear_guidance, v_scalings
+from zoetrope.sampling.schedule import v_scalings
 
 
 def recompute(name: str, like: Tensor, inputs: dict[str, Tensor]) -> Tensor:

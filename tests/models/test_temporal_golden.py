@@ -11,12 +11,13 @@ import torch
 from einops import rearrange, repeat
 from layers import clip_of, error_of, frames_first
 from torch import nn
+from unused_options import Causal
 from zoetrope.models.backbones.places import Places
 from zoetrope.models.edits.temporal import TemporalEdit, TemporalInputs
 from zoetrope.models.formats.keytable import KeyTable, Row
 from zoetrope.models.formats.temporal_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
 from zoetrope.models.layers.blend import Alpha, Residual
-from zoetrope.models.layers.positions import Causal, NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
+from zoetrope.models.layers.positions import NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
 from zoetrope.models.layers.svd import TimeStackBlock, TimeStackConv
 from zoetrope.models.layers.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer
 from zoetrope.models.layers.tokens import FrameRate

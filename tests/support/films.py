@@ -3,7 +3,11 @@
 from fractions import Fraction
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
 
 
 def film_at(path: Path, moments: list[int], size: tuple[int, int] = (70, 46), rate: int = 24, sound: bool = False) -> Path:
@@ -28,3 +32,15 @@ def film_at(path: Path, moments: list[int], size: tuple[int, int] = (70, 46), ra
             target.mux(tone.encode(frame))
             target.mux(tone.encode(None))
     return path
+
+
+def read_video(path: str | Path) -> tuple[Tensor, float]:
+    """Frames `(f, 3, h, w)` in [0, 1] and the frame rate of a video that fits into memory."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    try:
+        about = next(reader)
+        w, h = about["size"]
+        raw = [torch.frombuffer(bytearray(frame), dtype=torch.uint8) for frame in reader]
+    finally:
+        reader.close()
+    return rearrange(torch.stack(raw), "f (h w c) -> f c h w", h=h, w=w, c=3) / 255, float(about["fps"])

@@ -13,7 +13,9 @@ from zoetrope.models.layers.attention import scaled_dot_product
 from zoetrope.models.layers.temporal import Clip
 from zoetrope.models.motion.families import zoetrope as own
 from zoetrope.models.motion.families.animatediff.module import ANIMATEDIFF, transformer
+from zoetrope.models.motion.loading import take_apart
 from zoetrope.models.motion.module import MotionModule
+from zoetrope.models.motion.report import Report
 
 
 def clip_of(frames: int, strength: float = 1.0, context: Tensor | None = None) -> Clip:
@@ -42,6 +44,12 @@ def own_motion(sites: Mapping[str, int], context: int = 16, frames: int = 16, se
     motion = MotionModule(own.design(sites, context, frames, nn), frames)
     randomise(motion, seed)
     return motion.requires_grad_(False).eval()
+
+
+def motion_from(tensors: Mapping[str, Tensor], name: str, ops: Any = nn) -> tuple[MotionModule, Report]:
+    """Makes a motion module, and the report of it, of tensors in any published spelling."""
+    opened = take_apart(tensors, {}, name, 0, ops)
+    return opened.motion, opened.report
 
 
 def animatediff_file(path: Path, width: int = 32, frames: int = 32) -> Path:

@@ -16,6 +16,7 @@ from naming import name_the_checkout  # noqa: E402
 name_the_checkout()
 
 import torch  # noqa: E402
+from films import read_video  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
@@ -23,7 +24,6 @@ from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
 from zoetrope.shots.sinks import Look, Step  # noqa: E402
-from zoetrope.video.io.write import read_video  # noqa: E402
 
 LATENT = (4, 4, 4)
 SHAPE = fifo.published_shape(LINEAR.float(), 8, 2, 2)

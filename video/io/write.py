@@ -102,18 +102,6 @@ def _check(unfinished: Path, path: Path, count: int) -> None:
         raise OSError(f"{path.name}: only {written} of {count} frames were written; is the disk full?")
 
 
-def read_video(path: str | Path) -> tuple[Tensor, float]:
-    """All frames `(f, 3, h, w)` in [0, 1] and the frame rate of a video that fits into memory."""
-    reader = imageio_ffmpeg.read_frames(str(path))
-    try:
-        about = next(reader)
-        w, h = about["size"]
-        raw = [torch.frombuffer(bytearray(frame), dtype=torch.uint8) for frame in reader]
-    finally:
-        reader.close()
-    return rearrange(torch.stack(raw), "f (h w c) -> f c h w", h=h, w=w, c=3) / 255, float(about["fps"])
-
-
 def _say(size: tuple[int, ...] | None) -> str:
     h, w = size or (0, 0)
     return f"{w}x{h}"

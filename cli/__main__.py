@@ -1,0 +1,7 @@
+"""Runs `python -m zoetrope.cli`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
