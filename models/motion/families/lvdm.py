@@ -2,7 +2,7 @@
 
 YingqingHe/LVDM d251dcc. Order in a block: self-attention, over frames, text attention, over frames, feed-forward; positions by
 relative tables. Kernels are stored with an axis for time of size one, and the network sees five axes, so all norms of the image
-UNet, those of its transformers too, span the clip. LVDM's unconditional models are another network: `models/lvdm.py`.
+UNet, those of its transformers too, span the clip. LVDM's unconditional models are another network, which no node runs.
 """
 
 from typing import Any
