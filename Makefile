@@ -60,8 +60,7 @@ e2e: $(VENV)/ready
 	SCREENSHOTS=$(abspath $(REPORT)) $(PYTEST) -m "e2e and not slow" --junit-xml=$(REPORT)/tests.xml; \
 		status=$$?; $(PY) tools/report.py $(REPORT); exit $$status
 
-GOLDEN := tests/models tests/sampling tests/media/test_colour.py tests/hosts/test_diffusers.py tests/hosts/test_diffusers_video.py tests/hosts/test_comfyui.py \
-	tests/hosts/test_comfyui_video.py
+GOLDEN := tests/models tests/sampling tests/video/frames tests/hosts
 
 parity: $(VENV)/ready
 	rm -f .parity.jsonl

@@ -281,3 +281,9 @@ def test_the_picture_is_of_today() -> None:
 
     drawn = (ROOT / "docs" / "architecture.svg").read_text()
     assert drawn == picture(), "run tools/floors.py"
+
+
+@pytest.mark.parametrize("folder", sorted(NOT_THE_PACK))
+def test_tests_and_tools_stay_small_too(folder: str) -> None:
+    found = [line for path in sorted((ROOT / folder).rglob("*.py")) for line in too_long(path)]
+    assert not found

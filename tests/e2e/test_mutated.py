@@ -54,25 +54,18 @@ def quick(graph: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
+DEEDS = [
+    "value", "value", "value", "link", "missing input", "new input", "other output", "missing node", "unknown node", "loop",
+]  # fmt: skip
+
+
 def mutated(graph: dict[str, Any], draw: random.Random) -> tuple[str, dict[str, Any]]:
     """What was done, and the graph it was done to."""
     graph = json.loads(json.dumps(graph))
     number = draw.choice([key for key, node in graph.items() if node["class_type"].startswith("Zoetrope")] or list(graph))
     inputs = graph[number]["inputs"]
     texts = [name for name, value in inputs.items() if isinstance(value, str)]
-    deeds = [
-        "value",
-        "value",
-        "value",
-        "link",
-        "missing input",
-        "new input",
-        "other output",
-        "missing node",
-        "unknown node",
-        "loop",
-    ]
-    deed = draw.choice(deeds + ["path"] * 4 if texts else deeds)
+    deed = draw.choice(DEEDS + ["path"] * 4 if texts else DEEDS)
     name = draw.choice(sorted(inputs)) if inputs else "nothing"
     if deed == "path":
         name = draw.choice(texts)

@@ -35,6 +35,40 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "animatediff_models"
 
 
+IDS = {
+    "ZoetropeLoadMotionModule",
+    "ZoetropeLoadVideoCheckpoint",
+    "ZoetropeLoadDemoModel",
+    "ZoetropeApplyMotionModule",
+    "ZoetropeMotionSettings",
+    "ZoetropeApplyMotionLora",
+    "ZoetropeMotionReport",
+    "ZoetropeLoadTemporalVae",
+    "ZoetropeEncodeVideo",
+    "ZoetropeDecodeVideo",
+    "ZoetropeDecodeVideoToFile",
+    "ZoetropeVaeRoundTrip",
+    "ZoetropeEndlessShot",
+    "ZoetropePromptTimeline",
+    "ZoetropeQueueSettings",
+    "ZoetropeShotPlan",
+    "ZoetropeFifoSampler",
+    "ZoetropeSlidingWindows",
+    "ZoetropeLongShotNoise",
+    "ZoetropeLoadImageProjector",
+    "ZoetropeImagePrompt",
+    "ZoetropeFirstLastFrameGuide",
+    "ZoetropeLoadVideoUpscaler",
+    "ZoetropeLoadDemoUpscaler",
+    "ZoetropeInterpolateFrames",
+    "ZoetropeUpscaleVideo",
+    "ZoetropeMatchColour",
+    "ZoetropeVideoMetrics",
+    "ZoetropeLoadVideoSegment",
+    "ZoetropeLoadSparseCtrl",
+}
+
+
 def extension_nodes() -> list[Any]:
     from zoetrope.nodes import comfy_entrypoint
 
@@ -55,38 +89,7 @@ def test_every_node_has_a_stable_id_ascii_names_a_tooltip_on_every_input_and_a_h
         page = Path(__file__).parents[2] / "web" / "docs" / f"{schema.node_id}.md"
         text = page.read_text()
         assert all(f"`{i.id}`" in text for i in schema.inputs), f"{page.name} leaves out an input"
-    assert set(ids) == {
-        "ZoetropeLoadMotionModule",
-        "ZoetropeLoadVideoCheckpoint",
-        "ZoetropeLoadDemoModel",
-        "ZoetropeApplyMotionModule",
-        "ZoetropeMotionSettings",
-        "ZoetropeApplyMotionLora",
-        "ZoetropeMotionReport",
-        "ZoetropeLoadTemporalVae",
-        "ZoetropeEncodeVideo",
-        "ZoetropeDecodeVideo",
-        "ZoetropeDecodeVideoToFile",
-        "ZoetropeVaeRoundTrip",
-        "ZoetropeEndlessShot",
-        "ZoetropePromptTimeline",
-        "ZoetropeQueueSettings",
-        "ZoetropeShotPlan",
-        "ZoetropeFifoSampler",
-        "ZoetropeSlidingWindows",
-        "ZoetropeLongShotNoise",
-        "ZoetropeLoadImageProjector",
-        "ZoetropeImagePrompt",
-        "ZoetropeFirstLastFrameGuide",
-        "ZoetropeLoadVideoUpscaler",
-        "ZoetropeLoadDemoUpscaler",
-        "ZoetropeInterpolateFrames",
-        "ZoetropeUpscaleVideo",
-        "ZoetropeMatchColour",
-        "ZoetropeVideoMetrics",
-        "ZoetropeLoadVideoSegment",
-        "ZoetropeLoadSparseCtrl",
-    }
+    assert set(ids) == IDS
 
 
 def test_load_then_apply_then_sample(folder: Path, tiny: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from templates import WORKFLOWS
-from templates.drawing import bodies, wire_of
+from templates.wires import bodies, wire_of
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 NAMES = [one.name for one in WORKFLOWS]

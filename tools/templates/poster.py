@@ -4,7 +4,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .drawing import wire_of
+from .wires import wire_of
 
 SIZE, MARGIN, HEAD = (960, 540), 36, 110
 GROUND, GROUP, NODE, OURS, TEXT, QUIET = "#16242b", "#1d3440", "#3a4046", "#355a5a", "#f4f1e8", "#9fc3cc"

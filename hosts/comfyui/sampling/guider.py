@@ -122,7 +122,7 @@ def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
 
 
 class LongShot(comfy.samplers.Sampler):
-    """A sampler that shows the model windows of its own, whatever the latent's length (see `comfyui_hooks`)."""
+    """A sampler that shows the model windows of its own, whatever the latent's length (see `motion/hooks.py`)."""
 
     has_own_windows = True
 

@@ -16,7 +16,7 @@ from zoetrope.shots.journal import Journal
 
 pytestmark = pytest.mark.host
 
-BEGUN = Path(__file__).parents[1] / "shots" / "data" / "begun_by_0_1"
+BEGUN = Path(__file__).parents[3] / "shots" / "data" / "begun_by_0_1"
 FRAMES, LONGER = 18, 22
 
 

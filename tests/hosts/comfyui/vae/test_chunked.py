@@ -1,89 +1,16 @@
-"""VAEs in the real ComfyUI: the same frames on every machine, through our nodes and through core's."""
+"""The host's VAEs in windows and tiles: no bit depends on free memory."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from host_vaes import decoded, encoded, host_vae, noise
+from torch import Tensor
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
 
 TILES_AND_WHOLE, WORST = 27.0, 20.0
 """dB, stated in docs/vae-and-time.md: how like the whole decode that of tiles half as wide is, on average and at worst."""
-
-
-@pytest.fixture
-def inference(tiny: Any) -> Any:
-    with torch.inference_mode():
-        yield
-    tiny.unload()
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def seeded(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
-    """Weights of a small network, published as its family publishes them, frames changing each other for sure."""
-    torch.manual_seed(0)
-    return {key: value + 0.05 * torch.randn_like(value) for key, value in build().state_dict().items()}
-
-
-def published(kind: str) -> dict[str, Tensor]:
-    from zoetrope.models.vae.causal import CausalVae
-    from zoetrope.models.vae.families import cv_vae, lvdm, open_sora, sd, svd
-    from zoetrope.models.vae.kl import ConvOverTime, KLVae, Layout
-    from zoetrope.models.vae.open_sora import OpenSoraVae
-    from zoetrope.models.vae.replicate import ReplicateVae
-
-    layout = Layout((32, 32), 1, 4, quant=True, post_quant=True)
-    builds = {
-        "sd": (lambda: KLVae(layout), sd.ldm),
-        "svd": (lambda: KLVae(layout, half=svd.half, last=ConvOverTime), svd.ldm),
-        "cv_vae": (lambda: CausalVae((32, 32, 32), 1, 4), cv_vae.table),
-        "lvdm": (lambda: ReplicateVae(16, 2, 4), lvdm.table),
-        "open_sora": (lambda: OpenSoraVae(layout, (32, 32, 32, 32), 1, 4), None),
-    }
-    build, table = builds[kind]
-    weights = seeded(build)
-    return (table({}, "") if table else open_sora.table(seeded_keys(), "")).restore(weights)
-
-
-def seeded_keys() -> dict[str, tuple[int, ...]]:
-    """What Open-Sora's table reads its levels off."""
-    return {f"spatial_vae.module.encoder.down_blocks.{n}.resnets.0.conv1.weight": (32, 32, 3, 3) for n in (0, 1)}
-
-
-def host_vae(kind: str) -> Any:
-    from zoetrope.hosts.comfyui.vae.from_file import FileVae
-    from zoetrope.models.vae.loading import vae_from
-
-    return FileVae(vae_from(published(kind)))
-
-
-@pytest.fixture
-def svd(tiny: Any) -> Any:
-    return host_vae("svd")
-
-
-def lens(vae: Any, *way: Any, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
-
-    return Lens(vae, Way(*way, **more))
-
-
-def decoded(vae: Any, latents: Tensor, *way: Any, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui.vae.video import decode_all
-
-    return decode_all(latents, lens(vae, *way, **more))
-
-
-def encoded(vae: Any, pictures: Tensor, *way: Any, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui.vae.video import clip_of, encode_all
-
-    clip = clip_of(pictures)
-    return encode_all(clip.frames, clip.count, lens(vae, *way, **more))
 
 
 def fake_memory(monkeypatch: pytest.MonkeyPatch, vae: Any, free: float) -> None:
@@ -92,9 +19,6 @@ def fake_memory(monkeypatch: pytest.MonkeyPatch, vae: Any, free: float) -> None:
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda *_, **__: free)
     if hasattr(vae.patcher, "get_free_memory"):
         monkeypatch.setattr(vae.patcher, "get_free_memory", lambda *_, **__: free)
-
-
-# -- windows -----------------------------------------------------------------------------------------------------------------
 
 
 def test_free_memory_changes_cores_result_and_not_ours(svd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,16 +82,6 @@ def test_cv_vaes_windows_are_its_own_codes(tiny: Any) -> None:
     parts = [network.decode(latents[:, :, start : start + 5]) for start in (0, 4)]
     theirs = torch.cat([parts[0], parts[1][:, :, 1:]], 2)
     assert torch.equal(decoded(vae, latents), vae.process_output(theirs)[0].movedim(0, -1))
-
-
-# -- tiles, memory -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def demo_vae(tiny: Any) -> Any:
-    from zoetrope.hosts.comfyui.loaders import demo as comfyui_demo
-
-    return comfyui_demo.load_demo().vae
 
 
 def alike(one: Tensor, other: Tensor) -> tuple[float, float]:
@@ -269,101 +183,3 @@ def test_no_room_at_all_is_said_with_the_number_to_lower(demo_vae: Any) -> None:
     demo_vae.first_stage_model.decode = full
     with pytest.raises(RuntimeError, match=r"tiles of 128 pixels and 16 latents.*window \(now 16\)"):
         decoded(demo_vae, noise(16, 4, 32, 32))
-
-
-# -- undefined numbers -------------------------------------------------------------------------------------------------------
-
-
-def overflowing() -> Any:
-    """A VAE that half precision is too small for, in half precision."""
-    vae = host_vae("svd")
-    vae.first_stage_model.decoder.conv_in.weight.mul_(3e4)
-    vae.first_stage_model.to(torch.float16)
-    vae.vae_dtype = torch.float16
-    return vae
-
-
-def test_a_window_that_overflows_is_made_again_with_wider_numbers() -> None:
-    vae, latents = overflowing(), noise(6, 4, 4, 4)
-    assert not torch.isfinite(vae.first_stage_model.decode(latents.half())).all()
-    through, before = lens(vae), {k: v.clone() for k, v in vae.first_stage_model.state_dict().items()}
-    frames = torch.stack(list(through.decode(latents)))
-    assert torch.isfinite(frames).all()
-    assert "NaN) in float16: decoded again in" in through.notes[0]
-    after = vae.first_stage_model.state_dict()
-    assert all(torch.equal(after[key], value) for key, value in before.items()), "the VAE stays as it was"
-    wide = vae.first_stage_model.float()
-    assert (frames - vae.process_output(wide.decode(latents))).abs().max() < 0.05
-
-
-def test_undefined_latents_are_not_decoded_to_black(svd: Any) -> None:
-    latents = noise(4, 4, 4, 4)
-    latents[2, 0, 0, 0] = torch.nan
-    with pytest.raises(ValueError, match="NaN.*the sampler made them"):
-        decoded(svd, latents)
-    svd.first_stage_model.decoder.conv_in.bias.fill_(torch.inf)
-    with pytest.raises(ValueError, match="NaN.*they are sound, so it is the VAE"):
-        decoded(svd, noise(4, 4, 4, 4))
-
-
-# -- the host's own nodes ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["sd", "svd", "cv_vae", "lvdm", "open_sora"])
-def test_core_nodes_take_it(tiny: Any, kind: str) -> None:
-    import nodes
-
-    vae, pictures = host_vae(kind), torch.rand(17, 32, 32, 3)
-    (latent,) = nodes.VAEEncode().encode(vae, pictures)
-    assert torch.equal(latent["samples"], encoded(vae, pictures))
-    (images,) = nodes.VAEDecode().decode(vae, latent)
-    assert torch.equal(images, decoded(vae, latent["samples"]))
-    (tiled,) = nodes.VAEDecodeTiled().decode(vae, latent, tile_size=64, overlap=16, temporal_size=64, temporal_overlap=8)
-    assert tiled.shape == images.shape
-    (again,) = nodes.VAEEncodeTiled().encode(vae, pictures, tile_size=64, overlap=16, temporal_size=64, temporal_overlap=8)
-    assert again["samples"].shape == latent["samples"].shape
-
-
-def test_it_is_saved_as_it_was_published(svd: Any) -> None:
-    from zoetrope.models.vae.loading import vae_from
-
-    back = svd.get_sd()
-    assert set(back) == set(published("svd"))
-    assert vae_from(back).family.name == "svd"
-
-
-# -- what artists connect ----------------------------------------------------------------------------------------------------
-
-
-def test_sides_are_cut_about_the_middle_and_transparency_is_left_out(demo_vae: Any) -> None:
-    pictures = torch.rand(2, 67, 82, 4)
-    assert torch.equal(encoded(demo_vae, pictures), encoded(demo_vae, pictures[:, 1:65, 1:81, :3]))
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape", "words"),
-    [
-        ("sd", (1, 4, 3, 8, 8), r"one latent per frame.*\(1, 4, 3, 8, 8\)"),
-        ("sd", (3, 16, 8, 8), "4 channels, got 16"),
-        ("sd", (0, 4, 8, 8), "one latent or more"),
-        ("cv_vae", (3, 4, 8, 8), "time is squeezed"),
-    ],
-)
-def test_latents_of_another_kind_are_refused(tiny: Any, kind: str, shape: tuple[int, ...], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        decoded(host_vae(kind), torch.zeros(shape))
-
-
-def test_one_picture_in_a_clips_shape_is_a_picture(tiny: Any) -> None:
-    vae, latents = host_vae("sd"), noise(2, 4, 4, 4)
-    assert torch.equal(decoded(vae, latents[:, :, None]), decoded(vae, latents))
-
-
-def test_pictures_that_cannot_be_are_refused(demo_vae: Any) -> None:
-    with pytest.raises(ValueError, match="one frame or more"):
-        encoded(demo_vae, torch.rand(0, 64, 64, 3))
-    with pytest.raises(ValueError, match="8x8 pixels or more, got 64x5"):
-        encoded(demo_vae, torch.rand(2, 5, 64, 3))
-    demo_vae.latent_dim = 1
-    with pytest.raises(ValueError, match="for sound"):
-        encoded(demo_vae, torch.rand(2, 64, 64, 3))

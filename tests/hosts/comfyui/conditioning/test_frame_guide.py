@@ -1,23 +1,15 @@
-"""Given frames in the real ComfyUI: clean ones in the clip, further channels, SparseCtrl as a ControlNet."""
+"""Given frames in the real ComfyUI: clean frames, and further channels."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import golden
-import parity
 import pytest
 import torch
-from einops import rearrange, repeat
+from given_frames import square
 from layers import noise, randomise
 from torch import Tensor
 
 pytestmark = pytest.mark.host
-
-
-@pytest.fixture
-def motion(tiny: Any, base: Any, tmp_path: Path) -> Any:
-    return tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
 
 
 def guided(tiny: Any, model: Any, motion: Any, first: Tensor | None = None, last: Tensor | None = None, **more: Any) -> Any:
@@ -30,13 +22,6 @@ def guided(tiny: Any, model: Any, motion: Any, first: Tensor | None = None, last
 def latent_of(tiny: Any, model: Any, image: Tensor) -> Tensor:
     """What a picture of 64 pixels a side becomes."""
     return model.model.process_latent_in(tiny.PictureVae().encode(image))
-
-
-def square(tiny: Any, count: int = 1, seed: int = 3) -> Tensor:
-    return tiny.picture(count, seed, size=(64, 64))
-
-
-# -- clean frames (Zoetrope's own) -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "euler_ancestral", "ddim"])
@@ -190,9 +175,6 @@ def test_a_condition_for_an_area_is_explained_and_a_mask_works(tiny: Any, base: 
     assert bool(tiny.sample(patched, positive=masked).isfinite().all())
 
 
-# -- further channels --------------------------------------------------------------------------------------------------------
-
-
 def with_channels(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
     """A motion module without layers that brings a network for given frames."""
     import comfy.model_patcher
@@ -259,106 +241,3 @@ def test_a_guide_adds_before_a_temporal_layer_that_was_put_in_earlier(tiny: Any,
     injection.remove()
     assert torch.equal(module(x), plain)
     later.remove()
-
-
-# -- SparseCtrl --------------------------------------------------------------------------------------------------------------
-
-SPARSE = golden.claim("unet_tiny_sparsectrl_*")
-
-
-@pytest.mark.parametrize("path", SPARSE)
-@torch.inference_mode()
-def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: Any, path: Path) -> None:
-    import comfy.ops
-    from zoetrope.hosts.comfyui.call import host_attention
-    from zoetrope.hosts.comfyui.conditioning.sparsectrl import SparseNetwork
-    from zoetrope.models.layers.temporal import Clip
-    from zoetrope.models.motion.families.animatediff.sparsectrl import sparsectrl_from
-    from zoetrope.models.motion.loading import take_apart
-
-    tensors, header = golden.read(path)
-    scale = float(header["conditioning_scale"])
-    weights = {key[2:]: value for key, value in tensors.items() if key.startswith("w.")}
-    network = SparseNetwork(sparsectrl_from(weights, path.name, comfy.ops.manual_cast), torch.float32)
-    frames = tensors["sample"].shape[2]
-
-    def rows(name: str) -> Tensor:
-        return rearrange(tensors[name], "b c f h w -> (b f) c h w")
-
-    hint = torch.cat([rows("controlnet_cond"), rows("conditioning_mask")], dim=1)
-    steps = repeat(tensors["timestep"], "b -> (b f)", f=frames).float()
-    text = repeat(tensors["encoder_hidden_states"], "b n d -> (b f) n d", f=frames)
-    clip = Clip(frames, 1.0, None, host_attention({}), size=(8, 8))
-    found = network(rows("sample"), hint, steps, text, clip)
-    residuals = [
-        *((f"down_residual.{n:02d}", out) for n, out in enumerate(found["output"])),
-        ("mid_residual", found["middle"][0]),
-    ]
-    for name, out in residuals:
-        error = (scale * out - rows(name)).abs().max().item()
-        assert parity.within("SparseCtrl", f"{path.stem} {name}", tiny.NAME, error, 1e-4)
-    cases = golden.sibling(path, path.stem.removeprefix("unet_tiny_"), "cases")
-    case = golden.unet_case(cases, "out.v3")
-    motion = take_apart(golden.member_weights(cases, "v3"), {}, "v3", 0)
-    patched = tiny.applied(tiny.model(case.layout, case.spatial), tiny.host_motion(motion.motion, motion.report), 1.0, frames)
-    tiny.load_unet(patched)
-    options = {**patched.model_options["transformer_options"], "wrappers": patched.wrappers, "cond_or_uncond": [0]}
-    control = {kind: [scale * out for out in outputs] for kind, outputs in found.items()}
-    out = patched.model.diffusion_model(rows("sample"), steps, context=text, control=control, transformer_options=options)
-    error = (out - rows("unet_v3_out_with_residuals")).abs().max().item()
-    assert parity.within("SparseCtrl", f"{path.stem} unet_v3_out_with_residuals", tiny.NAME, error, 1e-4)
-    tiny.unload()
-
-
-def sparse_file(tiny: Any, path: Path, kind: str) -> Path:
-    """The golden network's weights as a file, cut to the tiny UNet's width of text."""
-    found = [parameter.values[0] for parameter in SPARSE if parameter.values[0] and kind in parameter.values[0].stem]
-    if not found:
-        pytest.skip("there is no golden SparseCtrl here")
-    from safetensors.torch import save_file
-
-    tensors, _ = golden.read(found[0])
-    weights = {key[2:]: value.contiguous() for key, value in tensors.items() if key.startswith("w.")}
-    save_file(weights, path)
-    return path
-
-
-@pytest.mark.parametrize("kind", ["rgb", "scribble"])
-def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any, tmp_path: Path, kind: str) -> None:
-    from zoetrope.hosts.comfyui.conditioning.sparsectrl import load
-
-    model = tiny.model({**tiny.LAYOUT, "context_dim": 32})
-    path = str(sparse_file(tiny, tmp_path / "s.safetensors", kind))
-    image = square(tiny, 2)
-
-    def control(frames: str, image: Tensor = image, **more: Any) -> Any:
-        vae = tiny.PictureVae() if kind == "rgb" else None
-        return load(path, frames).copy().set_cond_hint(image.movedim(-1, 1), **{"strength": 1.0, "vae": vae, **more})
-
-    def sample(control: Any, frames: int = 6) -> Tensor:
-        told = [[tiny.text(width=32)[0][0], {"control": control, "control_apply_to_uncond": True}]]
-        return tiny.sample(model, frames, positive=told, negative=tiny.text(seed=2, width=32))
-
-    plain = tiny.sample(model, 6, positive=tiny.text(width=32), negative=tiny.text(seed=2, width=32))
-    spread, named = sample(control("")), sample(control("0, 5"))
-    assert torch.equal(spread, named)
-    assert not torch.allclose(spread, plain, atol=1e-3)
-    assert not torch.allclose(spread, sample(control("0, 2")), atol=1e-3)
-    assert torch.allclose(sample(control("", strength=0.0)), plain, atol=1e-5)
-    hint = control("1, 4")._hint(torch.zeros(6, 4, 8, 8), list(range(6)), 6)
-    assert hint[:, -1].amax((1, 2)).tolist() == [0, 1, 0, 0, 1, 0]
-    assert bool((hint[[0, 2, 3, 5]] == 0).all())
-    with pytest.raises(ValueError, match="expected a number for each of 2 pictures, got 3"):
-        sample(control("0, 1, 2"))
-    with pytest.raises(ValueError, match="can tell 32 frames apart, got a clip of 36"):
-        sample(control("0, 5"), 36)
-    from zoetrope.hosts.comfyui.fingerprint import digest
-
-    used = control("0, 5")
-    before = digest(used)
-    sample(used)
-    assert digest(used) == before, "a run leaves nothing of itself in what a shot is made of"
-    if kind == "rgb":
-        with pytest.raises(ValueError, match="connect the checkpoint's VAE to Apply ControlNet too"):
-            sample(control("", vae=None))
-    tiny.unload()

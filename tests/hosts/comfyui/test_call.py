@@ -10,7 +10,7 @@ from torch import Tensor
 
 pytestmark = pytest.mark.host
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def nodes(tiny: Any, folder: Path) -> dict[str, Any]:

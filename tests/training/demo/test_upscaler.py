@@ -16,7 +16,7 @@ from zoetrope.training.demo.__main__ import main
 from zoetrope.training.demo.config import UpscalerRun, read_config
 from zoetrope.training.demo.upscaler import Windows, a_level_less, build_windows, upscaler_loss, window_of
 
-STAGES = Path(__file__).parents[2] / "training" / "demo" / "stages"
+STAGES = Path(__file__).parents[3] / "training" / "demo" / "stages"
 
 
 def run_of(name: str, **changes: Any) -> UpscalerRun:
@@ -99,7 +99,7 @@ def test_the_stages_make_files_that_enlarge(tmp_path: Path, monkeypatch: pytest.
     video = stage("upscaler_video", "--vae", vae, "--from", still)
     demo = tmp_path / "demo"
     demo.mkdir()
-    text = Path(__file__).parents[2] / "demo" / "weights" / "text.safetensors"
+    text = Path(__file__).parents[3] / "demo" / "weights" / "text.safetensors"
     (demo / text.name).write_bytes(text.read_bytes())
     told = ["--vae", vae, "--from", still, "--video", video]
     monkeypatch.setattr("sys.argv", ["training", "export_upscaler", "--output", str(demo), *told])

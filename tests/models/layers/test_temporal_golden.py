@@ -1,19 +1,17 @@
-"""The convolution of Align Your Latents, and the core's other building blocks, against other people's code."""
+"""Temporal layers against the original codes: convolutions, VideoCrafter, SVD."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import golden
 import parity
 import pytest
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
+from golden_layers import weights_of, within
 from layers import clip_of, error_of, frames_first
 from torch import nn
 from unused_options import Causal
-from zoetrope.models.backbones.places import Places
-from zoetrope.models.edits.temporal import TemporalEdit, TemporalInputs
 from zoetrope.models.formats.keytable import KeyTable, Row
 from zoetrope.models.formats.temporal_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
 from zoetrope.models.layers.blend import Alpha, Residual
@@ -22,10 +20,6 @@ from zoetrope.models.layers.svd import TimeStackBlock, TimeStackConv
 from zoetrope.models.layers.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer
 from zoetrope.models.layers.tokens import FrameRate
 from zoetrope.models.motion.families import svd
-from zoetrope.models.motion.families.upscale_a_video import LAVIE_VSR, UPSCALE_A_VIDEO
-from zoetrope.models.motion.family import Contents
-from zoetrope.models.motion.loading import take_apart
-from zoetrope.models.motion.module import MotionModule
 
 
 @pytest.mark.parametrize("path", golden.claim("videoldm_*"))
@@ -43,24 +37,6 @@ def test_alpha_blended_convolution(path: Path) -> None:
     assert (out - tensors["out.out"]).abs().max() <= 2e-4 * tensors["out.out"].abs().max()
 
 
-def only_layer(published: dict[str, torch.Tensor], site: str, **said: int) -> TemporalLayer:
-    """The layer at `site` of a file with these keys; said: what its header tells."""
-    header = {f"zoetrope.{name}": str(value) for name, value in said.items()}
-    return take_apart(published, header, "golden", 0).motion.layer(site)
-
-
-def within(ours: torch.Tensor, theirs: torch.Tensor, path: Path) -> bool:
-    """golden/video/README.md: 2e-4 times the largest value."""
-    error, tolerance = (ours - theirs).abs().max().item(), 2e-4 * theirs.abs().max().item()
-    return parity.within(FAMILIES_OF[path.stem.split("_")[0]], path.stem, "core", error, tolerance)
-
-
-FAMILIES_OF = {
-    "lavie": "LaVie and SEINE",
-    "svd": "Stable Video Diffusion",
-    "modelscope": "ModelScope",
-    "uav": "Upscale-A-Video",
-}
 CRAFTER = "VideoCrafter and DynamiCrafter"
 
 
@@ -81,10 +57,6 @@ def test_rotary_and_t5_bias(path: Path) -> None:
     q = rearrange(tensors["in.q"], "1 h f e -> 1 f (h e)")
     turned, _ = positions.on_heads(q, q, c["heads"])
     assert within(rearrange(turned, "1 f (h e) -> 1 h f e", h=c["heads"]), tensors["out.q_rotated"], path)
-
-
-def weights_of(tensors: dict[str, torch.Tensor], unless: str = "rotary_emb") -> dict[str, torch.Tensor]:
-    return {key[2:]: value for key, value in tensors.items() if key.startswith("w.") and unless not in key}
 
 
 TRANSFORMER_FILES = golden.claim("temporal_transformer_*")
@@ -231,95 +203,3 @@ def test_modelscopes_layers(path: Path) -> None:
         rows = TRANSFORMER
     layer.load_state_dict(KeyTable(rows).rename(weights_of(tensors))[0])
     assert within(layer(tensors["in.x"], clip_of(c["T"])), tensors["out.out"], path)
-
-
-@pytest.mark.parametrize("path", golden.claim("lavie_base_block*", "lavie_interp_block*"))
-@torch.inference_mode()
-def test_lavies_blocks(path: Path) -> None:
-    """In diffusers' block, hooked where a motion module would be: attention over frames before the feed-forward, or after it,
-    in the interpolation model, whose first attention looks at frame 0 and the frame before."""
-    between = "interp" in path.stem
-    tensors, header = golden.read(path)
-    c = golden.config(header)
-    weights = weights_of(tensors)
-    site = "down.0.0.block" if between else "down.0.0.before_ff"
-    edges = {"down_blocks.0.resnets.0.norm1.bias": torch.zeros(1), "conv_in.weight": torch.zeros(1, 4, 3, 3)}
-    temporal = {f"down_blocks.0.attentions.0.transformer_blocks.0.{k}": v for k, v in weights.items() if "_temp" in k}
-    layer = only_layer(temporal | edges, site, heads=c["heads"])
-    spatial, x, context = diffusers_block(c, {k: v for k, v in weights.items() if "_temp" not in k}, tensors)
-    motion = MotionModule({site: layer}, None, sparse_causal=between)
-    module = spatial if between else spatial.norm3
-    out = in_place(
-        motion, Places({site: (module, c["dim"])}, {}, {"down.0.0.attention.0": spatial.attn1}), spatial, x, context, c
-    )
-    assert within(out, tensors["out.out"], path)
-
-
-@pytest.mark.parametrize("path", golden.claim("uav_block_*"))
-@torch.inference_mode()
-def test_the_upscalers_block_with_and_without_self_attention(path: Path) -> None:
-    tensors, header = golden.read(path)
-    c = golden.config(header)
-    weights = weights_of(tensors)
-    spatial, x, context = diffusers_block(c, {k: v for k, v in weights.items() if "_temporal" not in k}, tensors)
-    attention = {k.removeprefix("attn_temporal."): v for k, v in weights.items() if k.startswith("attn_temporal.")}
-    ours = {"attention." + k.replace("to_out.0", "to_out"): v for k, v in attention.items() if k.startswith("to_")}
-    ours["attention.positions.relative.weight"] = attention["time_rel_pos_bias.relative_attention_bias.weight"]
-    ours |= {f"norm.{p}": weights[f"norm_temporal.{p}"] for p in ("weight", "bias")}
-    contents = Contents({f"down.0.0.before_ff.{k}": tuple(v.shape) for k, v in ours.items()}, {}, {}, {})
-    layer = UPSCALE_A_VIDEO.build(contents, nn)["down.0.0.before_ff"]
-    layer.load_state_dict(ours)
-    motion = MotionModule({"down.0.0.before_ff": layer}, None)
-    out = in_place(motion, Places({"down.0.0.before_ff": (spatial.norm3, c["dim"])}, {}), spatial, x, context, c)
-    assert within(out, tensors["out.out"], path)
-
-
-@pytest.mark.parametrize("path", golden.claim("uav_temporal_module", "lavie_vsr_temporal_module*"))
-@torch.inference_mode()
-def test_the_module_behind_a_level(path: Path) -> None:
-    tensors, header = golden.read(path)
-    c = golden.config(header)
-    family, level = (LAVIE_VSR, "down_temporal_blocks") if "vsr" in path.stem else (UPSCALE_A_VIDEO, "down_temp_blocks")
-    published = {f"{level}.0.{key}": value for key, value in weights_of(tensors).items()}
-    table = family.spellings[0].table({"down_blocks.0.resnets.0.norm1.bias": (1,)}, "")
-    renamed, left = table.rename(published)
-    assert not left
-    shapes = {key: tuple(value.shape) for key, value in renamed.items()}
-    layer = family.build(Contents(shapes, {}, {}, {}), nn)["down.0.end"]
-    layer.load_state_dict({key.removeprefix("down.0.end."): value for key, value in renamed.items()})
-    clip = replace(clip_of(c["T"]), embedding=repeat(tensors["in.temb"], "b e -> (b f) e", f=c["T"]))
-    x = rearrange(tensors["in.x"], "b c f h w -> (b f) c h w")
-    assert within(rearrange(layer(x, clip), "(b f) c h w -> b c f h w", f=c["T"]), tensors["out.out"], path)
-    assert torch.equal(layer(x, clip.at(0.0)), x)
-    half = layer(x, clip.at(0.5))
-    assert (half - (x + layer(x, clip)) / 2).abs().max() < 1e-5
-    with pytest.raises(ValueError, match="needs the time embedding"):
-        layer(x, clip_of(c["T"]))
-
-
-def diffusers_block(c: dict[str, Any], weights: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor]) -> Any:
-    """diffusers' block with these weights, what goes into it, and the text of each frame."""
-    from diffusers.models.attention import BasicTransformerBlock
-
-    spatial = BasicTransformerBlock(
-        c["dim"], c["heads"], c["dim_head"], cross_attention_dim=c["cross_attention_dim"],
-        only_cross_attention=c.get("only_cross_attention", False),
-    )  # fmt: skip
-    spatial.load_state_dict(weights)
-    return spatial, tensors["in.x"], repeat(tensors["in.context"], "b n d -> (b f) n d", f=c["T"])
-
-
-def in_place(
-    motion: MotionModule, places: Places, spatial: Any, x: torch.Tensor, context: torch.Tensor, c: Any
-) -> torch.Tensor:
-    """What the block makes of x with the motion module in it."""
-    injection = TemporalEdit()
-    injection.install(motion, places)
-    pixels = x.shape[1]
-    injection.give(TemporalInputs(replace(clip_of(c["T"]), size=(1, pixels)), c["B"] * c["T"]))
-    out = spatial(x, encoder_hidden_states=context)
-    injection.give(TemporalInputs(replace(clip_of(c["T"], 0.0), size=(1, pixels)), c["B"] * c["T"]))
-    off = spatial(x, encoder_hidden_states=context)
-    injection.remove()
-    assert torch.equal(off, spatial(x, encoder_hidden_states=context))
-    return out

@@ -1,0 +1,137 @@
+"""Endless shots through the host's guiders: resumed, interrupted, what is a change."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from host_shots import WINDOW, all_latents
+
+pytestmark = pytest.mark.host
+
+
+@pytest.mark.parametrize("prediction", ["EPS", "V_PREDICTION"])
+def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: Any, prediction: str) -> None:
+    from films import read_video
+
+    short, news = film(6, prediction=prediction)
+    assert (news, short.resumed) == ([], 0)
+    assert len(read_video(short.video)[0]) == 6
+    longer, news = film(10, prediction=prediction)
+    assert (news, longer.resumed) == ([], 6)
+    straight, _ = film(10, "other", prediction=prediction)
+    assert torch.equal(all_latents(longer, 10), all_latents(straight, 10))
+    assert torch.equal(all_latents(longer, 6), all_latents(short, 6))
+    assert torch.equal(read_video(longer.video)[0], read_video(straight.video)[0])
+    assert len(longer.latents) == 8
+    assert bool(longer.latents.isfinite().all())
+
+
+def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_same_frame(film: Any, tmp_path: Path) -> None:
+    import comfy.model_management as management
+    from films import read_video
+    from zoetrope.shots.journal import Journal
+
+    pressed: list[int] = []
+
+    def tell(done: int, total: int, picture: Any, left: float) -> None:
+        if done == 4 + 9 and not pressed:  # the warm-up is 4 frames
+            pressed.append(done)
+            management.interrupt_current_processing()
+
+    with pytest.raises(management.InterruptProcessingException):
+        film(10, tell=tell)
+    folder = tmp_path / "shots" / "shot_00001"
+    state = Journal.open(folder).state()
+    assert state is not None
+    assert state.frame == 9
+    assert len(read_video(folder / "unfinished.mp4")[0]) == 9
+    resumed, _ = film(10)
+    assert resumed.resumed == 9
+    straight, _ = film(10, "other")
+    assert torch.equal(all_latents(resumed, 10), all_latents(straight, 10))
+
+
+def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
+    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.timeline import read_numbers
+
+    small = Queue(window=2, partitions=2, context=0, shift=0)
+    film(1, queue=small)
+    changes: list[tuple[dict[str, Any], list[str]]] = [
+        ({"cfg": 4.0}, ["cfg (3.0, now 4.0)"]),
+        ({"scale": 0.06}, ["LoRAs and other weight patches"]),
+        ({"hint": 0.6}, ["positive"]),
+        ({"seed": 5}, ["seed (0, now 5)"]),
+        ({"fps": 12.0}, ["fps (8.0, now 12.0)"]),
+        ({"strength": 0.5}, ["motion settings"]),
+        ({"queue": replace(small, context=1)}, ["context (0, now 1)"]),
+        ({"queue": replace(small, windows_per_call=2)}, ["windows per call (1, now 2)"]),
+        ({"samples": torch.zeros(1, 4, 8, 16)}, ["width and height (8x8 latent pixels, now 16x8 latent pixels)"]),
+        ({"samples": torch.ones(3, 4, 8, 8)}, ["frames to go on after"]),
+        ({"sigmas": torch.tensor([14.0, 6, 3, 2, 1, 0])}, ["noise levels", "levels (4, now 5)"]),
+        ({"prediction": "V_PREDICTION"}, ["noise schedule"]),
+    ]
+    for change, words in changes:
+        shot, news = film(1, **{"queue": small, **change})
+        assert news == words, change
+        assert shot.video.parent.name == "shot_00002"
+        shot, news = film(1, queue=small)  # the first one is found again
+        assert (news, shot.video.parent.name, shot.resumed) == ([], "shot_00001", 1)
+        shutil.rmtree(shot.video.parent.with_name("shot_00002"))
+    by_frame = Schedules(cfg=read_numbers("0: 3 / 5: 4", "cfg", 0, 9))
+    assert film(1, queue=small, schedules=by_frame)[1][0].startswith("cfg by frame (None, now ")
+
+
+def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
+    from zoetrope.sampling.queue import Queue
+
+    made = []
+    for together in (1, 2, 3):
+        queue = Queue(window=WINDOW, partitions=2, context=1, windows_per_call=together)
+        made.append(all_latents(film(8, f"together{together}", queue=queue)[0], 8))
+    assert (made[0] - made[1]).abs().max() <= 1e-4
+    assert (made[0] - made[2]).abs().max() <= 1e-4
+
+
+def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: Any) -> None:
+    from zoetrope.sampling.queue import Queue
+
+    first, second = (all_latents(film(5, f"seed{seed}", seed=seed)[0], 5) for seed in (1, 2))
+    assert not torch.allclose(first, second, atol=1e-2)
+    noise = film(5, "noise", queue=Queue(window=WINDOW, partitions=2, context=1, start="noise"))[0]
+    assert len(all_latents(noise, 5)) == 5
+    few, _ = film(7, "few", sigmas=torch.tensor([14.0, 3.0, 0.0]))
+    assert len(all_latents(few, 7)) == 7
+    whole, _ = film(10, "whole", sigmas=torch.tensor([14.0, 3.0, 0.0]))
+    assert torch.equal(all_latents(whole, 7), all_latents(few, 7))
+
+
+def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
+    first, _ = film(9, "first")
+    given = first.latents / 0.18215
+    after, _ = film(3, "after", samples=given)
+    straight, _ = film(12, "straight")
+    assert all_latents(after, 3).shape == (3, 4, 8, 8)
+    assert not torch.equal(all_latents(after, 3), all_latents(straight, 12)[9:])  # its own noise, its own shot
+    again, news = film(3, "after", samples=given)
+    assert (news, again.resumed) == ([], 3)
+
+
+def test_latents_that_cannot_be_filmed_are_refused(film: Any) -> None:
+    from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
+
+    with pytest.raises(ValueError, match=r"latent: expected one latent per frame \(f, c, h, w\), got \(1, 4, 2, 8, 8\)"):
+        film(4, samples=torch.ones(1, 4, 2, 8, 8))
+    with pytest.raises(ValueError, match="takes no noise mask"):
+        comfyui_shot.prepare(None, None, {"samples": torch.zeros(1, 4, 8, 8), "noise_mask": torch.ones(1, 8, 8)})
+
+
+def test_a_damaged_header_is_passed_over_with_a_word(film: Any, tmp_path: Path, caplog: Any) -> None:
+    shot, _ = film(2)
+    (shot.video.parent / "shot.json").write_text("{")
+    fresh, _ = film(2)
+    assert fresh.video.parent.name == "shot_00002"
+    assert "shot_00001/shot.json: not the header of a shot" in caplog.text

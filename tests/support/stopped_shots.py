@@ -1,0 +1,7 @@
+"""Shots of the cheap sampler."""
+
+import pytest
+
+pytest.importorskip("av")
+
+FRAMES = 20
