@@ -80,10 +80,10 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
             taken.append(1)
             yield picture
 
-    made = interpolate(fillers(demo), keys(), order(steps=2))
-    ahead = [len(taken) - number // 4 for number, _ in enumerate(islice(made, 240))]
+    made = interpolate(fillers(demo), keys(), order(steps=1))
+    ahead = [len(taken) - number // 4 for number, _ in enumerate(islice(made, 160))]
     assert max(ahead) <= 44
-    assert max(ahead[120:]) <= max(ahead[:120])
+    assert max(ahead[80:]) <= max(ahead[:80])
 
 
 def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
