@@ -125,8 +125,9 @@ class VideoSink(Sink):
     def pause(self) -> Iterator[Look]:
         """Writes full segments; where there is none at the end, decodes the newest frame alone."""
         yield from self.catch_up()
-        if self._done % self._kept.journal.sizes.segment:
-            yield Look(self._kept.state.frame - 1, self._decode(self._kept.state.pending[-1]))
+        pending = self._kept.state.pending  # none where a clip that was finished at once ends with a segment
+        if self._done % self._kept.journal.sizes.segment and len(pending):
+            yield Look(self._kept.state.frame - 1, self._decode(pending[-1]))
 
     @property
     def _done(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from films import read_video
-from shot_process import SEGMENT, CheapSampler, all_latents, journal, picture_hash, take
+from shot_process import LATENT, SEGMENT, CheapSampler, all_latents, journal, picture_hash, take
 from torch import Tensor
 from zoetrope.shots import record as shot_module
 from zoetrope.shots import sinks
@@ -176,3 +176,22 @@ def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Ten
     with pytest.raises(ValueError, match=r"frame 6 was decoded to undefined numbers .* its latent is sound"):
         take(folder, FRAMES, Overflowing())
     assert picture_hash(take(folder, FRAMES).video) == whole[1]
+
+
+@pytest.mark.parametrize("asked", [1, 3, SEGMENT, SEGMENT + 1])
+def test_a_clip_that_is_finished_at_once_may_be_longer_than_the_shot(tmp_path: Path, asked: int) -> None:
+    """Few-step models: the base clip is longer than the queue, so its first frames need no more work."""
+
+    class Ready(CheapSampler):
+        def steps(self, state: State | None) -> Iterator[Step]:
+            steps = super().steps(state)
+            if state is None:
+                first = next(steps)
+                clip = torch.arange(float(SEGMENT)).reshape(-1, 1, 1, 1).expand(-1, *LATENT)
+                yield replace(first, frame=SEGMENT, finished=clip)
+                return
+            yield from steps
+
+    made = take(tmp_path / "shot", asked, Ready())
+    assert len(read_video(made.video)[0]) == asked
+    assert made.latents[:SEGMENT, 0, 0, 0].tolist() == list(range(min(asked, SEGMENT)))
