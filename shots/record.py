@@ -76,6 +76,8 @@ class Recording:
         state = journal.state()
         self.resumed = min(frames, max(0, state.frame)) if state else 0
         """Frames that are there already."""
+        self.stands = state.frame if state else None
+        """The frame that comes out next, below zero in warm-up; None where nothing is begun."""
         self._sampler, self._frames, self._tail, self._folder = sampler, frames, tail, journal.folder
         self._kept = JournalSink(journal, state)
         self._video = VideoSink(self._kept, sampler.decode, frames, fps)

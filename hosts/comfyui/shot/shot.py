@@ -44,7 +44,7 @@ def shape_for(scene: Scene, order: Order) -> fifo.Diagonal:
 
 
 def shoot(scene: Scene, order: Order, place: Place, listener: ProgressListener) -> tuple[Shot, list[str]]:
-    """Films a shot into a folder of its own, or continues the one that was begun with the same settings.
+    """Makes a shot in a folder of its own, or continues the one that was begun with the same settings.
 
     Returns what was made, and in words what is different from the last shot of this name, where it could not continue that.
     """
@@ -54,6 +54,8 @@ def shoot(scene: Scene, order: Order, place: Place, listener: ProgressListener) 
     sampler = ShotSampler(scene, order, shape, Progress(listener, order.frames))
     recording = Recording(journal, sampler, order.frames, order.fps, tail=len(shape.sigmas))
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, news)
+    if recording.stands is not None:  # pictures of earlier frames may come before the first step
+        sampler.progress.begun(recording.stands)
     with closing(recording):
         for look in recording:
             sampler.progress.looked(look)

@@ -110,7 +110,7 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn) -> 
 
     filled = load_strict(SPARSECTRL, tensors, build, ops)
     control, table = filled.spelled.parts["control"], filled.spelled.table
-    check_finite(control, SPARSECTRL, table)
+    check_finite({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
     return SparseCtrl(file, kind, filled.network, control, layout, table)
 

@@ -104,3 +104,18 @@ def test_windows_of_a_call_may_be_more_frames_than_the_module_can_tell_apart(fil
 
     queue = Queue(window=WINDOW, partitions=6, context=0, windows_per_call=6)  # 24 rows, a table of 16
     assert len(all_latents(film(2, "many", queue=queue)[0], 2)) == 2
+
+
+def test_pictures_that_are_decoded_before_the_first_step_are_counted_from_where_the_shot_stands(film: Any) -> None:
+    from zoetrope.shots.journal import Journal
+
+    made, _ = film(4)
+    state = Journal.open(made.video.parent).state()
+    assert state is not None and state.frame == 4
+    made.video.unlink()
+    for part in made.video.parent.glob("*.mp4"):
+        part.unlink()
+    counted: list[tuple[int, int, float]] = []
+    film(8, tell=lambda done, total, look, left: counted.append((done, total, left)))
+    assert counted[0][:2] == (0, 4) and counted[-1][:2] == (4, 4), counted
+    assert all(0 <= done <= total and left >= 0 for done, total, left in counted), counted

@@ -90,3 +90,11 @@ def test_other_files_are_refused_with_their_name_and_where_they_belong(tmp_path:
     whole = {key: value for key, value in tensors.items() if not key.endswith("norms.0.weight")}
     with pytest.raises(ValueError, match=r"lacks keys: down_blocks.0.motion_modules.0.temporal_transformer"):
         sparsectrl_from(whole, "whole")
+
+
+def test_a_value_that_is_not_finite_is_named_by_the_files_own_key() -> None:
+    tensors = dict(formats.published("sparsectrl_rgb_v3"))
+    key = "controlnet_mid_block.weight"
+    tensors[key] = torch.full(tensors[key].shape, torch.nan)
+    with pytest.raises(ValueError, match="controlnet_mid_block.weight"):
+        sparsectrl_from(tensors, "broken")
