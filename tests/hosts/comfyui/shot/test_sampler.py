@@ -111,11 +111,12 @@ def test_pictures_that_are_decoded_before_the_first_step_are_counted_from_where_
 
     made, _ = film(4)
     state = Journal.open(made.video.parent).state()
-    assert state is not None and state.frame == 4
+    assert state is not None
+    assert state.frame == 4
     made.video.unlink()
     for part in made.video.parent.glob("*.mp4"):
         part.unlink()
     counted: list[tuple[int, int, float]] = []
     film(8, tell=lambda done, total, look, left: counted.append((done, total, left)))
-    assert counted[0][:2] == (0, 4) and counted[-1][:2] == (4, 4), counted
+    assert [counted[0][:2], counted[-1][:2]] == [(0, 4), (4, 4)]
     assert all(0 <= done <= total and left >= 0 for done, total, left in counted), counted
