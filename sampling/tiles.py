@@ -7,7 +7,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-Work = Callable[[Tensor], Tensor]
+Work = Callable[[Tensor, tuple[int, int]], Tensor]
+"""(a tile `(..., h, w)`, its top and left in the picture) to what the network makes of the tile."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def over_tiles(work: Work, x: Tensor, grid: Grid) -> Tensor:
     out, total = None, torch.zeros(height * grid.after, width * grid.after)
     for top, left in product(starts(height, grid), starts(width, grid)):
         rows, columns = (slice(n * grid.before, (n + grid.tile) * grid.before) for n in (top, left))
-        made = work(x[..., rows, columns]).to("cpu", torch.float32)
+        made = work(x[..., rows, columns], (rows.start, columns.start)).to("cpu", torch.float32)
         if out is None:
             out = torch.zeros(*made.shape[:-2], *total.shape)
         here = tuple(slice(n * grid.after, n * grid.after + side) for n, side in zip((top, left), made.shape[-2:], strict=True))

@@ -27,17 +27,32 @@ COUNTED = "zoetrope.counted"
 """In `transformer_options`, beside `FRAMES`: the numbers only count the rows of a batch."""
 LEVELS = "zoetrope.levels"
 """In `transformer_options`: noise levels of the rows as the sampler has them, where given frames enter at others."""
+PLACES = "zoetrope.places"
+"""In `transformer_options`: height and width of the latent that is sampled, and the areas of conditions by their id."""
+TILE = "zoetrope.tile"
+"""In `transformer_options`: (top, left, (height, width) of the whole) of a tile that is sampled by itself."""
+MEMORIES = "zoetrope.memories"
+"""In `transformer_options`: what other nodes remember, apart for each window (`run_state.Memories`)."""
+WATCH = "zoetrope.watch"
+"""In `transformer_options`: counts the calls that the model runs (`other_frames.Watch`)."""
 
 OTHERS = "*"
 """Wrappers of other packs."""
-ORDER = (WINDOWS, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, UPSCALE)
+ORDER = (WINDOWS, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
 """Every wrapper of ours by its key, from the outermost to the innermost, whatever it wraps.
 
 Windows cut a clip before anything is put into it; given frames are put in before each frame gets its conditioning; small
 pictures go along with the rows that are left.
 """
 
+OURS = "zoetrope."
+"""What every key of ours begins with."""
+
 Wrapper = Callable[..., Any]
+
+
+def is_ours(key: Any) -> bool:
+    return str(key).startswith(OURS)
 
 
 def place_of(key: str) -> tuple[int, int]:
@@ -56,7 +71,7 @@ def wrap_model(patched: Any, kind: str, key: str, wrapper: Wrapper) -> None:
 
 
 def wrap_call(model_options: Mapping[str, Any], key: str, wrapper: Wrapper) -> dict[str, Any]:
-    """A copy of a run's options with a CALC_COND_BATCH wrapper in its place; the same options where the key has one already."""
+    """A copy of a run's options with a CALC_COND_BATCH wrapper in its place; a wrapper that has the key already stays."""
     kind = WrappersMP.CALC_COND_BATCH
     options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
     ours = options["transformer_options"]

@@ -1,6 +1,5 @@
 """Digests of what decides about a picture: weights, patches, conditions. Never of object ids, so they outlive a restart."""
 
-import dis
 import enum
 import functools
 import hashlib
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .call import GUIDE, IMAGE_PROMPT, MOTION
+from . import run_state
+from .call import GUIDE, IMAGE_PROMPT, MOTION, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -39,12 +39,17 @@ FIRST_HOMES = {
 }
 """Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 goes on only under those."""
 
+PLAIN_HOMES = {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"}
+"""Packages whose objects are no settings."""
+
+_first: dict[tuple[int, int], tuple[Any, str]] = {}
+"""First digests of functions and callable objects by id and depth, each with a weak reference to its owner."""
 _weights: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
 
 
 def digest(value: Any) -> str:
     """`sha256:...` of plain values, tensors, networks, functions with what they close over, and objects made of these."""
-    return "sha256:" + _of(value, frozenset(), 0)
+    return "sha256:" + _of(value, frozenset(), 0, _remembering(value))
 
 
 def model_settings(patcher: Any) -> dict[str, str]:
@@ -75,8 +80,8 @@ def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:
 
 
 def _without(named: Mapping[Any, Any]) -> dict[Any, Any]:
-    """What is not ours."""
-    return {name: value for name, value in named.items() if not str(name).startswith((MOTION, IMAGE_PROMPT, GUIDE))}
+    """What is not ours. Windows and the like are ours as well and decide about no frame of a long shot."""
+    return {name: value for name, value in named.items() if not is_ours(name)}
 
 
 def _networks(models: Mapping[str, Any]) -> str:
@@ -101,7 +106,8 @@ def _patched(patcher: Any) -> list[Any]:
     return [weights(patcher), patcher.patches]
 
 
-def _of(value: Any, above: frozenset[int], depth: int) -> str:
+def _of(value: Any, above: frozenset[int], depth: int, memory: frozenset[int]) -> str:
+    """memory: ids of cells that are passed over"""
     found = hashlib.sha256()
     if depth > DEEPEST or id(value) in above:
         return "deeper"
@@ -116,9 +122,34 @@ def _of(value: Any, above: frozenset[int], depth: int) -> str:
     elif isinstance(value, enum.Enum):
         found.update(value.name.encode())
     else:
-        for part in _parts(value):
-            found.update(_of(part, above | {id(value)}, depth + 1).encode())
+        first = _first.get((id(value), depth)) if _may_remember(value) else None
+        if first and first[0]() is value:
+            return first[1]
+        for part in _parts(value, memory):
+            found.update(_of(part, above | {id(value)}, depth + 1, memory).encode())
+        if _may_remember(value):
+            here = (id(value), depth)
+            _first[here] = (weakref.ref(value, lambda _: _first.pop(here, None)), found.hexdigest())
     return found.hexdigest()
+
+
+def _may_remember(value: Any) -> bool:
+    """Whether a value may change by being run without saying so: its first digest counts as long as it lives."""
+    if isinstance(value, types.FunctionType):
+        return True
+    kind = type(value)
+    if kind.__weakrefoffset__ == 0 or kind.__module__.startswith(PACK) or kind.__module__.partition(".")[0] in PLAIN_HOMES:
+        return False
+    held = isinstance(value, nn.Module | Mapping | list | tuple | set | frozenset | types.ModuleType | type | types.MethodType)
+    return not held and not _is_patcher(value) and not _is_control(value)
+
+
+def _is_patcher(value: Any) -> bool:
+    return hasattr(value, "model") and hasattr(value, "patches") and hasattr(value, "backup")
+
+
+def _is_control(value: Any) -> bool:
+    return hasattr(value, "get_control") and hasattr(value, "previous_controlnet")
 
 
 def _name_of(kind: type) -> str:
@@ -129,7 +160,7 @@ def _name_of(kind: type) -> str:
     return f"{home}.{kind.__qualname__}"
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: Any, memory: frozenset[int]) -> Iterable[Any]:
     """What an object is made of, in an order that does not change."""
     if isinstance(value, Mapping):
         named = [(key, part) for key, part in value.items() if key not in PASSED_OVER]
@@ -137,7 +168,7 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, list | tuple):
         return value
     if isinstance(value, set | frozenset):
-        return sorted(_of(part, frozenset(), 1) for part in value)
+        return sorted(_of(part, frozenset(), 1, memory) for part in value)
     if isinstance(value, types.ModuleType | type):
         return [value.__name__]
     if isinstance(value, functools.partial):
@@ -146,14 +177,12 @@ def _parts(value: Any) -> Iterable[Any]:
         return [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
         code = value.__code__
-        own = _rebound(code)  # what a function remembers of its last run
-        named = zip(code.co_freevars, value.__closure__ or (), strict=True)
-        cells = [cell.cell_contents for name, cell in named if name not in own and _is_filled(cell)]
+        cells = run_state.filled(cell for cell in value.__closure__ or () if id(cell) not in memory)
         plain = [const for const in code.co_consts if isinstance(const, bool | int | float | str | None)]
         return [value.__qualname__, code.co_code, plain, value.__defaults__, cells]
-    if hasattr(value, "model") and hasattr(value, "patches") and hasattr(value, "backup"):  # a patcher
+    if _is_patcher(value):
         return _patched(value)
-    if hasattr(value, "get_control") and hasattr(value, "previous_controlnet"):
+    if _is_control(value):
         settings = {name: getattr(value, name) for name in OF_CONTROL if hasattr(value, name)}
         return [settings, [weights(one) for one in value.get_models()]]
     if isinstance(value, nn.Module):
@@ -165,23 +194,25 @@ def _parts(value: Any) -> Iterable[Any]:
 
 def _plain_object(value: Any) -> Iterable[Any]:
     home = type(value).__module__.partition(".")[0]
-    if home in {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"} or not hasattr(value, "__dict__"):
+    if home in PLAIN_HOMES or not hasattr(value, "__dict__"):
         return [str(value)] if home == "numpy" else []
-    return [{name: part for name, part in vars(value).items() if not isinstance(part, weakref.ref)}]
+    passed = run_state.attributes(type(value)) if not type(value).__module__.startswith(PACK) else ()
+    return [{n: part for n, part in vars(value).items() if n not in passed and not isinstance(part, weakref.ref)}]
 
 
-def _rebound(code: types.CodeType) -> set[str]:
-    """Variables of a closure that a function, or one inside it, assigns to."""
-    found = {str(one.argval) for one in dis.get_instructions(code) if one.opname == "STORE_DEREF"}
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            found |= _rebound(const)
-    return found
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
+def _remembering(value: Any) -> frozenset[int]:
+    """Ids of the cells in which functions keep what they remember of a run. Functions that only read them share them."""
+    seen: set[int] = set()
+    found: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, Tensor | nn.Module | bool | int | float | str | bytes | type | None):
+            continue
+        seen.add(id(one))
+        if isinstance(one, types.FunctionType):
+            found |= {id(cell) for cell in run_state.memory_cells(one)}
+            waiting += [*run_state.filled(one.__closure__), *(one.__defaults__ or ())]
+        else:
+            waiting += _parts(one, frozenset())
+    return frozenset(found)

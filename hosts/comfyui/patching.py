@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
-import comfy.model_management
-import comfy.model_patcher
 import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor, nn
@@ -15,6 +13,8 @@ from torch import Tensor, nn
 from ...models.edits.hooks import Edit, Inputs
 from ...models.layers.strength import Dial
 from .call import LEVELS, wrap_model
+from .compiled import hooks_heeded
+from .latents import check_latent
 from .unet import unet_of, unet_places
 
 
@@ -22,13 +22,6 @@ def check_range(start: float, end: float) -> None:
     """Raises ValueError for shares of the sampling that are none."""
     if not 0 <= start <= end <= 1:
         raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {start:g} and {end:g}")
-
-
-def patcher_for(network: nn.Module) -> Any:
-    """A network of ours in the host's hands; newer hosts stream weights through a kind of patcher of their own."""
-    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    manager = comfy.model_management
-    return kind(network, load_device=manager.get_torch_device(), offload_device=manager.unet_offload_device())
 
 
 @dataclass(frozen=True)
@@ -76,10 +69,13 @@ class HostEdit(ABC, Generic[Inputs]):
         patched.model_options["transformer_options"][self._key] = options
         patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
         patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
-        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self.sample)
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
-        if options["start"] > 0 or options["end"] < 1:
-            wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.watch_range)
+        wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.apply_model)
+
+    def _sample(self, executor: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
+        check_latent(noise, executor.class_obj.model_patcher)
+        return self.sample(executor, noise, *args, **kwargs)
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         """An OUTER_SAMPLE wrapper: what is checked once, before any model is loaded."""
@@ -126,16 +122,19 @@ class HostEdit(ABC, Generic[Inputs]):
             )
         return edit
 
-    def watch_range(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Turns the shares of sampling into noise levels, by the schedule that the model samples with."""
+    def apply_model(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """An APPLY_MODEL wrapper: the range of noise levels in which the edit acts, and hooks that compiled code heeds."""
         model = executor.class_obj
         options = kwargs.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
         own = options.get(self._key, {})
-        sigma_at = model.model_sampling.percent_to_sigma
         unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # torch.compile wraps it
-        self._ranges[unet] = (sigma_at(own.get("start", 0.0)), sigma_at(own.get("end", 1.0)))
+        start, end = own.get("start", 0.0), own.get("end", 1.0)
+        if start > 0 or end < 1:
+            sigma_at = model.model_sampling.percent_to_sigma
+            self._ranges[unet] = (sigma_at(start), sigma_at(end))
         try:
-            return executor(x, t, *args, **kwargs)
+            with hooks_heeded(model.diffusion_model, options):
+                return executor(x, t, *args, **kwargs)
         finally:
             self._ranges.pop(unet, None)
 

@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from ..backbones.places import Places
 from ..backbones.unet import Site
 from ..errors import DoesNotFit
+from ..layers.strength import resized
 from .hooks import Edit, on_pictures
 
 
@@ -40,7 +41,7 @@ class FeatureEdit(Edit[Mapping[Site, Tensor]]):
     def _after(self, site: Site) -> Any:
         def follow(module: nn.Module, args: Any, output: Any) -> Any:
             feature = self.inputs.get(site) if self.inputs else None
-            return None if feature is None else on_pictures(output, lambda x: x + feature)
+            return None if feature is None else on_pictures(output, lambda x: x + resized(feature, *x.shape[-2:]))
 
         return follow
 

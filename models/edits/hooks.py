@@ -5,7 +5,7 @@ edit for as long as a model is loaded, and gives it the inputs of each call. Wit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -50,8 +50,12 @@ class Edit(ABC, Generic[Inputs]):
             if places.widths.get(site) != width:
                 got = places.widths.get(site, "no such place")
                 raise DoesNotFit(f"{type(self).__name__}: expected {width} channels at {site}, got {got}")
-        for handle in self.hooks(network, places):
-            self._handles.append(handle)
+        try:
+            for handle in self.hooks(network, places):
+                self._handles.append(handle)
+        except BaseException:
+            self.remove()
+            raise
 
     def give(self, inputs: Inputs | None) -> Inputs | None:
         """Sets the inputs of the calls that follow; None: the backbone alone. Returns the inputs before, to be given back."""
@@ -87,6 +91,24 @@ def rewrite(x: Tensor, change: Callable[[Tensor], Tensor]) -> None:
     Where gradients are recorded, `change` reads a copy, so that nothing saved for them is overwritten. The bits are the same.
     """
     x.copy_(change(x.clone() if torch.is_grad_enabled() else x))
+
+
+class LevelSize:
+    """Height and width of the level that is running, as its spatial transformer is given it.
+
+    Sizes cannot be derived from the latent's: nodes may shrink levels by any factor (Deep Shrink).
+    """
+
+    def __init__(self) -> None:
+        self.now: tuple[int, int] | None = None
+
+    def hooks(self, places: Places, transformers: Iterable[Site]) -> Iterator[RemovableHandle]:
+        for site in dict.fromkeys(transformers):
+            yield places.sites[site][0].register_forward_pre_hook(self._note, with_kwargs=True)
+
+    def _note(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        x = args[0] if args else kwargs["hidden_states"]
+        self.now = (x.shape[-2], x.shape[-1])
 
 
 def around(module: nn.Module, before: Any, after: Any) -> Iterator[RemovableHandle]:

@@ -1,11 +1,11 @@
 """Sparse-causal attention: each frame's picture looks at frame 0 and at the frame before it, not at itself.
 
 Tune-A-Video (arXiv 2212.11565, 4.2), LaVie's interpolation model (arXiv 2309.15103, 3.3). Keys and values of a token do not
-depend on who looks, so the image UNet's own `to_k` and `to_v` are asked once per frame, and two hooks exchange their answers.
+depend on who looks, so the image UNet's own `to_k` and `to_v` are called once per frame, and two hooks exchange their outputs.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,53 +15,102 @@ from torch.utils.hooks import RemovableHandle
 
 from ..backbones.places import Places
 from ..backbones.unet import Site
-from ..layers.strength import over_tokens
+from ..layers.strength import Dial, over_rows, over_tokens
 from ..layers.temporal import Clip
-from .hooks import Edit
+from .hooks import Edit, LevelSize
 
 
-class SparseCausal(Edit[Clip]):
-    """Makes every self-attention of the backbone a sparse-causal one while there is a clip; strength blends the outcome."""
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of one call."""
+
+    clip: Clip
+    rows: int
+    """Frames in the whole batch."""
+
+
+class SparseCausal(Edit[Batch]):
+    """Makes every self-attention of the backbone a sparse-causal one while there is a clip; strength blends the outcome.
+
+    Where a node puts a function of its own in an attention's place (PAG, SAG), that one is given the frame's own tokens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = LevelSize()
 
     def wanted(self, network: None) -> Mapping[Site, int]:
         return {}
 
     def hooks(self, network: None, places: Places) -> Iterator[RemovableHandle]:
+        yield from self._size.hooks(places, [name.rpartition(".")[0] for name in places.self_attentions])
         for attention in places.self_attentions.values():
             yield from self._in(attention)
 
+    def give(self, inputs: Batch | None) -> Batch | None:
+        self._size.now = None
+        return super().give(inputs)
+
     def _in(self, attention: nn.Module) -> Iterator[RemovableHandle]:
-        resting: list[bool] = []
+        running: list[Batch] = []
+        queries: list[int] = []
+
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            running[:] = [self.inputs] if self.inputs else []
+            queries[:] = [len(args[0] if args else kwargs["hidden_states"])]
 
         def exchange(module: nn.Module, args: Any, output: Tensor) -> Any:
-            clip = self.inputs
-            return None if clip is None or resting else of_first_and_before(output, clip.frames)
-
-        def blend(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
-            clip = self.inputs
-            if clip is None or resting or (not isinstance(clip.strength, Tensor) and clip.strength == 1):
+            if not running:
                 return None
-            with _set(resting):
-                own = module.forward(*args, **kwargs)
-            return own + over_tokens(clip.strength, own, clip.frames, clip.size) * (output - own)
+            strips = max(1, queries[0] // len(output))
+            return of_first_and_before(output, running[0].clip.frames, running[0].rows, strips)
 
+        def leave(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
+            if not running:
+                return None
+            batch = running.pop()  # from here on the attention is the backbone's own
+            clip = batch.clip
+            if not isinstance(clip.strength, Tensor) and clip.strength == 1:
+                return None
+            own = module.forward(*args, **kwargs)
+            return own + self._share(batch, own) * (output - own)
+
+        yield attention.register_forward_pre_hook(enter, with_kwargs=True)
         for name in ("to_k", "to_v"):
             yield attention.get_submodule(name).register_forward_hook(exchange)
-        yield attention.register_forward_hook(blend, with_kwargs=True)
+        yield attention.register_forward_hook(leave, with_kwargs=True)
+
+    def _share(self, batch: Batch, tokens: Tensor) -> Dial:
+        """The strength for tokens `(b f t) p d`."""
+        strength, size = batch.clip.strength, self._size.now or batch.clip.size
+        if not isinstance(strength, Tensor):
+            return strength
+        if strength.shape[1:] == (1, 1):
+            tiles = len(tokens) // batch.rows
+            return over_rows(strength, tokens[::tiles], batch.clip.frames).repeat_interleave(tiles, 0)[..., None]
+        if len(tokens) != batch.rows or tokens.shape[1] != size[0] * size[1]:
+            raise ValueError(
+                f"strength mask: expected the tokens of a {size[0]}x{size[1]} picture per frame, got {tokens.shape[1]} tokens "
+                f"in {len(tokens)} rows for {batch.rows} frames. Another node cuts or merges them (HyperTile, Token Merging); "
+                "take it away from this MODEL, or use a strength without a mask."
+            )
+        return over_tokens(strength, tokens, batch.clip.frames, size)
 
 
-def of_first_and_before(tokens: Tensor, frames: int) -> Tensor:
-    """Tokens `(b f) p d` to those of frame 0 and of the frame before (of frame 0: itself) `(b f) (2 p) d`."""
-    tokens = rearrange(tokens, "(b f) p d -> b f p d", f=frames)
+def of_first_and_before(tokens: Tensor, frames: int, rows: int, strips: int = 1) -> Tensor:
+    """Tokens `(b f t) (s p) d` to those of frame 0 and of the frame before (of frame 0: itself) `(b f t) (s two p) d`.
+
+    rows     b * f; where other nodes cut pictures into tiles, each frame has t rows of them, one after another
+    strips   s: rows of queries for each row of tokens. Core's HyperTile cuts the queries alone, and the attention then reads
+             the tokens of a row as so many strips, one for each tile.
+    Raises ValueError for tokens that are no whole number of rows per frame.
+    """
+    if len(tokens) % rows or tokens.shape[1] % strips:
+        raise ValueError(
+            f"expected tokens of {rows} frames, or of as many tiles for each of them, got {len(tokens)} rows. Another node has "
+            "changed the batch of the self-attention; take it away from this MODEL."
+        )
+    tokens = rearrange(tokens, "(b f t) (s p) d -> b f t s p d", f=frames, t=len(tokens) // rows, s=strips)
     first = tokens[:, :1].expand_as(tokens)
     before = torch.cat([tokens[:, :1], tokens[:, :-1]], dim=1)
-    return rearrange([first, before], "two b f p d -> (b f) (two p) d")
-
-
-@contextmanager
-def _set(flag: list[bool]) -> Iterator[None]:
-    flag.append(True)
-    try:
-        yield
-    finally:
-        flag.pop()
+    return rearrange([first, before], "two b f t s p d -> (b f t) (s two p) d")

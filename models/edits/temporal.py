@@ -15,9 +15,11 @@ from ..backbones.places import NormKind, Places
 from ..backbones.unet import Site
 from ..layers.strength import is_zero
 from ..layers.temporal import Clip, TemporalLayer
-from .hooks import Edit, around, level_strength, on_pictures, rewrite
-from .sparse_causal import SparseCausal
+from .hooks import Edit, LevelSize, around, level_strength, on_pictures, rewrite
+from .sparse_causal import Batch, SparseCausal
 
+INSIDE = ("before_text", "before_ff", "block")
+"""Kinds of sites inside a spatial transformer, whose layers are given tokens `(b f) (h w) d`."""
 BEFORE = ("before_text", "before_ff")
 """Kinds of sites whose module is the norm that reads the place; the host adds what we change to both ways on from there."""
 
@@ -67,6 +69,7 @@ class TemporalEdit(Edit[TemporalInputs]):
         self._sites: tuple[Site, ...] = ()
         self._embedding: Tensor | None = None
         self._sparse = SparseCausal()
+        self._size = LevelSize()
 
     def wanted(self, network: Temporal) -> Mapping[Site, int]:
         return network.widths
@@ -76,6 +79,8 @@ class TemporalEdit(Edit[TemporalInputs]):
         if any(network.layer(site).timed for site in self._sites):
             first = next(module for site, (module, _) in places.sites.items() if site.endswith(".resnet"))
             yield first.register_forward_pre_hook(self._note_embedding)
+        inside = [site.rpartition(".") for site in self._sites]
+        yield from self._size.hooks(places, [f"{place}.attention" for place, _, kind in inside if kind in INSIDE])
         for site in self._sites:
             yield self._at_site(site, network.layer(site), places.sites[site][0])
         for kind in network.clip_norms:
@@ -88,7 +93,8 @@ class TemporalEdit(Edit[TemporalInputs]):
         if inputs is not None and (is_zero(inputs.clip.strength) or self._acts_nowhere(inputs.levels)):
             inputs = None
         self._embedding = None
-        self._sparse.give(inputs and inputs.clip)
+        self._sparse.give(inputs and Batch(inputs.clip, inputs.rows))
+        self._size.now = None
         return super().give(inputs)
 
     def _acts_nowhere(self, levels: Mapping[str, float]) -> bool:
@@ -105,6 +111,8 @@ class TemporalEdit(Edit[TemporalInputs]):
         if not factor:
             return None
         clip = self.inputs.clip.at(factor)
+        if self._size.now and isinstance(clip.strength, Tensor):
+            clip = replace(clip, size=self._size.now)
         return replace(clip, embedding=self._embedding) if layer.timed else clip
 
     def _at_site(self, site: Site, layer: TemporalLayer, module: nn.Module) -> RemovableHandle:

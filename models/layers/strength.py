@@ -94,13 +94,14 @@ def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
     return dial.to(x.dtype)
 
 
-def resized(dial: Tensor, h: int, w: int) -> Tensor:
-    """Each picture at `h w`."""
-    if dial.shape[1:] == (h, w):
-        return dial
-    if dial.shape[1:] == (1, 1):
-        return dial.expand(-1, h, w)
-    return F.interpolate(dial[None], (h, w), mode="area" if h < dial.shape[1] else "bilinear")[0]
+def resized(pictures: Tensor, h: int, w: int) -> Tensor:
+    """Pictures `... h w` at another size."""
+    if pictures.shape[-2:] == (h, w):
+        return pictures
+    if pictures.shape[-2:] == (1, 1):
+        return pictures.expand(*pictures.shape[:-2], h, w)
+    whole, mode = pictures[None] if pictures.ndim == 3 else pictures, "area" if h < pictures.shape[-2] else "bilinear"
+    return F.interpolate(whole, (h, w), mode=mode).reshape(*pictures.shape[:-2], h, w)
 
 
 def spread(dial: Tensor, frames: int) -> Tensor:

@@ -5,7 +5,7 @@ trained with a noise level per frame (our own) have the given frames in the clip
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,10 @@ from ..call import (
     wrap_call,
     wrap_model,
 )
+from ..latents import check_shape
 from ..motion.apply import HostMotion
 from ..patching import Call, HostEdit, check_range
+from ..places import note_places, places_in
 from ..unet import unet_of, unet_places
 from .per_frame import add_frames
 
@@ -76,6 +78,7 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
         )
     if pictures.first is None and pictures.last is None:
         raise ValueError("First/Last Frame Guide needs a picture; connect first, last or both")
+    check_shape(latent)
     patched = _clone_that_fits(model, motion)
     if settings.strength == 0:
         return patched
@@ -154,23 +157,18 @@ class GivenFrames:
 
     def __init__(self, key: str, guide: Guide):
         self.key, self.guide = key, guide
-        self._size: Any = None
 
-    def of(self, own: Any, like: Tensor, length: int | None) -> Given:
+    def of(self, own: Any, size: Sequence[int], length: int | None) -> Given:
+        """size: height and width of the whole latent; length: of the clip, None in a shot without an end."""
         frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
         last = own.get("last")
         if last is not None and length:
             frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}
-        shape = next(iter(frames.values())).shape[-2:] if frames else like.shape[-2:]
-        if shape != like.shape[-2:] and shape == self._size:
-            raise ValueError(
-                "First/Last Frame Guide and a condition for an area of the picture do not go together with this family: the "
-                "area is sampled by itself. Use a mask (Conditioning Set Mask) in place of the area."
-            )
-        if shape != like.shape[-2:]:
+        shape = tuple(next(iter(frames.values())).shape[-2:]) if frames else tuple(size)
+        if shape != tuple(size):
             raise ValueError(
                 f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
-                f"{like.shape[-1]}x{like.shape[-2]}. Connect the latent that is sampled to the guide as well."
+                f"{size[1]}x{size[0]}. Connect the latent that is sampled to the guide as well."
             )
         return Given(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
 
@@ -186,11 +184,7 @@ class GivenFrames:
         pictures = len(own.get("first", ())) + len(own.get("last", ()))
         if not endless and pictures > clip:
             raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {clip} frames; give it fewer")
-        before, self._size = self._size, noise.shape[-2:]
-        try:
-            return executor(noise, latent, sampler, *args, **kwargs)
-        finally:
-            self._size = before
+        return executor(noise, latent, sampler, *args, **kwargs)
 
 
 class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
@@ -203,18 +197,28 @@ class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         return self._frames.count(executor, *args, **kwargs)
 
+    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
+        super().add_to(patched, patcher, options)
+        note_places(patched)
+
     def inputs(self, call: Call) -> Mapping[Site, Tensor] | None:
         x, own = call.x, call.own
         part = frames_per_clip(x.shape[0], call.chunks, 0)
         active = self.active(call.unet, call.options)
         numbers, length = numbering(call.options, part)
-        given = self._frames.of(own, x, length) if own else None
+        places = places_in(call.options, call.chunks, x.shape[-2:])
+        given = self._frames.of(own, places[0].whole, length) if own else None
         if given is None or not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
             return None
-        channels = pack(self._frames.guide, given, numbers).to(x)
+        packed = pack(self._frames.guide, given, numbers).to(x)
         strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
-        features = self._network.features(channels, clip_frames(call.options, part))  # alike for both halves of the guidance
-        return {site: feature.repeat(call.chunks, 1, 1, 1) for site, feature in as_added(features, strength).items()}
+        made = {
+            place: self._added(place.cut(packed), clip_frames(call.options, part), strength) for place in dict.fromkeys(places)
+        }
+        return {site: torch.cat([made[place][site] for place in places]) for site in made[places[0]]}
+
+    def _added(self, channels: Tensor, clip: int, strength: float | Tensor) -> dict[Site, Tensor]:
+        return as_added(self._network.features(channels, clip), strength)
 
 
 class CleanFrames:
@@ -239,7 +243,7 @@ class CleanFrames:
         if not own:
             return executor(model, conds, x, timestep, options, *more)
         numbers, length = numbering(told, len(x))
-        given = self._frames.of(own, x, length)
+        given = self._frames.of(own, x.shape[-2:], length)
         own_levels = levels_of(timestep, x)
         levels = own_levels.clone()
         rows = [
@@ -250,9 +254,10 @@ class CleanFrames:
         if not rows:
             return executor(model, conds, x, timestep, options, *more)
         x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, min(1.0, own["strength"])
+        lowest = _lowest_level(model.model_sampling, levels)
         for row, latent in kept.items():
             x[row] = torch.lerp(x[row], latent, strength)
-            levels[row] *= 1 - strength
+            levels[row] = (levels[row] * (1 - strength)).clamp(min=lowest)
         told = {**told, LEVELS: own_levels}
         if FRAMES not in told:
             told |= {FRAMES: frame_numbers(told, len(x)), LENGTH: length, COUNTED: True}
@@ -261,6 +266,11 @@ class CleanFrames:
             for row, latent in kept.items():
                 half[row] = torch.lerp(half[row], latent, strength)
         return halves
+
+
+def _lowest_level(sampling: Any, like: Tensor) -> float:
+    """The noise level that stands for clean frames: 0, or the smallest one where time is the logarithm of the level (EDM)."""
+    return 0.0 if bool(sampling.timestep(like.new_zeros(1)).isfinite().all()) else float(sampling.sigma_min)
 
 
 def _within(model: Any, own: Any, level: float) -> bool:

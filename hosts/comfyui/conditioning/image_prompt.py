@@ -4,7 +4,7 @@ A patched MODEL is a clone with keys and values as an additional model, hooks th
 `transformer_options`. No attention patch or replacement slot is used, so other packs' stay at work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,8 @@ from ....models.image_prompt.loading import LoadedProjector, load_projector
 from ....models.layers.strength import check_levels
 from ....sampling.timeline import Numbers
 from ..call import IMAGE_PROMPT, clip_frames, free_key, host_attention, numbering
-from ..patching import Call, HostEdit, check_range, patcher_for
+from ..patching import Call, HostEdit, check_range
+from ..rebuild import patcher_for, rebuilt_by
 from ..unet import unet_of, unet_places
 from .clip_vision import null_states, states
 
@@ -60,12 +61,24 @@ class PictureSettings:
 
 def load(path: str) -> HostProjector:
     """Reads a projector file with the host's leaf layers."""
-    return host_projector(load_projector(path, comfy.ops.manual_cast))
+    return host_projector(load_projector(path, comfy.ops.manual_cast), load, path)
 
 
-def host_projector(loaded: LoadedProjector) -> HostProjector:
-    """Hands a loaded projector to the host."""
-    return HostProjector(patcher_for(loaded.network.projector), patcher_for(loaded.network.image), loaded)
+def host_projector(loaded: LoadedProjector, again: Callable[..., HostProjector] | None = None, *args: Any) -> HostProjector:
+    """Hands a loaded projector to the host.
+
+    again   what the host loads it with once more, called with args
+    """
+    network = loaded.network
+    made = HostProjector(patcher_for(network.projector), patcher_for(network.image), loaded)
+    if again:
+        rebuilt_by(made.patcher, _part_again, "projector", again, *args)
+        rebuilt_by(made.keys, _part_again, "image", again, *args)
+    return made
+
+
+def _part_again(name: str, again: Callable[..., HostProjector], *args: Any, disable_dynamic: bool = False) -> Any:
+    return patcher_for(getattr(again(*args).loaded.network, name), disable_dynamic)
 
 
 def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Tensor, settings: PictureSettings) -> Any:

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from ....sampling.timeline import Cue, mix_at
-from ..call import FRAMES, levels_of, wrap_call
+from ..call import COUNTED, FRAMES, LENGTH, levels_of, wrap_call
+from ..other_frames import asking
+from .concat import ConcatByFrame
 from .controlnet import Apart, per_frame_control, rows_at
 
 CUE = "zoetrope.cue"
@@ -45,21 +47,27 @@ class _PerFrame:
 
     def __init__(self) -> None:
         self._controls: dict[int, Any] = {}
+        self._concat = ConcatByFrame()
 
     def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
-        frames = options.get("transformer_options", {}).get(FRAMES)
+        told = options.get("transformer_options", {})
+        frames = told.get(FRAMES)
         if frames is None:
             return executor(model, conds, x, timestep, options, *more)
         levels = levels_of(timestep, x)
+        length = len(x) if told.get(COUNTED) else told.get(LENGTH)
         results = []
         for index, half in enumerate(conds):
             if half is None:
                 results.append(torch.zeros_like(x))
                 continue
             alone: list[Any] = [None] * len(conds)
-            found = [self._control(one, frames, levels, model) for one in conditions_of(half, frames, levels, x)]
+            found = conditions_of(half, frames, levels, x)
+            found = [self._concat.at(one, frames, length, model, x) for one in found]
+            found = [self._control(one, frames, levels, model) for one in found]
             alone[index] = found if len(found) == 1 else [{**one, "control": Apart(one.get("control"))} for one in found]
-            results.append(executor(model, alone, x, timestep, options, *more)[index])
+            with asking(told, len(found)):
+                results.append(executor(model, alone, x, timestep, options, *more)[index])
         return results
 
     def _control(self, one: Condition, frames: Sequence[int], levels: Tensor, model: Any) -> Condition:

@@ -3,6 +3,7 @@
 Apply ControlNet takes it like any other. Pictures stand where `frames` says; all other frames have zeros and a mask of zero.
 """
 
+from copy import deepcopy
 from typing import Any
 
 import comfy.controlnet
@@ -37,9 +38,24 @@ class SparseNetwork(nn.Module):
         self.dtype = dtype
         self.requires_grad_(False).eval()
         self._edit = TemporalEdit()
-        places = Places(down_sites(self.network), {})
-        self.motion.check_fit(places.widths)
-        self._edit.install(self.motion, places)
+        self.motion.check_fit(Places(down_sites(self.network), {}).widths)
+        self._install()
+
+    def _install(self) -> None:
+        self._edit.install(self.motion, Places(down_sites(self.network), {}))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SparseNetwork":
+        """A copy with hooks of its own: the host copies networks onto other GPUs."""
+        self._edit.remove()
+        try:
+            made = type(self).__new__(type(self))
+            nn.Module.__init__(made)
+            made.network, made.motion, made.dtype = deepcopy((self.network, self.motion, self.dtype), memo)
+        finally:
+            self._install()
+        made._edit = TemporalEdit()
+        made._install()
+        return made.eval()
 
     def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, clip: Clip, **more: Any) -> Any:
         """x `(b f) c h w`, hint `(b f) c h w`, of the latent's or the picture's size."""

@@ -17,7 +17,7 @@ from ....sampling.windowing import Cut
 from ....video.frames.colour import MATCHES, STEADY, carried
 from ....video.frames.flow import flow_between, has_flow
 from ....video.frames.warp import propagate
-from ..call import UPSCALE
+from ..call import TILE, UPSCALE
 from ..sampling.guider import guider_of
 from ..sampling.rounds import Rounds, sigmas_for
 from ..unet import is_upscaler, unet_of
@@ -147,11 +147,11 @@ class _Upscaling:
         return torch.cat([latent, pictures[number].to(latent) * 2 - 1]) if self._looks_back else latent
 
     def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
-        def denoised(part: Tensor) -> Tensor:
-            told = {UPSCALE: (part[:, LATENT:], self._order.level)}
+        def denoised(part: Tensor, corner: tuple[int, int]) -> Tensor:
+            told = {UPSCALE: (part[:, LATENT:], self._order.level), TILE: (*corner, (window.shape[-2], window.shape[-1]))}
             return self._rounds.live.at_level(part[:, :LATENT], sigma, numbers, **told)
 
-        clean = over_tiles(denoised, window, self._grid) if self._grid else denoised(window)
+        clean = over_tiles(denoised, window, self._grid) if self._grid else denoised(window, (0, 0))
         return self._carried(clean, numbers) if sigma in self._late and len(numbers) > 1 else clean
 
     def _carried(self, clean: Tensor, numbers: Sequence[int]) -> Tensor:

@@ -1,12 +1,15 @@
 """Whole video checkpoints: image UNet, text encoder and VAE through the host's own classes, temporal layers through ours."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import comfy.ops
 import comfy.sd
 import folder_paths
+from torch import Tensor
 
 from ....models.errors import WrongFile
 from ....models.image_prompt.loading import projector_of
@@ -15,11 +18,15 @@ from ....models.motion.loading import Opened, Parts, open_file
 from ..conditioning.image_prompt import HostProjector, host_projector
 from ..motion.apply import HostMotion, Settings, apply, host_motion
 from ..motion.schedule import set_rescale, set_schedule
+from ..rebuild import rebuilt_by, with_choice
 
 log = logging.getLogger(__name__)
 
 PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model."}
 """Where the host looks for the parts of a checkpoint."""
+
+PARTS = {"model": ("unet",), "clip": ("unet", "text"), "vae": ("unet", "vae")}
+"""What the host has to be given to make a part: it knows the others by the UNet."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,7 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
             f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
             "Module and put it on a checkpoint with Apply Motion Module"
         )
-    parts: Parts = opened.parts
-    weights = {
-        prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()
-    }  # text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint
-    model, clip, vae = through_the_host(weights, report.file)
+    model, clip, vae = through_the_host(_weights, path, opened)
     motion = host_motion(opened, path)
     if report.lacks:
         log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
@@ -65,23 +68,60 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
     if is_zero(settings.strength):  # the image model inside the file was trained with its schedule and prediction as well
         set_schedule(patched, report.variant, report.variant.prediction, settings.scaled)
     set_rescale(patched, report.variant.rescale if rescale is None else rescale)
-    return VideoCheckpoint(patched, clip, vae, motion, _projector(opened))
+    return VideoCheckpoint(patched, clip, vae, motion, _projector(opened, path))
 
 
-def _projector(opened: Opened) -> HostProjector | None:
+def _weights(path: str, opened: Opened | None = None) -> dict[str, Tensor]:
+    """The image model in a file, spelled as whole checkpoints are.
+
+    Text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint.
+    """
+    parts: Parts = (opened or open_file(path, comfy.ops.manual_cast)).parts
+    return {prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()}
+
+
+def _projector(opened: Opened, path: str) -> HostProjector | None:
     projector, image = opened.parts.get("projector"), opened.parts.get("image", {})
-    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast)) if projector else None
+    if not projector:
+        return None
+    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast), _projector_again, path)
 
 
-def through_the_host(weights: dict[str, Any], file: str) -> tuple[Any, Any, Any]:
-    """MODEL, and CLIP and VAE where there are some, of tensors spelled as whole checkpoints are."""
-    found = comfy.sd.load_state_dict_guess_config(
+def _projector_again(path: str) -> HostProjector:
+    found = _projector(open_file(path, comfy.ops.manual_cast), path)
+    assert found, "it was there before"
+    return found
+
+
+def through_the_host(weights: Callable[..., dict[str, Tensor]], path: str, *opened: Any) -> tuple[Any, Any, Any]:
+    """MODEL, and CLIP and VAE where there are some, of tensors spelled as whole checkpoints are.
+
+    weights   gives them for a path, and for what was read of it already
+    """
+    model, clip, vae = _guessed(weights(path, *opened), path)
+    rebuilt_by(model, _part_again, "model", weights, path)
+    for part, held in (("clip", clip), ("vae", vae)):
+        rebuilt_by(held and held.patcher, _part_again, part, weights, path)
+    return model, clip, vae
+
+
+def _guessed(weights: dict[str, Tensor], path: str, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
+    load = comfy.sd.load_state_dict_guess_config
+    found = load(
         weights,
         output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
         output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        **with_choice(load, disable_dynamic),
     )
     if not found or found[0] is None:
-        raise WrongFile(f"{file}: the host does not know the image UNet in it; update ComfyUI")
+        raise WrongFile(f"{Path(path).name}: the host does not know the image UNet in it; update ComfyUI")
     model, clip, vae, _ = found
     return model, clip, vae
+
+
+def _part_again(part: str, weights: Callable[..., dict[str, Tensor]], path: str, disable_dynamic: bool = False) -> Any:
+    """The patcher of one part, loaded once more."""
+    needed = tuple(PREFIXES[name] for name in PARTS[part])
+    model, clip, vae = _guessed({k: v for k, v in weights(path).items() if k.startswith(needed)}, path, disable_dynamic)
+    return {"model": model, "clip": clip and clip.patcher, "vae": vae and vae.patcher}[part]

@@ -5,7 +5,7 @@ the demo. Key names are converted by the host's own tables for diffusers files.
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ from ....demo.text import PAD, TextEncoder
 from ..conditioning.image_prompt import HostProjector
 from ..conditioning.image_prompt import load as load_picture
 from ..motion.apply import HostMotion, load
-from ..patching import patcher_for
+from ..rebuild import patcher_for, rebuilt_by
 from ..vae.from_file import load_temporal_vae
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class HostDemo:
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
     motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
-    parts = (unet_part("unet", DemoConfig(dict(UNET_LAYOUT)), folder), demo_clip(folder), _vae(folder))
+    parts = (unet_part("unet", DemoConfig, UNET_LAYOUT, folder), demo_clip(folder), _vae(folder))
     return HostDemo(*parts, motion, _temporal_vae(folder), projector, _vision(folder))
 
 
@@ -117,8 +117,16 @@ class DemoConfig(comfy.supported_models.SD15):
         return comfy.model_base.ModelType.V_PREDICTION
 
 
-def unet_part(name: str, config: Any, folder: Path) -> Any:
-    """A MODEL of a part in diffusers' spelling."""
+def unet_part(name: str, config: Any, layout: dict[str, Any], folder: Path, disable_dynamic: bool = False) -> Any:
+    """A MODEL of a part in diffusers' spelling.
+
+    config   the host's class of a model config, for this layout
+    """
+    patcher = _unet_part(name, config(dict(layout)), folder, disable_dynamic)
+    return rebuilt_by(patcher, unet_part, name, config, layout, folder)
+
+
+def _unet_part(name: str, config: Any, folder: Path, disable_dynamic: bool) -> Any:
     tensors, _ = read_part(name, folder)
     names = {"class_embedding.weight": "label_emb.weight", **comfy.utils.unet_to_diffusers(config.unet_config)}
     weights = {names.get(key, key): value for key, value in tensors.items()}
@@ -130,7 +138,7 @@ def unet_part(name: str, config: Any, folder: Path) -> Any:
     )
     config.set_inference_dtype(dtype, manager.unet_manual_cast(dtype, device, supported))
     base = config.get_model(weights, "").to(offload)
-    patcher = patcher_for(base)
+    patcher = patcher_for(base, disable_dynamic)
     streams = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()  # then layers have no weights before they are given some
     with _refusing(name, folder):
         base.load_model_weights(dict(weights), "", **({"assign": True} if streams else {}))
@@ -144,7 +152,13 @@ def _vae(folder: Path) -> Any:
     with _refusing("vae", folder):
         vae = comfy.sd.VAE(sd=dict(weights), config={"params": {"ddconfig": dict(VAE_LAYOUT), "embed_dim": 4}})
     _check("vae", folder, vae.first_stage_model, weights)
+    rebuilt_by(vae.patcher, _patcher_again, _vae, folder)
     return vae
+
+
+def _patcher_again(load: Callable[[Path], Any], folder: Path, disable_dynamic: bool = False) -> Any:
+    """Of a part whose network the host does not stream."""
+    return load(folder).patcher
 
 
 def _vision(folder: Path) -> Any:
@@ -184,7 +198,9 @@ def demo_clip(folder: Path = FOLDER) -> Any:
     """CLIP of the world's words."""
     text = load_text(folder)
     target = comfy.supported_models_base.ClipTarget(lambda **_: DemoTokenizer(text), lambda **_: DemoEncoder(text))
-    return comfy.sd.CLIP(target)
+    clip = comfy.sd.CLIP(target)
+    rebuilt_by(clip.patcher, _patcher_again, demo_clip, folder)
+    return clip
 
 
 class DemoTokenizer:

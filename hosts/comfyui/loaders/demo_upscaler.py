@@ -52,6 +52,6 @@ class HostUpscaler:
 
 def load_upscaler_demo(folder: Path = FOLDER) -> HostUpscaler:
     """Raises ValueError where a file is missing, corrupt or another model's."""
-    model = unet_part(UPSCALER, UpscalerConfig(dict(LAYOUT)), folder)
+    model = unet_part(UPSCALER, UpscalerConfig, LAYOUT, folder)
     vae = load_temporal_vae(str(part_path(UPSCALER_VAE, folder)))
     return HostUpscaler(model, demo_clip(folder), vae, load(str(part_path(UPSCALER_MOTION, folder))))

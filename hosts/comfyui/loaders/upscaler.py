@@ -32,8 +32,12 @@ def load_upscaler(path: str, settings: Settings) -> VideoCheckpoint:
         raise WrongFile(
             f"{name}: {what}. Expected Upscale-A-Video, LaVie-VSR or a Stable Diffusion x4 upscaler; pick another file."
         )
-    model, clip, vae = through_the_host(_spelled(tensors), name)
+    model, clip, vae = through_the_host(_weights, path, tensors)
     return VideoCheckpoint(model, clip, vae, None, None)
+
+
+def _weights(path: str, tensors: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    return _spelled(tensors if tensors is not None else read_tensors(path)[0])
 
 
 def _spelled(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from ....models.edits.hooks import EVERY_EDIT_READS
 from ....models.edits.temporal import TemporalEdit
 from ....models.errors import DoesNotFit
+from ....models.formats.strict import in_file
 from ....models.layers.positions import Beyond
 from ....models.layers.strength import Dial, check_dial, check_levels, is_zero, where
 from ....models.motion.families.animatediff.lora import MotionLora, factors_for
@@ -29,7 +30,8 @@ from ....models.motion.loading import Opened, open_file
 from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import MOTION, free_key
-from ..patching import check_range, patcher_for
+from ..patching import check_range
+from ..rebuild import patcher_for, rebuilt_by
 from ..unet import base_of_unet, unet_of, unet_places
 from .hooks import MotionHooks
 from .schedule import FAMILY, MODEL, set_named, set_schedule
@@ -100,10 +102,27 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
     """Hands the temporal layers of an opened file to the host."""
     for note in opened.report.variant.notes:
         log.warning("Zoetrope: %s: %s", opened.report.file, note)
-    motion = patcher_for(opened.motion.to(_stored(opened.report)))
+    motion = rebuilt_by(patcher_for(opened.motion.to(_stored(opened.report))), _motion_again, path)
+    network = _guide_of(opened)
+    return HostMotion(motion, opened.report, Path(path), guide=network and rebuilt_by(patcher_for(network), _guide_again, path))
+
+
+def _guide_of(opened: Opened) -> Any:
+    """The network for given frames, where the file holds one."""
     guide = opened.report.variant.guide
-    network = guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast) if guide else None
-    return HostMotion(motion, opened.report, Path(path), guide=network and patcher_for(network))
+    if guide is None:
+        return None
+    with in_file(opened.report.file):
+        return guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast)
+
+
+def _motion_again(path: str, disable_dynamic: bool = False) -> Any:
+    opened = open_file(path, comfy.ops.manual_cast)
+    return patcher_for(opened.motion.to(_stored(opened.report)), disable_dynamic)
+
+
+def _guide_again(path: str, disable_dynamic: bool = False) -> Any:
+    return patcher_for(_guide_of(open_file(path, comfy.ops.manual_cast)), disable_dynamic)
 
 
 def _stored(report: Report) -> torch.dtype | None:

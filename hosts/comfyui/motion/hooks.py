@@ -1,9 +1,11 @@
 """The hooks of one applied motion module: put in and taken out by the host, told before each UNet call what clip they see."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.model_management
+import torch
 from torch import Tensor
 
 from ....models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
@@ -13,6 +15,7 @@ from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import WINDOWS, host_attention, window_of
 from ..patching import Call, HostEdit
+from ..places import note_places, places_in
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,10 @@ class MotionHooks(HostEdit[TemporalInputs]):
         super().__init__(key, "motion", TemporalEdit)
         self._module = module
         self._report = report
+
+    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
+        super().add_to(patched, patcher, options)
+        note_places(patched)
 
     def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
@@ -56,7 +63,8 @@ class MotionHooks(HostEdit[TemporalInputs]):
             return None
         frames = frames_per_clip(x.shape[0], call.chunks, own.get("frames", 0))
         here = (x.shape[0], frames, call.chunks, window_of(call.options))
-        strength, amount = (for_rows(n, v, *here) for n, v in (("strength", strength), ("amount", own.get("amount", 1.0))))
+        dials = (("strength", strength), ("amount", own.get("amount", 1.0)))
+        strength, amount = (self._placed(for_rows(name, dial, *here), call) for name, dial in dials)
         if isinstance(active, Tensor):
             active = for_rows("range", active, *here)
             active = active.to(strength.device if isinstance(strength, Tensor) else active.device)
@@ -66,3 +74,11 @@ class MotionHooks(HostEdit[TemporalInputs]):
             frames, strength * active, call.context, host_attention(call.options), amount=amount,
             fps=own.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
         )  # fmt: skip
+
+    def _placed(self, dial: Dial, call: Call) -> Dial:
+        """What of a mask `(b f) h w` lies where each part of the call does."""
+        if not isinstance(dial, Tensor) or dial.shape[1:] == (1, 1):
+            return dial
+        places = places_in(call.options, call.chunks, call.x.shape[-2:])
+        parts = zip(places, dial.chunk(call.chunks), strict=True)
+        return torch.cat([place.cut(part) for place, part in parts]) if not all(p.is_whole for p in places) else dial

@@ -9,6 +9,7 @@ from torch import Tensor
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import Queue, Schedules, begin
+from ..latents import check_latent
 from .guider import LongShot, denoiser
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class FifoSampler(LongShot):
     ) -> Tensor:  # fmt: skip
         if denoise_mask is not None:
             raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
+        check_latent(noise, model_wrap.model_patcher)
         table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
         shape = self._queue.shape(table, None if self._published else sigmas)
         rows = shape.window * self._queue.windows_per_call

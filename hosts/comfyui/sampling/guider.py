@@ -1,6 +1,5 @@
 """The host's guiders as models: one noise level and one absolute frame number per row."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,8 +15,9 @@ from ....sampling.timeline import Numbers
 from ..call import FRAMES, MOTION, Wrapper, wrap_call
 from ..conditioning.controlnet import rows_at
 from ..conditioning.per_frame import add_frames
+from ..other_frames import for_other_frames, memories_of, watched
 
-log = logging.getLogger(__name__)
+LONG_SHOT = "a long shot"
 
 
 def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
@@ -47,12 +47,11 @@ def denoiser(
     Call it inside a sampler's `sample` only; latents may be anywhere.
     """
     device = guided.model_patcher.load_device
-    options = add_frames(extra_args.get("model_options", {}))
-    if options.pop("context_handler", None) is not None:
-        log.warning("Zoetrope: context windows on this MODEL are not used; a long shot has windows of its own")
+    base = guided.inner_model
+    options = add_frames(for_other_frames(extra_args.get("model_options", {}), base.model_sampling, LONG_SHOT))
     for key, wrapper in (wrappers or {}).items():
         options = wrap_call(options, key, wrapper)
-    told = options["transformer_options"]
+    told, memories = options["transformer_options"], memories_of(options)
     motions = motion_options(told)
     if schedules.cfg:
         _check_guidance(guided, options)
@@ -64,7 +63,10 @@ def denoiser(
         numbers = frame.tolist()
         told[FRAMES] = numbers
         told.update(motions(numbers, window or len(numbers), schedules.strength), **more)
-        return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
+        memories.forget()  # the frames of a window never stand so again: whatever remembers begins anew
+        with memories.of(None), watched(base, told, LONG_SHOT, numbers) as watch:
+            told.update(watch)
+            return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
 
     return denoise
 

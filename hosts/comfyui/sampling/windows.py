@@ -5,18 +5,17 @@ Core's context windows fail on frames that are a batch (0.3.64), so these are th
 
 from typing import Any
 
-import comfy.conds
 import comfy.model_management
 import comfy.sample
-import torch
 from comfy.patcher_extension import WrappersMP
-from einops import rearrange
 from torch import Tensor
 
 from ....sampling.noise import shuffled
 from ....sampling.windows import Windows, denoise_in_windows
-from ..call import FRAMES, LENGTH, WINDOWS, levels_of, wrap_call, wrap_model
+from ..call import FRAMES, LENGTH, MEMORIES, WINDOWS, levels_of, wrap_model
 from ..conditioning.per_frame import add_frames
+from ..latents import check_latent, check_shape
+from ..other_frames import for_other_frames, memories_of, watched
 from .guider import motion_options
 
 
@@ -25,11 +24,14 @@ def in_windows(model: Any, cut: Windows) -> Any:
     patched = model.clone()
     patched.model_options["transformer_options"][WINDOWS] = cut.window
 
-    def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    def outer_sample(executor: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
         guider = executor.class_obj
-        options = wrap_call(add_frames(guider.model_options), WINDOWS, _Cutter(cut))
-        guider.model_options = options  # the host puts its own back after the run
-        return executor(*args, **kwargs)
+        check_latent(noise, guider.model_patcher)
+        sampling = guider.model_patcher.get_model_object("model_sampling")
+        options = for_other_frames(add_frames(guider.model_options), sampling, "Sliding Windows")
+        options["transformer_options"][MEMORIES] = memories_of(options)
+        guider.model_options = options
+        return executor(noise, *args, **kwargs)  # the host puts its own options back after the run
 
     def prepare(executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
         """Memory is needed for a window, not for the clip."""
@@ -37,42 +39,33 @@ def in_windows(model: Any, cut: Windows) -> Any:
 
     wrap_model(patched, WrappersMP.OUTER_SAMPLE, WINDOWS, outer_sample)
     wrap_model(patched, WrappersMP.PREPARE_SAMPLING, WINDOWS, prepare)
+    wrap_model(patched, WrappersMP.PREDICT_NOISE, WINDOWS, lambda *args, **kwargs: _predict(cut, *args, **kwargs))
     return patched
 
 
-class _Cutter:
-    """The wrapper of one run."""
+def _predict(
+    cut: Windows, executor: Any, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None, *more: Any
+) -> Tensor:
+    """A PREDICT_NOISE wrapper: asks the guider for each window by itself.
 
-    def __init__(self, cut: Windows):
-        self._cut = cut
+    Guidance belongs to the window: nodes that act after it (SAG) look at what the model has just computed.
+    """
+    options: dict[str, Any] = model_options or {}
+    told, base = options["transformer_options"], executor.class_obj.inner_model
+    if FRAMES in told:  # a queue has windows of its own
+        return executor(x, timestep, options, seed, *more)
+    levels = levels_of(timestep, x)
+    motions, memories = motion_options(told, len(x)), told[MEMORIES]
+    memories.step()
 
-    def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
-        if FRAMES in options["transformer_options"]:  # a queue has windows of its own
-            return executor(model, conds, x, timestep, options, *more)
-        levels = levels_of(timestep, x)
-        motions = motion_options(options["transformer_options"], len(x))
+    def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        numbers = frame.tolist()
+        with memories.of(tuple(numbers)), watched(base, told, "Sliding Windows", numbers) as watch:
+            here = {**told, FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None), **watch}
+            return executor(part, sigma, {**options, "transformer_options": here}, seed, *more)
 
-        def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            numbers = frame.tolist()
-            told = {**options["transformer_options"], FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None)}
-            halves = executor(model, _cut(conds, numbers, len(x)), part, sigma, {**options, "transformer_options": told}, *more)
-            return torch.cat(list(halves), 1)
-
-        step = _step(options["transformer_options"].get("sample_sigmas"), float(levels.max()))
-        return list(
-            rearrange(denoise_in_windows(denoise, x, levels, self._cut, step), "f (k c) h w -> k f c h w", k=len(conds))
-        )
-
-
-def _cut(conds: Any, frames: list[int], whole: int) -> list[Any]:
-    """Conditions whose concatenated pictures, made by the host for the whole clip, are those of these frames."""
-
-    def cut(one: dict[str, Any]) -> dict[str, Any]:
-        held = {n: v for n, v in one["model_conds"].items() if type(v) is comfy.conds.CONDNoiseShape and len(v.cond) == whole}
-        return {**one, "model_conds": {**one["model_conds"], **{n: type(v)(v.cond[frames]) for n, v in held.items()}}}
-
-    return [half if half is None else [cut(one) for one in half] for half in conds]
+    return denoise_in_windows(denoise, x, levels, cut, _step(told.get("sample_sigmas"), float(levels.max())))
 
 
 def _step(sigmas: Tensor | None, sigma: float) -> int:
@@ -89,7 +82,6 @@ class LongShotNoise:
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
         """Of the shape of the latent `(f, c, h, w)`."""
         samples = input_latent["samples"]
-        if samples.ndim != 4:
-            raise ValueError(f"latent: expected one latent per frame (f, c, h, w), got {tuple(samples.shape)}")
+        check_shape(samples)
         noise = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))
         return shuffled(noise, self._window, self._overlap, self.seed)

@@ -7,7 +7,6 @@ from typing import Any
 
 import comfy.ldm.modules.attention as comfy_attention
 import comfy.model_management
-import comfy.sample
 import comfy.samplers
 import comfyui_version
 import torch
@@ -17,6 +16,7 @@ from ....shots.folder import Place, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
 from ..fingerprint import digest, model_settings, weights
+from ..latents import frames_in
 from ..vae.chunked import sees_time
 from .inputs import Order, Scene
 from .sampler import Progress, ProgressListener, ShotSampler
@@ -28,9 +28,7 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order
     """The scene, and an order that goes on after the latents, where they hold pictures. Raises ValueError for other latents."""
     if latent.get("noise_mask") is not None:
         raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
-    samples = comfy.sample.fix_empty_latent_channels(guider.model_patcher, latent["samples"])
-    if samples.ndim != 4:
-        raise ValueError(f"latent: expected one latent per frame (f, c, h, w), got {tuple(samples.shape)}")
+    samples = frames_in(latent, guider.model_patcher)
     if sees_time(vae):
         log.warning(
             "Zoetrope: a long shot is decoded frame by frame, so this VAE cannot see the frames around; see the help page"

@@ -111,7 +111,7 @@ class Lens:
         picture = WholePicture()
         self._checked(direction, small_copy(x, self._tile * before, before), picture.taken)
         grid = Grid(self._tile, self._tile // 4, before, after)
-        return over_tiles(lambda tile: self._checked(direction, tile, picture.given), x, grid)
+        return over_tiles(lambda tile, _: self._checked(direction, tile, picture.given), x, grid)
 
     def _shrink(self, direction: Direction, largest: int, problem: str) -> None:
         before = min(self._tile or largest, largest)

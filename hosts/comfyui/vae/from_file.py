@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ....models.vae.loading import Loaded, load_vae
+from ..rebuild import rebuilt_by
 from .chunked import Lens, Way
 from .video import decode_all, encode_all
 
@@ -27,7 +28,13 @@ BYTES_PER_PIXEL = {"encode": 1767, "decode": 2178}
 
 def load_temporal_vae(path: str) -> "FileVae":
     """A host VAE around the autoencoder in a file of any known family. Raises ValueError, naming file and remedy."""
-    return FileVae(load_vae(path))
+    vae = FileVae(load_vae(path))
+    rebuilt_by(vae.patcher, _patcher_again, path)
+    return vae
+
+
+def _patcher_again(path: str, disable_dynamic: bool = False) -> Any:
+    return load_temporal_vae(path).patcher
 
 
 class FileVae(comfy.sd.VAE):
