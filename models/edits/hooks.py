@@ -103,7 +103,7 @@ class LevelSize:
         self.now: tuple[int, int] | None = None
 
     def hooks(self, places: Places, transformers: Iterable[Site]) -> Iterator[RemovableHandle]:
-        for site in dict.fromkeys(transformers):
+        for site in (site for site in dict.fromkeys(transformers) if site in places.sites):
             yield places.sites[site][0].register_forward_pre_hook(self._note, with_kwargs=True)
 
     def _note(self, module: nn.Module, args: Any, kwargs: Any) -> None:

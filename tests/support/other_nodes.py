@@ -4,17 +4,21 @@ Import this only where a host is found: it imports the host's nodes.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 Patch = Callable[[Any], Any]
+NEWER = {"freenoise": False}
+"""Inputs that newer hosts have as well."""
 
 
 def node(module: str, name: str, model: Any, **settings: Any) -> Any:
     """A node of `comfy_extras` applied to a MODEL, whichever way it is written."""
     made = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
     run = getattr(made(), made.FUNCTION) if "FUNCTION" in vars(made) or not hasattr(made, "execute") else made.execute
-    out = run(model, **settings)
+    known = inspect.signature(run).parameters
+    out = run(model, **settings, **{name: value for name, value in NEWER.items() if name in known})
     return out.args[0] if hasattr(out, "args") else out[0]
 
 
@@ -25,6 +29,9 @@ def compiled(model: Any) -> Any:
     patched = model.clone()
     set_torch_compile_wrapper(patched, backend="eager")
     return patched
+
+
+ATTENTION = {"q": 1.1, "k": 1.0, "v": 1.0, "out": 1.0}
 
 
 def _of(module: str, name: str, **settings: Any) -> Patch:
@@ -52,15 +59,15 @@ PATCHES: dict[str, Patch] = {
     "Tangential Damping CFG": _of("nodes_tcfg", "TCFG"),
     "Adaptive Projected Guidance": _of("nodes_apg", "APG", eta=0.5, norm_threshold=5.0, momentum=-0.5),
     "Mahiro": _of("nodes_mahiro", "Mahiro"),
-    "Epsilon Scaling": _of("nodes_eps", "EpsilonScaling", scaling_factor=1.01),
+    "Epsilon Scaling": _of("nodes_eps", "EpsilonScaling", scaling_factor=1.05),
     "FreSca": _of("nodes_fresca", "FreSca", scale_low=1.0, scale_high=1.25, freq_cutoff=2),
     "FreeU": _of("nodes_freelunch", "FreeU", **FREE),
     "FreeU V2": _of("nodes_freelunch", "FreeU_V2", **FREE),
     "HyperTile": _of("nodes_hypertile", "HyperTile", tile_size=32, swap_size=1, max_depth=0, scale_depth=False),
     "Token Merging": _of("nodes_tomesd", "TomePatchModel", ratio=0.3),
     "Deep Shrink": _of("nodes_model_downscale", "PatchModelAddDownscale", **SHRINK),
-    "UNet Self-Attention Multiply": _of("nodes_attention_multiply", "UNetSelfAttentionMultiply", q=1.1, k=1.0, v=1.0, out=1.0),
-    "UNet Cross-Attention Multiply": _of("nodes_attention_multiply", "UNetCrossAttentionMultiply", q=1.1, k=1.0, v=1.0, out=1.0),
+    "UNet Self-Attention Multiply": _of("nodes_attention_multiply", "UNetSelfAttentionMultiply", **ATTENTION),
+    "UNet Cross-Attention Multiply": _of("nodes_attention_multiply", "UNetCrossAttentionMultiply", **ATTENTION),
     "Differential Diffusion": _of("nodes_differential_diffusion", "DifferentialDiffusion", strength=1.0),
     "EasyCache": _of("nodes_easycache", "EasyCacheNode", **CACHE),
     "LazyCache": _of("nodes_easycache", "LazyCacheNode", **CACHE),

@@ -49,7 +49,18 @@ class MotionHooks(HostEdit[TemporalInputs]):
                     "Set the latent's batch size to %d.",
                     self._report.file, trained, clip, trained,
                 )  # fmt: skip
+        self._say_where_it_rests(options.get("transformer_options", {}))
         return executor(noise, latent, sampler, *args, **kwargs)
+
+    def _say_where_it_rests(self, told: Mapping[str, Any]) -> None:
+        replaced = told.get("patches_replace", {}).get("attn1", {}).values()
+        if self._module.sparse_causal and replaced:
+            names = sorted({getattr(one, "__qualname__", type(one).__name__).partition(".")[0] for one in replaced})
+            log.warning(
+                "Zoetrope: %s has put a function of its own in place of self-attentions of this MODEL; %s rests there, and "
+                "each frame attends to itself",
+                ", ".join(names), self._report.name,
+            )  # fmt: skip
 
     def inputs(self, call: Call) -> TemporalInputs | None:
         comfy.model_management.throw_exception_if_processing_interrupted()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management
+import comfy.model_sampling
 import comfy.samplers
 import torch
 from torch import Tensor
@@ -48,6 +49,7 @@ def denoiser(
     """
     device = guided.model_patcher.load_device
     base = guided.inner_model
+    _check_sampling(base.model_sampling)
     options = add_frames(for_other_frames(extra_args.get("model_options", {}), base.model_sampling, LONG_SHOT))
     for key, wrapper in (wrappers or {}).items():
         options = wrap_call(options, key, wrapper)
@@ -97,6 +99,15 @@ def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: N
     if strength:
         at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
     return at
+
+
+def _check_sampling(sampling: Any) -> None:
+    """The queue and the streams keep clean frames with noise added to them; flow models mix the two."""
+    if isinstance(sampling, comfy.model_sampling.CONST):
+        raise ValueError(
+            "this MODEL samples by flow (ModelSamplingSD3, AuraFlow, Flux), where frames are mixed with noise; long shots and "
+            "streams work with noise that is added. Take that node away, or use Sliding Windows with an ordinary sampler."
+        )
 
 
 def _check_guidance(guided: Any, options: dict[str, Any]) -> None:

@@ -57,8 +57,8 @@ def test_they_are_refused_by_the_queue_the_shot_and_the_guide(tiny: Any, tmp_pat
         latent = torch.rand(shape)
         with pytest.raises(ValueError, match=message):
             prepare(guider, tiny.Vae(), {"samples": latent})
+        sampler = FifoSampler(Queue(window=2, partitions=2), 2, Schedules(), published=True)
         with pytest.raises(ValueError, match=message):
-            sampler = FifoSampler(Queue(window=2, partitions=2), 2, Schedules(), published=True)
             guider.sample(latent, latent, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
     motion = tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
     pictures = Pictures(tiny.picture(size=(64, 64)), None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from layers import randomise
-from torch import Tensor
+from torch import Tensor, nn
 
 pytestmark = pytest.mark.host
 
@@ -89,16 +89,19 @@ def test_tiles_of_other_nodes_are_refused(tiny: Any, base: Any, motion: Any) -> 
 
 
 @pytest.mark.parametrize("factor", [1.5, 2.0])
-def test_masks_inside_blocks_follow_deep_shrink(tiny: Any, base: Any, tmp_path: Path, factor: float) -> None:
+def test_masks_inside_blocks_follow_deep_shrink(tiny: Any, base: Any, factor: float) -> None:
     """A mask that is white, or black, all over acts as the number does, whatever size the levels have."""
-    from layers import own_motion
     from other_nodes import SHRINK, node
+    from zoetrope.models.layers.positions import NoPositions
+    from zoetrope.models.layers.temporal import FrameAttention
+    from zoetrope.models.layers.tokens import InBlockAttention
     from zoetrope.models.motion.module import MotionModule
 
-    layers = own_motion({s: w for s, w in tiny.widths_of(base).items() if s.endswith((".before_ff", ".block"))}, seed=2)
+    inside = {site: width for site, width in tiny.widths_of(base).items() if site.endswith(".before_ff")}
+    layers = {s: InBlockAttention(FrameAttention(w, 2, w // 2, NoPositions(), nn), w, nn) for s, w in inside.items()}
+    motion = randomise(MotionModule(layers, None).requires_grad_(False), 2)
     variant = SimpleNamespace(frames=4, schedule=None, notes=(), guide=None)
-    made = tiny.host_motion(layers, SimpleNamespace(file="f", name="F", fits=(), variant=variant))
-    assert isinstance(made.patcher.model, MotionModule)
+    made = tiny.host_motion(motion, SimpleNamespace(file="f", name="F", fits=(), variant=variant))
 
     def sampled(strength: Any) -> Tensor:
         model = tiny.applied(base, made, strength, own_schedule=False)

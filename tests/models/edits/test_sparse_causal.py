@@ -1,4 +1,4 @@
-"""Sparse-causal attention by hooks: which frames a frame attends to, tiles, attentions that others replace, strength in between."""
+"""Sparse-causal attention by hooks: which frames a frame attends to, tiles, attentions that others replace, strengths."""
 
 from dataclasses import replace
 from typing import Any

@@ -9,6 +9,7 @@ import pytest
 import torch
 from einops import rearrange, repeat
 from given_frames import square
+from layers import clip_of
 from torch import Tensor
 
 pytestmark = pytest.mark.host
@@ -112,3 +113,21 @@ def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any,
         with pytest.raises(ValueError, match="connect the checkpoint's VAE to Apply ControlNet too"):
             sample(control("", vae=None))
     tiny.unload()
+
+
+def test_a_copy_for_another_gpu_has_temporal_layers_of_its_own(tiny: Any, tmp_path: Path) -> None:
+    """Newer hosts deep-copy a ControlNet's network for each GPU."""
+    import copy
+
+    from zoetrope.hosts.comfyui.conditioning.sparsectrl import load
+
+    network = load(str(sparse_file(tiny, tmp_path / "s.safetensors", "scribble")), "").control_model
+    copied = copy.deepcopy(network)
+    x, hint = torch.zeros(4, 4, 8, 8), torch.rand(4, 4, 64, 64)
+    inputs = {"timesteps": torch.full((4,), 500.0), "context": torch.rand(4, 7, 32), "clip": clip_of(4, 1.0)}
+    expected = network(x, hint, **inputs)["middle"][0]
+    assert torch.equal(copied(x, hint, **inputs)["middle"][0], expected)
+    for parameter in copied.motion.parameters():
+        parameter.data.zero_()
+    assert torch.equal(network(x, hint, **inputs)["middle"][0], expected)
+    assert not torch.equal(copied(x, hint, **inputs)["middle"][0], expected)

@@ -48,12 +48,3 @@ def test_a_model_made_anew_gives_the_same_frames(tiny: Any) -> None:
     for made in (model.clone(force_deepcopy=True), model.deepclone_multigpu()):
         assert torch.allclose(tiny.sample(made, steps=1, positive=prompt[0], negative=prompt[1]), expected, atol=1e-5)
     tiny.unload()
-
-
-def test_a_copied_sparsectrl_has_its_temporal_layers(tiny: Any) -> None:
-    """The host deep-copies the network of a ControlNet for another GPU."""
-    import copy
-
-    from zoetrope.hosts.comfyui.conditioning.sparsectrl import SparseNetwork
-
-    assert SparseNetwork.__deepcopy__ is not copy.deepcopy
