@@ -4,7 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from . import demo, inspect, shot, study
+from ..demo.cpu import share_the_cpu
+
+share_the_cpu()  # before anything below loads torch
+
+from . import demo, inspect, shot, study  # noqa: E402
 
 __all__ = ["main"]
 

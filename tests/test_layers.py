@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "hosts.comfyui.loaders": ("hosts.comfyui hosts.comfyui.motion hosts.comfyui.conditioning hosts.comfyui.vae demo models.*"),
     "hosts.comfyui.shot": "hosts.comfyui hosts.comfyui.sampling hosts.comfyui.vae shots sampling",
-    "hosts.comfyui.vae": "video.* sampling models.*",
+    "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
     "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning sampling models.*",
     "hosts.comfyui.conditioning": "hosts.comfyui hosts.comfyui.motion sampling models.*",
     "hosts.comfyui.motion": "hosts.comfyui sampling models.*",

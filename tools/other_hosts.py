@@ -18,7 +18,7 @@ if __name__ == "__main__":
             "pytest",
             "-q",
             "-m",
-            "host and not slow and not e2e",
+            "host and not one_host and not slow and not e2e",
             "tests",
             *sys.argv[1:],
         ]

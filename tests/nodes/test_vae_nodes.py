@@ -115,6 +115,7 @@ def test_what_cannot_be_read_or_written_is_said(demo: Any, output: Path, tmp_pat
     assert not list(output.rglob("*.mp4")), "nothing half done is left"
 
 
+@pytest.mark.one_host
 def test_the_round_trip_compares_vaes_under_changes_of_time(demo: Any) -> None:
     from zoetrope.nodes.vae import VaeRoundTrip
 

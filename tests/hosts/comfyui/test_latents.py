@@ -15,7 +15,7 @@ OTHERS = {
 }
 
 
-def nodes(tiny: Any, folder: Path) -> dict[str, Callable[[Any], Any]]:
+def nodes(tiny: Any, folder: Path) -> dict[str, Callable[[], Any]]:
     from zoetrope.hosts.comfyui.sampling.windows import in_windows
     from zoetrope.sampling.windows import Windows
 

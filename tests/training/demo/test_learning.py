@@ -227,6 +227,7 @@ class Stages:
         return {"image": image, "video": video, "picture": picture, "decoder": decoder, "whole": whole, "demo": demo}
 
 
+@pytest.mark.slow
 def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, fewer in (("PROMPTS", samples.PROMPTS[:1]), ("FRAMES", 4), ("STEPS", 2)):
         monkeypatch.setattr(samples, name, fewer)  # sample sheets of a model that has not learned are alike at any size

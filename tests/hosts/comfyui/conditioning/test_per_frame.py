@@ -73,6 +73,7 @@ def test_a_fade_mixes_embeddings_also_of_prompts_of_different_length(tiny: Any, 
     assert torch.allclose(longer[0], denoised(model, prompt("A", tiny), negative)[0], atol=1e-5)
 
 
+@pytest.mark.one_host
 @pytest.mark.parametrize("size", [(8, 8), (10, 6), (24, 40)])
 @pytest.mark.parametrize("fade", [0, 1, 2, 4])
 def test_after_a_fade_the_new_prompt_holds_alone_at_any_size(tiny: Any, model: Any, size: tuple[int, int], fade: int) -> None:

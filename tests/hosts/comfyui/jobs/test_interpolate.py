@@ -32,6 +32,7 @@ def filled(demo: Any, keys: Tensor, prompt: str = "moving right at 16 fps", **mo
     return torch.stack(list(interpolate(fillers(demo, prompt), iter(keys), order(**more))))
 
 
+@pytest.mark.one_host
 def test_key_frames_come_back_as_the_vae_shows_them(demo: Any) -> None:
     parts, _ = demo
     keys = world(6)
@@ -58,6 +59,7 @@ def test_what_is_between_is_the_truth_rather_than_a_cross_fade(demo: Any) -> Non
     assert psnr(out, truth)[middle].mean() > psnr(fade, truth)[middle].mean() + 2
 
 
+@pytest.mark.one_host
 def test_the_model_is_asked_once_per_window_and_step(demo: Any, counted: list[tuple[int, ...]]) -> None:
     filled(demo, world(9))  # 33 frames; windows of 13 that share 5
     assert len(counted) == 4 * 4
@@ -67,6 +69,7 @@ def test_the_model_is_asked_once_per_window_and_step(demo: Any, counted: list[tu
     assert len(counted) == 2 * 4 * 4
 
 
+@pytest.mark.one_host
 def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> None:
     from itertools import islice
 
@@ -86,6 +89,7 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
     assert max(ahead[80:]) <= max(ahead[:80])
 
 
+@pytest.mark.one_host
 def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoetrope.hosts.comfyui.sampling import rounds as comfyui_stream
 
@@ -111,6 +115,7 @@ def test_cores_own_nodes_work_on_the_upscaler(large: Any) -> None:
     assert bool(out.isfinite().all())
 
 
+@pytest.mark.one_host
 def test_nothing_is_made_across_a_cut(demo: Any) -> None:
     first, second = world(3, background="black"), world(2, background="white")
     out = filled(demo, torch.cat([first, second]))
@@ -133,6 +138,7 @@ def test_few_frames(demo: Any, keys: int) -> None:
     assert len(filled(demo, world(keys))) == 4 * (keys - 1) + 1
 
 
+@pytest.mark.one_host
 def test_odd_sizes_are_cut_about_the_middle_and_other_factors_work(demo: Any) -> None:
     keys = world(3, size=72)[:, :, :67, :70]
     assert filled(demo, keys, factor=3).shape == (7, 3, 64, 64)

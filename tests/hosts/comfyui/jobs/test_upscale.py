@@ -33,6 +33,7 @@ def test_windows_are_run_once_and_one_noise_field_serves_all(large: Any, counted
     assert (whole - cut).abs().max() < 1e-4
 
 
+@pytest.mark.one_host
 def test_tiles_are_seamless_and_take_less_at_once(large: Any, counted: list[tuple[int, ...]]) -> None:
     small = world(2, size=48)
     whole = enlarged(large, small, steps=6)
@@ -42,6 +43,7 @@ def test_tiles_are_seamless_and_take_less_at_once(large: Any, counted: list[tupl
     assert (whole - tiled).abs().mean() < 0.02
 
 
+@pytest.mark.one_host
 def test_latents_follow_a_flow_where_asked(large: Any) -> None:
     pytest.importorskip("cv2", reason="OpenCV is not installed: nothing to compute a flow with")
     small = world(9, fps=16, size=16)

@@ -92,6 +92,7 @@ def test_text_and_vae_are_the_ones_on_diffusers(demo: Any, reference: Any) -> No
     assert error_of(demo.vae.decode(latents).permute(0, 3, 1, 2), shown) < 2e-4
 
 
+@pytest.mark.one_host
 def test_latents_have_the_variance_that_the_host_expects(demo: Any, reference: Any) -> None:
     from zoetrope.demo.world import draw, film
 

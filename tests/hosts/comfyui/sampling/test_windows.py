@@ -82,6 +82,7 @@ def test_long_shot_noise_is_the_hosts_noise_shuffled(tiny: Any) -> None:
         LongShotNoise(7, 4, 1).generate_noise({"samples": torch.zeros(1, 4, 3, 8, 8)})
 
 
+@pytest.mark.one_host
 def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path) -> None:
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
     from zoetrope.hosts.comfyui.shot import plan as comfyui_plan

@@ -41,6 +41,7 @@ def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
     assert not torch.allclose(other[0]["samples"], samples, atol=1e-2)
 
 
+@pytest.mark.one_host
 def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     film: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt
     assert (news, fresh.resumed) == ([], 8)
 
 
+@pytest.mark.one_host
 def test_windows_of_a_call_may_be_more_frames_than_the_module_can_tell_apart(film: Any) -> None:
     from zoetrope.sampling.queue import Queue
 
@@ -106,6 +108,7 @@ def test_windows_of_a_call_may_be_more_frames_than_the_module_can_tell_apart(fil
     assert len(all_latents(film(2, "many", queue=queue)[0], 2)) == 2
 
 
+@pytest.mark.one_host
 def test_pictures_that_are_decoded_before_the_first_step_are_counted_from_where_the_shot_stands(film: Any) -> None:
     from zoetrope.shots.journal import Journal
 

@@ -54,6 +54,7 @@ def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_sa
     assert torch.equal(all_latents(resumed, 10), all_latents(straight, 10))
 
 
+@pytest.mark.one_host
 def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
     from zoetrope.sampling.queue import Queue, Schedules
     from zoetrope.sampling.timeline import read_numbers
@@ -85,6 +86,7 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
     assert film(1, queue=small, schedules=by_frame)[1][0].startswith("cfg by frame (None, now ")
 
 
+@pytest.mark.one_host
 def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
     from zoetrope.sampling.queue import Queue
 
@@ -96,6 +98,7 @@ def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
     assert (made[0] - made[2]).abs().max() <= 1e-4
 
 
+@pytest.mark.one_host
 def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: Any) -> None:
     from zoetrope.sampling.queue import Queue
 
@@ -109,6 +112,7 @@ def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: An
     assert torch.equal(all_latents(whole, 5), all_latents(few, 5))
 
 
+@pytest.mark.one_host
 def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
     first, _ = film(5, "first")
     given = first.latents / 0.18215
@@ -129,6 +133,7 @@ def test_latents_that_cannot_be_filmed_are_refused(film: Any) -> None:
         comfyui_shot.prepare(None, None, {"samples": torch.zeros(1, 4, 8, 8), "noise_mask": torch.ones(1, 8, 8)})
 
 
+@pytest.mark.one_host
 def test_a_damaged_header_is_passed_over_with_a_word(film: Any, tmp_path: Path, caplog: Any) -> None:
     shot, _ = film(2)
     (shot.video.parent / "shot.json").write_text("{")

@@ -99,6 +99,7 @@ def world(frames: int, size: int) -> Tensor:
     return torch.cat([film(draw(torch.Generator().manual_seed(n)), 1, size) for n in range(frames)]).movedim(1, -1)
 
 
+@pytest.mark.one_host
 def test_tiles_keep_time_whole_and_the_picture_nearly(demo_vae: Any) -> None:
     latents = encoded(demo_vae, world(4, 256))
     seen: list[tuple[int, ...]] = []
@@ -115,6 +116,7 @@ def test_tiles_keep_time_whole_and_the_picture_nearly(demo_vae: Any) -> None:
     assert torch.equal(decoded(demo_vae, latents), whole)
 
 
+@pytest.mark.one_host
 def test_tiles_of_an_encoder_are_parts_of_one_picture(demo_vae: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoetrope.models.vae import norms
 
@@ -126,6 +128,7 @@ def test_tiles_of_an_encoder_are_parts_of_one_picture(demo_vae: Any, monkeypatch
     assert ((whole - tiles).square().mean() / whole.square().mean()).sqrt() < 0.25
 
 
+@pytest.mark.one_host
 def test_out_of_memory_makes_the_tiles_smaller_and_says_so(demo_vae: Any) -> None:
     import comfy.model_management
 
