@@ -13,7 +13,9 @@ def as_images(images: Tensor, name: str = "images") -> Tensor:
     expected = f"{name}: expected pictures (frames, height, width, 3 channels)"
     shape = tuple(images.shape)
     if images.ndim == 3:
-        raise ValueError(f"{expected}, got {shape}: an axis is missing. A single picture needs one for frames, a MASK is no IMAGE")
+        raise ValueError(
+            f"{expected}, got {shape}: an axis is missing. A single picture needs one for frames, a MASK is no IMAGE"
+        )
     if images.ndim != 4 or shape[-1] not in (1, 3, 4):
         first = images.ndim == 4 and shape[1] in (1, 3, 4)
         raise ValueError(f"{expected}, got {shape}" + (": channels come last in an IMAGE" if first else "; connect an IMAGE"))
@@ -24,5 +26,7 @@ def as_images(images: Tensor, name: str = "images") -> Tensor:
     if images.dtype == torch.uint8:
         images = images.float() / 255
     if not images.is_floating_point():
-        raise ValueError(f"{expected} of floats in [0, 1], got {str(images.dtype).removeprefix('torch.')}; divide by its largest")
+        raise ValueError(
+            f"{expected} of floats in [0, 1], got {str(images.dtype).removeprefix('torch.')}; divide by its largest"
+        )
     return images.float().expand(*shape[:3], max(3, shape[-1]))

@@ -22,7 +22,9 @@ FORMATS = (
 RAW = {"mpegvideo", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "obu", "vc1", "dnxhd"}
 """Demuxers of bare pictures without times: positions in them cannot be found but by reading from the start."""
 
-TAKEN = "MP4, MOV, MKV, WebM, AVI, MPEG (TS, PS, raw), DV, Y4M, MJPEG, H.264, HEVC, FLV, Ogg, WMV, MXF, GIF, APNG and animated WebP"
+TAKEN = (
+    "MP4, MOV, MKV, WebM, AVI, MPEG (TS, PS, raw), DV, Y4M, MJPEG, H.264, HEVC, FLV, Ogg, WMV, MXF, GIF, APNG and animated WebP"
+)
 
 
 def name_of(source: Source) -> str:

@@ -223,7 +223,9 @@ class _Damage:
         if not self._count and not self._error and not lost:
             return ValueError(f"{name}: this is no video that can be read: it holds no pictures")
         reason = lost or f"what follows is damaged: {_words(self._error)}"
-        where = f"the file breaks off after frame {self._count}" + (f", second {float(self.reached):.2f}" if self._count else "")
+        where = f"the file breaks off after frame {self._count}" + (
+            f", second {float(self.reached):.2f}" if self._count else ""
+        )
         return ValueError(f"{name}: {where} ({reason}); copy it again")
 
 

@@ -34,7 +34,9 @@ def begun(unfinished: Path, path: Path) -> None:
     try:
         unfinished.touch()
     except OSError as error:
-        said = f"{path}: no file can be written there ({obstacle(path) or error.strerror}); choose another place, or change that"
+        said = (
+            f"{path}: no file can be written there ({obstacle(path) or error.strerror}); choose another place, or change that"
+        )
         raise OSError(error.errno, said) from error
 
 

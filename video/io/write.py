@@ -95,7 +95,10 @@ class VideoWriter:
         """What went wrong, the reason where one can be looked up, and FFmpeg's own words where it has any."""
         what = what or f"frame {self.count} of {_say(self._size)} could not be written"
         reason = obstacle(self._path)
-        parts = [f"{self._path}: {what}" + (f", because {reason}" if reason else ""), *([f"FFmpeg says: {said}"] if said else [])]
+        parts = [
+            f"{self._path}: {what}" + (f", because {reason}" if reason else ""),
+            *([f"FFmpeg says: {said}"] if said else []),
+        ]
         return OSError("; ".join(parts))
 
 
