@@ -62,7 +62,7 @@ def output_place(filename_prefix: str) -> OutputPlace:
 
 
 def with_date(prefix: str, now: time.struct_time) -> str:
-    """`%date:yyyy-MM-dd%` as the host's page puts the date there: `d`, `M`, `h`, `m`, `s`, doubled with a zero, `yy`, `yyyy`."""
+    """`%date:yyyy-MM-dd%` as the host's page writes it: `d`, `M`, `h`, `m`, `s`, doubled with a leading zero; `yy`, `yyyy`."""
     values = {"d": now.tm_mday, "M": now.tm_mon, "h": now.tm_hour, "m": now.tm_min, "s": now.tm_sec}
 
     def said(part: re.Match[str]) -> str:
@@ -82,8 +82,8 @@ def _not_a_name(prefix: str) -> str:
         return f"{size} bytes, at most {LONGEST} are possible"
     if found := WIDGET.search(prefix):
         return (
-            f"{found.group()} is filled in by ComfyUI's page, where it finds that node and that widget; write the value itself, "
-            "or the node's title and its widget as the page shows them"
+            f"{found.group()} is filled in by ComfyUI's page, where it finds that node and that widget; write the value "
+            "itself, or the node's title and its widget as the page shows them"
         )
     if "%date" in prefix:
         return "a date is written %date:yyyy-MM-dd%"

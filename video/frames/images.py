@@ -7,8 +7,8 @@ from torch import Tensor
 def as_images(images: Tensor, name: str = "images") -> Tensor:
     """An IMAGE `(f, h, w, 3 or 4)`, float32 in [0, 1], of what other packs hand over as one.
 
-    One channel becomes three equal ones, bytes (uint8) become shares of 255, other floats become float32. Raises ValueError that
-    names the input for everything else.
+    One channel becomes three equal ones, bytes (uint8) become shares of 255, other floats become float32. Raises ValueError,
+    which names the input, for everything else.
     """
     expected = f"{name}: expected pictures (frames, height, width, 3 channels)"
     shape = tuple(images.shape)

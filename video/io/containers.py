@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,9 +39,11 @@ def opened(source: Source) -> Any:
         raise ValueError(f"{name_of(source)}: there is no such file in {Path(source).parent}")
     if not isinstance(source, str | Path):
         source.seek(0)
+    options = {"format_whitelist": FORMATS}
+    kind = "mjpeg" if _bare_jpegs(source) else None
     try:  # "file:", because what stands before a colon in a name is a protocol otherwise
         where = f"file:{source}" if isinstance(source, str | Path) else source
-        return av.open(where, "r", options={"format_whitelist": FORMATS})
+        return av.open(where, "r", format=kind, options=options)
     except PermissionError as error:
         raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -49,6 +51,14 @@ def opened(source: Source) -> Any:
         lost = missing_bytes(source)
         remedy = f"{lost}; copy it again" if lost else f"taken are {TAKEN}; convert it to one of them, such as MP4"
         raise ValueError(f"{name_of(source)}: this is no video that can be read ({said}); {remedy}") from error
+
+
+def _bare_jpegs(source: Source) -> bool:
+    """Whether these are JPEGs one after the other, which FFmpeg may take for a sequence of picture files."""
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in (".jpg", ".jpeg", ".jpe"):
+        return False
+    with bytes_of(source) as (file, _):
+        return file.read(3) == b"\xff\xd8\xff"
 
 
 def missing_bytes(source: Source) -> str:
@@ -119,7 +129,7 @@ def _aperture(said: list[int], width: int, height: int) -> tuple[int, int, int, 
         return None
     w, h, right, down = (Fraction(*said[n : n + 2]) for n in range(0, 8, 2))
     left, top = round((width - w) / 2 + right), round((height - h) / 2 + down)
-    inside = 0 <= left and 0 <= top and 0 < w <= width - left and 0 < h <= height - top
+    inside = left >= 0 and top >= 0 and 0 < w <= width - left and 0 < h <= height - top
     return (left, top, round(w), round(h)) if inside and (w, h) != (width, height) else None
 
 
@@ -162,11 +172,9 @@ def _number(file: BinaryIO) -> int:
 @contextmanager
 def bytes_of(source: Source) -> Iterator[tuple[BinaryIO, int]]:
     """The bytes of a source, from the start, and how many there are."""
-    file = Path(source).open("rb") if isinstance(source, str | Path) else source
-    try:
+    with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+        stood = file.tell()
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         yield file, size
-    finally:
-        if file is not source:
-            file.close()
+        file.seek(stood)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,8 @@ class Encoder:
     def finish(self) -> str:
         """Waits for the file; FFmpeg's own words where it failed, else an empty text."""
         assert self._process.stdin
-        try:
+        with suppress(OSError):  # it has ended by itself: its words say why
             self._process.stdin.close()
-        except OSError:
-            pass  # it has ended by itself: its words say why
         code = self._process.wait()
         return self._ended() or f"FFmpeg ended with code {code}" if code else ""
 

@@ -1,5 +1,6 @@
 """The sound of a video, laid out on the clock of its pictures."""
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -11,7 +12,9 @@ from torch import Tensor
 from .av import pyav
 from .containers import Source, missing_bytes, name_of, opened
 from .mix import LAYOUTS
-from .pictures import favourite, opening_of
+from .pictures import favourite, films_in, opening_of
+
+log = logging.getLogger(__name__)
 
 JITTER = Fraction(1, 25)
 """Seconds by which times in a container may be off without meaning a gap: ears notice lips that are later than this."""
@@ -22,12 +25,18 @@ def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | No
     with opened(source) as container:
         if not container.streams.audio:
             return None
+        filmed = bool(films_in(container))
+    origin = opening_of(source).origin if filmed else None
+    with opened(source) as container:
         stream = favourite(container.streams.audio)
-        origin = opening_of(source).origin if container.streams.video else Fraction(stream.start_time or 0) * stream.time_base
+        if origin is None:
+            origin = Fraction(stream.start_time or 0) * stream.time_base
         sound = _Track(Fraction(start), end, Fraction(container.duration or 0, 1_000_000))
         for moment, samples, rate in _chunks(source, container, stream):
             if not sound.take(None if moment is None else moment - origin, samples, rate):
                 break
+        if sound.before > 0.1 and not start:
+            log.warning("Zoetrope: %s: %.2f s of sound before its first picture are left out", name_of(source), sound.before)
         return sound.whole()
 
 
@@ -38,6 +47,8 @@ class _Track:
         self._start, self._end, self._longest = start, end, max(seconds, Fraction(60))
         self._pieces: list[np.ndarray] = []
         self._filled, self._rate, self._shift, self._begun = 0, 0, 0, False
+        self.before = 0.0
+        """Seconds that were left out because they are heard before second `start`."""
 
     def take(self, moment: Fraction | None, samples: np.ndarray, rate: int) -> bool:
         """Puts samples `(channels, n)` where they are heard; False where the part is full."""
@@ -49,6 +60,7 @@ class _Track:
             self._shift += self._filled - place
             place = self._filled
         self._begun = self._begun or place + samples.shape[1] > 0
+        self.before = max(self.before, -place / rate)
         stop = round((self._end - self._start) * rate) if self._end != float("inf") else None
         if stop is not None and place >= stop:
             return False

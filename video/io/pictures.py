@@ -64,13 +64,18 @@ def opening_of(source: Source) -> Opening:
 
 def film_of(container: Any, source: Source) -> Any:
     """The stream of pictures that players show: the default one, no cover. Raises ValueError where there is none."""
-    films = [one for one in container.streams.video if not _disposition(one) & NOT_FILMS]
+    films = films_in(container)
     if not films:
         raise ValueError(f"{name_of(source)}: this file holds no video, only {container.format.long_name}")
     film = favourite(films)
     if getattr(film, "codec_context", None) is None:
         raise ValueError(f"{name_of(source)}: its pictures are coded in a way that FFmpeg does not know; convert it to H.264")
     return film
+
+
+def films_in(container: Any) -> list[Any]:
+    """Its streams of pictures but for covers and thumbnails."""
+    return [one for one in container.streams.video if not _disposition(one) & NOT_FILMS]
 
 
 def favourite(streams: Any) -> Any:
@@ -102,8 +107,7 @@ def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]
             yield from chain([first], found)
             return
     with opened(source) as container:
-        for one in _decoded(container, film_of(container, source), opening.origin, opening.rate, source, opening.seconds):
-            yield one
+        yield from _decoded(container, film_of(container, source), opening.origin, opening.rate, source, opening.seconds)
 
 
 def _after(source: Source, opening: Opening, start: float) -> Iterator[Timed]:

@@ -70,7 +70,7 @@ def frames_of(source: Source, part: Part = Part()) -> Iterator[Tensor]:  # noqa:
     fps, start = facts_of(source).fps, Fraction(part.start)
     shown, stop, count = None, start, 0
     for moment, length, picture in _shown(source, part):
-        while shown is not None and count + 0.5 < (moment - start) * fps:
+        while shown is not None and count + 0.5 <= (moment - start) * fps:
             yield shown
             count += 1
         shown, stop = picture, moment + (length or 1 / fps)
@@ -104,8 +104,8 @@ def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Ten
 def sound_of(source: Source, part: Part = Part()) -> tuple[Tensor, int] | None:  # noqa: B008  frozen
     """The waveform `(channels, samples)` in [-1, 1] and its rate, or None where the file has no sound.
 
-    Sample 0 is heard when the first picture of the part is shown: sound that begins later is led in by silence, gaps are silent,
-    and what is heard before that picture is left out. Channels come in the order of `mix.LAYOUTS`.
+    Sample 0 is heard when the first picture of the part is shown: sound that begins later is led in by silence, gaps are
+    silent, and what is heard before that picture is left out. Channels come in the order of `mix.LAYOUTS`.
     Raises ValueError for sound that cannot be decoded.
     """
     return None if animation_in(source) else wave_of(source, part.start, part.end)
