@@ -12,7 +12,7 @@ from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
 from ..hosts.comfyui.vae.chunked import Lens, Way
 from ..shots.cache import Stage
-from ..video.io.sound import add_sound
+from ..video.io.sound import add_sound, check_sound
 from ..video.io.write import write_video
 from ..video.quality.resampling import RESAMPLINGS
 from .checking import checked
@@ -82,8 +82,9 @@ class EncodeVideo(io.ComfyNode):
         cls, images: Any, vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
     ) -> io.NodeOutput:
         lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
-        clip = comfyui_clips.clip_of(images)
-        return io.NodeOutput({"samples": comfyui_clips.encode_all(clip.frames, clip.count, lens)}, clip.audio, clip.fps)
+        clip = comfyui_clips.clip_of(images, all_of_it=True)
+        samples = comfyui_clips.encode_all(clip.frames, clip.count, lens)
+        return io.NodeOutput({"samples": samples}, clip.audio, float(clip.fps))
 
 
 class DecodeVideo(io.ComfyNode):
@@ -144,14 +145,17 @@ class DecodeVideoToFile(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         if fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
+        sound = (audio["waveform"][0], int(audio["sample_rate"])) if audio else None
+        if sound:
+            check_sound(*sound)
         lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
         total, frames = comfyui_clips.decoded(samples["samples"], lens)
         place = output_place(filename_prefix)
         path = Stage(place.folder, place.name, {}).fresh()
         teller = comfyui_progress.Teller(own_id(cls), total)
         write_video(path, teller.watched(frames), fps)
-        if audio:
-            add_sound(path, audio["waveform"][0], int(audio["sample_rate"]))
+        if sound:
+            add_sound(path, *sound)
         teller.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *lens.notes]))
         shown = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))

@@ -79,7 +79,7 @@ class LoadVideoSegment(io.ComfyNode):
     @checked
     def execute(cls, video: Any, start: int, count: int, every: int) -> io.NodeOutput:
         frames, fps = comfyui_clips.segment(video, start, count, every)
-        return io.NodeOutput(torch.stack(frames), fps / every)
+        return io.NodeOutput(torch.stack(frames), float(fps / every))
 
 
 NODES: list[type[io.ComfyNode]] = [VideoMetrics, LoadVideoSegment]

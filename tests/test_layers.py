@@ -69,7 +69,7 @@ def module_of(path: Path) -> str:
 @cache
 def sources() -> dict[str, Path]:
     """Every module of the pack by its dotted name."""
-    skipped = {".venv", "node_modules", "output", "build", *NOT_THE_PACK}
+    skipped = {".venv", ".venv-oldest", "node_modules", "output", "build", *NOT_THE_PACK}
     found = [p for p in ROOT.rglob("*.py") if not skipped & set(p.relative_to(ROOT).parts)]
     return {module_of(path): path for path in found}
 

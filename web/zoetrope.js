@@ -3,6 +3,7 @@ import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 import { addFilmstrip, restoreFilmstrip, tellFilmstrip } from './zoetrope/filmstrip.js'
 import { addPlan, restorePlan } from './zoetrope/plan.js'
+import { fillInPrefix } from './zoetrope/prefix.js'
 import { addTimeline } from './zoetrope/timeline.js'
 
 const panel = (id, name, more = {}) => ({ id: `Zoetrope.Panels.${id}`, name, category: ['Zoetrope', 'Panels', id], type: 'boolean', defaultValue: true, ...more })
@@ -44,6 +45,7 @@ app.registerExtension({
   name: 'zoetrope.panels',
   settings,
   nodeCreated(node) {
+    fillInPrefix(node, app)
     if (node.comfyClass === 'ZoetropePromptTimeline' && set('Timeline')) addTimeline(node)
     if (node.comfyClass === 'ZoetropeEndlessShot' && set('Filmstrip')) addFilmstrip(node)
     if (node.comfyClass === 'ZoetropeShotPlan' && set('Plan')) addPlan(node)

@@ -6,22 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from .av import pyav
-from .whole_file import whole
+from .display import BT709, MATRICES, is_hd
+from .whole_file import begun, obstacle, whole
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:
     """Writes `path` (MP4) from joinable files of `write_video` of one size and frame rate, whole or not at all.
 
-    Raises ValueError where the parts do not go together or PyAV is not installed, OSError where the disk is full.
+    Raises ValueError where the parts do not go together or PyAV is not installed, OSError where it cannot be written.
     """
     if not parts:
         raise ValueError("a video needs at least one part, got none")
     av = pyav("joining a shot's parts")
     try:
-        with whole(path) as unfinished, av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
-            _append_all(av, parts, target)
+        with whole(path) as unfinished:
+            begun(unfinished, path)
+            with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
+                _append_all(av, parts, target)
     except av.FFmpegError as error:
-        raise OSError(f"{path}: could not be written ({error}); is the disk full?") from error
+        reason = obstacle(path)
+        raise OSError(f"{path}: could not be written{f', because {reason}' if reason else ''}; FFmpeg says: {error}") from error
 
 
 def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
@@ -35,6 +39,7 @@ def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
             kind = here
             if out is None:
                 out = target.add_stream_from_template(stream)
+                out.time_base = stream.time_base
             length = 0
             for packet in source.demux(stream):
                 if packet.dts is None:  # the end
@@ -47,10 +52,10 @@ def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
 
 
 class BrokenPart(ValueError):
-    """A part that cannot be read."""
+    """A part that cannot be read, or was written with other colours than parts are today."""
 
-    def __init__(self, part: Path, error: Exception):
-        super().__init__(f"{part}: no readable video ({error})")
+    def __init__(self, part: Path, why: str):
+        super().__init__(f"{part}: {why}")
         self.part = part
 
 
@@ -59,6 +64,12 @@ def _opened(av: Any, part: Path) -> Iterator[Any]:
     try:
         source = av.open(str(part))
     except av.FFmpegError as error:
-        raise BrokenPart(part, error) from error
+        raise BrokenPart(part, f"no readable video ({error})") from error
     with source:
+        if not source.streams.video:
+            raise BrokenPart(part, "it holds no pictures")
+        stream = source.streams.video[0]
+        hd = is_hd(stream.width, stream.height)
+        if hd != (MATRICES.get(stream.codec_context.colorspace) == BT709):  # what parts of 0.1 are, which say nothing
+            raise BrokenPart(part, "its colours are written as no part is today")
         yield source

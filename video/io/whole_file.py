@@ -1,8 +1,10 @@
 """Files that are there whole or not at all, and stay through a power cut."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,7 +25,37 @@ def whole(path: Path) -> Iterator[Path]:
         yield unfinished
         _put_in_place(unfinished, path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            unfinished.unlink()
+
+
+def begun(unfinished: Path, path: Path) -> None:
+    """Makes the unfinished file, before the work that fills it. Raises OSError, which says why none can be written there."""
+    try:
+        unfinished.touch()
+    except OSError as error:
+        said = (
+            f"{path}: no file can be written there ({obstacle(path) or error.strerror}); choose another place, or change that"
+        )
+        raise OSError(error.errno, said) from error
+
+
+def obstacle(path: Path) -> str:
+    """Why a file cannot be written, as far as that can be looked up; empty where nothing is found."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    try:
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            trial.write(bytes(1 << 16))
+    except OSError as error:
+        return f"the folder {folder} takes no files: {error.strerror}"
+    free = shutil.disk_usage(folder).free
+    return f"the disk is full: {free >> 20} MB are free" if free < LITTLE else ""
+
+
+LITTLE = 32 << 20
+"""Bytes on a disk that is as good as full."""
 
 
 def _put_in_place(unfinished: Path, path: Path) -> None:

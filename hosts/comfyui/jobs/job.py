@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..vae.video import Clip, clip_of, stream_of
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Counts up when the same settings begin to mean other pictures."""
 
 
@@ -40,8 +41,8 @@ class Job:
 
     def __init__(self, node_id: Any, images: Any, filename_prefix: str, fps: float, factor: int = 1):
         """images: IMAGE or VIDEO; fps: of the new video, 0: the old one's times factor"""
-        self.clip: Clip = clip_of(images)
-        self.fps = fps or self.clip.fps * factor
+        self.clip: Clip = clip_of(images, all_of_it=True)
+        self.fps: float | Fraction = fps or self.clip.fps * factor
         if self.fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
         self.teller = Teller(node_id, 0)
@@ -55,7 +56,7 @@ class Job:
         """
         plain = (bool, int, float, str)
         told = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
-        told |= {"fps": self.fps, "source": source_digest(self._images), "version": VERSION}
+        told |= {"fps": float(self.fps), "source": source_digest(self._images), "version": VERSION}
         stage = Stage(self._place.folder, self._place.name, told)
         done = stage.done()
         if done:
@@ -68,7 +69,7 @@ class Job:
         count = write_video(path, self.teller.watched(make(self.clip.frames)), self.fps)
         silent = self._add_sound(path)
         stage.note(path)
-        self.teller.say(f"{count} frames at {self.fps:g} per second{silent}")
+        self.teller.say(f"{count} frames at {float(self.fps):g} per second{silent}")
         return Made(path, self._place.subfolder)
 
     def _add_sound(self, path: Path) -> str:

@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ....models.vae.loading import Loaded, load_vae
+from ....video.frames.images import as_images
 from ..rebuild import rebuilt_by
 from .chunked import Lens, Way
 from .video import decode_all, encode_all
@@ -99,6 +100,7 @@ class FileVae(comfy.sd.VAE):
         return self._encoded(pixel_samples, Lens(self, Way(tile=max(tile_x or 512, tile_y or 512))))
 
     def _encoded(self, pictures: Tensor, lens: Lens) -> Tensor:
+        pictures = as_images(pictures, "pixels")
         frames = (rearrange(picture, "h w c -> c h w") for picture in pictures)
         return encode_all(frames, len(pictures), lens).to(self.output_device)
 

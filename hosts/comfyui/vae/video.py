@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,8 @@ from comfy_api.input_impl import VideoFromFile
 from einops import rearrange
 from torch import Tensor
 
-from ....video.io.read import Part, facts_of, frames_of, sound_of
+from ....video.frames.images import as_images
+from ....video.io.read import Part, check_whole, facts_of, frames_of, sound_of
 from .chunked import Lens
 
 
@@ -23,23 +25,31 @@ class Clip:
     """`(3 or 4, h, w)` in [0, 1], one at a time."""
     count: int
     """About how many."""
-    fps: float
+    fps: Fraction
     """Frames per second; 0 where nobody said."""
     audio: dict[str, Any] | None
     """The host's AUDIO; None where there is none."""
 
 
-def clip_of(images: Any) -> Clip:
-    """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file."""
+def clip_of(images: Any, all_of_it: bool = False) -> Clip:
+    """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file.
+
+    all_of_it   refuse a file whose end is missing before its first frame is read
+    """
     if isinstance(images, Tensor):
-        return Clip((rearrange(picture.cpu(), "h w c -> c h w") for picture in images), len(images), 0.0, None)
+        images = as_images(images)
+        frames = (rearrange(picture.cpu(), "h w c -> c h w") for picture in images)
+        return Clip(frames, len(images), Fraction(0), None)
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
-        return Clip(clip_of(parts.images).frames, len(parts.images), float(parts.frame_rate), parts.audio)
+        clip = clip_of(parts.images)
+        return Clip(clip.frames, clip.count, Fraction(parts.frame_rate).limit_denominator(100_000), parts.audio)
     source, part = stream_of(images)
+    if all_of_it and not part.seconds:
+        check_whole(source)
     facts, heard = facts_of(source, part), sound_of(source, part)
     audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
-    return Clip(frames_of(source, part), facts.frames, float(facts.fps), audio)
+    return Clip(frames_of(source, part), facts.frames, facts.fps, audio)
 
 
 def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
@@ -48,7 +58,7 @@ def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
     return video.get_stream_source(), Part(*trimmed()) if trimmed else Part()
 
 
-def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tensor], float]:
+def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tensor], Fraction]:
     """Frames `(h, w, 3)` from `start` on, every so many, and the clip's rate. Raises ValueError where the clip is shorter."""
     clip = clip_of(images)
     frames = [rearrange(frame[:3], "c h w -> h w c") for frame in islice(clip.frames, start, start + count * every, every)]

@@ -1,0 +1,180 @@
+"""Which containers are read, how they are opened, and what a file says about bytes that it should have."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .av import pyav
+
+Source = str | Path | Any
+"""A path, or an open file in memory."""
+
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,apng,mxf,gxf,nut,ivf,rm,wtv,dv,yuv4mpegpipe,mpegvideo,mjpeg,m4v,"
+    "h261,h263,h264,hevc,obu,vc1,dnxhd,wav,mp3,flac,aac"
+)
+"""Demuxers that hold their own pictures. Playlists (HLS, DASH) and patterns would open other files, and the network."""
+
+RAW = {"mpegvideo", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "obu", "vc1", "dnxhd"}
+"""Demuxers of bare pictures without times: positions in them cannot be found but by reading from the start."""
+
+TAKEN = (
+    "MP4, MOV, MKV, WebM, AVI, MPEG (TS, PS, raw), DV, Y4M, MJPEG, H.264, HEVC, FLV, Ogg, WMV, MXF, GIF, APNG and animated WebP"
+)
+
+
+def name_of(source: Source) -> str:
+    """What errors call it."""
+    return Path(source).name if isinstance(source, str | Path) else "the video"
+
+
+def opened(source: Source) -> Any:
+    """The file, open for reading with PyAV. Raises ValueError for one that cannot be read, with the kinds that can."""
+    av = pyav("reading a video")
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        raise ValueError(f"{name_of(source)}: there is no such file in {Path(source).parent}")
+    if not isinstance(source, str | Path):
+        source.seek(0)
+    options = {"format_whitelist": FORMATS}
+    kind = "mjpeg" if _bare_jpegs(source) else None
+    try:  # "file:", because what stands before a colon in a name is a protocol otherwise
+        where = f"file:{source}" if isinstance(source, str | Path) else source
+        return av.open(where, "r", format=kind, options=options)
+    except PermissionError as error:
+        raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        lost = missing_bytes(source)
+        remedy = f"{lost}; copy it again" if lost else f"taken are {TAKEN}; convert it to one of them, such as MP4"
+        raise ValueError(f"{name_of(source)}: this is no video that can be read ({said}); {remedy}") from error
+
+
+def _bare_jpegs(source: Source) -> bool:
+    """Whether these are JPEGs one after the other, which FFmpeg may take for a sequence of picture files."""
+    if isinstance(source, str | Path) and Path(source).suffix.lower() in (".jpg", ".jpeg", ".jpe"):
+        return False
+    with bytes_of(source) as (file, _):
+        return file.read(3) == b"\xff\xd8\xff"
+
+
+def missing_bytes(source: Source) -> str:
+    """How much of a file is not there, by its own words (MP4, MOV, MKV, WebM, AVI, WebP); empty where nothing says so."""
+    with bytes_of(source) as (file, size):
+        if not size:
+            return "it is empty"
+        start = file.read(16)
+        if start[:4] == b"RIFF":
+            end = 8 + int.from_bytes(start[4:8], "little") if start[4:8] not in (bytes(4), b"\xff" * 4) else 0
+        elif start[:4] == b"\x1a\x45\xdf\xa3":
+            end = _segment_end(file)
+        elif start[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
+            end, known = 0, set()
+            for kind, _, box_end in boxes(file, 0, size):
+                known.add(kind)
+                end = box_end
+            if end <= size and not known & {b"moov", b"moof"}:
+                return "its index (the moov box), which is written last, is missing"
+        else:
+            return ""
+    return f"{end - size} of its {end} bytes are missing" if end > size else ""
+
+
+def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, where its contents begin, where it ends) of each box of an MP4 or MOV between two positions (ISO/IEC 14496-12).
+
+    A box that claims more than there is comes last.
+    """
+    while start + 8 <= end:
+        file.seek(start)
+        head = file.read(16)
+        length, kind, inside = int.from_bytes(head[:4], "big"), head[4:8], start + 8
+        if length == 1:
+            length, inside = int.from_bytes(head[8:16], "big"), start + 16
+        stop = end if length == 0 else start + length
+        if stop < inside:
+            return
+        yield kind, inside, stop
+        start = stop
+
+
+def clean_aperture(source: Source, wanted: int) -> tuple[int, int, int, int] | None:
+    """(left, top, width, height) that an MP4 or MOV says is to be shown of its video track number `wanted` (its `clap` box).
+
+    None where it says nothing, and where what it says lies outside the picture.
+    """
+    with bytes_of(source) as (file, size):
+        if file.read(8)[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
+            return None
+        tracks = [(at, end) for at, end in _inside(file, [(0, size)], b"moov", b"trak") if _is_video(file, at, end)]
+        if wanted >= len(tracks):
+            return None
+        for at, end in _inside(file, [tracks[wanted]], b"mdia", b"minf", b"stbl", b"stsd"):
+            for _, entry, entry_end in boxes(file, at + 8, end):
+                file.seek(entry + 24)
+                width, height = (int.from_bytes(file.read(2), "big") for _ in range(2))
+                for kind, inside, _ in boxes(file, entry + 78, entry_end):
+                    if kind == b"clap":
+                        file.seek(inside)
+                        return _aperture([int.from_bytes(file.read(4), "big", signed=True) for _ in range(8)], width, height)
+    return None
+
+
+def _aperture(said: list[int], width: int, height: int) -> tuple[int, int, int, int] | None:
+    """From the four fractions of a `clap` box: width, height, and how far the middle is moved to the right and down."""
+    if not all(said[1::2]):
+        return None
+    w, h, right, down = (Fraction(*said[n : n + 2]) for n in range(0, 8, 2))
+    left, top = round((width - w) / 2 + right), round((height - h) / 2 + down)
+    inside = left >= 0 and top >= 0 and 0 < w <= width - left and 0 < h <= height - top
+    return (left, top, round(w), round(h)) if inside and (w, h) != (width, height) else None
+
+
+def _inside(file: BinaryIO, places: list[tuple[int, int]], *path: bytes) -> list[tuple[int, int]]:
+    """The contents of all boxes on a path, as (start, end)."""
+    for wanted in path:
+        places = [(at, min(stop, end)) for start, end in places for kind, at, stop in boxes(file, start, end) if kind == wanted]
+    return places
+
+
+def _is_video(file: BinaryIO, start: int, end: int) -> bool:
+    for at, _ in _inside(file, [(start, end)], b"mdia", b"hdlr"):
+        file.seek(at + 8)
+        return file.read(4) == b"vide"
+    return False
+
+
+def _segment_end(file: BinaryIO) -> int:
+    """Where a Matroska file's one segment ends (RFC 8794, 9559); 0 where it does not say, as in recordings that go on."""
+    file.seek(4)
+    header = _number(file)
+    file.seek(header, os.SEEK_CUR)
+    if file.read(4) != b"\x18\x53\x80\x67":
+        return 0
+    length = _number(file)
+    return file.tell() + length if length else 0
+
+
+def _number(file: BinaryIO) -> int:
+    """A length of EBML; 0 for an unknown one."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0
+    more = 8 - first[0].bit_length()
+    rest = file.read(more)
+    value = int.from_bytes(bytes([first[0] & (0x7F >> more)]) + rest, "big")
+    return 0 if value == (1 << 7 * (more + 1)) - 1 else value
+
+
+@contextmanager
+def bytes_of(source: Source) -> Iterator[tuple[BinaryIO, int]]:
+    """The bytes of a source, from the start, and how many there are."""
+    with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
+        stood = file.tell()
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        yield file, size
+        file.seek(stood)

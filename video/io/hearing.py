@@ -1,0 +1,138 @@
+"""The sound of a video, laid out on the clock of its pictures."""
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .av import pyav
+from .containers import Source, missing_bytes, name_of, opened
+from .mix import LAYOUTS
+from .pictures import favourite, films_in, opening_of
+
+log = logging.getLogger(__name__)
+
+JITTER = Fraction(1, 25)
+"""Seconds by which times in a container may be off without meaning a gap: ears notice lips that are later than this."""
+
+
+def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | None:
+    """Waveform `(channels, samples)` from second `start` of the pictures to second `end`, and its rate; None without sound."""
+    with opened(source) as container:
+        if not container.streams.audio:
+            return None
+        filmed = bool(films_in(container))
+    origin = opening_of(source).origin if filmed else None
+    with opened(source) as container:
+        stream = favourite(container.streams.audio)
+        if origin is None:
+            origin = Fraction(stream.start_time or 0) * stream.time_base
+        sound = _Track(Fraction(start), end, Fraction(container.duration or 0, 1_000_000))
+        for moment, samples, rate in _chunks(source, container, stream):
+            if not sound.take(None if moment is None else moment - origin, samples, rate):
+                break
+        if sound.before > 0.1 and not start:
+            log.warning("Zoetrope: %s: %.2f s of sound before its first picture are left out", name_of(source), sound.before)
+        return sound.whole()
+
+
+class _Track:
+    """Samples in their places."""
+
+    def __init__(self, start: Fraction, end: float, seconds: Fraction):
+        self._start, self._end, self._longest = start, end, max(seconds, Fraction(60))
+        self._pieces: list[np.ndarray] = []
+        self._filled, self._rate, self._shift, self._begun = 0, 0, 0, False
+        self.before = 0.0
+        """Seconds that were left out because they are heard before second `start`."""
+
+    def take(self, moment: Fraction | None, samples: np.ndarray, rate: int) -> bool:
+        """Puts samples `(channels, n)` where they are heard; False where the part is full."""
+        self._rate = rate
+        place = self._filled if moment is None else round((moment - self._start) * rate) + self._shift
+        if self._begun and abs(place - self._filled) <= JITTER * rate:
+            place = self._filled
+        elif place - self._filled > self._longest * rate:  # longer than the file: a clock that jumps, no silence
+            self._shift += self._filled - place
+            place = self._filled
+        self._begun = self._begun or place + samples.shape[1] > 0
+        self.before = max(self.before, -place / rate)
+        stop = round((self._end - self._start) * rate) if self._end != float("inf") else None
+        if stop is not None and place >= stop:
+            return False
+        samples = samples[:, max(0, self._filled - place) : None if stop is None else stop - place]
+        if place > self._filled and samples.shape[1]:
+            self._add(np.zeros((len(samples), place - self._filled), np.float32))
+        self._add(samples)
+        return True
+
+    def _add(self, samples: np.ndarray) -> None:
+        if samples.shape[1]:
+            self._pieces.append(samples)
+            self._filled += samples.shape[1]
+
+    def whole(self) -> tuple[Tensor, int] | None:
+        if not self._rate:
+            return None
+        channels = max((len(piece) for piece in self._pieces), default=1)
+        pieces = [piece for piece in self._pieces if len(piece) == channels] or [np.zeros((channels, 0), np.float32)]
+        return torch.from_numpy(np.concatenate(pieces, axis=1)), self._rate
+
+
+def _chunks(source: Source, container: Any, stream: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+    """(second of the file's own clock, samples `(channels, n)`, rate), all at the rate and with the channels of the first."""
+    av = pyav("reading a video")
+    turn = _Turner(av)
+    failed = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            failed += 1
+            if failed > 100 and not turn.heard:
+                said = missing_bytes(source) or getattr(error, "strerror", None) or str(error)
+                raise ValueError(f"{name_of(source)}: its sound cannot be decoded ({said}); convert it, or mute it") from error
+            continue
+        for frame in frames:
+            yield from turn.turned(frame)
+    yield from turn.rest()
+
+
+class _Turner:
+    """Decoded sound as float32 of one rate and one order of channels."""
+
+    def __init__(self, av: Any):
+        self._av, self._resampler, self._kind = av, None, None
+        self._layout, self._rate = "", 0
+        self.heard = False
+
+    def turned(self, frame: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            yield from self.rest()
+            if not self.heard:
+                self._layout, self._rate = _order(frame.layout), frame.sample_rate
+            self._kind = kind
+            self._resampler = self._av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+        self.heard = True
+        yield from self._out(frame)
+
+    def rest(self) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+        """What the resampler still holds."""
+        if self._resampler is not None:
+            yield from self._out(None)
+
+    def _out(self, frame: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+        for one in self._resampler.resample(frame):
+            if one is not None:
+                yield None if one.pts is None else one.pts * one.time_base, one.to_ndarray(), self._rate
+
+
+def _order(layout: Any) -> str:
+    """The usual order of as many channels; a file that names none keeps its own."""
+    channels = len(layout.channels) if hasattr(layout, "channels") else layout.nb_channels
+    return layout.name if "channels" in layout.name else LAYOUTS.get(channels, layout.name)

@@ -1,0 +1,92 @@
+"""Animated WebP, which PyAV's FFmpeg cannot decode, through Pillow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from .containers import Source, bytes_of, missing_bytes, name_of
+
+SHORTEST, IN_ITS_PLACE = 11, 100
+"""Milliseconds: what stands less long stands for a tenth of a second, as in browsers."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """An animated WebP."""
+
+    source: Source
+    width: int
+    height: int
+    lengths: tuple[int, ...]
+    """Milliseconds that each frame stands."""
+
+    @property
+    def seconds(self) -> Fraction:
+        return Fraction(sum(self.lengths), 1000)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second, on average."""
+        return len(self.lengths) / self.seconds
+
+    def timed(self) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
+        """(second at which it appears, seconds that it stands, picture `(3, h, w)` in [0, 1]) of each frame.
+
+        Transparency is left out, the colours below it are as they are stored. Raises ValueError where the file breaks off.
+        """
+        moment = Fraction(0)
+        with self._opened() as picture:
+            for number, milliseconds in enumerate(self.lengths):
+                try:
+                    picture.seek(number)
+                    pixels = np.array(picture.convert("RGBA"))[..., :3]
+                except (OSError, EOFError, ValueError) as error:
+                    raise self._broken(number, error) from error
+                length = Fraction(milliseconds, 1000)
+                yield moment, length, rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "h w c -> c h w") / 255
+                moment += length
+
+    def _opened(self) -> Any:
+        if not isinstance(self.source, str | Path):
+            self.source.seek(0)
+        try:
+            return Image.open(self.source)
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+            raise self._broken(0, error) from error
+
+    def _broken(self, number: int, error: Exception) -> ValueError:
+        reason = missing_bytes(self.source) or f"what follows is damaged: {error}"
+        return ValueError(f"{name_of(self.source)}: the file breaks off after frame {number} ({reason}); copy it again")
+
+
+def animation_in(source: Source) -> Animation | None:
+    """None where a file is no WebP. Raises ValueError for a WebP that is a single picture."""
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        return None
+    size, lengths = (0, 0), []
+    with bytes_of(source) as (file, end):
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WEBP":
+            return None
+        at = 12
+        while at + 8 <= end:
+            file.seek(at)
+            kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+            if kind == b"VP8X":
+                held = file.read(10)
+                size = (1 + int.from_bytes(held[4:7], "little"), 1 + int.from_bytes(held[7:10], "little"))
+            elif kind == b"ANMF":
+                stands = int.from_bytes(file.read(16)[12:15], "little")
+                lengths.append(stands if stands >= SHORTEST else IN_ITS_PLACE)
+            at += 8 + length + length % 2
+    if not lengths:
+        raise ValueError(f"{name_of(source)}: this is no video that can be read: it is a single picture; load it as an image")
+    return Animation(source, *size, tuple(lengths))
