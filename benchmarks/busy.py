@@ -1,7 +1,7 @@
 """How much a busy machine slows the demo: `python benchmarks/busy.py [--runs 3]`.
 
-Runs the command with 0 to all cores kept busy by other processes, with the threads and waiting that it chooses, and with torch's
-own choice. Prints seconds, and what each load costs as a ratio to the idle machine; its fair share is 1 + busy / cores at most 2.
+Runs the command with 0 to all cores kept busy by other processes, with the threads and waiting that it chooses, and with
+torch's own choice. Prints seconds, and what each load costs as a ratio to the idle machine; its fair share is at most 2.
 """
 
 import argparse
