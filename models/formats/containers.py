@@ -27,7 +27,7 @@ BESIDE = LEFT | frozenset({
 """Names of what stands beside the weights."""
 CALLBACKS = "callbacks"
 """Where some of Lightning's callbacks keep averaged weights."""
-JOINED = frozenset({"image_proj", "ip_adapter", "image_proj_model", "adapter_modules", "string_to_param", "string_to_token"})
+JOINED = frozenset("image_proj ip_adapter image_proj_model adapter_modules string_to_param string_to_token".split())
 """Tables that are parts of one model, whose names belong to the keys: IP-Adapter's, and textual inversion's."""
 SHADOW = "shadow_params"
 LONGEST = 4096

@@ -53,8 +53,7 @@ GUIDES = (
            ("input_hint_block.{}.weight",), ("controlnet_cond_embedding.conv_in.weight",), ("controlnet_blocks.{}.weight",),
            ("controlnet_down_blocks.{}.weight",), ("control_blocks.{}.after_proj.weight",), ("after_proj_list.{}.weight",)),
     *kinds("controlnet", "a Control-LoRA", CONTROLNET, ("lora_controlnet",)),
-    *kinds("t2i_adapter", "a T2I-Adapter", CONTROLNET,
-           ("body.{}.block1.weight", "body.{}.block2.weight"), ("adapter.body.{}.resnets.{}.block1.weight",)),
+    *kinds("controlnet", "a ControlNet", CONTROLNET, ("zero_convs.{}.{}.weight",)),
 )  # fmt: skip
 LORAS = (
     *kinds("motion_lora", "a LoHa, LoKr or another kind of adapter for a motion module",
@@ -86,7 +85,7 @@ VIDEOS = (
            ("class_embedding.weight", "{*}attn_temp.{*}"), ("class_embedding.weight", "{*}temp_{*}")),
     *kinds("lvdm_unconditional", "LVDM's unconditional video model", "no node runs it yet",
            ("input_blocks.{}.{}.qkv_t.weight",)),
-    *kinds("video_checkpoint", "Stable Video Diffusion", "core's Image Only Checkpoint Loader takes it (models/checkpoints)",
+    *kinds("video_checkpoint", "a Stable Video Diffusion checkpoint", "core's Image Only Checkpoint Loader takes it (models/checkpoints)",
            ("input_blocks.{}.{}.time_stack.{*}",), ("down_blocks.{}.resnets.{}.temporal_res_block.{*}", "time_embedding.{*}")),
     *kinds("video_checkpoint", "a video checkpoint", VIDEO,
            ("init_attn.{}.proj_in.weight",), ("input_blocks.{}.{}.temopral_conv.{*}",), ("down_blocks.{}.temp_convs.{*}",),
@@ -107,6 +106,8 @@ PICTURES = (
            ("attn2.processor.to_k_ip.{*}",)),
 )  # fmt: skip
 UNETS = (
+    *kinds("restorer", "part of an image restorer (StableSR)", NOBODY,
+           ("structcond_stage_model.{*}",), ("decoder.fusion_layer_{}.{*}",)),
     *kinds("x4_upscaler", "an upscaler checkpoint (SD x4)", UPSCALER,
            ("class_embedding.weight", "down_blocks.{}.resnets.{}.conv1.weight"),
            ("label_emb.weight", "input_blocks.{}.{}.in_layers.{}.weight")),
@@ -165,6 +166,8 @@ TRANSFORMERS = (
            ("transformer_blocks.{}.attn.add_k_proj.weight",), ("visual_transformer_blocks.{}.{*}",)),
 )  # fmt: skip
 OTHERS = (
+    *kinds("t2i_adapter", "a T2I-Adapter", CONTROLNET,
+           ("body.{}.block1.weight", "body.{}.block2.weight"), ("adapter.body.{}.resnets.{}.block1.weight",)),
     *kinds("picture_upscaler", "a picture upscaler", PICTURE_UPSCALER,
            ("body.{}.rdb1.conv1.weight",), ("model.{}.sub.{}.RDB1.conv1.{}.weight",), ("RRDB_trunk.{}.RDB1.conv1.weight",),
            ("layers.{}.residual_group.blocks.{}.{*}",), ("block_{}.c1_r.{*}",), ("conv_first.weight", "conv_last.weight"),
