@@ -26,8 +26,8 @@ SAFETENSORS = frozenset({".safetensors", ".sft"})
 TORCH = frozenset({".ckpt", ".pt", ".pth", ".bin"})
 MOST_NUMBERS = 10**10
 """No model of these kinds has a quarter as many weights; a small file can claim more than any memory holds."""
-FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-"""What diffusers calls the weights in a folder; shards and half-precision variants add to it."""
+FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model", "adapter_model", "pytorch_lora_weights")
+"""What diffusers, accelerate and PEFT call the weights in a folder; shards and half-precision variants add to it."""
 FOLDERS = ("", "unet_ema", "unet", "motion_adapter")
 """Where they are in it; averaged weights, which its training scripts write beside the others, come first."""
 

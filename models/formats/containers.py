@@ -6,6 +6,7 @@ calls it: a table is known by its tensors, not by its name. Averaged weights com
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ BESIDE = LEFT | frozenset({
 """Names of what stands beside the weights."""
 CALLBACKS = "callbacks"
 """Where some of Lightning's callbacks keep averaged weights."""
-JOINED = frozenset("image_proj ip_adapter image_proj_model adapter_modules string_to_param string_to_token".split())
+JOINED = re.compile(r"image_proj(_model)?|ip_adapter|adapter_modules|string_to_(param|token)")
 """Tables that are parts of one model, whose names belong to the keys: IP-Adapter's, and textual inversion's."""
 SHADOW = "shadow_params"
 LONGEST = 4096
@@ -92,7 +93,7 @@ def _within(value: Any, path: tuple[str, ...]) -> list[Table]:
 
 def _joined(tables: list[Table]) -> list[Table]:
     """The same with the parts of one model put together."""
-    parts = [table for table in tables if table.path and table.path[-1] in JOINED]
+    parts = [table for table in tables if table.path and JOINED.fullmatch(table.path[-1])]
     if not parts:
         return tables
     whole = {f"{table.path[-1]}.{key}": value for table in parts for key, value in table.tensors.items()}

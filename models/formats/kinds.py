@@ -77,7 +77,8 @@ LORAS = (
            ("lora_unet_transformer_blocks_{*}",), ("lora_transformer_{*}",)),
     *kinds("lora", "a LoRA", LORA,
            ("{*}lora_down.weight",), ("{*}lokr_w1{*}",), ("{*}hada_w1_a",), ("{*}lora_A{*}",), ("{*}_lora.down.weight",),
-           ("{*}.lora.down.weight",), ("{*}lora_linear_layer.down.weight",), ("{*}oft_blocks{*}",), ("{*}lora_up.weight",)),
+           ("{*}.lora.down.weight",), ("{*}lora_linear_layer.down.weight",), ("{*}oft_blocks{*}",), ("{*}lora_up.weight",),
+           ("{*}lora_B{*}",), ("{*}_lora.up.weight",), ("{*}.lora.up.weight",)),
 )  # fmt: skip
 VIDEOS = (
     *kinds("video_upscaler", "a video upscaler", UPSCALER,
@@ -85,7 +86,8 @@ VIDEOS = (
            ("class_embedding.weight", "{*}attn_temp.{*}"), ("class_embedding.weight", "{*}temp_{*}")),
     *kinds("lvdm_unconditional", "LVDM's unconditional video model", "no node runs it yet",
            ("input_blocks.{}.{}.qkv_t.weight",)),
-    *kinds("video_checkpoint", "a Stable Video Diffusion checkpoint", "core's Image Only Checkpoint Loader takes it (models/checkpoints)",
+    *kinds("video_checkpoint", "a Stable Video Diffusion checkpoint",
+           "core's Image Only Checkpoint Loader takes it (models/checkpoints)",
            ("input_blocks.{}.{}.time_stack.{*}",), ("down_blocks.{}.resnets.{}.temporal_res_block.{*}", "time_embedding.{*}")),
     *kinds("video_checkpoint", "a video checkpoint", VIDEO,
            ("init_attn.{}.proj_in.weight",), ("input_blocks.{}.{}.temopral_conv.{*}",), ("down_blocks.{}.temp_convs.{*}",),

@@ -86,7 +86,8 @@ def spell(family: Published, tensors: Mapping[str, Tensor]) -> Spelled:
     spelling = family.spelling(shapes)
     assert spelling, f"{family.name} does not know these keys"
     try:
-        table = spelling.table(shapes, spelling.prefix(shapes))
+        prefix = spelling.prefix(shapes)
+        table = spelling.table(FileShapes({k: shape for k, shape in shapes.items() if k.startswith(prefix)}), prefix)
     except WrongFile as error:
         raise WrongFile(f"this looks like {family.title}, but is not whole ({error}); {WHOLE}") from error
     weights: dict[str, Tensor] = {}
