@@ -135,9 +135,9 @@ def _several(tables: list[Table]) -> str:
 
 
 def _instead(content: Mapping[Any, Any]) -> str:
-    """What a table without weights does hold."""
+    """Where weights were looked for in vain."""
     names = ", ".join(str(name)[:40] for name in list(content)[:6])
-    return f" of a model, but {names}" if names else ""
+    return f" of a model under its names ({names})" if names else ""
 
 
 def _texts(held: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[str, str]]:

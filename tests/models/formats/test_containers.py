@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "two averages": ({"ema": {"a": OTHER, "b": OTHER}}, "2 models, ema.a .* and ema.b"),
     "names lost": (before("model_ema.", dotless(OTHER)) | COUNTS, "averaged weights alone .model_ema., .*lost their dots"),
     "no names at all": ({"ema": {"shadow_params": list(OTHER.values())}}, "averaged weights alone, without names"),
-    "optimizer alone": ({"optimizer": ADAM, "step": 4}, "holds no tensors of a model, but optimizer, step"),
+    "optimizer alone": ({"optimizer": ADAM, "step": 4}, "holds no tensors of a model under its names .optimizer, step."),
     "nothing": ({}, "holds no tensors"),
     "a list": ([1, 2], "expected a table of tensors, got list"),
 }
