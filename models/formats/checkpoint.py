@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import WrongFile
 from .containers import unpack
-from .damage import is_safetensors, is_zip, told
+from .damage import is_archive, is_safetensors, is_zip, told
 from .leftovers import settle, words
 from .objects import left_objects, of_training, stand_ins
 from .published import Metadata
@@ -145,7 +145,7 @@ def _read_torch(path: Path) -> Held:
             f"{path.name}: torch {torch.__version__} cannot read torch checkpoints safely (CVE-2025-32434); "
             "use the .safetensors version of this model, or torch 2.6 or later"
         )
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         _check_archive(path)
     content, objects = _content(path)
     with in_file(path.name):
@@ -156,7 +156,7 @@ def _read_torch(path: Path) -> Held:
 
 def _content(path: Path) -> tuple[Any, tuple[str, ...]]:
     """What torch's weights-only reader makes of a file, and names of objects that training left in it, which are left out."""
-    zipped = zipfile.is_zipfile(path)
+    zipped = is_archive(path)
     objects: tuple[str, ...] = ()
     try:
         try:

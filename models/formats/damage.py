@@ -55,6 +55,14 @@ def is_zip(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip archive, index and all."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an index that tells of several disks
+        return False
+
+
 def is_safetensors(head: bytes) -> bool:
     """Whether a file begins with the length of a header, and the header's first bracket."""
     return len(head) >= 9 and head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= LONGEST_HEADER
@@ -89,8 +97,8 @@ def _end(entry: Any) -> int:
 
 
 def _of_archive(path: Path) -> str | None:
-    if not zipfile.is_zipfile(path):
-        return f"the file is truncated: the index at its end is missing; {AGAIN}"
+    if not is_archive(path):
+        return f"the file is truncated: the index at its end is missing or damaged; {AGAIN}"
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] or name for name in archive.namelist()]

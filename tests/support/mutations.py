@@ -58,11 +58,11 @@ def reshaped(table: Table, rng: random.Random) -> Table:
     key = any_key(table, rng)
     if not key:
         return table
-    value = table[key]
+    value = table[key] if table[key].ndim else table[key][None]
     new = rng.choice(
         (value[..., None], value[None], value.flatten(), value[:0], value.new_zeros(()),
          value.new_zeros([s + 1 for s in value.shape]),
-         value.transpose(0, -1).contiguous() if value.ndim else value, value.new_zeros((3, 1, 2)))
+         value.transpose(0, -1).contiguous(), value.new_zeros((3, 1, 2)))
     )  # fmt: skip
     return table | {key: new}
 

@@ -46,6 +46,14 @@ def test_a_file_that_is_cut_off_is_told_so(file: Path, part: float) -> None:
         load_motion(file)
 
 
+def test_an_index_of_several_disks_is_told_as_damage(tmp_path: Path) -> None:
+    torch.save(sound(), path := tmp_path / "m.ckpt")
+    content = path.read_bytes()
+    path.write_bytes(content[:-22] + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2) + content[-22:])
+    with pytest.raises(ValueError, match=r"m\.ckpt: .*damaged"):
+        load_motion(path)
+
+
 def test_a_whole_file_of_another_sort_is_never_to_be_loaded_again(tmp_path: Path) -> None:
     save_file({"a.weight": torch.ones(2)}, tmp_path / "a.safetensors")
     with zipfile.ZipFile(tmp_path / "b.ckpt", "w") as archive:
