@@ -46,11 +46,13 @@ def test_a_file_that_is_cut_off_is_told_so(file: Path, part: float) -> None:
         load_motion(file)
 
 
-def test_an_index_of_several_disks_is_told_as_damage(tmp_path: Path) -> None:
+def test_an_index_of_several_disks_is_torchs_own_to_judge(tmp_path: Path) -> None:
     torch.save(sound(), path := tmp_path / "m.ckpt")
     content = path.read_bytes()
     path.write_bytes(content[:-22] + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2) + content[-22:])
-    with pytest.raises(ValueError, match=r"m\.ckpt: .*damaged"):
+    assert load_motion(path)[1].family == "animatediff"  # python's own reader raises BadZipFile where torch reads on
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"m\.ckpt: .*truncated"):
         load_motion(path)
 
 
