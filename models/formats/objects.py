@@ -5,6 +5,7 @@ name that it does not know. For these names it is given a stand-in of ours, whic
 library nor the class is imported, and what the file says about them is never looked at. Any other name is refused as before.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +16,16 @@ import torch
 
 OF_TRAINING = (
     "argparse.Namespace", "omegaconf.", "numpy.", "pathlib.", "pytorch_lightning.", "lightning.", "lightning_fabric.",
-    "lightning_utilities.", "easydict.", "ml_collections.", "addict.", "yacs.", "types.SimpleNamespace", "datetime.", "typing.",
+    "lightning_utilities.", "easydict.", "ml_collections.", "addict.", "yacs.", "mmengine.",
+    "mmcv.", "diffusers.configuration_utils.FrozenDict", "types.SimpleNamespace", "datetime.", "typing.",
     "collections.defaultdict", "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str",
     "builtins.tuple", "builtins.bool", "builtins.object", "__builtin__.dict", "__builtin__.list", "__builtin__.int",
     "__builtin__.float",
     "__builtin__.str", "__builtin__.tuple", "__builtin__.bool", "__builtin__.object", "__builtin__.long", "__builtin__.unicode",
 )  # fmt: skip
 """Names, or beginnings of names that end in a dot."""
-TABLES = ("collections.defaultdict",)
-"""Those that are filled item by item."""
+TABLE = "dict"
+"""In the names of those that are filled item by item (`AttributeDict`, `EasyDict`, `defaultdict`), small or large."""
 
 
 class StandIn:
@@ -39,6 +41,13 @@ class StandIn:
         """Keeps nothing."""
 
 
+class Table:
+    """Makes an empty table, which torch's reader may fill."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return OrderedDict()
+
+
 def of_training(name: str) -> bool:
     """Whether an object of this name is known to be left by training."""
     return any(name.startswith(known) if known.endswith(".") else name == known for known in OF_TRAINING)
@@ -47,17 +56,29 @@ def of_training(name: str) -> bool:
 def left_objects(path: Path) -> tuple[str, ...]:
     """Full names of what a zipped torch file wants made besides tensors, read off its instructions without following them."""
     try:
-        return tuple(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path))))
+        with _nothing_allowed():
+            return tuple(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path))))
     except (UnpicklingError, ValueError, RuntimeError, EOFError, AssertionError):
         return ()  # what cannot be read is told by the reader itself
 
 
 @contextmanager
+def _nothing_allowed() -> Iterator[None]:
+    """Sets aside the names that others (ComfyUI, say) let torch's reader make, for the length of the block: what they mean for
+    their own files would be made here, where a stand-in is meant."""
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
+
+
+@contextmanager
 def stand_ins(names: tuple[str, ...]) -> Iterator[None]:
     """Gives torch's reader stand-ins for these names, for the length of the block."""
-    with torch.serialization.safe_globals([(_table if name in TABLES else StandIn, name) for name in names]):
+    with torch.serialization.safe_globals(
+        [(Table if TABLE in name.rpartition(".")[2].lower() else StandIn, name) for name in names]
+    ):
         yield
-
-
-def _table(*_: Any) -> dict[Any, Any]:
-    return {}

@@ -2,10 +2,13 @@
 
 import argparse
 import collections
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from layers import own_motion
@@ -175,6 +178,44 @@ def test_objects_of_training_are_named_and_never_made(tmp_path: Path) -> None:
     held = read_file(tmp_path / "m.ckpt")
     assert any("argparse.Namespace" in line for line in held.said)
     assert "args" not in held.metadata
+
+
+def foreign(module: str, name: str, base: type, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A class of a library that is not installed where the file is read."""
+    made = type(name, (base,), {"__module__": module, "__qualname__": name})
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        monkeypatch.setitem(sys.modules, ".".join(parts[:depth]), types.ModuleType(".".join(parts[:depth])))
+    setattr(sys.modules[module], name, made)
+    return made
+
+
+LIBRARIES = [
+    ("pytorch_lightning.utilities.parsing", "AttributeDict", dict), ("omegaconf.dictconfig", "DictConfig", object),
+    ("easydict", "EasyDict", dict), ("lightning.fabric.utilities.data", "AttributeDict", dict),
+    ("omegaconf.base", "Node", object),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "base"), LIBRARIES)
+def test_settings_of_libraries_that_are_not_here_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, base: type
+) -> None:
+    with monkeypatch.context() as there:
+        settings = foreign(module, name, base, there)()
+        settings.lr = 1e-4
+        if base is dict:
+            settings["batch"] = 4
+        torch.save({"state_dict": WEIGHTS, "hyper_parameters": settings, "epoch": 3}, tmp_path / "m.ckpt")
+    assert load_motion(tmp_path / "m.ckpt")[1].family == "zoetrope"
+    assert module.partition(".")[0] not in sys.modules
+
+
+def test_numbers_of_numpy_are_passed_over(tmp_path: Path) -> None:
+    torch.save({"model": WEIGHTS, "best": np.float64(0.5), "curve": np.zeros(3), "step": np.int64(3)}, tmp_path / "m.ckpt")
+    allowed = torch.serialization.get_safe_globals()
+    assert load_motion(tmp_path / "m.ckpt")[1].family == "zoetrope"
+    assert torch.serialization.get_safe_globals() == allowed
 
 
 @pytest.mark.parametrize("swap", [(".ckpt", ".safetensors"), (".safetensors", ".ckpt")])
