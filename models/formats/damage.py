@@ -90,8 +90,7 @@ def _of_header(path: Path, head: bytes) -> str | None:
 
 def _end(entry: Any) -> int:
     offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    whole = isinstance(offsets, list) and len(offsets) == 2 and all(isinstance(each, int) for each in offsets)
-    if not whole:
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(each, int) for each in offsets):
         raise ValueError("no offsets")
     return offsets[1]
 
