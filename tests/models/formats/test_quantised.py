@@ -23,6 +23,17 @@ def test_plain_fp8_loads(sort: str, dtype: torch.dtype) -> None:
         assert getattr(loaded, network).float().state_dict().keys()  # a host may cast it
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_one_number_is_found_wherever_it_stands(dtype: torch.dtype, bad: float) -> None:
+    for length in (1, 7, 8, 16, 33, 1000):
+        for place in {0, length // 2, length - 1}:
+            value = torch.randn(length).to(dtype)
+            assert is_finite(value)
+            value[place] = bad
+            assert not is_finite(value)
+
+
 @pytest.mark.parametrize("dtype", [*FP8, torch.float16, torch.float32])
 def test_numbers_that_are_none_are_found_in_every_type(dtype: torch.dtype) -> None:
     value = torch.tensor([0.5, -1.0, float("nan")]).to(dtype)
