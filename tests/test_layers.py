@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "video.io": "",
     "models": "",
     "models.image_prompt": "models models.motion models.backbones models.layers models.formats",
-    "models.vae": "models models.formats models.layers sampling",
+    "models.vae": "models.formats models.layers sampling",
     "models.motion": "models models.backbones models.layers models.formats",
     "models.edits": "models models.backbones models.layers",
     "models.backbones": "",

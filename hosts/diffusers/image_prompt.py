@@ -18,6 +18,10 @@ from ...models.image_prompt.layers import ImageLayers
 from ...models.image_prompt.pixels import pixels_of
 from ...models.layers.attention import AttentionFunction, scaled_dot_product
 from .motion import unet_places
+from .projections import asked
+
+ASKED = ("to_q", "to_out.0")
+"""What image prompts are hooked into."""
 
 
 def states_of(tower: Any, pixels: Tensor, look: Look) -> Tensor:
@@ -48,7 +52,7 @@ def picture_in(
     tokens     distinct sets of image tokens `(u, n, d)`
     rows       which set each row of the batch reads `(b f)`, int64
     strength   a number, or one per row; 0 leaves the UNet's output as it is, bit for bit
-    Raises ValueError where the image layers do not fit this UNet.
+    Raises ValueError where the image layers do not fit this UNet, or its attentions pass them by.
     """
     places = unet_places(unet)
     image.check_fit(places)
@@ -56,7 +60,9 @@ def picture_in(
     edit.install(image, places)
     if isinstance(strength, Tensor) or strength:
         edit.give(ImageInputs(tokens, rows, strength, attention, levels or {}))
+    attentions = {place: places.cross_attentions[place] for place in image.places}
     try:
-        yield
+        with asked(unet, attentions, ASKED, "an image prompt"):
+            yield
     finally:
         edit.remove()

@@ -8,7 +8,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -20,6 +20,11 @@ from ...models.layers.positions import Beyond
 from ...models.layers.strength import Dial, check_dial
 from ...models.layers.temporal import Clip
 from ...models.motion.module import MotionModule
+from .projections import asked, check_separate
+
+KEYS = ("to_k", "to_v")
+"""What sparse-causal attention is hooked into."""
+SPARSE = "sparse-causal attention (LaVie's interpolation model)"
 
 
 def unet_places(unet: Any) -> Places:
@@ -97,7 +102,8 @@ def motion_in(
     fps       for families that are told the frame rate; None: the family's own
     beyond    how positions are made for clips longer than the module was trained on
     levels    beginnings of sites -> factor of the strength there
-    Raises ValueError where the module does not fit this UNet, or the clip is longer than the module can take.
+    Raises ValueError where the module does not fit this UNet, the clip is longer than the module can take, or the module acts
+    on the UNet's own attentions and these pass it by (fused projections).
     """
     places = unet_places(unet)
     motion.check_fit(places.widths)
@@ -115,8 +121,16 @@ def motion_in(
         clip = Clip(count, strength, context, attention, size=size, **told)
         edit.give(TemporalInputs(clip, sample.shape[0], levels or {}))
 
-    with installed(edit, motion, places, unet, start):
+    with _watched(unet, motion, places), installed(edit, motion, places, unet, start):
         yield
+
+
+def _watched(unet: Any, motion: MotionModule, places: Places) -> AbstractContextManager[None]:
+    """Over the UNet's own attentions, where the module acts on them."""
+    if not motion.sparse_causal:
+        return nullcontext()
+    check_separate(places.self_attentions, KEYS, SPARSE)
+    return asked(unet, places.self_attentions, KEYS, SPARSE)
 
 
 @contextmanager

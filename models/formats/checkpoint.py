@@ -1,7 +1,11 @@
-"""From a file or folder to tensors: safetensors, or torch files through weights-only loading. Refusals name file and remedy."""
+"""From a file or folder to tensors: safetensors, or torch files through weights-only loading. Refusals name file and remedy.
+
+What a file is, is told by its first bytes; its ending only says whether it is looked at at all.
+"""
 
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,22 +15,43 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import WrongFile
+from .containers import unpack
+from .damage import is_archive, is_safetensors, is_zip, told
+from .leftovers import settle, words
+from .objects import left_objects, of_training, stand_ins
 from .published import Metadata
+from .strict import in_file
 
 SAFETENSORS = frozenset({".safetensors", ".sft"})
 TORCH = frozenset({".ckpt", ".pt", ".pth", ".bin"})
-CONTAINERS = ("ema", "state_dict", "module", "model", "controlnet")
-"""Names under which training frameworks nest the weights; averaged ones first."""
-PREFIXES = ("_forward_module.", "module.")
-"""What data-parallel training (DeepSpeed, torch) puts before every key."""
 MOST_NUMBERS = 10**10
 """No model of these kinds has a quarter as many weights; a small file can claim more than any memory holds."""
-FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-"""What diffusers calls the weights in a folder; shards and half-precision variants add to it."""
+FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model", "adapter_model", "pytorch_lora_weights")
+"""What diffusers, accelerate and PEFT call the weights in a folder; shards and half-precision variants add to it."""
+FOLDERS = ("", "unet_ema", "unet", "motion_adapter")
+"""Where they are in it; averaged weights, which its training scripts write beside the others, come first."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a file or folder holds."""
+
+    tensors: Mapping[str, Tensor]
+    """On the CPU, spelled as the file spells them, without wrappers' names and what training left."""
+    metadata: Metadata
+    """The text header of safetensors, or texts and numbers beside the weights of a torch file."""
+    said: tuple[str, ...]
+    """What was done to find the weights, for people; empty where the file holds nothing else."""
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
-    """All tensors of a file on the CPU, spelled as the file spells them, and its text header.
+    """All weights of a file or folder, and its text header; as `read_file`, which also says how it was read."""
+    held = read_file(path)
+    return dict(held.tensors), held.metadata
+
+
+def read_file(path: str | Path) -> Held:
+    """All weights of a file, averaged ones (EMA) where it has both.
 
     path   a file, or a folder as diffusers writes them (a module's own, or a pipeline's with `unet` in it)
     Raises WrongFile for anything that is not a readable file of tensors. Nothing in a file is ever executed.
@@ -39,23 +64,24 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
     if path.stat().st_size == 0:
         raise WrongFile(f"{path.name}: the file is empty (0 bytes); download it again")
     suffix = path.suffix.lower()
-    if suffix in SAFETENSORS:
-        tensors, metadata = _read_safetensors(path)
-    elif suffix in TORCH:
-        tensors, metadata = _read_torch(path), {}
-    else:
+    if suffix not in SAFETENSORS | TORCH:
         known = ", ".join(sorted(SAFETENSORS | TORCH))
-        raise WrongFile(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}")
-    if not tensors:
+        what = f"; {why}" if (why := told(path)) else ""
+        raise WrongFile(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}{what}")
+    with path.open("rb") as file:
+        head = file.read(64)
+    as_torch = is_zip(head) or (suffix in TORCH and not is_safetensors(head))
+    held = _read_torch(path) if as_torch else _read_safetensors(path)
+    if not held.tensors:
         raise WrongFile(f"{path.name}: the file holds no tensors; it is not a model")
-    if (total := sum(tensor.numel() for tensor in tensors.values())) > MOST_NUMBERS:
+    if (total := sum(tensor.numel() for tensor in held.tensors.values())) > MOST_NUMBERS:
         raise WrongFile(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, the file claims {total:,}")
-    return tensors, metadata
+    return held
 
 
 def files_of(folder: Path) -> list[Path]:
     """The weight files of a folder that diffusers wrote, all shards of one set; full precision before `fp16`."""
-    for place in (folder, folder / "unet", folder / "motion_adapter"):
+    for place in (folder / name for name in FOLDERS):
         for stem in FOLDER_STEMS:
             for suffix in (".safetensors", ".bin"):
                 for variant in ("", ".fp16"):
@@ -81,51 +107,80 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in (files_of(path) if path.is_dir() else [path]))
 
 
-def _read_folder(folder: Path) -> tuple[dict[str, Tensor], Metadata]:
+def _read_folder(folder: Path) -> Held:
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
-    for file in files_of(folder):
-        held, header = read_tensors(file)
-        tensors |= held
-        metadata |= header
-    return tensors, metadata
+    files = files_of(folder)
+    inner = files[0].parent.name if files[0].parent != folder else ""
+    said = [f"averaged weights (the folder {inner})"] if words(inner) & {"ema"} else []
+    for file in files:
+        held = read_file(file)
+        tensors |= held.tensors
+        metadata |= held.metadata
+        said += held.said
+    return Held(tensors, metadata, tuple(dict.fromkeys(said)))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Metadata]:
+def _read_safetensors(path: Path) -> Held:
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, header = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise WrongFile(
-            f"{path.name}: expected a safetensors file, but it cannot be read ({error}). "
-            "It is truncated, corrupt or of another kind; download it again and compare its size."
-        ) from error
+        raise WrongFile(f"{path.name}: expected a safetensors file, but it cannot be read{_why(path, error)}") from error
+    with in_file(path.name):
+        settled = settle(tensors)
+    return Held(settled.tensors, header, settled.said)
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _why(path: Path, error: Exception) -> str:
+    """What is seen of a file that cannot be read, else the reader's own words."""
+    if seen := told(path):
+        return f": {seen}."
+    return f" ({_first_line(error)}). It is truncated, corrupt or of another kind; download it again and compare its size."
+
+
+def _read_torch(path: Path) -> Held:
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
         raise ValueError(
             f"{path.name}: torch {torch.__version__} cannot read torch checkpoints safely (CVE-2025-32434); "
             "use the .safetensors version of this model, or torch 2.6 or later"
         )
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         _check_archive(path)
+    content, objects = _content(path)
+    with in_file(path.name):
+        unpacked = unpack(content)
+    said = (f"left out: objects of training ({', '.join(objects[:3])})",) if objects else ()
+    return Held(unpacked.tensors, unpacked.header, (*unpacked.said, *said))
+
+
+def _content(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """What torch's weights-only reader makes of a file, and names of objects that training left in it, which are left out."""
+    zipped = is_archive(path)
+    objects: tuple[str, ...] = ()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped), ()
+        except UnpicklingError:
+            objects = left_objects(path) if zipped else ()
+            if not objects or not all(of_training(name) for name in objects):
+                raise
+            with stand_ins(objects):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped), objects
     except UnpicklingError as error:
+        found = ", ".join(name for name in objects if not of_training(name)) or _first_line(error)
+        seen = told(path)
         raise WrongFile(
-            f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope never "
-            f"runs what a file brings, or it is corrupt ({_first_line(error)}). Use the .safetensors version of this model, "
+            f"{path.name}: {seen}."
+            if seen
+            else f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope "
+            f"never runs what a file brings, or it is corrupt ({found}). Use the .safetensors version of this model, "
             "or convert it with a tool you trust."
         ) from error
     except MemoryError:
         raise
     except Exception as error:  # of torch's reader, where a corrupt file may fail anywhere; no code of ours runs in it
-        raise WrongFile(
-            f"{path.name}: expected a torch checkpoint, but it cannot be read ({_first_line(error)}). "
-            "It is truncated, corrupt or of another kind; download it again and compare its size."
-        ) from error
-    return _unwrap(path, content)
+        raise WrongFile(f"{path.name}: expected a torch checkpoint, but it cannot be read{_why(path, error)}") from error
 
 
 def _check_archive(path: Path) -> None:
@@ -140,25 +195,6 @@ def _check_archive(path: Path) -> None:
             f"{path.name}: the archive claims to unpack to {unpacked:,} bytes, more than the file's {path.stat().st_size:,}; "
             "torch does not write such files. Do not use it; download the model again from a source you trust."
         )
-
-
-def _unwrap(path: Path, content: Any) -> dict[str, Tensor]:
-    for _ in range(2):  # such as {"ema": {"state_dict": ...}}
-        if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
-            content = next((content[name] for name in CONTAINERS if isinstance(content.get(name), Mapping)), content)
-    if isinstance(content, Mapping) and content and all(_is_table(value) for value in content.values()):
-        content = {f"{part}.{key}": value for part, held in content.items() for key, value in held.items()}  # IP-Adapter's .bin
-    if not isinstance(content, Mapping):
-        raise WrongFile(f"{path.name}: expected a table of tensors, got {type(content).__name__}; it is not a model")
-    tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
-    for prefix in PREFIXES:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    return tensors
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value) and all(isinstance(held, Tensor) for held in value.values())
 
 
 def _first_line(error: Exception) -> str:

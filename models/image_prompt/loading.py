@@ -1,7 +1,8 @@
 """From a file to an image projector: find the family by keys, rename by its table, build, fill; strict at every step."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WrongFile
-from ..formats.checkpoint import read_tensors
+from ..formats.checkpoint import read_file
 from ..formats.facts import FileShapes, under
 from ..formats.keytable import KeyTable, Row
+from ..formats.leftovers import settle
 from ..formats.published import Metadata, Shapes
-from ..formats.recognise import kind_of
-from ..formats.strict import fill, in_file, some, spell
+from ..formats.recognise import Wanted, known
+from ..formats.strict import fill, in_file, spell
 from .families import PROJECTORS, VIDEOCRAFTER, detect
 from .family import Look, ProjectorFamily
 from .layers import ImageKeys, ImageLayers
@@ -26,6 +28,11 @@ GUIDE = "conv_in."
 
 FACES = 512
 """Width of what encoders of faces say."""
+IDENTITY = re.compile(
+    r"image_proj(?:_model)?\.(proj\.\d|perceiver_resampler|norm1|mapping)|(?:ip_adapter|adapter_modules)\.\d+\.to_\w+_lora"
+)
+"""Keys of adapters whose projector is another network, or that change attentions as well (tencent-ailab/IP-Adapter 62e4af9)."""
+ADAPTERS = ("ip_adapter.", "adapter_modules.")
 PICK = "Pick a plain or plus one."
 
 
@@ -48,6 +55,8 @@ class LoadedProjector:
     table: KeyTable
     dtype: torch.dtype
     file: str
+    said: tuple[str, ...] = ()
+    """What was done to find the weights in the file."""
 
     @property
     def frames(self) -> int:
@@ -67,7 +76,7 @@ class LoadedProjector:
         what = shown.get(self.look.states, f"the {self.look.states} layer's tokens")
         return (
             f"{self.family.title}: {tokens} tokens of {what} ({self.states} wide), {len(self.network.image.places)} layers, "
-            f"{count / 1e6:.1f} M weights"
+            f"{count / 1e6:.1f} M weights{''.join(f'; {line}' for line in self.said)}"
         )
 
 
@@ -77,23 +86,27 @@ def load_projector(path: str | Path, ops: Any = nn) -> LoadedProjector:
     ops   namespace of the leaf layers, `torch.nn` or the host's
     Raises WrongFile, naming file and remedy.
     """
-    tensors, metadata = read_tensors(path)
+    held = read_file(path)
     with in_file(Path(path).name):
-        return projector_from(tensors, metadata, Path(path).name, ops)
+        return projector_from(held.tensors, held.metadata, Path(path).name, ops, held.said)
 
 
-def projector_from(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn) -> LoadedProjector:
+def projector_from(
+    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn, said: tuple[str, ...] = ()
+) -> LoadedProjector:
     """As `load_projector`, of a file's tensors."""
-    family = detect(tensors)
-    if family is None:
-        raise WrongFile(_unknown(tensors))
-    if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1] == FACES:
+    settled = settle(tensors)
+    tensors = settled.tensors
+    _check_identity(tensors)
+    family = known(tensors, Wanted("image projector", PROJECTORS, ("image_prompt",)), detect)
+    if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1:] == (FACES,):
         raise WrongFile(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
     spelled = spell(family, tensors)
     table, parts = spelled.table, spelled.parts
     ours_alone = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
     own = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in ours_alone))
-    return _filled(family, own, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
+    loaded = _filled(family, own, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
+    return replace(loaded, said=(*said, *settled.said))
 
 
 def projector_of(file: str, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], ops: Any = nn) -> LoadedProjector:
@@ -129,11 +142,10 @@ def _build(family: ProjectorFamily, shapes: Shapes, metadata: Metadata, ops: Any
     return ImageProjector(family.build(under(shapes, "projector."), metadata, ops), ImageLayers(layers))
 
 
-def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    if any(key.startswith("ip_adapter.") for key in tensors):
-        return f"this is an IP-Adapter of a kind that Zoetrope does not know (FaceID, full face and the like). {PICK}"
-    if kind := kind_of(tensors):
-        return f"this is no image projector but {kind.name}: {kind.place}. Pick another file."
-    titles = ", ".join(family.title for family in PROJECTORS)
-    got = some(sorted(tensors))
-    return f"this is no image projector that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."
+def _check_identity(tensors: Mapping[str, Tensor]) -> None:
+    """Raises WrongFile for IP-Adapters whose projector reads what an encoder of faces says."""
+    if any(key.startswith(ADAPTERS) for key in tensors) and (mark := next(filter(IDENTITY.match, tensors), None)):
+        raise WrongFile(
+            f"this is an IP-Adapter of a kind that Zoetrope does not know (FaceID, full face and the like), recognised by "
+            f"{mark}. {PICK}"
+        )

@@ -8,14 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..backbones.unet import fitting
-from ..errors import WrongFile
-from ..formats.checkpoint import read_tensors, size_of
-from ..formats.published import Contents, Metadata
-from ..formats.recognise import kind_of
-from ..formats.strict import Parts, in_file, load_strict, some
+from ..formats.checkpoint import read_file, size_of
+from ..formats.leftovers import groups, settle
+from ..formats.published import Metadata
+from ..formats.recognise import Wanted, known
+from ..formats.strict import Parts, contents_of, fill, in_file, spell, whole
 from .families import FAMILIES, detect
-from .families.animatediff.lora import is_motion_lora
-from .family import Variant
 from .module import MotionModule
 from .report import Report
 
@@ -42,27 +40,31 @@ def load_motion(path: str | Path, ops: Any = nn) -> tuple[MotionModule, Report]:
 def open_file(path: str | Path, ops: Any = nn) -> Opened:
     """As `load_motion`, with the other parts of the file. path: a file, or a folder as diffusers writes them."""
     path = Path(path)
-    tensors, metadata = read_tensors(path)
+    held = read_file(path)
     with in_file(path.name):
-        return take_apart(tensors, metadata, path.name, size_of(path), ops)
+        return take_apart(held.tensors, held.metadata, path.name, size_of(path), ops, held.said)
 
 
-def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn) -> Opened:
-    """Finds out what tensors are, and sorts them into a motion module and other parts."""
-    family = detect(tensors)
-    if family is None:
-        raise WrongFile(_unknown(tensors))
-    variant: Variant | None = None
+def take_apart(
+    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn, said: tuple[str, ...] = ()
+) -> Opened:
+    """Finds out what tensors are, and sorts them into a motion module and other parts.
 
-    def build(contents: Contents, ops: Any) -> MotionModule:
-        nonlocal variant
-        variant = variant or family.variant(contents)
+    said   what was done to find them, for the report
+    """
+    settled = settle(tensors)
+    family = known(settled.tensors, Wanted("motion module", FAMILIES, ("motion_module",)), detect)
+    spelled = spell(family, settled.tensors)
+    contents = contents_of(spelled, metadata)
+    with whole(family):
+        variant = family.variant(contents)  # before anything is built: it reads values, and those being built have none
+    left = (f"{len(spelled.left)} tensors of other networks are left out ({', '.join(groups(spelled.left))})",)
+
+    def build(ops: Any) -> MotionModule:
         layers = family.build(contents, ops)
         return MotionModule(layers, variant.max_frames, variant.clip_norms, variant.fps, variant.sparse_causal)
 
-    filled = load_strict(family, tensors, build, ops, metadata)
-    motion, spelled = filled.network, filled.spelled
-    assert variant
+    motion = fill(family, spelled.weights, spelled.table, build, ops)
     report = Report(
         file=file,
         size_bytes=size_bytes,
@@ -76,15 +78,6 @@ def take_apart(tensors: Mapping[str, Tensor], metadata: Metadata, file: str, siz
         parts={part: len(held) for part, held in spelled.parts.items()},
         widths=motion.widths,
         fits=tuple(name for name in fitting(motion.widths) if not variant.bases or name in variant.bases),
+        said=(*said, *settled.said, *(left if spelled.left else ())),
     )
     return Opened(motion, report, spelled.parts)
-
-
-def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    if is_motion_lora(tensors):
-        return "this is a LoRA for a motion module; load the motion module here, and this with Apply Motion LoRA"
-    if kind := kind_of(tensors):
-        return f"this is no motion module but {kind.name}: {kind.place}. Pick another file."
-    titles = ", ".join(family.title for family in FAMILIES)
-    got = some(sorted(tensors))
-    return f"this is no motion module that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."

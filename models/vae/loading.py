@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..errors import WrongFile
-from ..formats.checkpoint import read_tensors
+from ..formats.checkpoint import read_file
 from ..formats.keytable import KeyTable
-from ..formats.recognise import kind_of
-from ..formats.strict import in_file, load_strict, some
+from ..formats.leftovers import settle
+from ..formats.recognise import Wanted, known
+from ..formats.strict import in_file, load_strict
 from .families import VAES, detect
 from .family import VaeFamily
 
@@ -19,8 +19,6 @@ FIRST_STAGE = "first_stage_model."
 """Where whole checkpoints keep their autoencoder."""
 QUANT = "conditioner.embedders.3.encoder.quant_conv."
 """Where Stable Video Diffusion's checkpoints keep the last layer of the encoder."""
-TRAINING = ("loss.", "model_ema.")
-"""What .ckpt files of autoencoders carry from their training."""
 FOLDERS = ("vae", "vae3d", "vae_temporal_decoder")
 """Where diffusers' pipelines keep it."""
 
@@ -34,6 +32,8 @@ class Loaded:
     spelling: str
     table: KeyTable
     dtype: torch.dtype
+    said: tuple[str, ...] = ()
+    """What was done to find the weights in the file."""
 
     @property
     def side(self) -> int:
@@ -49,7 +49,8 @@ class Loaded:
         """A line for people."""
         count = sum(weight.numel() for weight in self.network.parameters())
         dtype = str(self.dtype).removeprefix("torch.")
-        return f"{self.family.title} ({self.spelling} spelling, {count / 1e6:.1f} M weights, {dtype}): {self.family.note}"
+        said = "".join(f"; {line}" for line in self.said)
+        return f"{self.family.title} ({self.spelling} spelling, {count / 1e6:.1f} M weights, {dtype}): {self.family.note}{said}"
 
 
 def load_vae(path: str | Path) -> Loaded:
@@ -59,36 +60,26 @@ def load_vae(path: str | Path) -> Loaded:
     """
     path = Path(path)
     inner = next((path / name for name in FOLDERS if (path / name).is_dir()), path)
-    tensors, _ = read_tensors(inner)
+    read = read_file(inner)
     with in_file(path.name):
-        return vae_from(tensors)
+        return vae_from(read.tensors, read.said)
 
 
-def vae_from(tensors: Mapping[str, Tensor]) -> Loaded:
-    """Makes an autoencoder of tensors in any published spelling."""
-    held = autoencoder_of(tensors)
-    family = detect(held)
-    if family is None:
-        raise WrongFile(_unknown(tensors))
+def vae_from(tensors: Mapping[str, Tensor], said: tuple[str, ...] = ()) -> Loaded:
+    """Makes an autoencoder of tensors in any published spelling. said: what was done to find them."""
+    settled = settle(tensors)
+    held = autoencoder_of(settled.tensors)
+    family = known(held, Wanted("VAE", VAES, ("vae", "video_vae")), detect)
     filled = load_strict(family, held, lambda contents, _: family.build(contents.weights))
     spelled = filled.spelled
     dtype = next(iter(spelled.weights.values())).dtype
-    return Loaded(filled.network, family, spelled.spelling, spelled.table, dtype)
+    return Loaded(filled.network, family, spelled.spelling, spelled.table, dtype, (*said, *settled.said))
 
 
-def autoencoder_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def autoencoder_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """The autoencoder's tensors out of whatever else a file holds."""
     if not any(key.startswith(FIRST_STAGE) for key in tensors):
-        return {key: value for key, value in tensors.items() if not key.startswith(TRAINING)}
+        return tensors
     held = {key.removeprefix(FIRST_STAGE): value for key, value in tensors.items() if key.startswith(FIRST_STAGE)}
-    held = {key: value for key, value in held.items() if not key.startswith(TRAINING)}
     beside = {"quant_conv." + key.removeprefix(QUANT): value for key, value in tensors.items() if key.startswith(QUANT)}
-    return beside | held
-
-
-def _unknown(tensors: Mapping[str, Tensor]) -> str:
-    titles = ", ".join(family.title for family in VAES)
-    if kind := kind_of(tensors):
-        return f"this is none of the VAEs that Zoetrope knows ({titles}) but {kind.name}: {kind.place}. Pick another file."
-    got = some(sorted(tensors))
-    return f"this is none of the VAEs that Zoetrope knows. Expected keys of {titles}; got {got}. Pick another file."
+    return beside | dict(settle(held).tensors)

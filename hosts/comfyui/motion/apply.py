@@ -100,6 +100,8 @@ def load(path: str) -> HostMotion:
 
 def host_motion(opened: Opened, path: str) -> HostMotion:
     """Hands the temporal layers of an opened file to the host."""
+    for line in opened.report.said:
+        log.info("Zoetrope: %s: %s", opened.report.file, line)
     for note in opened.report.variant.notes:
         log.warning("Zoetrope: %s: %s", opened.report.file, note)
     motion = rebuilt_by(patcher_for(opened.motion.to(_stored(opened.report))), _motion_again, path)
@@ -138,6 +140,8 @@ def _stored(report: Report) -> torch.dtype | None:
 
 def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
     """The module with a LoRA: patched by the host when it is loaded, or kept for the image model where it is a spatial one."""
+    for line in lora.said:
+        log.info("Zoetrope: %s: %s", lora.file, line)
     if lora.spatial:
         log.info("Zoetrope: %s is an ordinary LoRA of the image model; it is applied there", lora.file)
         return replace(motion, spatial=(*motion.spatial, (lora, strength)))

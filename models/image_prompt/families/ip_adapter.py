@@ -1,7 +1,9 @@
 """IP-Adapter for SD1.x, SD2.x and SDXL (arXiv 2308.06721; tencent-ailab/IP-Adapter 62e4af9), plain and plus.
 
 Files hold the projector (`image_proj.`) and the keys and values of every cross-attention (`ip_adapter.1`, `.3`, ...: numbers of
-diffusers' attention processors, of which the even ones are self-attention), in the order down, up, middle.
+diffusers' attention processors, of which the even ones are self-attention), in the order down, up, middle. The training
+script's own checkpoints call these `image_proj_model.` and `adapter_modules.`, and hold the frozen UNet as well (`unet.`), in
+which the same keys and values stand once more, or alone where whoever saved the file wrote shared tensors once.
 
 member   projector                          is shown                          for no picture
 plain    linear, 4 tokens                   the pooled embedding              a zero embedding
@@ -16,7 +18,7 @@ from torch import nn
 from ...backbones.unet import SD1, SDXL, Base
 from ...errors import WrongFile
 from ...formats.facts import axes, largest, shared
-from ...formats.keytable import KeyTable, Row, prefixed, same, weights
+from ...formats.keytable import KeyTable, Row, prefixed, product, same, weights
 from ...formats.published import Metadata, Shapes, Spelling
 from ..family import Look, ProjectorFamily, head_width
 from ..layers import places_of
@@ -33,23 +35,40 @@ RESAMPLER = (
 LINEAR = weights(("proj", "proj"), ("norm", "norm"))
 
 
+PROJECTORS = ("image_proj", "image_proj_model")
+LAYERS = ("ip_adapter", "adapter_modules")
+"""What the published files and the training script call the two parts."""
+INSIDE = (
+    Row("unet.down_blocks.{}.attentions.{}.transformer_blocks.{}.attn2.processor.", "down.{}.{}.attention.{}."),
+    Row("unet.up_blocks.{}.attentions.{}.transformer_blocks.{}.attn2.processor.", "up.{}.{}.attention.{}."),
+    Row("unet.mid_block.attentions.0.transformer_blocks.{}.attn2.processor.", "mid.attention.{}."),
+)
+"""Where the same layers stand in the UNet that was trained with."""
+TRAINED = Row("unet.{*}", "frozen:{*}")
+
+
 def table(keys: Shapes, prefix: str) -> KeyTable:
     """Raises WrongFile for a number of layers that no base model has."""
-    count = sum(key.endswith(".to_k_ip.weight") for key in keys)
+    inside = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+    layers = next((name for name in LAYERS if any(key.startswith(f"{name}.") for key in inside)), "unet")
+    count = sum(key.startswith(f"{layers}.") and key.endswith(".to_k_ip.weight") for key in inside)
     base = next((base for base in (SD1, SDXL) if len(places_of(base)) == count), None)
     if base is None:
         raise WrongFile(f"keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
-    return table_for(base)
+    trained = any(key.startswith(f"{PROJECTORS[1]}.") for key in inside)
+    return KeyTable(prefixed(table_for(base, PROJECTORS[trained], layers).rows, prefix))
 
 
-def table_for(base: Base) -> KeyTable:
-    """The table of a file for UNets with the cross-attentions of `base`."""
-    layers = [
-        Row(f"ip_adapter.{2 * index + 1}.to_{kind}_ip.weight", f"image:{place}.to_{kind}.weight")
+def table_for(base: Base, projector: str = PROJECTORS[0], layers: str = LAYERS[0]) -> KeyTable:
+    """The table of a file for UNets with the cross-attentions of `base`. projector, layers: what it calls its parts."""
+    numbered = [
+        Row(f"{layers}.{2 * index + 1}.to_{kind}_ip.weight", f"image:{place}.to_{kind}.weight")
         for index, place in enumerate(places_of(base))
         for kind in "kv"
     ]
-    return KeyTable((*prefixed((*RESAMPLER, *LINEAR), "image_proj.", "projector:"), *layers))
+    inside = product(INSIDE, [Row(f"to_{kind}_ip.weight", f"to_{kind}.weight") for kind in "kv"])
+    rows = prefixed(inside, ours="image:") if layers == "unet" else numbered
+    return KeyTable((*prefixed((*RESAMPLER, *LINEAR), f"{projector}.", "projector:"), *rows, TRAINED))
 
 
 def look(shapes: Shapes) -> Look:
@@ -84,6 +103,12 @@ IP_ADAPTER = ProjectorFamily(
     spellings=(
         Spelling("published", ("ip_adapter.{}.to_k_ip.weight", "image_proj.proj.weight"), (), table),
         Spelling("published", ("ip_adapter.{}.to_k_ip.weight", "image_proj.latents"), (), table),
+        *(
+            Spelling("its training script's", (layers, f"{projector}.{network}"), (), table)
+            for layers in (*(f"{name}.{{}}.to_k_ip.weight" for name in LAYERS), f"{INSIDE[0].published}to_k_ip.weight")
+            for projector in PROJECTORS
+            for network in ("proj.weight", "latents")
+        ),
     ),
     look=look,
     build=build,

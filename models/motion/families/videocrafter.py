@@ -139,9 +139,9 @@ def member_of(contents: Contents) -> str:
         return "DynamiCrafter 256"
     if "conv_in.weight" in image:
         scale = contents.buffers.get("scale_arr")
-        if scale is None or scale.device.type == "meta":
+        if scale is None or scale.device.type == "meta" or not scale.numel():
             return "DynamiCrafter 512 or 1024"
-        return "DynamiCrafter 1024" if float(scale[-1]) < 0.5 else "DynamiCrafter 512"
+        return "DynamiCrafter 1024" if float(scale.flatten()[-1]) < 0.5 else "DynamiCrafter 512"
     if image:
         return "VideoCrafter1 I2V 512"
     if any(key.endswith(".resnet.norms.0.weight") for key in contents.weights):

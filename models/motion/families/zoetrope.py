@@ -11,7 +11,7 @@ from typing import Any
 
 from ...backbones.unet import Site
 from ...formats.facts import header_number, smallest
-from ...formats.keytable import KeyTable, product, same
+from ...formats.keytable import KeyTable, prefixed, product, same
 from ...formats.published import Shapes, Spelling
 from ...layers.blend import AlphaOfResidual
 from ...layers.positions import Sinusoid
@@ -37,7 +37,7 @@ ROWS = product(
 
 
 def table(keys: Shapes, prefix: str) -> KeyTable:
-    return KeyTable(ROWS)
+    return KeyTable(prefixed(ROWS, prefix))
 
 
 def variant(contents: Contents) -> Variant:

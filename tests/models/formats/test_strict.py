@@ -155,3 +155,31 @@ def test_weights_are_the_files_own_tensors_and_need_no_gradient(file: Path) -> N
     assert not any(p.is_meta for p in (*motion.parameters(), *motion.buffers()))
     assert isinstance(motion, nn.Module)
     assert not motion.training
+
+
+def impossible(contents: Any, ops: Any) -> Any:
+    return ops.Linear(-1, 4)
+
+
+def test_a_size_that_torch_refuses_under_the_meta_device_is_the_files_fault(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The innermost frame is `torch.utils._device` there, not the layer's."""
+    changed = [replace(one, build=impossible) if one.name == "zoetrope" else one for one in families.FAMILIES]
+    monkeypatch.setattr(families, "FAMILIES", tuple(changed))
+    with pytest.raises(WrongFile, match=r"sound\.safetensors: this looks like Zoetrope, .*negative dimension"):
+        load_motion(file)
+
+
+def test_a_variant_is_read_before_anything_is_built(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may compute with the file's values; under the meta device tensors have none."""
+    own = next(one for one in families.FAMILIES if one.name == "zoetrope")
+    devices: list[str] = []
+
+    def variant(contents: Any) -> Any:
+        devices.append(torch.zeros(1).device.type)
+        return own.variant(contents)
+
+    monkeypatch.setattr(families, "FAMILIES", (replace(own, variant=variant),))
+    assert load_motion(file)[1].family == "zoetrope"
+    assert devices == ["cpu"]

@@ -82,8 +82,11 @@ def test_a_vae_alone_or_within_a_checkpoint_is_the_same() -> None:
         (lambda t: t | {"decoder.surprise.weight": torch.zeros(1)}, r"does not have: decoder\.surprise\.weight"),
         (lambda t: t | {"quant_conv.bias": torch.zeros(5)}, r"quant_conv\.bias: expected \[8\], got \[5\]"),
         (lambda t: t | {"quant_conv.bias": torch.full((8,), torch.nan)}, r"undefined weights: quant_conv\.bias"),
-        (lambda t: {"a.weight": torch.zeros(1)}, r"none of the VAEs .* got a\.weight"),
-        (lambda t: {"unet.lora_down.weight": torch.zeros(1)}, "a LoRA: core's Load LoRA takes it"),
+        (lambda t: {"a.weight": torch.zeros(1)}, r"no VAE that Zoetrope knows.* got a\.weight"),
+        (
+            lambda t: {"unet.lora_down.weight": torch.zeros(1)},
+            r"a LoRA \(recognised by unet.lora_down.weight; .*\): core's Load LoRA takes it",
+        ),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused_by_name(broken: object, words: str) -> None:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ....errors import WrongFile
-from ....formats.checkpoint import read_tensors
+from ....formats.checkpoint import read_file
 from ....formats.facts import FileShapes, largest, smallest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial
+from ....formats.leftovers import settle
 from ....formats.published import Contents, Published, Shapes, Spelling
-from ....formats.recognise import kind_of
-from ....formats.strict import check_finite, in_file, load_strict, some
+from ....formats.recognise import Wanted, known
+from ....formats.strict import check_numbers, in_file, load_strict
 from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows, transformers
 
@@ -83,6 +83,8 @@ class SparseCtrl:
     layout: Mapping[str, Any]
     """Constructor arguments of the host's ControlNet."""
     table: KeyTable
+    said: tuple[str, ...] = ()
+    """What was done to find the weights in the file."""
 
     def published(self) -> dict[str, Tensor]:
         """The weights as the file spells them."""
@@ -92,15 +94,20 @@ class SparseCtrl:
 
 def load_sparsectrl(path: str | Path, ops: Any = nn) -> SparseCtrl:
     """Raises WrongFile, naming file and remedy, for anything else."""
-    tensors, _ = read_tensors(path)
+    held = read_file(path)
     with in_file(Path(path).name):
-        return sparsectrl_from(tensors, Path(path).name, ops)
+        return sparsectrl_from(held.tensors, Path(path).name, ops, held.said)
 
 
-def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn) -> SparseCtrl:
+def detect(keys: Collection[str]) -> Published | None:
+    """SparseCtrl, where its marks occur among published keys."""
+    return SPARSECTRL if SPARSECTRL.spelling(keys) else None
+
+
+def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, said: tuple[str, ...] = ()) -> SparseCtrl:
     """As `load_sparsectrl`, of a file's tensors."""
-    if SPARSECTRL.spelling(tensors) is None:
-        raise WrongFile(_unknown(tensors))
+    settled = settle(tensors)
+    known(settled.tensors, Wanted("SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
     layout: dict[str, Any] = {}
 
     def build(contents: Contents, ops: Any) -> MotionModule:
@@ -108,11 +115,11 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn) -> 
         tables = (shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe"))
         return MotionModule(transformers(contents.weights, "frame", ops), smallest(tables, "position tables"))
 
-    filled = load_strict(SPARSECTRL, tensors, build, ops)
+    filled = load_strict(SPARSECTRL, settled.tensors, build, ops)
     control, table = filled.spelled.parts["control"], filled.spelled.table
-    check_finite({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
+    check_numbers({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
-    return SparseCtrl(file, kind, filled.network, control, layout, table)
+    return SparseCtrl(file, kind, filled.network, control, layout, table, (*said, *settled.said))
 
 
 def layout_of(shapes: Shapes) -> dict[str, Any]:
@@ -140,12 +147,6 @@ def layout_of(shapes: Shapes) -> dict[str, Any]:
         "adm_in_channels": None,
         "legacy": False,
     }
-
-
-def _unknown(keys: Collection[str]) -> str:
-    if kind := kind_of(keys):
-        return f"this is no SparseCtrl but {kind.name}: {kind.place}. Pick another file."
-    return f"this is no SparseCtrl. Expected keys such as {MARK}; got {some(sorted(keys))}. Pick another file."
 
 
 def spread(count: int, frames: int) -> list[int]:

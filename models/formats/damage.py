@@ -1,0 +1,110 @@
+"""Why a file cannot be read: cut off, a web page in its place, a pointer, a picture. Looks at its first bytes and its size.
+
+Only what is seen is said; "download it again" is for files that are shorter than they say, or end before their own index.
+Sources: the safetensors format (8 bytes, a JSON header, data), PKZIP's end of central directory, git-lfs's pointers.
+"""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+AGAIN = "download it again and compare its size"
+MAGIC = (
+    (b"GGUF", "a GGUF file, whose weights are quantised", "take the .safetensors version in fp16, bf16 or fp32"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself",
+     "fetch it with `git lfs pull`, or download the file by itself"),
+    (b"<!DOCTYPE", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
+    (b"<!doctype", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
+    (b"<html", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
+    (b"<?xml", "an answer of a server that was saved in place of the file", "download it again"),
+    (b'{"error', "an answer of a server that was saved in place of the file", "download it again"),
+    (b"Entry not found", "an answer of a server that was saved in place of the file", "look at the address it was loaded from"),
+    (b"Invalid username", "an answer of a server that was saved in place of the file", "download it again, logged in"),
+    (b"\x89PNG", "a picture (PNG)", "pick another file"),
+    (b"\xff\xd8\xff", "a picture (JPEG)", "pick another file"),
+    (b"GIF8", "a picture (GIF)", "pick another file"),
+    (b"RIFF", "a media file (RIFF)", "pick another file"),
+    (b"%PDF", "a PDF", "pick another file"),
+    (b"\x89HDF", "an HDF5 file (Keras)", "take the .safetensors version"),
+    (b"\x93NUMPY", "a NumPy array", "take the .safetensors version"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
+    (b"Rar!", "a RAR archive", "unpack it first"),
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+)  # fmt: skip
+"""Beginning of a file, what it is, and what to do."""
+LONGEST_HEADER = 100_000_000
+"""Of safetensors, in bytes: the format's own limit."""
+
+
+def told(path: Path) -> str | None:
+    """What a file that cannot be read is, and what to do; None where it looks like what its ending says."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    for magic, what, remedy in MAGIC:
+        if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(magic):
+            return f"this is {what}; {remedy}"
+    if is_zip(head):
+        return _of_archive(path)
+    return _of_header(path, head) if is_safetensors(head) else None
+
+
+def is_zip(head: bytes) -> bool:
+    """Whether a file begins as torch's own do."""
+    return head.startswith(b"PK\x03\x04")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip archive, index and all."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an index that tells of several disks
+        return False
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file begins with the length of a header, and the header's first bracket."""
+    return len(head) >= 9 and head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= LONGEST_HEADER
+
+
+def _of_header(path: Path, head: bytes) -> str | None:
+    (length,) = struct.unpack("<Q", head[:8])
+    size = path.stat().st_size
+    if 8 + length > size:
+        return f"the file is truncated: its header alone has {length:,} bytes, the file {size:,}; {AGAIN}"
+    with path.open("rb") as file:
+        file.seek(8)
+        text = file.read(length)
+    try:
+        ends = [_end(entry) for name, entry in json.loads(text).items() if name != "__metadata__"]
+    except (ValueError, AttributeError, RecursionError):
+        return f"its header of {length:,} bytes is damaged; {AGAIN}"
+    expected = 8 + length + max(ends, default=0)
+    if size < expected:
+        return f"the file is truncated: its header promises {expected:,} bytes, the file has {size:,}; {AGAIN}"
+    if size > expected:
+        return f"the file has {size:,} bytes, {size - expected:,} more than its header tells; {AGAIN}"
+    return None
+
+
+def _end(entry: Any) -> int:
+    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(each, int) for each in offsets):
+        raise ValueError("no offsets")
+    return offsets[1]
+
+
+def _of_archive(path: Path) -> str | None:
+    if not is_archive(path):
+        return f"the file is truncated: the index at its end is missing or damaged; {AGAIN}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.partition("/")[2] or name for name in archive.namelist()]
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return f"the index at the file's end is damaged; {AGAIN}"
+    if "constants.pkl" in names or any(name.startswith("code/") for name in names):
+        return "this is a TorchScript program, which is code besides tensors; take the .safetensors version"
+    if "data.pkl" not in names:
+        return "this is a zip archive, but none of torch's (no data.pkl in it); unpack it, or pick another file"
+    return None
