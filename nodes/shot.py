@@ -101,7 +101,7 @@ class EndlessShot(io.ComfyNode):
                     tooltip="Of all noise. It stays as it is, so that a shot can go on.",
                 ),
                 frames,
-                io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.1, tooltip="Frames per second of the video."),
+                io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.01, tooltip="Frames per second of the video."),
                 cfg, preset,
                 io.String.Input("filename_prefix", default="zoetrope/shot", tooltip="Folder and name below ComfyUI's output."),
                 queue_input(),

@@ -24,7 +24,7 @@ from .vae import clip_input
 
 def file_inputs(prefix: str, fps: str) -> list[Any]:
     return [
-        io.Float.Input("fps", default=0.0, min=0.0, max=480.0, step=0.1, tooltip=fps),
+        io.Float.Input("fps", default=0.0, min=0.0, max=480.0, step=0.01, tooltip=fps),
         io.String.Input("filename_prefix", default=prefix, tooltip="Folder and name below ComfyUI's output."),
     ]
 

@@ -127,7 +127,7 @@ class DecodeVideoToFile(io.ComfyNode):
             inputs=[
                 io.Latent.Input("samples", tooltip="Latents of a clip of any length."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
-                io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.1, tooltip="Frames per second of the video."),
+                io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.01, tooltip="Frames per second of the video."),
                 io.String.Input("filename_prefix", default="zoetrope/video", tooltip="Folder and name below ComfyUI's output."),
                 *way_inputs(),
                 io.Audio.Input("audio", optional=True, tooltip="Sound for the video, cut to its length."),

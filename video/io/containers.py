@@ -43,7 +43,7 @@ def opened(source: Source) -> Any:
     kind = "mjpeg" if _bare_jpegs(source) else None
     try:  # "file:", because what stands before a colon in a name is a protocol otherwise
         where = f"file:{source}" if isinstance(source, str | Path) else source
-        return av.open(where, "r", format=kind, options=options)
+        return av.open(where, "r", format=kind, options=options, metadata_errors="replace")
     except PermissionError as error:
         raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
     except (av.FFmpegError, OSError, ValueError) as error:

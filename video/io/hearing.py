@@ -26,12 +26,12 @@ def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | No
         if not container.streams.audio:
             return None
         filmed = bool(films_in(container))
-    origin = opening_of(source).origin if filmed else None
+    opening = opening_of(source) if filmed else None
     with opened(source) as container:
         stream = favourite(container.streams.audio)
-        if origin is None:
-            origin = Fraction(stream.start_time or 0) * stream.time_base
-        sound = _Track(Fraction(start), end, Fraction(container.duration or 0, 1_000_000))
+        origin = opening.origin if opening else Fraction(stream.start_time or 0) * stream.time_base
+        longest = opening.seconds if opening and opening.seconds else Fraction(container.duration or 0, 1_000_000)
+        sound = _Track(Fraction(start), end, longest)
         for moment, samples, rate in _chunks(source, container, stream):
             if not sound.take(None if moment is None else moment - origin, samples, rate):
                 break

@@ -57,9 +57,15 @@ def opening_of(source: Source) -> Opening:
         number = container.streams.video.index(stream)
         rate = _rate(stream)
         first = next(iter(_decoded(container, stream, Fraction(0), rate, source)))
-        said = stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, 1_000_000)
+        said = stream.duration * stream.time_base if stream.duration else _length(container) - max(0, first.moment)
         aperture = clean_aperture(source, number) if "mov" in container.format.name else None
         return Opening(first.moment, rate, Fraction(max(0, said)), display_of(stream, first.frame, aperture))
+
+
+def _length(container: Any) -> Fraction:
+    """Seconds that a container gives for all of its streams, from 0 of its clock on where it is Matroska."""
+    begins = 0 if "matroska" in container.format.name else (container.start_time or 0)
+    return Fraction((container.duration or 0) + begins, 1_000_000)
 
 
 def film_of(container: Any, source: Source) -> Any:
@@ -193,9 +199,6 @@ class _Damage:
             clock.note(packet)
             try:
                 frames = packet.decode()
-            except (av.error.PatchWelcomeError, av.error.DecoderNotFoundError) as error:
-                said = getattr(error, "strerror", None) or str(error)
-                raise ValueError(f"{name_of(self._source)}: FFmpeg cannot decode it ({said}); convert it to H.264") from error
             except av.FFmpegError as error:
                 self._pass_over(error)
                 continue
@@ -226,6 +229,10 @@ class _Damage:
         name, lost = name_of(self._source), lost or missing_bytes(self._source)
         if not self._count and not self._error and not lost:
             return ValueError(f"{name}: this is no video that can be read: it holds no pictures")
+        av = pyav("reading a video").error
+        unknown = (NotImplementedError, av.PatchWelcomeError, av.DecoderNotFoundError)
+        if isinstance(self._error, unknown) and not lost:
+            return ValueError(f"{name}: FFmpeg cannot decode it ({_words(self._error)}); convert it to H.264")
         reason = lost or f"what follows is damaged: {_words(self._error)}"
         where = f"the file breaks off after frame {self._count}" + (
             f", second {float(self.reached):.2f}" if self._count else ""
