@@ -78,6 +78,6 @@ def _nothing_allowed() -> Iterator[None]:
 @contextmanager
 def stand_ins(names: tuple[str, ...]) -> Iterator[None]:
     """Gives torch's reader stand-ins for these names, for the length of the block."""
-    instead = [(Table if TABLE in name.rpartition(".")[2].lower() else StandIn, name) for name in names]
+    instead: list[Any] = [(Table if TABLE in name.rpartition(".")[2].lower() else StandIn, name) for name in names]
     with _nothing_allowed(), torch.serialization.safe_globals(instead):
         yield
