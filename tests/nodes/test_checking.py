@@ -48,3 +48,55 @@ def test_the_host_still_sees_nodes_of_its_own_kind() -> None:
         assert issubclass(node, io.ComfyNode)
         assert node.GET_SCHEMA().node_id.startswith("Zoetrope")
         assert node.execute.__doc__ == node.execute.__func__.__wrapped__.__doc__
+
+
+def image_inputs() -> list[tuple[Any, str]]:
+    from locales import all_nodes
+
+    return [
+        (node, one.id)
+        for node in all_nodes()
+        for one in node.define_schema().inputs
+        if "IMAGE" in str(one.get_io_type()).split(",")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "words"),
+    [
+        (PICTURES[0], "an axis is missing"), (PICTURES.movedim(-1, 1), "channels come last"), (PICTURES[:0], "got none"),
+        (torch.zeros(2, 8, 8, 2), "connect an IMAGE"), (PICTURES.long(), "got int64"),
+    ],
+    ids=["one axis less", "channels first", "empty", "two channels", "integers"],
+)  # fmt: skip
+def test_pictures_that_are_none_are_refused_by_every_node_in_the_same_words(pictures: torch.Tensor, words: str) -> None:
+    found = image_inputs()
+    assert len({node for node, _ in found}) >= 8
+    for node, name in found:
+        given = {one.id: None for one in node.define_schema().inputs} | {name: pictures}
+        with pytest.raises(ValueError, match=rf"^{name}: expected .*{words}"):
+            node.execute(**given)
+
+
+def test_grey_and_bytes_are_pictures() -> None:
+    from zoetrope.nodes.superres import MatchColour
+    from zoetrope.nodes.video import VideoMetrics
+
+    grey = torch.rand(4, 16, 16, 1)
+    coloured = torch.rand(4, 16, 16, 3)
+    (matched,) = MatchColour.execute(images=(coloured * 255).round().to(torch.uint8), reference=coloured, method="adain").args
+    assert (matched - coloured).abs().mean() < 0.01
+    table, _ = VideoMetrics.execute(images=grey, truth=grey.expand(-1, -1, -1, 3).half()).args
+    assert "| clip 1 |" in table
+
+
+def test_a_temporal_vae_takes_grey_pictures_from_cores_nodes(tiny: Any) -> None:
+    from zoetrope.demo.layout import TEMPORAL_VAE, part_path
+    from zoetrope.hosts.comfyui.vae.from_file import load_temporal_vae
+
+    vae = load_temporal_vae(str(part_path(TEMPORAL_VAE)))
+    with torch.inference_mode():
+        assert vae.encode(torch.rand(2, 32, 32, 1)).shape[0] == 2
+        with pytest.raises(ValueError, match="pixels: expected pictures"):
+            vae.encode(torch.rand(32, 32, 3))
+    tiny.unload()

@@ -39,11 +39,11 @@ def opened(source: Source) -> Any:
         raise ValueError(f"{name_of(source)}: there is no such file in {Path(source).parent}")
     if not isinstance(source, str | Path):
         source.seek(0)
-    options = {"format_whitelist": FORMATS}
+    allowed = {"format_whitelist": FORMATS}  # as `options` it crashes PyAV before 17 where streams are found late (MPEG-PS)
     kind = "mjpeg" if _bare_jpegs(source) else None
     try:  # "file:", because what stands before a colon in a name is a protocol otherwise
         where = f"file:{source}" if isinstance(source, str | Path) else source
-        return av.open(where, "r", format=kind, options=options, metadata_errors="replace")
+        return av.open(where, "r", format=kind, container_options=allowed, metadata_errors="replace")
     except PermissionError as error:
         raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -21,11 +21,18 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
     try:
         with whole(path) as unfinished:
             begun(unfinished, path)
-            with av.open(str(unfinished), "w", options={"movflags": "+faststart"}) as target:
+            with _opened(av, parts[0]) as first:
+                options = index_options(first)
+            with av.open(str(unfinished), "w", options=options) as target:
                 _append_all(av, parts, target)
     except av.FFmpegError as error:
         reason = obstacle(path)
         raise OSError(f"{path}: could not be written{f', because {reason}' if reason else ''}; FFmpeg says: {error}") from error
+
+
+def index_options(source: Any) -> dict[str, str]:
+    """For an MP4 that takes over a video's pictures: the index first, their times in the same fractions of a second."""
+    return {"movflags": "+faststart", "video_track_timescale": str(source.streams.video[0].time_base.denominator)}
 
 
 def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
@@ -38,8 +45,7 @@ def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
                 raise ValueError(f"{part.name}: expected a part like the first ({kind}), got {here}")
             kind = here
             if out is None:
-                out = target.add_stream_from_template(stream)
-                out.time_base = stream.time_base
+                out = target.add_stream_from_template(stream, opaque=True)
             length = 0
             for packet in source.demux(stream):
                 if packet.dts is None:  # the end

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .av import pyav
 from .containers import opened
+from .join import index_options
 from .mix import stereo
 from .whole_file import obstacle, whole
 
@@ -42,7 +43,7 @@ def add_sound(path: Path, wave: Tensor, rate: int) -> None:
         with (
             whole(path) as unfinished,
             opened(path) as source,
-            av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as target,
+            av.open(str(unfinished), "w", format="mp4", options=index_options(source)) as target,
         ):
             _copy(av, source, target, stereo(_floats(wave)), rate)
     except av.FFmpegError as error:
@@ -72,8 +73,7 @@ def _floats(wave: Tensor) -> Tensor:
 def _copy(av: Any, source: Any, target: Any, wave: Tensor, rate: int) -> None:
     """Packets of both in order of time, so that nothing piles up in memory."""
     pictures = source.streams.video[0]
-    out = target.add_stream_from_template(pictures)
-    out.time_base = pictures.time_base
+    out = target.add_stream_from_template(pictures, opaque=True)
     layout = "mono" if len(wave) == 1 else "stereo"
     sound = target.add_stream("aac", rate=accepted_rate(rate), layout=layout)
     length = float(pictures.duration * pictures.time_base) if pictures.duration else wave.shape[1] / rate
