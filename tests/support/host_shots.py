@@ -28,10 +28,10 @@ class Audience:
 
 
 def guider_for(
-    tiny: Any, tmp_path: Path, prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.5,
+    tiny: Any, tmp_path: Path, prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.0,
     strength: float = 1.0,
 ) -> Any:  # fmt: skip
-    """Everything new, as after a restart: the model, its motion, LoRA and ControlNet."""
+    """Everything new, as after a restart: the model, its motion, LoRA, and a ControlNet where its picture has a shade."""
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
 
     model = tiny.model(prediction=prediction)
@@ -39,8 +39,10 @@ def guider_for(
     patched = tiny.applied(model, motion, strength)
     key = next(k for k in model.model.state_dict() if "attn1.to_q.weight" in k)
     patched.add_patches({key: ("diff", (torch.full_like(model.model.state_dict()[key], scale),))})
-    control = tiny.controlnet().set_cond_hint(torch.full((1, 3, 64, 64), hint), 0.7)
-    positive = tiny.text(control=control, control_apply_to_uncond=True)
+    positive = tiny.text()
+    if hint:
+        control = tiny.controlnet().set_cond_hint(torch.full((1, 3, 64, 64), hint), 0.7)
+        positive = tiny.text(control=control, control_apply_to_uncond=True)
     return guider_of(patched, positive, tiny.text(seed=2), cfg)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @pytest.fixture
 def film(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion, LoRA and ControlNet, in segments of 4 frames."""
+    """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion and LoRA, in segments of 4 frames."""
     from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
     from zoetrope.sampling.queue import Queue
     from zoetrope.shots.folder import Place
@@ -22,7 +22,7 @@ def film(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(comfyui_shot, "SEGMENT", 4)
 
     def run(
-        frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.5,
+        frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.0,
         queue: Any = usual, samples: Tensor | None = None, strength: float = 1.0, tell: Any = None, guider: Any = None,
         **order: Any,
     ) -> Any:  # fmt: skip

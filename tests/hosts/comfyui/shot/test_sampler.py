@@ -12,7 +12,7 @@ from torch import Tensor
 pytestmark = pytest.mark.host
 
 
-@pytest.mark.parametrize("prediction", ["EPS", "V_PREDICTION"])
+@pytest.mark.parametrize("prediction", ["EPS", pytest.param("V_PREDICTION", marks=pytest.mark.slow)])
 def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
     film: Any, tiny: Any, tmp_path: Path, prediction: str
 ) -> None:

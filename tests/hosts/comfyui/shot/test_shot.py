@@ -12,16 +12,16 @@ from host_shots import WINDOW, all_latents
 pytestmark = pytest.mark.host
 
 
-@pytest.mark.parametrize("prediction", ["EPS", "V_PREDICTION"])
+@pytest.mark.parametrize("prediction", ["EPS", pytest.param("V_PREDICTION", marks=pytest.mark.slow)])
 def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: Any, prediction: str) -> None:
     from films import read_video
 
-    short, news = film(6, prediction=prediction)
+    short, news = film(6, prediction=prediction, hint=0.5)
     assert (news, short.resumed) == ([], 0)
     assert len(read_video(short.video)[0]) == 6
-    longer, news = film(10, prediction=prediction)
+    longer, news = film(10, prediction=prediction, hint=0.5)
     assert (news, longer.resumed) == ([], 6)
-    straight, _ = film(10, "other", prediction=prediction)
+    straight, _ = film(10, "other", prediction=prediction, hint=0.5)
     assert torch.equal(all_latents(longer, 10), all_latents(straight, 10))
     assert torch.equal(all_latents(longer, 6), all_latents(short, 6))
     assert torch.equal(read_video(longer.video)[0], read_video(straight.video)[0])
@@ -59,7 +59,7 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
     from zoetrope.sampling.queue import Queue, Schedules
     from zoetrope.sampling.timeline import read_numbers
 
-    small = Queue(window=2, partitions=2, context=0, shift=0)
+    small = Queue(window=2, partitions=1, context=0, shift=0)
     film(1, queue=small)
     changes: list[tuple[dict[str, Any], list[str]]] = [
         ({"cfg": 4.0}, ["cfg (3.0, now 4.0)"]),
@@ -72,7 +72,7 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
         ({"queue": replace(small, windows_per_call=2)}, ["windows per call (1, now 2)"]),
         ({"samples": torch.zeros(1, 4, 8, 16)}, ["width and height (8x8 latent pixels, now 16x8 latent pixels)"]),
         ({"samples": torch.ones(3, 4, 8, 8)}, ["frames to go on after"]),
-        ({"sigmas": torch.tensor([14.0, 6, 3, 2, 1, 0])}, ["noise levels", "levels (4, now 5)"]),
+        ({"sigmas": torch.tensor([14.0, 6, 3, 2, 1, 0])}, ["noise levels", "levels (2, now 5)"]),
         ({"prediction": "V_PREDICTION"}, ["noise schedule"]),
     ]
     for change, words in changes:
@@ -102,7 +102,8 @@ def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
 def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: Any) -> None:
     from zoetrope.sampling.queue import Queue
 
-    first, second = (all_latents(film(3, f"seed{seed}", seed=seed)[0], 3) for seed in (1, 2))
+    small = Queue(window=2, partitions=2, context=0, shift=0)
+    first, second = (all_latents(film(3, f"seed{seed}", seed=seed, queue=small)[0], 3) for seed in (1, 2))
     assert not torch.allclose(first, second, atol=1e-2)
     noise = film(3, "noise", queue=Queue(window=WINDOW, partitions=2, context=1, start="noise"))[0]
     assert len(all_latents(noise, 3)) == 3
@@ -114,13 +115,16 @@ def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: An
 
 @pytest.mark.one_host
 def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
-    first, _ = film(5, "first")
+    from zoetrope.sampling.queue import Queue
+
+    small = Queue(window=2, partitions=2, context=0, shift=0)
+    first, _ = film(5, "first", queue=small)
     given = first.latents / 0.18215
-    after, _ = film(3, "after", samples=given)
-    straight, _ = film(8, "straight")
+    after, _ = film(3, "after", samples=given, queue=small)
+    straight, _ = film(8, "straight", queue=small)
     assert all_latents(after, 3).shape == (3, 4, 8, 8)
     assert not torch.equal(all_latents(after, 3), all_latents(straight, 8)[5:])  # its own noise, its own shot
-    again, news = film(3, "after", samples=given)
+    again, news = film(3, "after", samples=given, queue=small)
     assert (news, again.resumed) == ([], 3)
 
 
