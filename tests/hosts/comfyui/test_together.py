@@ -19,6 +19,8 @@ from torch import Tensor
 
 Patch = Callable[[Any], Any]
 SLOW = {"TorchCompileModel"}
+EVERYWHERE = ("motion", "windows", "queue")
+"""Columns that run on every host in each run of the suite; the others where COMFYUI_PATH chooses it."""
 
 
 class Bench:
@@ -171,7 +173,7 @@ CHECKS: dict[str, Callable[[Bench, Patch, Row], None]] = {
 
 
 @pytest.mark.host
-@pytest.mark.parametrize("column", CHECKS)
+@pytest.mark.parametrize("column", [c if c in EVERYWHERE else pytest.param(c, marks=pytest.mark.one_host) for c in CHECKS])
 @pytest.mark.parametrize(
     "row", [pytest.param(row, id=row.name, marks=[pytest.mark.slow] if row.name in SLOW else []) for row in PATCHES]
 )

@@ -79,6 +79,7 @@ def test_any_number_of_frames_in_windows_too(tiny: Any, base: Any, motion: Any, 
 
 
 @torch.inference_mode()
+@pytest.mark.one_host
 def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, base: Any, motion: Any) -> None:
     """The queue meets the given frame at every level on its way out; later frames are made from those before them."""
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
