@@ -12,7 +12,7 @@ NAME ?= ComfyUI
 HOST_TORCH ?= torch==2.11.* torchvision==0.26.* torchaudio==2.11.*
 
 # A change of TORCH= installs again; `make host` may change torch afterwards.
-.PHONY: FORCE help test check slow e2e parity host demo clean
+.PHONY: FORCE help test check slow e2e parity oldest host demo clean
 
 help:
 	@echo "make test                 install into $(VENV) and run the suite (host tests run where a host is found)"
@@ -20,9 +20,10 @@ help:
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
 	@echo "make e2e                  real servers and a real browser, where they are found; a report in output/e2e/index.html"
+	@echo "make oldest               the lower bounds of all requirements, in $(OLDEST), and what has to hold with them"
 	@echo "make parity               runs the golden tests on every host found and writes docs/parity.md"
 	@echo "make demo                 a prompt, a video: the embedded model -> output/demo/clip.mp4, clip.png"
-	@echo "make clean                removes $(VENV) and everything made"
+	@echo "make clean                removes $(VENV), $(OLDEST) and everything made"
 	@echo "TORCH='torch==2.11.*' chooses another torch requirement, VENV=... another environment"
 
 $(VENV)/ready: requirements.txt pyproject.toml $(VENV)/torch
@@ -69,6 +70,21 @@ parity: $(VENV)/ready
 	$(PY) tools/parity.py .parity.jsonl > docs/parity.md
 	rm -f .parity.jsonl
 
+# numpy at its bound is made for Python up to 3.11.
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= $(shell python3.10 -c '' 2> /dev/null && echo python3.10 || echo $(PYTHON))
+OLDEST_TESTS ?= tests/video tests/models/formats tests/test_formats.py tests/shots tests/sampling tests/demo tests/cli tests/hosts/diffusers
+
+$(OLDEST)/ready: requirements.txt pyproject.toml
+	test -x $(OLDEST)/bin/python || $(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check $$($(PY) tools/oldest.py) "pytest>=8.4" hypothesis
+	touch $@
+
+# The bundled FFmpeg of those days encodes; today's makes the files that tests read, and judges.
+oldest: $(VENV)/ready $(OLDEST)/ready
+	JUDGE=$$($(PY) -c "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())") COMFYUI_PATH=none \
+		$(OLDEST)/bin/python -m pytest -p no:xdist $(OLDEST_TESTS)
+
 host: $(VENV)/ready
 	$(PY) tools/get_host.py --name "$(NAME)" --source "$(SOURCE)" --torch "$(HOST_TORCH)"
 
@@ -76,4 +92,4 @@ demo: $(VENV)/ready
 	$(VENV)/bin/zoetrope demo
 
 clean:
-	rm -rf $(VENV) output .pytest_cache .ruff_cache zoetrope.egg-info
+	rm -rf $(VENV) $(OLDEST) output .pytest_cache .ruff_cache zoetrope.egg-info

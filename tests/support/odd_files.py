@@ -102,9 +102,9 @@ def heard(path: Path, track: int = 0) -> np.ndarray:
 
 def onsets(wave: np.ndarray, rate: int) -> list[float]:
     """Seconds at which sound begins after a tenth of a second of silence, or at the start."""
-    loud = np.abs(wave) > 0.02
+    loud = np.asarray(np.abs(wave) > 0.02)
     block = rate // 100
-    steps = loud[: len(loud) // block * block].reshape(-1, block).any(1)
+    steps: np.ndarray = loud[: len(loud) // block * block].reshape(-1, block).any(1)
     return [n / 100 for n in np.flatnonzero(steps) if not steps[max(0, n - 10) : n].any()]
 
 
@@ -141,10 +141,3 @@ def with_edits(*entries: tuple[int, int]) -> Callable[[bytes], bytes]:
     """Another edit list: (milliseconds, begin in ticks of the track, -1 for nothing) of each entry."""
     held = struct.pack(">II", 0, len(entries)) + b"".join(struct.pack(">Iihh", long, at, 1, 0) for long, at in entries)
     return lambda data: boxes_grown(data, (*TRACK, b"edts", b"elst"), lambda _: held)
-
-
-def without_length(data: bytes) -> bytes:
-    """A WebM as a browser records it: no duration."""
-    at, found = bytearray(data), data.find(bytes.fromhex("4489"))
-    at[found : found + 2] = b"\xec\x80" if False else b"\xec" + bytes([data[found + 2]])
-    return data if found < 0 else bytes(at)

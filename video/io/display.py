@@ -52,7 +52,8 @@ class Display:
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height on the screen."""
-        return self.size[::-1] if self.turned[0] else self.size
+        wide, tall = self.size
+        return (tall, wide) if self.turned[0] else self.size
 
 
 def display_of(stream: Any, frame: Any, aperture: tuple[int, int, int, int] | None) -> Display:

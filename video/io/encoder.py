@@ -1,9 +1,10 @@
-"""The process that encodes: imageio-ffmpeg's FFmpeg, told everything as fractions and tags."""
+"""The encoder: imageio-ffmpeg's, told rates as fractions and colours as tags, and asked for its words where it fails."""
 
-import subprocess
-import sys
+import os
+import re
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import imageio_ffmpeg
 
 from .display import is_hd
 
-CRF = 10
-"""x264's constant rate factor: 0 is lossless, 18 looks so."""
+QUALITY = 8
+"""imageio-ffmpeg's scale, 1 to 10."""
 WORDS = 400
-"""Letters of FFmpeg's own words that an error quotes, counted from the end."""
+"""Letters of FFmpeg's own words that an error quotes."""
+WHERE = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] *")
+"""What FFmpeg puts before its words."""
 
 
 def colour_tags(width: int, height: int) -> tuple[str, str]:
@@ -30,57 +33,67 @@ class Encoder:
     """Takes pictures as bytes, rgb24 row by row, and makes an H.264 file of them (yuv420p, limited range, tagged)."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, joinable: bool):
-        """size: width and height"""
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in _ended
-        quiet: dict[str, Any] = {"start_new_session": True}  # an interrupt is for us, who then end it
-        if sys.platform == "win32":
-            quiet = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        """size: width and height. Raises OSError where there is no encoder."""
+        handle, name = tempfile.mkstemp(suffix=".log", prefix="zoetrope-")
+        os.close(handle)
+        self._report = Path(name)
+        about: Any = float(rate)  # any number, whatever its stub says
+        self._frames = imageio_ffmpeg.write_frames(
+            str(path), size, fps=about, codec="libx264", pix_fmt_out="yuv420p", quality=QUALITY, macro_block_size=2,
+            input_params=["-r", str(rate)],  # the last one counts; versions before 0.7 write two decimals of `fps`
+            output_params=_output(size, joinable), ffmpeg_log_level="error",
+        )  # fmt: skip
         try:
-            command = [imageio_ffmpeg.get_ffmpeg_exe(), *_arguments(path, size, rate, joinable)]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, **quiet
-            )
+            with _reporting_to(self._report):
+                self._frames.send(None)
         except (RuntimeError, OSError) as error:
-            self._said.close()
+            self.close()
             raise OSError(f"no video encoder: {error}; install imageio-ffmpeg anew, or set IMAGEIO_FFMPEG_EXE") from error
 
     def add(self, pixels: Any) -> bool:
         """A picture; False where the encoder has ended by itself."""
-        assert self._process.stdin
         try:
-            self._process.stdin.write(pixels)
+            self._frames.send(pixels)
         except OSError:
             return False
         return True
 
-    def finish(self) -> str:
-        """Waits for the file; FFmpeg's own words where it failed, else an empty text."""
-        assert self._process.stdin
-        with suppress(OSError):  # it has ended by itself: its words say why
-            self._process.stdin.close()
-        code = self._process.wait()
-        return self._ended() or f"FFmpeg ended with code {code}" if code else ""
+    def close(self) -> None:
+        """Waits for the file; nothing the second time."""
+        self._frames.close()
 
-    def stop(self) -> None:
-        """Ends the process without a file."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-        self._said.close()
+    def words(self) -> str:
+        """What FFmpeg said about an error, after the end; empty where it said nothing. The second time there is nothing."""
+        said = self._report.read_text("utf-8", "replace") if self._report.exists() else ""
+        self.forget()
+        lines = said.partition("Command line:\n")[2].splitlines()[1:] or said.splitlines()
+        return " ".join(" ".join(WHERE.sub("", line) for line in lines).split())[:WORDS]
 
-    def _ended(self) -> str:
-        self._said.seek(0)
-        said = self._said.read().decode("utf-8", "replace")
-        return " ".join(said.split())[-WORDS:]
+    def forget(self) -> None:
+        """Removes FFmpeg's report."""
+        with suppress(OSError):
+            self._report.unlink()
 
 
-def _arguments(path: Path, size: tuple[int, int], rate: Fraction, joinable: bool) -> list[str]:
+@contextmanager
+def _reporting_to(path: Path) -> Iterator[None]:
+    """FFmpeg that starts in this block writes its errors to a file as well, which is the one way to hear them here."""
+    before = os.environ.get("FFREPORT")
+    os.environ["FFREPORT"] = "file=" + path.as_posix().replace(":", "\\:") + ":level=16"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["FFREPORT"]
+        else:
+            os.environ["FFREPORT"] = before
+
+
+def _output(size: tuple[int, int], joinable: bool) -> list[str]:
     scale, matrix = colour_tags(*size)
     tags = f"range=tv:colorspace={matrix}:color_primaries=bt709:color_trc=bt709"
     filters = f"scale=out_color_matrix={scale}:out_range=tv:flags=bicubic+accurate_rnd,format=yuv420p,setparams={tags},setsar=1"
     return [
-        "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-framerate", str(rate),
-        "-i", "-", "-an", "-vf", filters, "-c:v", "libx264", "-crf", str(CRF), *(["-bf", "0"] if joinable else []),
-        "-colorspace", matrix, "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
-        "-movflags", "+faststart", f"file:{path}",
+        "-vf", filters, "-colorspace", matrix, "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv",
+        *(["-bf", "0"] if joinable else []), "-movflags", "+faststart",
     ]  # fmt: skip

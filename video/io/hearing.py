@@ -106,7 +106,8 @@ class _Turner:
     """Decoded sound as float32 of one rate and one order of channels."""
 
     def __init__(self, av: Any):
-        self._av, self._resampler, self._kind = av, None, None
+        self._av, self._kind = av, ("", "", 0)
+        self._resampler: Any = None
         self._layout, self._rate = "", 0
         self.heard = False
 
@@ -134,5 +135,5 @@ class _Turner:
 
 def _order(layout: Any) -> str:
     """The usual order of as many channels; a file that names none keeps its own."""
-    channels = len(layout.channels) if hasattr(layout, "channels") else layout.nb_channels
-    return layout.name if "channels" in layout.name else LAYOUTS.get(channels, layout.name)
+    name = str(layout.name)
+    return name if "channels" in name else LAYOUTS.get(len(layout.channels), name)

@@ -1,7 +1,7 @@
 """Decoded pictures of a video with the moments at which a player shows them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -112,11 +112,12 @@ def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]
         if first and first.moment <= start:
             yield from chain([first], found)
             return
+        found.close()
     with opened(source) as container:
         yield from _decoded(container, film_of(container, source), opening.origin, opening.rate, source, opening.seconds)
 
 
-def _after(source: Source, opening: Opening, start: float) -> Iterator[Timed]:
+def _after(source: Source, opening: Opening, start: float) -> Generator[Timed, None, None]:
     """From the last place before a second on at which decoding can begin; nothing where the file cannot be searched."""
     av = pyav("reading a video")
     with opened(source) as container:
@@ -142,7 +143,7 @@ def _decoded(
         one = clock.timed(frame)
         state.reached = one.moment + (one.length or 1 / rate)
         yield one
-    state.check(seconds and seconds - state.reached > 2 / rate + Fraction(1, 20), bool(seconds))
+    state.check(bool(seconds) and seconds - state.reached > 2 / rate + Fraction(1, 20), bool(seconds))
 
 
 class _Clock:
@@ -152,7 +153,7 @@ class _Clock:
         self._base, self._origin, self._step, self._longest = base, origin, 1 / rate, longest
         self._next: Fraction | None = None if sought else origin
         self._begun, self._shift = False, Fraction(0)
-        self._lengths: dict[int, int] = {}
+        self._lengths: dict[int | None, int] = {}
 
     def note(self, packet: Any) -> None:
         """Keeps the length of a packet's picture, which older PyAV does not hand on with the frame."""

@@ -58,7 +58,7 @@ class VideoWriter:
             raise ValueError(f"frame {self.count}: expected {_say(self._size)} like the first, got {got}")
         pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         if not self._encoder.add(rearrange(pixels, "c h w -> h w c").contiguous().numpy()):
-            raise self._failed(self._encoder.finish())
+            raise self._failed(f"frame {self.count} of {_say(self._size)} could not be written")
         self.count += 1
 
     def __exit__(self, *error: Any) -> None:
@@ -82,19 +82,21 @@ class VideoWriter:
         """The encoder is another process and may have failed after the last frame was sent."""
         if self._encoder is None:
             raise ValueError("a video needs at least one frame, got none")
-        said = self._encoder.finish()
-        written = 0 if said else _frames_in(self._unfinished)
+        self._encoder.close()
+        written = _frames_in(self._unfinished)
         if written != self.count:
-            raise self._failed(said, f"only {written} of {self.count} frames were written")
+            raise self._failed(f"only {written} of {self.count} frames were written")
 
     def _stop(self) -> None:
         if self._encoder is not None:
-            self._encoder.stop()
+            self._encoder.close()
+            self._encoder.forget()
 
-    def _failed(self, said: str, what: str = "") -> OSError:
+    def _failed(self, what: str) -> OSError:
         """What went wrong, the reason where one can be looked up, and FFmpeg's own words where it has any."""
-        what = what or f"frame {self.count} of {_say(self._size)} could not be written"
-        reason = obstacle(self._path)
+        assert self._encoder
+        self._encoder.close()
+        reason, said = obstacle(self._path), self._encoder.words()
         parts = [
             f"{self._path}: {what}" + (f", because {reason}" if reason else ""),
             *([f"FFmpeg says: {said}"] if said else []),
@@ -107,7 +109,7 @@ def _frames_in(path: Path) -> int:
         written, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
     except RuntimeError:
         return 0
-    return written
+    return written or 0
 
 
 def _say(size: tuple[int, ...] | None) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import imageio_ffmpeg
 import pytest
 import torch
 from torch import Tensor
@@ -51,10 +50,11 @@ def test_a_full_disk_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("reads", ["", "head -c 100000 > /dev/null\n"], ids=["at once", "in the middle"])
 def test_the_encoders_own_words_are_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str) -> None:
     fake = tmp_path / "ffmpeg"
-    fake.write_text(f"#!/bin/sh\n{reads}echo 'libx264: the moon is full' >&2\nexit 187\n")
+    report = "$(echo $FFREPORT | sed 's/^file=//; s/:level.*//')"
+    fake.write_text(f"#!/bin/sh\n{reads}echo '[libx264 @ 0x5f] the moon is full' > {report}\nexit 187\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(fake))
-    with pytest.raises(OSError, match=r"v\.mp4: .*FFmpeg says: libx264: the moon is full$") as failed:
+    monkeypatch.setattr("imageio_ffmpeg._io.get_ffmpeg_exe", lambda: str(fake))
+    with pytest.raises(OSError, match=r"v\.mp4: .*FFmpeg says: the moon is full$") as failed:
         write_video(tmp_path / "v.mp4", (torch.rand(3, 64, 64) for _ in range(200)), 8)
     assert "disk" not in str(failed.value)
     assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
@@ -70,7 +70,7 @@ def test_a_missing_encoder_is_told_with_its_remedy(tmp_path: Path, monkeypatch: 
     def missing() -> str:
         raise RuntimeError("No ffmpeg exe could be found")
 
-    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
+    monkeypatch.setattr("imageio_ffmpeg._io.get_ffmpeg_exe", missing)
     with pytest.raises(OSError, match="no video encoder: No ffmpeg exe could be found; install imageio-ffmpeg anew"):
         write_video(tmp_path / "v.mp4", [torch.zeros(3, 32, 32)], 8)
 
