@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -104,7 +105,7 @@ def onsets(wave: np.ndarray, rate: int) -> list[float]:
     """Seconds at which sound begins after a tenth of a second of silence, or at the start."""
     loud = np.asarray(np.abs(wave) > 0.02)
     block = rate // 100
-    steps: np.ndarray = loud[: len(loud) // block * block].reshape(-1, block).any(1)
+    steps: Any = loud[: len(loud) // block * block].reshape(-1, block).any(1)
     return [n / 100 for n in np.flatnonzero(steps) if not steps[max(0, n - 10) : n].any()]
 
 
