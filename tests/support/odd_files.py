@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -103,10 +102,10 @@ def heard(path: Path, track: int = 0) -> np.ndarray:
 
 def onsets(wave: np.ndarray, rate: int) -> list[float]:
     """Seconds at which sound begins after a tenth of a second of silence, or at the start."""
-    loud = np.asarray(np.abs(wave) > 0.02)
     block = rate // 100
-    steps: Any = loud[: len(loud) // block * block].reshape(-1, block).any(1)
-    return [n / 100 for n in np.flatnonzero(steps) if not steps[max(0, n - 10) : n].any()]
+    blocks = np.abs(wave)[: len(wave) // block * block].reshape(-1, block)
+    steps = (blocks.max(1) > 0.02).tolist()
+    return [n / 100 for n, step in enumerate(steps) if step and not any(steps[max(0, n - 10) : n])]
 
 
 def boxes_grown(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], bytes]) -> bytes:

@@ -135,14 +135,21 @@ def _decoded(
     container: Any, stream: Any, origin: Fraction, rate: Fraction, source: Source, seconds: Fraction = Fraction(0),
     sought: bool = False,
 ) -> Iterator[Timed]:  # fmt: skip
-    """Decodes from where the container stands; times run from `origin` on."""
+    """Decodes from where the container stands; times run from `origin` on.
+
+    Whoever stops in between has to wait for the decoder's threads: PyAV 14 frees a decoder while it holds Python's lock,
+    which a thread that has something to log waits for.
+    """
     stream.thread_type = "AUTO"
     clock = _Clock(stream.time_base, origin, rate, JUMPS.get(container.format.name, LONGEST), sought)
     state = _Damage(source)
-    for frame in state.frames(container, stream, clock):
-        one = clock.timed(frame)
-        state.reached = one.moment + (one.length or 1 / rate)
-        yield one
+    try:
+        for frame in state.frames(container, stream, clock):
+            one = clock.timed(frame)
+            state.reached = one.moment + (one.length or 1 / rate)
+            yield one
+    finally:
+        stream.codec_context.flush_buffers()  # waits for them, without the lock
     state.check(bool(seconds) and seconds - state.reached > 2 / rate + Fraction(1, 20), bool(seconds))
 
 
