@@ -4,7 +4,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import torch
 from comfy.patcher_extension import PatcherInjection, WrappersMP
@@ -15,6 +15,7 @@ from ...models.layers.strength import Dial
 from .call import LEVELS, wrap_model
 from .compiled import hooks_heeded
 from .latents import check_latent
+from .places import note_places
 from .unet import unet_of, unet_places
 
 
@@ -51,6 +52,9 @@ class HostEdit(ABC, Generic[Inputs]):
     guard any clone that dies during sampling would leave the rest of the frames without them, silently.
     """
 
+    lies_over_the_picture: ClassVar[bool] = False
+    """Whether its inputs belong to places of the whole picture (masks, given frames), which areas and tiles cut out."""
+
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
         """key: of the additional model and of the options; what: how to call it in a message."""
         self._key = key
@@ -72,6 +76,8 @@ class HostEdit(ABC, Generic[Inputs]):
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
         wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.apply_model)
+        if self.lies_over_the_picture:
+            note_places(patched)
 
     def _sample(self, executor: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
         check_latent(noise, executor.class_obj.model_patcher)

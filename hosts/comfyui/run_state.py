@@ -65,10 +65,6 @@ class Memories:
         """A new step begins: parts that were there in the step before find their memory again, others begin anew."""
         self._before, self._now = self._now, {}
 
-    def forget(self) -> None:
-        """All parts begin anew."""
-        self._before, self._now = {}, {}
-
     @contextmanager
     def of(self, part: Any) -> Iterator[None]:
         """Around a call for a part of the clip; afterwards all remember what they did before."""

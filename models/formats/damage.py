@@ -11,29 +11,28 @@ from pathlib import Path
 from typing import Any
 
 AGAIN = "download it again and compare its size"
-MAGIC = (
-    (b"GGUF", "a GGUF file, whose weights are quantised", "take the .safetensors version in fp16, bf16 or fp32"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself",
+PAGE = "a web page that was saved in place of the file"
+ANSWER = "an answer of a server that was saved in place of the file"
+MAGIC: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    ((b"GGUF",), "a GGUF file, whose weights are quantised", "take the .safetensors version in fp16, bf16 or fp32"),
+    ((b"version https://git-lfs",), "a pointer of Git LFS, not the file itself",
      "fetch it with `git lfs pull`, or download the file by itself"),
-    (b"<!DOCTYPE", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
-    (b"<!doctype", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
-    (b"<html", "a web page that was saved in place of the file", "download it again, logged in where the site asks for it"),
-    (b"<?xml", "an answer of a server that was saved in place of the file", "download it again"),
-    (b'{"error', "an answer of a server that was saved in place of the file", "download it again"),
-    (b"Entry not found", "an answer of a server that was saved in place of the file", "look at the address it was loaded from"),
-    (b"Invalid username", "an answer of a server that was saved in place of the file", "download it again, logged in"),
-    (b"\x89PNG", "a picture (PNG)", "pick another file"),
-    (b"\xff\xd8\xff", "a picture (JPEG)", "pick another file"),
-    (b"GIF8", "a picture (GIF)", "pick another file"),
-    (b"RIFF", "a media file (RIFF)", "pick another file"),
-    (b"%PDF", "a PDF", "pick another file"),
-    (b"\x89HDF", "an HDF5 file (Keras)", "take the .safetensors version"),
-    (b"\x93NUMPY", "a NumPy array", "take the .safetensors version"),
-    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
-    (b"Rar!", "a RAR archive", "unpack it first"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    ((b"<!DOCTYPE", b"<!doctype", b"<html"), PAGE, "download it again, logged in where the site asks for it"),
+    ((b"<?xml", b'{"error'), ANSWER, "download it again"),
+    ((b"Entry not found",), ANSWER, "look at the address it was loaded from"),
+    ((b"Invalid username",), ANSWER, "download it again, logged in"),
+    ((b"\x89PNG",), "a picture (PNG)", "pick another file"),
+    ((b"\xff\xd8\xff",), "a picture (JPEG)", "pick another file"),
+    ((b"GIF8",), "a picture (GIF)", "pick another file"),
+    ((b"RIFF",), "a media file (RIFF)", "pick another file"),
+    ((b"%PDF",), "a PDF", "pick another file"),
+    ((b"\x89HDF",), "an HDF5 file (Keras)", "take the .safetensors version"),
+    ((b"\x93NUMPY",), "a NumPy array", "take the .safetensors version"),
+    ((b"7z\xbc\xaf",), "a 7z archive", "unpack it first"),
+    ((b"Rar!",), "a RAR archive", "unpack it first"),
+    ((b"\x1f\x8b",), "a gzip archive", "unpack it first"),
 )  # fmt: skip
-"""Beginning of a file, what it is, and what to do."""
+"""Beginnings of a file, what it is, and what to do."""
 LONGEST_HEADER = 100_000_000
 """Of safetensors, in bytes: the format's own limit."""
 

@@ -14,14 +14,13 @@ from typing import Any
 
 import torch
 
+PLAIN = ("dict", "list", "int", "float", "str", "tuple", "bool", "object")
 OF_TRAINING = (
     "argparse.Namespace", "omegaconf.", "numpy.", "pathlib.", "pytorch_lightning.", "lightning.", "lightning_fabric.",
     "lightning_utilities.", "easydict.", "ml_collections.", "addict.", "yacs.", "mmengine.",
     "mmcv.", "diffusers.configuration_utils.FrozenDict", "types.SimpleNamespace", "datetime.", "typing.",
-    "collections.defaultdict", "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "builtins.str",
-    "builtins.tuple", "builtins.bool", "builtins.object", "__builtin__.dict", "__builtin__.list", "__builtin__.int",
-    "__builtin__.float",
-    "__builtin__.str", "__builtin__.tuple", "__builtin__.bool", "__builtin__.object", "__builtin__.long", "__builtin__.unicode",
+    "collections.defaultdict", "__builtin__.long", "__builtin__.unicode",
+    *(f"{home}.{name}" for home in ("builtins", "__builtin__") for name in PLAIN),
 )  # fmt: skip
 """Names, or beginnings of names that end in a dot."""
 TABLE = "dict"

@@ -5,13 +5,12 @@ Plain fp8 (each number by itself, as ComfyUI and `tensor.to` write it) is read l
 compressed-tensors.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..errors import WrongFile
 from .keytable import compiled
 
 
@@ -21,35 +20,29 @@ class Layout:
 
     name: str
     """What people read."""
-    marks: tuple[str, ...]
-    """Published spellings, `{*}` for anything; each occurs among the keys of such a file."""
+    spellings: tuple[tuple[str, ...], ...]
+    """Marks, `{*}` for anything: of one of these, each occurs among the keys of such a file."""
+
+
+def stored(name: str, *spellings: tuple[str, ...]) -> Layout:
+    return Layout(name, spellings)
 
 
 LAYOUTS = (
-    Layout("SVDQuant (Nunchaku)", ("{*}.qweight", "{*}.wscales")),
-    Layout("SVDQuant (Nunchaku)", ("{*}.qweight", "{*}.smooth_factor")),
-    Layout("SVDQuant (Nunchaku)", ("{*}.qweight", "{*}.wtscale")),
-    Layout("GPTQ or AWQ", ("{*}.qweight", "{*}.qzeros")),
-    Layout("GPTQ or AWQ", ("{*}.qweight", "{*}.scales")),
-    Layout("bitsandbytes NF4", ("{*}bitsandbytes__nf4",)),
-    Layout("bitsandbytes FP4", ("{*}bitsandbytes__fp4",)),
-    Layout("bitsandbytes 4-bit", ("{*}.absmax", "{*}.quant_map")),
-    Layout("bitsandbytes 4-bit", ("{*}.absmax",)),
-    Layout("bitsandbytes int8", ("{*}.SCB",)),
-    Layout("bitsandbytes int8", ("{*}.weight_format",)),
-    Layout("quanto", ("{*}._data", "{*}._scale")),
-    Layout("torchao", ("{*}_qdata",)),
-    Layout("torchao", ("{*}.tensor_impl{*}",)),
-    Layout("HQQ", ("{*}.W_q",)),
-    Layout("compressed-tensors", ("{*}.weight_packed",)),
-    Layout("NVFP4", ("{*}.weight_scale_2",)),
-    Layout("scaled fp8", ("{*}scaled_fp8",)),
-    Layout("scaled fp8", ("{*}.scale_weight",)),
-    Layout("scaled fp8", ("{*}.scale_input",)),
-    Layout("scaled fp8 or another of ComfyUI's scaled layouts", ("{*}.comfy_quant",)),
-    Layout("scaled fp8", ("{*}.weight_scale",)),
-    Layout("scaled fp8", ("{*}.weight_scale_inv",)),
-    Layout("scaled fp8", ("{*}.input_scale",)),
+    stored("SVDQuant (Nunchaku)", *(("{*}.qweight", f"{{*}}.{beside}") for beside in ("wscales", "smooth_factor", "wtscale"))),
+    stored("GPTQ or AWQ", ("{*}.qweight", "{*}.qzeros"), ("{*}.qweight", "{*}.scales")),
+    stored("bitsandbytes NF4", ("{*}bitsandbytes__nf4",)),
+    stored("bitsandbytes FP4", ("{*}bitsandbytes__fp4",)),
+    stored("bitsandbytes 4-bit", ("{*}.absmax",)),
+    stored("bitsandbytes int8", ("{*}.SCB",), ("{*}.weight_format",)),
+    stored("quanto", ("{*}._data", "{*}._scale")),
+    stored("torchao", ("{*}_qdata",), ("{*}.tensor_impl{*}",)),
+    stored("HQQ", ("{*}.W_q",)),
+    stored("compressed-tensors", ("{*}.weight_packed",)),
+    stored("NVFP4", ("{*}.weight_scale_2",)),
+    stored("scaled fp8", ("{*}scaled_fp8",), ("{*}.scale_weight",), ("{*}.scale_input",)),
+    stored("scaled fp8 or another of ComfyUI's scaled layouts", ("{*}.comfy_quant",)),
+    stored("scaled fp8", ("{*}.weight_scale",), ("{*}.weight_scale_inv",), ("{*}.input_scale",)),
 )
 REMEDY = (
     "Zoetrope reads weights that stand by themselves (fp32, bf16, fp16, plain fp8). Take the file that is not quantised, such "
@@ -63,7 +56,7 @@ def layout_of(tensors: Mapping[str, Tensor]) -> str | None:
     """In which quantised layout weights are stored; None for plain ones."""
     endings = {key.rpartition(".")[2] for key in tensors}
     for layout in LAYOUTS:
-        if all(_may_end(mark, endings) and _occurs(mark, tensors) for mark in layout.marks):
+        if any(all(_may_end(mark, endings) and _occurs(mark, tensors) for mark in marks) for marks in layout.spellings):
             return layout.name
     whole = next((v.dtype for k, v in tensors.items() if k.endswith("weight") and v.ndim > 1 and not is_plain(v)), None)
     return None if whole is None else f"numbers of the type {str(whole).removeprefix('torch.')}"
@@ -73,16 +66,6 @@ def is_plain(value: Tensor) -> bool:
     """Whether its numbers are weights by themselves."""
     packed = getattr(torch, "float4_e2m1fn_x2", None), getattr(torch, "float8_e8m0fnu", None)
     return value.is_floating_point() and value.dtype not in packed
-
-
-def check_plain(tensors: Mapping[str, Tensor], named: Callable[[Mapping[str, Tensor]], str | None]) -> None:
-    """Raises WrongFile for a quantised file.
-
-    named   what a file with these keys is (`AnimateDiff`, `a ControlNet: core's ...`), as far as keys tell
-    """
-    if layout := layout_of(tensors):
-        what = named(as_plain(tensors))
-        raise WrongFile(f"{f'this is {what}, ' if what else 'this file is '}stored as {layout}. {REMEDY}")
 
 
 def as_plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

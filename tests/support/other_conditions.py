@@ -22,9 +22,9 @@ Condition = Callable[[int, int], Any]
 """(frames, seed) to a CONDITIONING."""
 
 
-def pictures(frames: int, seed: int, channels: int = 3) -> Tensor:
-    """Hints `(f, c, h, w)`."""
-    return torch.rand(frames, channels, 64, 64, generator=torch.Generator().manual_seed(seed))
+def pictures(frames: int, seed: int) -> Tensor:
+    """Hints `(f, 3, h, w)`."""
+    return torch.rand(frames, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
 
 
 def _hinted(control: Any, frames: int, seed: int) -> Any:

@@ -97,12 +97,13 @@ CONDITIONS = (
 ELSEWHERE = """\
 `InpaintModelConditioning` and `InstructPixToPixConditioning` take one picture for all frames or one per frame, and frame f is
 given picture f in windows and in queues; frames after the last picture keep it. `ModelMerge*` merges image models and leaves
-motion on the first; `ModelSave` and `CheckpointSave` write the image model without a key of ours. On newer hosts `Train LoRA`,
-`Select Model Device` and `MultiGPU CFG Split` make our networks anew from their files.
+motion on the first; what is saved of a model has no key of ours. Newer hosts can make our networks anew from their files, as
+`Train LoRA` and nodes for other devices and several GPUs ask them to (tested on one CPU).
 
-Step caches of other packs (TeaCache, First Block Cache, DeepCache) are noticed in windows and queues: where the model did not
-run for the frames that were asked for, the run stops and says so. Nodes that sample in tiles on their own, with a mask or a
-guide of ours on the MODEL, stop the run as well, because nothing says where a tile lies."""
+Step caches of other packs are noticed in windows and queues: where the model did not run for the frames that were asked for,
+the run stops and says so. Tests imitate three kinds, around the model (TeaCache), inside it (First Block Cache, DeepCache) and
+over all conditions; the packs themselves were not run. Nodes that sample in tiles on their own, with a mask or a guide of ours
+on the MODEL, stop the run as well, because nothing says where a tile lies."""
 
 TOP = """\
 # Together with core's nodes

@@ -10,3 +10,8 @@ def pyav(work: str) -> Any:
     except ImportError as error:
         raise ValueError(f"{work} needs PyAV: pip install av (ComfyUI brings it)") from error
     return av
+
+
+def words_of(error: Exception | None) -> str:
+    """FFmpeg's own words in an error of PyAV, else all that it says."""
+    return getattr(error, "strerror", None) or str(error)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .av import pyav
+from .av import pyav, words_of
 
 Source = str | Path | Any
 """A path, or an open file in memory."""
@@ -25,6 +25,9 @@ RAW = {"mpegvideo", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "obu", "vc1"
 TAKEN = (
     "MP4, MOV, MKV, WebM, AVI, MPEG (TS, PS, raw), DV, Y4M, MJPEG, H.264, HEVC, FLV, Ogg, WMV, MXF, GIF, APNG and animated WebP"
 )
+
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+"""Boxes with which MP4 and MOV begin."""
 
 
 def name_of(source: Source) -> str:
@@ -47,7 +50,7 @@ def opened(source: Source) -> Any:
     except PermissionError as error:
         raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        said = words_of(error)
         lost = missing_bytes(source)
         remedy = f"{lost}; copy it again" if lost else f"taken are {TAKEN}; convert it to one of them, such as MP4"
         raise ValueError(f"{name_of(source)}: this is no video that can be read ({said}); {remedy}") from error
@@ -71,7 +74,7 @@ def missing_bytes(source: Source) -> str:
             end = 8 + int.from_bytes(start[4:8], "little") if start[4:8] not in (bytes(4), b"\xff" * 4) else 0
         elif start[:4] == b"\x1a\x45\xdf\xa3":
             end = _segment_end(file)
-        elif start[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
+        elif start[4:8] in FIRST_BOXES:
             end, known = 0, set()
             for kind, _, box_end in boxes(file, 0, size):
                 known.add(kind)
@@ -107,7 +110,7 @@ def clean_aperture(source: Source, wanted: int) -> tuple[int, int, int, int] | N
     None where it says nothing, and where what it says lies outside the picture.
     """
     with bytes_of(source) as (file, size):
-        if file.read(8)[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
+        if file.read(8)[4:8] not in FIRST_BOXES:
             return None
         tracks = [(at, end) for at, end in _inside(file, [(0, size)], b"moov", b"trak") if _is_video(file, at, end)]
         if wanted >= len(tracks):

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-from einops import rearrange
 from torch import Tensor
 
 from .av import pyav
+from .picture import of_pixels
 
 BT601, BT709, BT2020 = 5, 1, 9
 """Colour matrices as swscale numbers them."""
@@ -137,4 +135,4 @@ def _laid_out(pixels: Any, turned: tuple[bool, bool, bool]) -> Tensor:
         pixels = pixels[:, ::-1]
     if upturned:
         pixels = pixels[::-1]
-    return rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "h w c -> c h w") / 255
+    return of_pixels(pixels)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .av import pyav
+from .av import pyav, words_of
 from .containers import Source, missing_bytes, name_of, opened
+from .decoding import favourite, films_in, opening_of
 from .mix import LAYOUTS
-from .pictures import favourite, films_in, opening_of
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _chunks(source: Source, container: Any, stream: Any) -> Iterator[tuple[Fract
         except av.FFmpegError as error:
             failed += 1
             if failed > 100 and not turn.heard:
-                said = missing_bytes(source) or getattr(error, "strerror", None) or str(error)
+                said = missing_bytes(source) or words_of(error)
                 raise ValueError(f"{name_of(source)}: its sound cannot be decoded ({said}); convert it, or mute it") from error
             continue
         for frame in frames:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .av import pyav
 from .display import BT709, MATRICES, is_hd
-from .whole_file import begun, obstacle, whole
+from .whole_file import begun, not_written, whole
 
 
 def join_videos(parts: Sequence[Path], path: Path) -> None:
@@ -26,8 +26,7 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
             with av.open(str(unfinished), "w", options=options) as target:
                 _append_all(av, parts, target)
     except av.FFmpegError as error:
-        reason = obstacle(path)
-        raise OSError(f"{path}: could not be written{f', because {reason}' if reason else ''}; FFmpeg says: {error}") from error
+        raise not_written(path, "could not be written", str(error)) from error
 
 
 def index_options(source: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -19,4 +20,9 @@ def picture_of(path: Path, side: int) -> Tensor:
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path.name}: expected a picture (PNG, JPEG, WebP), but it cannot be read ({error})") from error
     fitted = ImageOps.fit(Image.alpha_composite(Image.new("RGBA", upright.size, (0, 0, 0, 255)), upright), (side, side))
-    return torch.from_numpy(np.array(fitted.convert("RGB"))).movedim(-1, 0).float() / 255
+    return of_pixels(np.array(fitted.convert("RGB")))
+
+
+def of_pixels(pixels: np.ndarray) -> Tensor:
+    """Bytes `(h, w, 3)` as a picture `(3, h, w)` in [0, 1]."""
+    return rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "h w c -> c h w") / 255

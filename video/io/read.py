@@ -8,9 +8,9 @@ from fractions import Fraction
 from torch import Tensor
 
 from .containers import Source, missing_bytes, name_of
+from .decoding import opening_of, timed
 from .display import painter
 from .hearing import wave_of
-from .pictures import opening_of, timed
 from .webp import animation_in
 
 log = logging.getLogger(__name__)

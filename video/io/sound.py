@@ -12,7 +12,7 @@ from .av import pyav
 from .containers import opened
 from .join import index_options
 from .mix import stereo
-from .whole_file import obstacle, whole
+from .whole_file import not_written, whole
 
 SAMPLES = 1024
 """Per call of the encoder (AAC's own block)."""
@@ -47,9 +47,7 @@ def add_sound(path: Path, wave: Tensor, rate: int) -> None:
         ):
             _copy(av, source, target, stereo(_floats(wave)), rate)
     except av.FFmpegError as error:
-        reason = obstacle(path)
-        because = f", because {reason}" if reason else ""
-        raise OSError(f"{path}: its sound ({rate} Hz) could not be written{because}; FFmpeg says: {error}") from error
+        raise not_written(path, f"its sound ({rate} Hz) could not be written", str(error)) from error
 
 
 def accepted_rate(rate: int) -> int:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from einops import rearrange
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .containers import Source, bytes_of, missing_bytes, name_of
+from .picture import of_pixels
 
 SHORTEST, IN_ITS_PLACE = 11, 100
 """Milliseconds: what stands less long stands for a tenth of a second, as in browsers."""
@@ -51,7 +50,7 @@ class Animation:
                 except (OSError, EOFError, ValueError) as error:
                     raise self._broken(number, error) from error
                 length = Fraction(milliseconds, 1000)
-                yield moment, length, rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "h w c -> c h w") / 255
+                yield moment, length, of_pixels(pixels)
                 moment += length
 
     def _opened(self) -> Any:

@@ -54,6 +54,12 @@ def obstacle(path: Path) -> str:
     return f"the disk is full: {free >> 20} MB are free" if free < LITTLE else ""
 
 
+def not_written(path: Path, what: str, said: str = "") -> OSError:
+    """What went wrong with a file, the reason where one can be looked up, and FFmpeg's own words where it has any."""
+    reason = obstacle(path)
+    return OSError(f"{path}: {what}" + (f", because {reason}" if reason else "") + (f"; FFmpeg says: {said}" if said else ""))
+
+
 LITTLE = 32 << 20
 """Bytes on a disk that is as good as full."""
 

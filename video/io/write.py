@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .encoder import Encoder
 from .rate import exact_rate
-from .whole_file import begun, obstacle, whole
+from .whole_file import begun, not_written, whole
 
 
 def write_video(path: str | Path, frames: Iterable[Tensor], fps: float | Fraction, joinable: bool = False) -> int:
@@ -93,15 +93,9 @@ class VideoWriter:
             self._encoder.forget()
 
     def _failed(self, what: str) -> OSError:
-        """What went wrong, the reason where one can be looked up, and FFmpeg's own words where it has any."""
         assert self._encoder
         self._encoder.close()
-        reason, said = obstacle(self._path), self._encoder.words()
-        parts = [
-            f"{self._path}: {what}" + (f", because {reason}" if reason else ""),
-            *([f"FFmpeg says: {said}"] if said else []),
-        ]
-        return OSError("; ".join(parts))
+        return not_written(self._path, what, self._encoder.words())
 
 
 def _frames_in(path: Path) -> int:

@@ -37,7 +37,7 @@ from ..call import (
 from ..latents import check_shape
 from ..motion.apply import HostMotion
 from ..patching import Call, HostEdit, check_range
-from ..places import note_places, places_in
+from ..places import places_in
 from ..unet import unet_of, unet_places
 from .per_frame import add_frames
 
@@ -190,16 +190,14 @@ class GivenFrames:
 class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
     """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
 
+    lies_over_the_picture = True
+
     def __init__(self, frames: GivenFrames, network: Any):
         super().__init__(frames.key, "guide", FeatureEdit)
         self._frames, self._network = frames, network
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         return self._frames.count(executor, *args, **kwargs)
-
-    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
-        super().add_to(patched, patcher, options)
-        note_places(patched)
 
     def inputs(self, call: Call) -> Mapping[Site, Tensor] | None:
         x, own = call.x, call.own

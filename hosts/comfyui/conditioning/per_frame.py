@@ -17,7 +17,7 @@ from torch import Tensor
 from ....sampling.timeline import Cue, mix_at
 from ..call import COUNTED, FRAMES, LENGTH, levels_of, wrap_call
 from ..other_frames import asking
-from .concat import ConcatByFrame
+from .concat import ConcatByFrame, Condition
 from .controlnet import Apart, per_frame_control, rows_at
 
 CUE = "zoetrope.cue"
@@ -25,8 +25,6 @@ CUE = "zoetrope.cue"
 
 BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
 """Kinds of values whose rows are frames; pictures to be concatenated are made by the host for the rows of a call."""
-
-Condition = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import WINDOWS, host_attention, window_of
 from ..patching import Call, HostEdit
-from ..places import note_places, places_in
+from ..places import places_in
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,12 @@ log = logging.getLogger(__name__)
 class MotionHooks(HostEdit[TemporalInputs]):
     """The hooks of one applied motion module."""
 
+    lies_over_the_picture = True
+
     def __init__(self, key: str, module: MotionModule, report: Report):
         super().__init__(key, "motion", TemporalEdit)
         self._module = module
         self._report = report
-
-    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
-        super().add_to(patched, patcher, options)
-        note_places(patched)
 
     def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""

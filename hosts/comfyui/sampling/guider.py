@@ -65,7 +65,7 @@ def denoiser(
         numbers = frame.tolist()
         told[FRAMES] = numbers
         told.update(motions(numbers, window or len(numbers), schedules.strength), **more)
-        memories.forget()  # the frames of a window never stand so again: whatever remembers begins anew
+        # no step is counted: the frames of a window never stand so again, and whatever remembers begins anew
         with memories.of(None), watched(base, told, LONG_SHOT, numbers) as watch:
             told.update(watch)
             return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))

@@ -35,12 +35,11 @@ def test_they_are_refused_by_every_node(tiny: Any, tmp_path: Path, what: str) ->
 
     shape, message = OTHERS[what]
     latent = torch.rand(shape)
-    for name, made in nodes(tiny, tmp_path).items():
+    for made in nodes(tiny, tmp_path).values():
         with pytest.raises(ValueError, match=message):
             comfy.sample.sample(
                 made(), latent, 1, 1.0, "euler", "normal", tiny.text(), tiny.text(seed=2), latent, disable_pbar=True, seed=1
             )
-        assert name
     tiny.unload()
 
 
