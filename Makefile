@@ -9,7 +9,8 @@ WORKERS ?= 2
 # Where host tests look for ComfyUI; every host found there runs them once.
 CACHE := $(HOME)/.cache/zoetrope
 NAME ?= ComfyUI
-HOST_TORCH ?= torch==2.11.* torchvision==0.26.* torchaudio==2.11.*
+# Whole versions: torchaudio 2.11.1 wants symbols that torch 2.11.0 does not have, though its metadata allow the pair.
+HOST_TORCH ?= torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0
 
 # A change of TORCH= installs again; `make host` may change torch afterwards.
 .PHONY: FORCE help test check slow e2e parity oldest host demo clean

@@ -2,7 +2,7 @@
 
 --source   a ComfyUI checkout or a git URL; empty: what lies there already, else comfy-cli installs the current one
 --name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) takes another name
---torch    torch, torchvision and torchaudio that go together: newer torch has no matching torchaudio, and hosts import it
+--torch    torch, torchvision and torchaudio that go together; hosts import all three
 """
 
 import argparse
@@ -52,6 +52,7 @@ def requirements(host: Path, torch: str) -> None:
     shared = [line for line in lines if line not in own and line not in ("torch", "torchvision", "torchaudio")]
     print(f"installing {torch} (which go together) and ComfyUI's requirements into this environment", flush=True)
     run(*PIP, *torch.split(), *shared, remedy="the requirements could not be installed")
+    run(sys.executable, "-c", "import torch, torchvision, torchaudio", remedy=f"{torch} do not go together; choose HOST_TORCH=")
     if not packages(host).is_dir():
         run(*PIP, "--target", str(packages(host)), *own, remedy="the frontend could not be installed")
 
