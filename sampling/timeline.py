@@ -159,8 +159,8 @@ def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
             value = float("nan")
         if not low <= value <= high:
             raise ValueError(
-                f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, written as in {NUMBERS}, "
-                f"got {cue.said[:40]!r}"
+                f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.said[:40]!r}; "
+                f"numbers by frame are written as in {NUMBERS}"
             )
         values.append(value)
     return Numbers(cues, tuple(values))

@@ -99,10 +99,10 @@ def test_numbers_ramp() -> None:
     assert read_numbers("2.5", "cfg", 0, 30).at(400) == 2.5
     for text in ("0: 7 / 10: x", "0: 7 / 10: 31", "0: 7 / 10: nan"):
         with pytest.raises(
-            ValueError, match="cfg, frame 10: expected a number from 0 to 30, written as in 0: 1 / 48: 0.5 ~12, got"
+            ValueError, match="cfg, frame 10: expected a number from 0 to 30, got .*; .* as in 0: 1 / 48: 0.5 ~12"
         ):
             read_numbers(text, "cfg", 0, 30)
     for text in ("0: 7, 10: 3", "7, 10: 3", "0:(7), 10:(3)", "0: 7 / x"):
-        with pytest.raises(ValueError, match="expected .* 0: 1 / 48: 0.5 ~12, got") as refused:
+        with pytest.raises(ValueError, match="expected .* 0: 1 / 48: 0.5 ~12") as refused:
             read_numbers(text, "cfg", 0, 30)
         assert "circle" not in str(refused.value)
