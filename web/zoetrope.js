@@ -8,10 +8,10 @@ import { addTimeline } from './zoetrope/timeline.js'
 
 const panel = (id, name, more = {}) => ({ id: `Zoetrope.Panels.${id}`, name, category: ['Zoetrope', 'Panels', id], type: 'boolean', defaultValue: true, ...more })
 const settings = [
-  panel('Timeline', 'Prompt timeline', { tooltip: 'Prompt Timeline shows its schedule as bars; cuts and fades can be dragged. The text stays the source of truth. Changes act on nodes that are added or opened later.' }),
-  panel('Filmstrip', 'Filmstrip', { tooltip: 'Endless Shot shows its frames as they are finished, and how long the rest will take. Changes act on nodes that are added or opened later.' }),
-  panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'How many of the newest frames the page keeps. All of them are in the video.' }),
-  panel('Plan', 'Shot plan', { tooltip: 'Shot Plan shows time, disk and memory as bars. Changes act on nodes that are added or opened later.' }),
+  panel('Timeline', 'Prompt timeline', { tooltip: 'Shows the prompts of Prompt Timeline as bars with cuts and fades to drag. Only the text is used when running. Applies to nodes added or opened later.' }),
+  panel('Filmstrip', 'Filmstrip', { tooltip: 'Shows the finished frames of Endless Shot and the time left. Applies to nodes added or opened later.' }),
+  panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'Number of newest frames kept in the page. The video has all frames.' }),
+  panel('Plan', 'Shot plan', { tooltip: 'Shows time, disk and memory of Shot Plan as bars. Applies to nodes added or opened later.' }),
 ]
 const set = id => app.ui?.settings?.getSettingValue?.(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
 const keep = () => Math.max(16, Number(set('FilmstripFrames')) || 200)

@@ -76,8 +76,8 @@ def check_timeline(told: dict[str, Any]) -> None:
 
 def check_filmstrip(told: dict[str, Any]) -> None:
     assert "of 48" in told["running"]
-    assert "Run goes on from there" in told["stopped"]
-    assert "goes on after" in told["resumed"]
+    assert "Press Run to resume" in told["stopped"]
+    assert "resumed after" in told["resumed"]
     assert told["done"].startswith("Done: 48 frames, the first ")
     numbers = [int(number) for number in told["frames"] if number.isdigit()]
     assert numbers == sorted(numbers)

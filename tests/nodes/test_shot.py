@@ -87,7 +87,7 @@ def test_queue_settings_are_checked() -> None:
     }  # fmt: skip
     for change, message in (
         ({"context": 9}, r"context: expected 0 to half of the window \(8\), got 9"),
-        ({"shift": 12}, r"shift: expected 0 to 11 \(window less context less one\), got 12"),
+        ({"shift": 12}, r"shift: expected 0 to 11 \(window - context - 1\), got 12"),
         ({"start": "nothing"}, "start: expected one of base clip, noise, got 'nothing'"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -46,7 +46,7 @@ class Filmstrip:
         if look is not None:
             self._send("look", number=look.frame, picture=jpeg(look))
         self._send("frame", frame=frame, frames=self._frames, left=seconds_left)
-        self._teller.progress(done, total, look.picture if look else None, seconds_left)
+        self._teller.progress(done, total, look.picture if look else None, 0.0)  # the strip has the time left
 
     def closing(self, story: str) -> None:
         self._teller.say(story)
