@@ -147,10 +147,28 @@ class Numbers:
         before, now, share = mix_at(self.cues, frame)
         return self.values[before] + (self.values[now] - self.values[before]) * share
 
+    @property
+    def changing(self) -> int:
+        """Frames until the last number holds, its own first frame included."""
+        return self.cues[-1].frame + self.cues[-1].fade + 1
+
+
+def is_list(text: str) -> bool:
+    """Whether a text is a plain list, `1, 0.5, 0`: a number per frame."""
+    return "," in text and ":" not in text
+
 
 def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
-    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`. Raises ValueError with line and column."""
-    cues = read_timeline(text, name, NUMBERS)
+    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`, or a plain list, one number per frame, the last one held.
+
+    Raises ValueError with line and column, or with the frame.
+    """
+    if is_list(text):
+        if text.count(",") >= MOST_CUES:
+            raise ValueError(f"{name}: expected at most {MOST_CUES} numbers, got {text.count(',') + 1}")
+        cues = tuple(Cue(frame, part.strip(), 0) for frame, part in enumerate(text.split(",")))
+    else:
+        cues = read_timeline(text, name, NUMBERS)
     values = []
     for cue in cues:
         try:

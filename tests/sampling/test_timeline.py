@@ -106,3 +106,13 @@ def test_numbers_ramp() -> None:
         with pytest.raises(ValueError, match="expected .* 0: 1 / 48: 0.5 ~12") as refused:
             read_numbers(text, "cfg", 0, 30)
         assert "circle" not in str(refused.value)
+
+
+def test_a_plain_list_of_numbers_has_one_per_frame_and_holds_the_last() -> None:
+    numbers = read_numbers("7, 5,3", "cfg_by_frame", 0, 30)
+    assert [numbers.at(frame) for frame in (0, 1, 2, 90)] == [7.0, 5.0, 3.0, 3.0]
+    assert numbers.changing == 3
+    with pytest.raises(ValueError, match=r"cfg_by_frame, frame 1: expected a number from 0 to 30, got ''"):
+        read_numbers("7,,3", "cfg_by_frame", 0, 30)
+    with pytest.raises(ValueError, match="cfg_by_frame: expected at most 1000 numbers, got 1001"):
+        read_numbers(",".join(["1"] * 1001), "cfg_by_frame", 0, 30)
