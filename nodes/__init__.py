@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files, load, motion, picture, shot, superres, vae, video, windows
+from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -22,4 +22,5 @@ class ZoetropeExtension(ComfyExtension):
 async def comfy_entrypoint() -> ZoetropeExtension:
     """Called once by the host, which then asks for the nodes."""
     files.register_folders()
+    renamed.accept_old_names()
     return ZoetropeExtension()

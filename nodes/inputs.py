@@ -41,9 +41,9 @@ def range_inputs(what: str) -> tuple[Any, Any]:
     )
 
 
-def fps_input(**more: Any) -> Any:
+def conditioning_fps_input(**more: Any) -> Any:
     tooltip = "Frame rate as conditioning of VideoCrafter and DynamiCrafter, not of the video file. 0: the model's default."
-    return io.Float.Input("fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)
+    return io.Float.Input("conditioning_fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)
 
 
 def scale_input(**more: Any) -> Any:

@@ -11,7 +11,7 @@ from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.vae import from_file as comfyui_vae_file
 from .checking import checked
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
-from .inputs import SCALES, fps_input, is_scaled, scale_input, strength_input
+from .inputs import SCALES, conditioning_fps_input, is_scaled, scale_input, strength_input
 from .types import Motion, Projector
 
 
@@ -59,7 +59,7 @@ class LoadVideoCheckpoint(io.ComfyNode):
                     "Strength of the temporal layers. 0: image model only, to be followed by Apply Motion Module.",
                     optional=True,
                 ),
-                fps_input(optional=True),
+                conditioning_fps_input(optional=True),
                 scale_input(optional=True),
                 io.Clip.Input("clip", optional=True, tooltip="Text encoder to use if the file contains none."),
                 io.Vae.Input("vae", optional=True, tooltip="VAE to use if the file contains none."),
@@ -83,16 +83,17 @@ class LoadVideoCheckpoint(io.ComfyNode):
     def fingerprint_inputs(cls, checkpoint_name: str | None = None, **settings: Any) -> Any:
         return [
             fingerprint(VIDEO, checkpoint_name),
-            *(settings.get(name) for name in ("strength", "fps", "scaled_latents", "guidance_rescale")),
+            *(settings.get(name) for name in ("strength", "conditioning_fps", "scaled_latents", "guidance_rescale")),
         ]
 
     @classmethod
     @checked
     def execute(
-        cls, checkpoint_name: str, strength: float = 1.0, fps: float = 0.0, scaled_latents: str = SCALES[0], clip: Any = None,
+        cls, checkpoint_name: str, strength: float = 1.0, conditioning_fps: float = 0.0, scaled_latents: str = SCALES[0],
+        clip: Any = None,
         vae: Any = None, guidance_rescale: float = -1.0,
     ) -> io.NodeOutput:  # fmt: skip
-        settings = comfyui.Settings(strength=strength, fps=fps, scaled=is_scaled(scaled_latents))
+        settings = comfyui.Settings(strength=strength, fps=conditioning_fps, scaled=is_scaled(scaled_latents))
         rescale = None if guidance_rescale < 0 else guidance_rescale
         loaded = comfyui_checkpoint.load_checkpoint(path_of(VIDEO, checkpoint_name), settings, rescale)
         return io.NodeOutput(loaded.model, *loaded.clip_and_vae(clip, vae), loaded.motion, loaded.projector)

@@ -13,7 +13,7 @@ from ..models.motion.report import sha256
 from ..sampling.schedule import NAMED
 from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
-from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
+from .inputs import chosen, conditioning_fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .parsing import dial_of, read_levels
 from .types import Motion, Settings
 
@@ -73,7 +73,8 @@ class MotionSettings(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, longer_clips: str, fps: float, levels: str, strength_per_frame: str, amount_per_frame: str, scaled_latents: str,
+        cls, longer_clips: str, conditioning_fps: float, levels: str, strength_per_frame: str, amount_per_frame: str,
+        scaled_latents: str,
         strength_mask: Any = None, amount_mask: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui.Settings(
@@ -82,7 +83,7 @@ class MotionSettings(io.ComfyNode):
             amount_mask=amount_mask,
             levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
-            fps=fps,
+            fps=conditioning_fps,
             scaled=is_scaled(scaled_latents),
         )
         return io.NodeOutput(settings)
@@ -140,7 +141,7 @@ def _frames() -> list[Any]:
                 "repeat the last position: motion comes to rest. Modules are not trained for the last two."
             ),
         ),
-        fps_input(),
+        conditioning_fps_input(),
         io.String.Input(
             "levels",
             default="",

@@ -205,7 +205,7 @@ class QueueSettingsNode(io.ComfyNode):
                     tooltip="Windows per model call: more is faster on a large GPU and takes more memory.",
                 ),
                 io.Combo.Input(
-                    "start", options=list(STARTS), default=STARTS[0],
+                    "initial_queue", options=list(STARTS), default=STARTS[0],
                     tooltip="First contents of the queue. base clip: an ordinary clip; noise: longer warm-up, freer beginning.",
                 ),
             ],
@@ -215,14 +215,14 @@ class QueueSettingsNode(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, start: str
+        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, initial_queue: str
     ) -> io.NodeOutput:
-        chosen("start", start, STARTS)
+        chosen("initial_queue", initial_queue, STARTS)
         if context > window // 2:
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:
             raise ValueError(f"shift: expected 0 to {window - context - 1} (window - context - 1), got {shift}")
-        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, start))
+        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, initial_queue))
 
 
 class PromptTimeline(io.ComfyNode):

@@ -30,7 +30,7 @@ class VideoMetrics(io.ComfyNode):
                     tooltip="Ground truth of the same length and size.",
                 ),
                 io.Int.Input(
-                    "window", default=0, min=0, max=10000, optional=True,
+                    "seam_every", default=0, min=0, max=10000, optional=True,
                     tooltip="Window stride in frames; reports how visible window seams are. 0: off.",
                 ),
                 io.Boolean.Input(
@@ -48,10 +48,10 @@ class VideoMetrics(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, images: Any, images_2: Any = None, truth: Any = None, window: int = 0, flow: bool = False
+        cls, images: Any, images_2: Any = None, truth: Any = None, seam_every: int = 0, flow: bool = False
     ) -> io.NodeOutput:
         clips = {f"clip {number}": one for number, one in enumerate((images, images_2), 1) if one is not None}
-        found = comfyui_study.quality_of(clips, truth, window, flow)
+        found = comfyui_study.quality_of(clips, truth, seam_every, flow)
         return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
 
 
@@ -65,7 +65,7 @@ class LoadVideoSegment(io.ComfyNode):
             description="Loads part of a video as images, so that a long file need not fit into memory.",
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, Endless Shot, Upscale Video, ..."),
-                io.Int.Input("start", default=0, min=0, max=10_000_000, tooltip="First frame, counted from 0."),
+                io.Int.Input("first_frame", default=0, min=0, max=10_000_000, tooltip="First frame, counted from 0."),
                 io.Int.Input("count", default=16, min=1, max=4096, tooltip="Number of frames; fewer if the video ends before."),
                 io.Int.Input("every", default=1, min=1, max=10_000, tooltip="Frame step. 2: every second frame."),
             ],
@@ -77,8 +77,8 @@ class LoadVideoSegment(io.ComfyNode):
 
     @classmethod
     @checked
-    def execute(cls, video: Any, start: int, count: int, every: int) -> io.NodeOutput:
-        frames, fps = comfyui_clips.segment(video, start, count, every)
+    def execute(cls, video: Any, first_frame: int, count: int, every: int) -> io.NodeOutput:
+        frames, fps = comfyui_clips.segment(video, first_frame, count, every)
         return io.NodeOutput(torch.stack(frames), float(fps / every))
 
 

@@ -30,7 +30,7 @@ class FifoSamplerNode(io.ComfyNode):
                 io.Int.Input("frames", default=96, min=1, max=100_000, tooltip="Frames to generate, regardless of the latent."),
                 preset_input(),
                 io.Combo.Input(
-                    "levels", options=list(cls.LEVELS), default=cls.LEVELS[0],
+                    "noise_levels", options=list(cls.LEVELS), default=cls.LEVELS[0],
                     tooltip="Noise levels of the queue. from sigmas: those of the sampler node; published: FIFO-Diffusion's.",
                 ),
                 queue_input(),
@@ -45,12 +45,12 @@ class FifoSamplerNode(io.ComfyNode):
         cls,
         frames: int,
         preset: str,
-        levels: str,
+        noise_levels: str,
         queue: Queue | None = None,
         cfg_by_frame: str = "",
         strength_by_frame: str = "",
     ) -> io.NodeOutput:
-        published = chosen("levels", levels, cls.LEVELS) == "published"
+        published = chosen("noise_levels", noise_levels, cls.LEVELS) == "published"
         schedules = schedules_of(cfg_by_frame, strength_by_frame)
         return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
 
@@ -71,7 +71,7 @@ class SlidingWindows(io.ComfyNode):
                 io.Int.Input("window", default=16, min=2, max=256, tooltip="Context length: frames per window."),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip="Frames shared by neighbouring windows."),
                 io.Combo.Input(
-                    "schedule", options=list(SCHEDULES), default="standard_static",
+                    "window_schedule", options=list(SCHEDULES), default="standard_static",
                     tooltip="static: same windows at every step; uniform: moving; looped: also wrapping from end to start.",
                 ),
                 io.Combo.Input(
@@ -90,9 +90,18 @@ class SlidingWindows(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, model: Any, window: int, overlap: int, schedule: str, fuse: str = "pyramid", stride: int = 1, closed: bool = False
+        cls,
+        model: Any,
+        window: int,
+        overlap: int,
+        window_schedule: str,
+        fuse: str = "pyramid",
+        stride: int = 1,
+        closed: bool = False,
     ) -> io.NodeOutput:
-        cut = Windows(chosen("schedule", schedule, SCHEDULES), window, overlap, stride, closed, chosen("fuse", fuse, FUSES))
+        cut = Windows(
+            chosen("window_schedule", window_schedule, SCHEDULES), window, overlap, stride, closed, chosen("fuse", fuse, FUSES)
+        )
         return io.NodeOutput(comfyui_windows.in_windows(model, cut))
 
 

@@ -4,6 +4,7 @@ import { app } from '../../scripts/app.js'
 import { addFilmstrip, restoreFilmstrip, tellFilmstrip } from './zoetrope/filmstrip.js'
 import { addPlan, restorePlan } from './zoetrope/plan.js'
 import { fillInPrefix } from './zoetrope/prefix.js'
+import { renameInputs } from './zoetrope/renamed.js'
 import { addTimeline } from './zoetrope/timeline.js'
 
 const panel = (id, name, more = {}) => ({ id: `Zoetrope.Panels.${id}`, name, category: ['Zoetrope', 'Panels', id], type: 'boolean', defaultValue: true, ...more })
@@ -44,6 +45,7 @@ function tell(workflow, id, message) {
 app.registerExtension({
   name: 'zoetrope.panels',
   settings,
+  beforeConfigureGraph: renameInputs,
   nodeCreated(node) {
     fillInPrefix(node, app)
     if (node.comfyClass === 'ZoetropePromptTimeline' && set('Timeline')) addTimeline(node)
