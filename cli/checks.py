@@ -20,8 +20,12 @@ REASONS = {
 
 def in_words(error: OSError) -> str:
     """An error of the system, without its number."""
-    reason = REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
-    return f"{error.filename}: {reason}" if error.filename is not None else reason
+    return f"{error.filename}: {reason_of(error)}" if error.filename is not None else reason_of(error)
+
+
+def reason_of(error: OSError) -> str:
+    """The same without the name of the file."""
+    return REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
@@ -51,7 +55,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"output: the folder {path} cannot be made ({in_words(error)}); choose another one") from error
+        raise ValueError(f"output: the folder {path} cannot be made ({reason_of(error)}); choose another one") from error
 
 
 def check_folder(path: Path) -> None:

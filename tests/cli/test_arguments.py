@@ -97,7 +97,7 @@ def test_errors_of_the_system_are_words(tmp_path: Path, capsys: pytest.CaptureFi
     for output, reason in ((tmp_path / "text.png", "a file of this name is in the way"), ("/proc/x", "there is no such file")):
         status, _, err = printed(capsys, "demo", "--output", output)
         assert status == 2
-        assert f"zoetrope: output: the folder {output} cannot be made ({output}: {reason}" in err
+        assert f"zoetrope: output: the folder {output} cannot be made ({reason}" in err
         assert "Errno" not in err
     status, _, err = printed(capsys, "shot", "--output", tmp_path / "text.png")
     assert status == 2

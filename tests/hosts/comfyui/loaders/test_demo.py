@@ -197,7 +197,7 @@ def test_a_prompt_is_read_as_on_diffusers(demo: Any, reference: Any) -> None:
         assert error_of(encode(demo, prompt)[0][0], expected) < 1e-6
     assert same(encode(demo, "a blue square moving left"), encode(demo, "a blue square moving left on black at 8 fps"))
     assert same(
-        encode(demo, "(blue:1.4) box (leftwards:1.2)"), encode(demo, "a (blue:1.4) square moving (left:1.2) on black at 8 fps")
+        encode(demo, "(blue:1.4) box (leftwards:1.2)"), encode(demo, "a (blue:1.4) square (moving left:1.2) on black at 8 fps")
     )
     assert not same(encode(demo, "(blue:1.4) box"), encode(demo, "blue box"))
 
