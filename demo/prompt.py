@@ -41,7 +41,7 @@ class Reading:
     has_rate: bool = True
     """Whether the usual rate is assumed where none is named."""
     sources: dict[str, int] = field(default_factory=dict, repr=False)
-    """Kind of word, or the word itself, -> the number of the token that it was read from."""
+    """Kind of word in brackets, or the word itself, -> the number of the token that it was read from."""
 
     @property
     def fps(self) -> int:
@@ -69,8 +69,8 @@ class Reading:
 
     def source(self, word: str) -> int | None:
         """The number of the token that a word of `prompt` was read from; None where it was assumed."""
-        kinds = {part: kind for kind, value in self.named.items() for part in value.split()}
-        kinds |= {str(self.rate): "rate"} | ({"moving": "verb", "standing": "verb"} if "verb" in self.sources else {})
+        kinds = {part: f"<{kind}>" for kind, value in self.named.items() for part in value.split()}
+        kinds |= {str(self.rate): "<rate>"} | ({"moving": "<verb>", "standing": "<verb>"} if "<verb>" in self.sources else {})
         return self.sources.get(kinds.get(word, word))
 
     def notes(self) -> list[str]:

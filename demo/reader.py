@@ -15,6 +15,7 @@ class Reader:
         self.tokens, self.taken = tokens, [False] * len(tokens)
         self.named: dict[str, str] = {}
         self.sources: dict[str, int] = {}
+        """Kinds of words in brackets, and words, -> the token that they are read from."""
         self.left_out: list[str] = []
         self.nearest: dict[str, str] = {}
         for number, token in enumerate(tokens):  # fillers that the encoder was trained with, for their weights
@@ -77,7 +78,7 @@ class Reader:
                 self._name("motion", "standing still", number)
             if token in words_for.MOVING | words_for.STAYING and "motion" in self.named:
                 self.taken[number] = True
-                self.sources.setdefault("verb", number)
+                self.sources.setdefault("<verb>", number)
 
     def grounds(self) -> None:
         """Takes black, grey and white, first where they stand as a ground; a coloured ground is not known."""
@@ -135,13 +136,13 @@ class Reader:
         if self.named.setdefault(kind, value) != value:
             self.left_out.append(token)
             return
-        self.sources.setdefault(kind, number)
+        self.sources.setdefault(f"<{kind}>", number)
         if token in words_for.NEAREST or token in words_for.SHADES:
             self.nearest[token] = value
 
     def _take(self, kind: str, number: int) -> None:
         self.taken[number] = True
-        self.sources[kind] = number
+        self.sources[f"<{kind}>"] = number
 
     def _mentions(self, known: Iterable[str]) -> list[tuple[int, str]]:
         """(number of the token, the world's word) for tokens that nothing took yet."""
@@ -171,8 +172,8 @@ class Reader:
         after, before = self._after(number), self._before(number, words_for.BETWEEN - words_for.ARTICLES)
         if after in words_for.GROUNDS:
             return "named"
-        if self._world(after, SHAPES) is not None:
-            return ""
+        if self._world(after, SHAPES) is not None and not self._world(self.tokens[number], BACKGROUNDS):
+            return ""  # "on a blue square"
         if before in words_for.GROUNDS:
             return "named"
         return "on" if self._before(number, words_for.BETWEEN) in words_for.BEFORE_GROUNDS else ""
