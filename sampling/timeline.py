@@ -128,6 +128,13 @@ def _place(text: str, position: int) -> str:
     return f"line {line + 1}, column {position - (text.rfind(chr(10), 0, position) + 1) + 1}"
 
 
+def text_of(cues: Sequence[Cue]) -> str:
+    """The text that `read_timeline` makes these cues of, in one line: `0: 7 / 48: 3 ~12`."""
+    if len(cues) == 1:
+        return cues[0].said
+    return " / ".join(f"{cue.frame}: {cue.said}" + (f" ~{cue.fade}" if cue.fade else "") for cue in cues)
+
+
 def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
     """(cue before, cue that holds, its share) at a frame: the share is 1 outside fades; before frame 0 the first cue holds."""
     now = max((index for index, cue in enumerate(cues) if cue.frame <= frame), default=0)
@@ -142,6 +149,10 @@ class Numbers:
 
     cues: tuple[Cue, ...]
     values: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """As typed: what a shot's settings and messages hold."""
+        return text_of(self.cues)
 
     def at(self, frame: int) -> float:
         before, now, share = mix_at(self.cues, frame)

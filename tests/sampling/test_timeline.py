@@ -1,7 +1,7 @@
 """The grammar of what is said when; errors point at line and column."""
 
 import pytest
-from zoetrope.sampling.timeline import LONGEST_TEXT, Cue, mix_at, read_numbers, read_timeline
+from zoetrope.sampling.timeline import LONGEST_TEXT, Cue, mix_at, read_numbers, read_timeline, text_of
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,13 @@ def test_a_plain_list_of_numbers_has_one_per_frame_and_holds_the_last() -> None:
         read_numbers("7,,3", "cfg_by_frame", 0, 30)
     with pytest.raises(ValueError, match="cfg_by_frame: expected at most 1000 numbers, got 1001"):
         read_numbers(",".join(["1"] * 1001), "cfg_by_frame", 0, 30)
+
+
+@pytest.mark.parametrize("text", ["", "a red circle", "7", "0: 3 / 48: 5 ~12", "0: a / 16: b ~4 / 30: c"])
+def test_what_was_typed_is_written_again(text: str) -> None:
+    assert text_of(read_timeline(text)) == text
+
+
+def test_numbers_are_written_as_typed() -> None:
+    assert str(read_numbers(" 0: 3\n48 : 5  ~12", "cfg", 0, 30)) == "0: 3 / 48: 5 ~12"
+    assert str(read_numbers("3", "cfg", 0, 30)) == "3"
