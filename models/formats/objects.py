@@ -52,7 +52,7 @@ def of_training(name: str) -> bool:
 
 
 def refused(error: Exception) -> bool:
-    """Whether torch's weights-only reader refuses what a file holds. By name: scanners of packs object to the class's module."""
+    """Whether torch's weights-only reader refuses what a file holds. By name: scanners object to its module."""
     return type(error).__name__ == "UnpicklingError"
 
 
