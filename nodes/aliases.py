@@ -21,9 +21,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "ZoetropeLoadTemporalVae": ("svd", "stable video", "stable video diffusion", "flicker", "deflicker", "video vae"),
     "ZoetropeLoadDemoModel": ("example model", "tiny model", "test model"),
     "ZoetropeLoadDemoUpscaler": ("example upscaler", "tiny upscaler"),
-    "ZoetropeApplyMotionModule": ("animatediff", "evolved", "evolved sampling", "apply animatediff model", "t2v", "txt2vid"),
-    "ZoetropeMotionSettings": ("multival", "scale multival", "effect multival", "motion scale", "animatediff settings"),
-    "ZoetropeApplyMotionLora": ("animatediff lora", "camera lora", "camera motion", "pan", "zoom"),
+    "ZoetropeApplyMotionModule": ("animatediff", "evolved", "evolved sampling", "t2v", "txt2vid"),
+    "ZoetropeMotionSettings": ("multival", "scale multival", "effect multival", "motion scale"),
+    "ZoetropeApplyMotionLora": ("camera lora", "camera motion", "pan", "zoom"),
     "ZoetropeMotionReport": ("inspect motion module", "model info"),
     "ZoetropeEndlessShot": ("fifo", "fifo diffusion", "long video", "infinite video", "endless video"),
     "ZoetropePromptTimeline": (

@@ -15,7 +15,7 @@ for (const word of words) {
   await field.waitFor({ timeout: 20000 })
   await field.fill(word)
   await page.waitForTimeout(700)
-  found[word] = (await rows.allInnerTexts()).slice(0, 8).map(text => text.trim().split('\n')[0])
+  found[word] = (await rows.allInnerTexts()).map(text => text.trim().split('\n')[0])
   if (word === words[0]) await page.screenshot({ path: `${screenshots}-search.png` })
   await page.keyboard.press('Escape')
   await page.waitForTimeout(150)

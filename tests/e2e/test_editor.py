@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,23 @@ from real_server import Server, serve
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
 FOLDER = Path(__file__).parents[2] / "workflows"
+FOUND = {
+    "animatediff": "Load Motion Module", "evolved": "Apply Motion Module", "evolved sampling": "Apply Motion Module",
+    "context options": "Sliding Windows", "looped uniform": "Sliding Windows", "loop": "Sliding Windows",
+    "prompt travel": "Prompt Timeline", "prompt schedule": "Prompt Timeline", "vid2vid": "Encode Video", "v2v": "Encode Video",
+    "i2v": "First/Last Frame Guide", "pia": "First/Last Frame Guide", "svd": "Load Temporal VAE",
+    "stable video": "Load Temporal VAE", "ipadapter": "Image Prompt", "ip adapter": "Image Prompt",
+    "freenoise": "Long-Shot Noise", "videocrafter": "Load Video Checkpoint", "hotshot": "Load Motion Module",
+    "lightning": "Load Motion Module", "flicker": "Video Metrics", "video combine": "Decode Video to File",
+    "multival": "Motion Settings", "fifo": "FIFO Sampler", "long video": "Endless Shot", "video upscale": "Upscale Video",
+    "camera motion": "Apply Motion LoRA", "slow motion": "Interpolate Frames",
+}  # fmt: skip
+"""What an artist types -> the node that stands first or second in the list."""
+CROWDED = {
+    "context": "Sliding Windows", "img2vid": "First/Last Frame Guide", "image to video": "First/Last Frame Guide",
+    "keyframe": "Prompt Timeline", "upscale": "Upscale Video", "interpolation": "Interpolate Frames",
+}  # fmt: skip
+"""Words in the names of nodes of the host, which stand above: the search ranks a name before other words."""
 FIRST, SECOND = "a red circle moving right on black", "a blue circle moving right on black"
 
 
@@ -33,6 +49,17 @@ def short_shot(path: Path) -> Path:
     words["widgets_values"][0] = f"0: {FIRST}\n12: {SECOND} ~4"
     path.write_text(json.dumps(graph))
     return path
+
+
+def test_the_search_box_finds_nodes_by_the_words_of_other_packs(server: Server, tmp_path: Path) -> None:
+    words = [*FOUND, *CROWDED]
+    shots = pictures(tmp_path) / f"search-{server.version}"
+    run_script("search.mjs", server.url, tmp_path / "out.json", shots, *words, seconds=400)
+    found = json.loads((tmp_path / "out.json").read_text())
+    if server.json("/object_info/ZoetropeEndlessShot")["ZoetropeEndlessShot"].get("search_aliases") is None:
+        pytest.skip(f"ComfyUI {server.version} searches names alone")
+    assert {word: found[word][:2] for word, node in FOUND.items() if node not in found[word][:2]} == {}
+    assert {word: found[word] for word, node in CROWDED.items() if node not in found[word]} == {}
 
 
 @pytest.mark.parametrize("renderer", ["litegraph", "vue"])
