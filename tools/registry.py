@@ -11,8 +11,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PLACES = ("pyproject.toml", ".github/ISSUE_TEMPLATE/config.yml")
-"""Files that name the repository."""
 PICTURES = {"icon": (400, 400), "banner": (1680, 720)}
 """Width and height: a square of at most 400, and 21:9."""
 
@@ -24,15 +22,23 @@ def address() -> str:
     return found[1]
 
 
+def places() -> list[str]:
+    """Files of the repository that have its address."""
+    command = ["git", "grep", "-lIE", "--untracked", rf"github(usercontent)?\.com/{re.escape(address())}"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+
+
 def move(new: str) -> None:
-    """Puts another address in the place of the present one."""
+    """Puts another address in the place of the present one, in every file that has it."""
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git|/)?", new)
     if not match:
         raise SystemExit(f"expected an address such as https://github.com/OWNER/NAME, got {new!r}")
-    old = address()
-    for name in PLACES:
-        text = (ROOT / name).read_text()
-        (ROOT / name).write_text(text.replace(old, match[1]))
+    old, files = address(), places()
+    for name in files:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (ROOT / name).write_text(
+            re.sub(rf"(github(usercontent)?\.com/){re.escape(old)}", rf"\g<1>{match[1]}", text), encoding="utf-8"
+        )
 
 
 def draw() -> None:
