@@ -4,7 +4,7 @@ from inspect import signature
 from typing import Any
 
 from ..hosts.comfyui.api import io
-from .aliases import ALIASES
+from .aliases import words_of
 
 
 def known(**fields: Any) -> dict[str, Any]:
@@ -16,4 +16,4 @@ class Schema(io.Schema):
     """The host's schema with the words that its search finds the node by (`aliases.py`), where it has room for them."""
 
     def __init__(self, node_id: str, **fields: Any):
-        super().__init__(node_id=node_id, **known(search_aliases=list(ALIASES.get(node_id, ()))), **fields)
+        super().__init__(node_id=node_id, **known(search_aliases=words_of(node_id)), **fields)

@@ -40,7 +40,7 @@ def test_the_numbered_api_is_taken_and_a_host_without_it_gives_the_newest(monkey
 
 def test_every_node_has_words_that_find_it_where_the_host_searches_them() -> None:
     from zoetrope.hosts.comfyui.api import io
-    from zoetrope.nodes.aliases import ALIASES
+    from zoetrope.nodes.aliases import ALIASES, words_of
 
     from locales import all_nodes
 
@@ -48,7 +48,7 @@ def test_every_node_has_words_that_find_it_where_the_host_searches_them() -> Non
     assert {schema.node_id for schema in schemas} == ALIASES.keys()
     searched = "search_aliases" in signature(io.Schema).parameters
     for schema in schemas:
-        words = ALIASES[schema.node_id]
+        words = words_of(schema.node_id)
         assert words
         assert len(words) == len(set(words))
         assert all(word == word.lower().strip() for word in words), schema.node_id
