@@ -1,23 +1,8 @@
 """Words that find a node in the editor's search besides its own name: other packs' names for it, models, abbreviations."""
 
 ALIASES: dict[str, str] = {
-    "ZoetropeLoadMotionModule": (
-        "animatediff",
-        "animatediff loader",
-        "load animatediff model",
-        "hotshot",
-        "animatelcm",
-        "lightning",
-    ),
-    "ZoetropeLoadVideoCheckpoint": (
-        "videocrafter",
-        "dynamicrafter",
-        "modelscope",
-        "zeroscope",
-        "lavie",
-        "seine",
-        "text to video",
-    ),
+    "ZoetropeLoadMotionModule": "animatediff, animatediff loader, load animatediff model, hotshot, animatelcm, lightning",
+    "ZoetropeLoadVideoCheckpoint": "videocrafter, dynamicrafter, modelscope, zeroscope, lavie, seine, text to video",
     "ZoetropeLoadTemporalVae": "svd, stable video, stable video diffusion, flicker, deflicker, video vae",
     "ZoetropeLoadDemoModel": "example model, tiny model, test model",
     "ZoetropeLoadDemoUpscaler": "example upscaler, tiny upscaler",
@@ -26,14 +11,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
-    "ZoetropePromptTimeline": (
-        "prompt travel",
-        "prompt schedule",
-        "batch prompt schedule",
-        "keyframe",
-        "keyframes",
-        "fizznodes",
-    ),
+    "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
     "ZoetropeQueueSettings": "fifo settings, lookahead",
     "ZoetropeShotPlan": "estimate time, estimate memory, vram",
     "ZoetropeFifoSampler": "fifo, fifo diffusion, long video sampler",
