@@ -42,7 +42,7 @@ await page.screenshot({ path: `${screenshots}-undone.png` })
 
 // a double click: the caret is behind the new colon
 const track = await timeline.locator('.track').boundingBox()
-await page.mouse.dblclick(track.x + track.width * 0.75, track.y + track.height * 0.7)
+await page.mouse.dblclick(track.x + track.width * 0.25, track.y + track.height * 0.7)
 await page.waitForTimeout(700)
 await page.keyboard.type('a new prompt')
 await page.waitForTimeout(400)

@@ -11,8 +11,10 @@ const found = {}
 const field = page.locator('input[role=combobox]').filter({ visible: true }).last()
 const rows = page.locator('[data-testid=result-item], .p-autocomplete-option').filter({ visible: true })
 for (const word of words) {
-  await page.mouse.dblclick(900, 500)
-  await field.waitFor({ timeout: 20000 })
+  for (let tries = 0; tries < 10 && !(await field.isVisible()); tries++) {
+    await page.mouse.dblclick(900, 500)
+    await page.waitForTimeout(800)
+  }
   await field.fill(word)
   await page.waitForTimeout(700)
   found[word] = (await rows.allInnerTexts()).map(text => text.trim().split('\n')[0])
