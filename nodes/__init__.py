@@ -1,7 +1,6 @@
 """What an artist sees: the pack's nodes, one file per shelf of the node menu."""
 
-from comfy_api.latest import ComfyExtension, io
-
+from ..hosts.comfyui.api import ComfyExtension, io
 from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from comfy_api.latest import io
+from ..hosts.comfyui.api import io
 
 SCALES = ("scaled", "reference")
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from comfy_api.latest import io
-
+from ..hosts.comfyui.api import io
 from ..hosts.comfyui.loaders import checkpoint as comfyui_checkpoint
 from ..hosts.comfyui.loaders import demo as comfyui_demo
 from ..hosts.comfyui.loaders import demo_upscaler as comfyui_upscaler_demo
@@ -12,13 +11,14 @@ from ..hosts.comfyui.vae import from_file as comfyui_vae_file
 from .checking import checked
 from .files import MOTION, VAES, VIDEO, file_input, fingerprint, path_of
 from .inputs import SCALES, conditioning_fps_input, is_scaled, scale_input, strength_input
+from .schema import Schema
 from .types import Motion, Projector
 
 
 class LoadMotionModule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadMotionModule",
             display_name="Load Motion Module",
             category="Zoetrope/Load",
@@ -45,7 +45,7 @@ class LoadMotionModule(io.ComfyNode):
 class LoadVideoCheckpoint(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadVideoCheckpoint",
             display_name="Load Video Checkpoint",
             category="Zoetrope/Load",
@@ -102,7 +102,7 @@ class LoadVideoCheckpoint(io.ComfyNode):
 class LoadTemporalVae(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadTemporalVae",
             display_name="Load Temporal VAE",
             category="Zoetrope/Load",
@@ -131,7 +131,7 @@ class LoadTemporalVae(io.ComfyNode):
 class LoadDemoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadDemoModel",
             display_name="Load Demo Model",
             category="Zoetrope/Load",
@@ -167,7 +167,7 @@ class LoadDemoModel(io.ComfyNode):
 class LoadDemoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadDemoUpscaler",
             display_name="Load Demo Upscaler",
             category="Zoetrope/Load",

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from comfy_api.latest import io, ui
-
+from ..hosts.comfyui.api import io, ui
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.motion.schedule import FAMILY, MODEL
 from ..models.layers.positions import Beyond
@@ -15,6 +14,7 @@ from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
 from .inputs import chosen, conditioning_fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .parsing import dial_of, read_levels
+from .schema import Schema
 from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
@@ -24,7 +24,7 @@ LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch",
 class ApplyMotionModule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeApplyMotionModule",
             display_name="Apply Motion Module",
             category="Zoetrope/Motion",
@@ -58,7 +58,7 @@ class ApplyMotionModule(io.ComfyNode):
 class MotionSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMotionSettings",
             display_name="Motion Settings",
             category="Zoetrope/Motion",
@@ -169,7 +169,7 @@ def _per_frame() -> list[Any]:
 class ApplyMotionLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeApplyMotionLora",
             display_name="Apply Motion LoRA",
             category="Zoetrope/Motion",
@@ -207,7 +207,7 @@ class ApplyMotionLora(io.ComfyNode):
 class MotionReport(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMotionReport",
             display_name="Motion Report",
             category="Zoetrope/Motion",

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from comfy_api.latest import io
-
+from ..hosts.comfyui.api import io
 from ..hosts.comfyui.conditioning import frame_guide as comfyui_guide
 from ..hosts.comfyui.conditioning import image_prompt as comfyui_picture
 from ..hosts.comfyui.conditioning import sparsectrl as comfyui_sparsectrl
@@ -14,13 +13,14 @@ from .checking import checked
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
 from .parsing import read_levels
+from .schema import Schema
 from .types import Motion, Projector
 
 
 class LoadImageProjector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadImageProjector",
             display_name="Load Image Projector",
             category="Zoetrope/Load",
@@ -52,7 +52,7 @@ class ImagePrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the image")
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeImagePrompt",
             display_name="Image Prompt",
             category="Zoetrope/Image to video",
@@ -106,7 +106,7 @@ class FirstLastFrameGuide(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the guide")
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeFirstLastFrameGuide",
             display_name="First/Last Frame Guide",
             category="Zoetrope/Image to video",
@@ -145,7 +145,7 @@ class FirstLastFrameGuide(io.ComfyNode):
 class LoadSparseCtrl(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadSparseCtrl",
             display_name="Load SparseCtrl",
             category="Zoetrope/Image to video",

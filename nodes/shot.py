@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
 
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.conditioning import timeline as comfyui_timeline
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.sampling.guider import guider_of
@@ -20,6 +19,7 @@ from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from ..shots.folder import Place
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
+from .schema import Schema
 from .types import QueueSettings
 
 MOST_FRAMES = 10_000_000
@@ -90,7 +90,7 @@ class EndlessShot(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         model, positive, negative, vae, latent, frames, cfg, preset = shot_inputs()
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeEndlessShot",
             display_name="Endless Shot",
             category="Zoetrope/Long shot",
@@ -148,7 +148,7 @@ class EndlessShot(io.ComfyNode):
 class ShotPlan(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeShotPlan",
             display_name="Shot Plan",
             category="Zoetrope/Long shot",
@@ -177,7 +177,7 @@ class QueueSettingsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         usual = Queue()
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeQueueSettings",
             display_name="Queue Settings",
             category="Zoetrope/Long shot",
@@ -228,7 +228,7 @@ class QueueSettingsNode(io.ComfyNode):
 class PromptTimeline(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropePromptTimeline",
             display_name="Prompt Timeline",
             category="Zoetrope/Long shot",

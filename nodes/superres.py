@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.jobs.interpolate import BetweenOrder, Fillers, interpolate, plan_for
 from ..hosts.comfyui.jobs.job import Job, Made, coloured, of_motion, settings_of
 from ..hosts.comfyui.jobs.upscale import COLOURS, Enlargers, UpscaleOrder, upscale
@@ -18,6 +17,7 @@ from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
+from .schema import Schema
 from .types import Motion
 from .vae import clip_input
 
@@ -66,7 +66,7 @@ def to_a_file() -> dict[str, Any]:
 class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadVideoUpscaler",
             display_name="Load Video Upscaler",
             category="Zoetrope/Load",
@@ -102,7 +102,7 @@ class LoadVideoUpscaler(io.ComfyNode):
 class InterpolateFrames(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeInterpolateFrames",
             display_name="Interpolate Frames",
             category="Zoetrope/Temporal SR",
@@ -164,7 +164,7 @@ class InterpolateFrames(io.ComfyNode):
 class UpscaleVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeUpscaleVideo",
             display_name="Upscale Video",
             category="Zoetrope/Temporal SR",
@@ -227,7 +227,7 @@ class UpscaleVideo(io.ComfyNode):
 class MatchColour(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMatchColour",
             display_name="Match Colour",
             category="Zoetrope/Temporal SR",

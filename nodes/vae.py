@@ -3,10 +3,8 @@
 from itertools import chain
 from typing import Any
 
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
-
 from ..hosts.comfyui import progress as comfyui_progress
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
@@ -17,6 +15,7 @@ from ..video.io.write import write_video
 from ..video.quality.resampling import RESAMPLINGS
 from .checking import checked
 from .inputs import chosen, own_id
+from .schema import Schema
 
 BLENDS: dict[str, bool | None] = {"auto": None, "cross-fade": True, "cut": False}
 
@@ -55,7 +54,7 @@ def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, nod
 class EncodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeEncodeVideo",
             display_name="Encode Video",
             category="Zoetrope/VAE",
@@ -90,7 +89,7 @@ class EncodeVideo(io.ComfyNode):
 class DecodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeDecodeVideo",
             display_name="Decode Video",
             category="Zoetrope/VAE",
@@ -116,7 +115,7 @@ class DecodeVideo(io.ComfyNode):
 class DecodeVideoToFile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeDecodeVideoToFile",
             display_name="Decode Video to File",
             category="Zoetrope/VAE",
@@ -164,7 +163,7 @@ class DecodeVideoToFile(io.ComfyNode):
 class VaeRoundTrip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeVaeRoundTrip",
             display_name="VAE Round Trip",
             category="Zoetrope/VAE",

@@ -3,18 +3,19 @@
 from typing import Any
 
 import torch
-from comfy_api.latest import io, ui
 
+from ..hosts.comfyui.api import io, ui
 from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
 from .checking import checked
+from .schema import Schema
 from .vae import clip_input
 
 
 class VideoMetrics(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeVideoMetrics",
             display_name="Video Metrics",
             category="Zoetrope/Video",
@@ -58,7 +59,7 @@ class VideoMetrics(io.ComfyNode):
 class LoadVideoSegment(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadVideoSegment",
             display_name="Load Video Segment",
             category="Zoetrope/Video",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from comfy_api.latest import io
-
+from ..hosts.comfyui.api import io
 from ..hosts.comfyui.sampling import windows as comfyui_windows
 from ..hosts.comfyui.sampling.fifo import FifoSampler
 from ..sampling.queue import Queue
 from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked
 from .inputs import chosen
+from .schema import Schema
 from .shot import by_frame_inputs, preset_input, queue_input, queue_of, schedules_of
 
 
@@ -18,7 +18,7 @@ class FifoSamplerNode(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeFifoSampler",
             display_name="FIFO Sampler",
             category="Zoetrope/Long shot",
@@ -58,7 +58,7 @@ class FifoSamplerNode(io.ComfyNode):
 class SlidingWindows(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeSlidingWindows",
             display_name="Sliding Windows",
             category="Zoetrope/Long shot",
@@ -108,7 +108,7 @@ class SlidingWindows(io.ComfyNode):
 class LongShotNoise(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLongShotNoise",
             display_name="Long-Shot Noise",
             category="Zoetrope/Long shot",

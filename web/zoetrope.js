@@ -4,6 +4,8 @@ import { app } from '../../scripts/app.js'
 import { addFilmstrip, restoreFilmstrip, tellFilmstrip } from './zoetrope/filmstrip.js'
 import { addPlan, restorePlan } from './zoetrope/plan.js'
 import { fillInPrefix } from './zoetrope/prefix.js'
+import { forgetLine, forgetPreview } from './zoetrope/preview.js'
+import { setting } from './zoetrope/settings.js'
 import { renameInputs } from './zoetrope/renamed.js'
 import { addTimeline } from './zoetrope/timeline.js'
 
@@ -14,7 +16,7 @@ const settings = [
   panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'Number of newest frames kept in the page. The video has all frames.' }),
   panel('Plan', 'Shot plan', { tooltip: 'Shows time, disk and memory of Shot Plan as bars. Applies to nodes added or opened later.' }),
 ]
-const set = id => app.ui?.settings?.getSettingValue?.(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
+const set = id => setting(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
 const keep = () => Math.max(16, Number(set('FilmstripFrames')) || 200)
 const openWorkflow = () => (app.graph?.rootGraph ?? app.graph)?.id
 
@@ -23,19 +25,23 @@ function nodeOf(id) {
   let graph = app.graph?.rootGraph ?? app.graph
   let node
   for (const part of String(id).split(':')) {
-    node = graph?.getNodeById?.(Number(part)) ?? undefined
+    node = graph?.getNodeById?.(part) ?? graph?.getNodeById?.(Number(part)) ?? undefined
     graph = node?.subgraph
   }
   return node
 }
 
-/** The host goes on showing the last preview of a node that has had one; the finished video takes its place. */
-function forgetPreview(node) {
-  delete app.nodePreviewImages?.[node.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : node.id]
+/** The node of an execution id, and those of the subgraphs around it, which show its previews as well. */
+function nodesAround(id) {
+  const parts = String(id).split(':')
+  return parts.map((_, at) => nodeOf(parts.slice(0, at + 1).join(':'))).filter(Boolean)
 }
 
 /** What the filmstrips of running shots are told: "workflow/node" -> [workflow, node]. */
 const running = new Map()
+
+/** Ids of nodes of ours with a line of progress below them. */
+const lines = new Set()
 
 function tell(workflow, id, message) {
   const shown = workflow === openWorkflow() ? nodeOf(id) : null
@@ -65,15 +71,21 @@ app.registerExtension({
     const ended = kind => () => {
       for (const [workflow, id] of running.values()) tell(workflow, id, { kind })
       running.clear()
+      for (const id of lines) nodesAround(id).forEach(forgetLine)
+      lines.clear()
     }
+    api.addEventListener('progress_text', ({ detail }) => {
+      if (nodeOf(detail.nodeId)?.comfyClass?.startsWith('Zoetrope')) lines.add(detail.nodeId)
+    })
     api.addEventListener('execution_interrupted', ended('stopped'))
     api.addEventListener('execution_error', ended('failed'))
-    api.addEventListener('execution_success', () => running.clear())
+    api.addEventListener('execution_success', () => (running.clear(), lines.clear()))
     api.addEventListener('executed', ({ detail }) => {
-      const node = nodeOf(detail.display_node ?? detail.node)
+      const id = detail.display_node ?? detail.node
+      const node = nodeOf(id)
       const [figures] = detail.output?.zoetrope_plan ?? []
       if (figures) node?.zoetropePlan?.(figures, `${openWorkflow()}/${node.id}`)
-      if (detail.output?.animated && node?.comfyClass?.startsWith('Zoetrope')) forgetPreview(node)
+      if (detail.output?.animated && node?.comfyClass?.startsWith('Zoetrope')) nodesAround(id).forEach(forgetPreview)
     })
   },
 })

@@ -1,5 +1,5 @@
 // What the panels say, in the editor's language.
-import { app } from '../../../scripts/app.js'
+import { setting } from './settings.js'
 
 const WORDS = {
   en: {
@@ -120,7 +120,7 @@ const WORDS = {
 
 /** The text of that name, its {slots} filled. */
 export function say(name, slots = {}) {
-  const language = String(app.ui?.settings?.getSettingValue?.('Comfy.Locale') ?? 'en')
+  const language = String(setting('Comfy.Locale') ?? 'en')
   const words = WORDS[language] ?? WORDS[language.split('-')[0]] ?? WORDS.en
   return words[name].replace(/\{(\w+)\}/g, (_, slot) => String(slots[slot]))
 }
