@@ -1,7 +1,7 @@
 """Clips and pictures on the embedded model: they run with nothing downloaded."""
 
 from .drawing import Workflow, column, node
-from .parts import WORDS, avoid, decode, demo_clip, demo_model, frames, motion, prompt, sampler, saving
+from .parts import WORDS, avoid, decode, demo_clip, demo_model, frames, larger, motion, prompt, sampler, saving
 
 RED = "a red circle moving right on black at 8 fps"
 
@@ -21,9 +21,9 @@ It was trained on 64x64 pixels and 16 frames; `batch_size` is the number of fram
 **Your own checkpoint** takes the place of *Load Demo Model*: see the template `02_animatediff_sd15`.
 """,
     (
-        *demo_clip(RED, scene="Sample"),
-        column("Decode", decode("@sampler.LATENT")),
-        *saving("@decode.images", "zoetrope_demo", enlarged=True),
+        *demo_clip(RED),
+        column("Decode", decode("@sampler.LATENT"), larger("@decode.images")),
+        saving("@larger.IMAGE", "zoetrope_demo"),
     ),
 )  # fmt: skip
 
@@ -44,15 +44,15 @@ Press **Run**. The demo model films a clip; two decoders make a video of it, in 
 **Your own checkpoint:** Stable Video Diffusion's VAE decodes the latents of every SD 1.x and 2.x checkpoint: see `29_temporal_vae_sd15`.
 """,
     (
-        *demo_clip(RED, scene="Sample"),
+        *demo_clip(RED),
         column(
             "Decode",
             node(
-                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=330, samples="@sampler.LATENT",
+                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=210, samples="@sampler.LATENT",
                 vae="@demo.temporal_vae", fps=8.0, filename_prefix="zoetrope/with_the_frames_around",
             ),
             node(
-                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=330, samples="@sampler.LATENT",
+                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=210, samples="@sampler.LATENT",
                 vae="@demo.vae", fps=8.0, filename_prefix="zoetrope/one_frame_at_a_time",
             ),
             width=360,
@@ -62,15 +62,12 @@ Press **Run**. The demo model films a clip; two decoders make a video of it, in 
 
 PICTURE = (
     column(
-        "Load and draw", demo_model(),
+        "Model and picture", demo_model(),
         node("ground", "EmptyImage", "The ground: black", width=64, height=64, batch_size=1, color=657930),
         node("square", "EmptyImage", "The shape: a red square", width=20, height=20, batch_size=1, color=15411497),
-    ),
-    column(
-        "The picture",
         node("picture", "ImageCompositeMasked", "2. The picture (or Load Image)", destination="@ground.IMAGE",
              source="@square.IMAGE", x=8, y=22, resize_source=False),
-        motion(title="Motion goes in"),
+        frames("16 frames of 64 x 64", 16),
     ),
 )  # fmt: skip
 
@@ -96,27 +93,23 @@ Bypass either (Ctrl+B) to see what it does. On your own checkpoint: `23_ip_adapt
     (
         *PICTURE,
         column(
-            "Looks",
+            "Motion, looks and words", motion(title="Motion goes in"),
             node(
                 "looks", "ZoetropeImagePrompt", "3. What it looks like", model="@motion.model", projector="@demo.projector",
                 clip_vision="@demo.clip_vision", image="@picture.IMAGE",
             ),
-            frames("16 frames of 64 x 64", 16),
-            node("seen", "PreviewImage", "What it starts from", room=200, images="@picture.IMAGE"),
+            prompt("4. How it moves", "a red square moving right on black at 8 fps"), avoid(),
         ),
         column(
-            "Start and prompt",
+            "Start and sample",
             node(
                 "guide", "ZoetropeFirstLastFrameGuide", "5. Where it starts", model="@looks.model", motion="@demo.motion",
                 vae="@demo.vae", latent="@empty.LATENT", first="@picture.IMAGE",
             ),
-            prompt("4. How it moves", "a red square moving right on black at 8 fps"), avoid(),
+            sampler("Samples the clip", "@guide.model", "@empty.LATENT"), decode("@sampler.LATENT"),
         ),
-        column(
-            "Sample", sampler("Samples the clip", "@guide.model", "@empty.LATENT", seed=3),
-        ),
-        column("Decode", decode("@sampler.LATENT")),
-        *saving("@decode.images", "zoetrope_picture", enlarged=True),
+        column("Video", node("seen", "PreviewImage", "What it starts from", room=200, images="@picture.IMAGE"),
+               larger("@decode.images"), *saving("@larger.IMAGE", "zoetrope_picture").nodes, width=340),
     ),
 )  # fmt: skip
 
@@ -136,15 +129,14 @@ Press **Run**. A red square, drawn by core nodes, says what the clip looks like;
     (
         *PICTURE,
         column(
-            "Looks and prompt",
+            "Motion, looks and words", motion(title="Motion goes in"),
             node("looks", "ZoetropeImagePrompt", "3. What it looks like", model="@motion.model", projector="@demo.projector",
                  clip_vision="@demo.clip_vision", image="@picture.IMAGE"),
             prompt("4. How it moves", "a red square moving right on black at 8 fps"), avoid(),
-            frames("16 frames of 64 x 64", 16),
         ),
-        column("Sample", sampler("Samples the clip", "@looks.model", "@empty.LATENT", seed=5)),
-        column("Decode", decode("@sampler.LATENT")),
-        *saving("@decode.images", "zoetrope_image_prompt", enlarged=True),
+        column("Sample and decode", sampler("Samples the clip", "@looks.model", "@empty.LATENT"), decode("@sampler.LATENT"),
+               larger("@decode.images")),
+        saving("@larger.IMAGE", "zoetrope_image_prompt"),
     ),
 )  # fmt: skip
 
@@ -160,18 +152,14 @@ Press **Run**. A red circle is filmed; its latents get noise again, and *7. Film
 **A video of your own:** connect **Load Video** to *5. Encode Video*. With a real checkpoint, and a ControlNet that holds the shapes: `24_controlnet_video_to_video`.
 """,
     (
-        *demo_clip(RED),
-        column("Decode", decode("@sampler.LATENT")),
-        column("A video", node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0)),
-        column(
-            "Read it",
-            node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
-            prompt("6. What it becomes", "a yellow circle moving right on black at 8 fps", key="becomes"),
-        ),
-        column("Film it anew", sampler("7. Films it anew", "@motion.model", "@read.latent", "@becomes.CONDITIONING", "again",
-                                       denoise=0.85, seed=11)),
-        column("Decode", decode("@again.LATENT", key="decoded")),
-        *saving("@decoded.images", "zoetrope_video_to_video", enlarged=True),
+        *demo_clip(RED, decode("@sampler.LATENT"), scene="A clip",
+                   extra=(prompt("6. What it becomes", "a yellow circle moving right on black at 8 fps", key="becomes"),)),
+        column("Film it anew",
+               node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0),
+               node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
+               sampler("7. Films it anew", "@motion.model", "@read.latent", "@becomes.CONDITIONING", "again", denoise=0.85),
+               decode("@again.LATENT", key="decoded")),
+        column("Video", larger("@decoded.images"), *saving("@larger.IMAGE", "zoetrope_video_to_video").nodes, width=340),
     ),
 )  # fmt: skip
 
@@ -189,11 +177,10 @@ In the table, **PSNR** is how near the pictures come (more is better), **jump er
 What we found: `docs/vae-and-time.md`.
 """,
     (
-        *demo_clip("a green triangle moving up on grey at 8 fps"),
-        column("Decode", decode("@sampler.LATENT")),
-        column("Study", node("study", "ZoetropeVaeRoundTrip", "5. Through both VAEs and back", room=330, images="@decode.images",
-                             vae="@demo.vae", vae_2="@demo.temporal_vae", frames=16), width=460),
-        column("See", node("plot", "PreviewImage", "Shorter bars are better", room=460, images="@study.plot"), width=640),
+        *demo_clip("a green triangle moving up on grey at 8 fps", decode("@sampler.LATENT"), scene="A clip"),
+        column("Study", node("study", "ZoetropeVaeRoundTrip", "5. Through both VAEs and back", room=280, images="@decode.images",
+                             vae="@demo.vae", vae_2="@demo.temporal_vae", frames=16),
+               node("plot", "PreviewImage", "Shorter bars are better", room=440, images="@study.plot"), width=500),
     ),
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from .parts import avoid, decode, frames, motion, prompt, sampler, saving
 
 BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
 NEVER = "blurry, low quality, watermark, text"
-AS_USUAL = {"cfg": 8.0, "seed": 20261121}
+AS_USUAL = {"cfg": 8.0}
 
 
 def checkpoint(title: str = "1. Any SD1.x checkpoint", name: str = "v1-5-pruned-emaonly.safetensors") -> Node:
@@ -28,10 +28,10 @@ def pixels(samples: str = "@sampler.LATENT", vae: str = "@base.VAE") -> Node:
     return node("pixels", "VAEDecode", "Frames", samples=samples, vae=vae)
 
 
-def filmed(model: str, prefix: str) -> list[Column]:
-    """How an ordinary clip ends: sampled, decoded, saved."""
-    sampled = column("Sample", sampler("Samples the clip", model, "@empty.LATENT", **AS_USUAL))
-    return [sampled, column("Decode", pixels()), *saving("@pixels.IMAGE", prefix)]
+def filmed(model: str, prefix: str, *before: Node) -> list[Column]:
+    """How an ordinary clip ends: sampled, decoded, saved. before: nodes above the sampler."""
+    sampled = sampler("Samples the clip", model, "@empty.LATENT", **AS_USUAL)
+    return [column("Sample and decode", *before, sampled, pixels()), saving("@pixels.IMAGE", prefix)]
 
 
 ANIMATEDIFF = Workflow(
@@ -71,13 +71,11 @@ SDXL = Workflow(
 """,
     (
         column("Load", checkpoint("1. Any SDXL checkpoint", "sd_xl_base_1.0.safetensors"),
-               module("2. Hotshot-XL, or AnimateDiff SDXL beta", "hsxl_temporal_layers.f16.safetensors")),
-        column("Motion and prompt", applied(), *text(), frames("4. Eight frames for Hotshot-XL", 8, 512),
-               node("report", "ZoetropeMotionReport", "What is this file?", motion="@module.motion")),
-        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL),
-               node("told", "PreviewAny", "The report", room=220, source="@report.report"), width=420),
-        column("Decode", pixels()),
-        *saving("@pixels.IMAGE", "zoetrope_sdxl"),
+               module("2. Hotshot-XL, or AnimateDiff SDXL beta", "hsxl_temporal_layers.f16.safetensors"),
+               node("report", "ZoetropeMotionReport", "What is this file?", motion="@module.motion"),
+               node("told", "PreviewAny", "The report", room=220, source="@report.report"), width=360),
+        column("Motion and prompt", applied(), *text(), frames("4. Eight frames for Hotshot-XL", 8, 512)),
+        *filmed("@motion.model", "zoetrope_sdxl"),
     ),
 )  # fmt: skip
 
@@ -97,12 +95,10 @@ The file holds everything: its image UNet is Stable Diffusion 2.1's, so **LoRAs 
 """,
     (
         column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="videocrafter2.ckpt", fps=24.0),
-               width=360),
-        column("Prompt", *text(clip="@video.clip"), frames("16 frames of 512 x 320", 16, 512, height=320)),
-        column("Sample", sampler("Samples the clip", "@video.model", "@empty.LATENT", cfg=12.0, steps=50, sampler_name="ddim",
-                                 scheduler="ddim_uniform", seed=123)),
-        column("Decode", pixels(vae="@video.vae")),
-        *saving("@pixels.IMAGE", "zoetrope_videocrafter2", 10.0),
+               *text(clip="@video.clip"), frames("16 frames of 512 x 320", 16, 512, height=320), width=340),
+        column("Sample and decode", sampler("Samples the clip", "@video.model", "@empty.LATENT", cfg=12.0, steps=50, sampler_name="ddim",
+                                 scheduler="ddim_uniform"), pixels(vae="@video.vae")),
+        saving("@pixels.IMAGE", "zoetrope_videocrafter2", 10.0),
     ),
 )  # fmt: skip
 
@@ -122,17 +118,16 @@ DYNAMICRAFTER = Workflow(
     (
         column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="dynamicrafter_512.ckpt", fps=24.0),
                node("vision", "CLIPVisionLoader", "2. OpenCLIP ViT-H/14", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"),
-               node("picture", "LoadImage", "3. The first frame", room=350, image="example.png"), width=360),
-        column("Looks", node("looks", "ZoetropeImagePrompt", "What it looks like", model="@video.model", projector="@video.projector",
+               node("picture", "LoadImage", "3. The first frame", room=100, image="example.png"), width=340),
+        column("Looks and words", node("looks", "ZoetropeImagePrompt", "What it looks like", model="@video.model", projector="@video.projector",
                              clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE"),
+               *text("the boat sails to the right, waves, drifting clouds", "", "@video.clip"),
                frames("16 frames of 512 x 320", 16, 512, height=320)),
-        column("Start and prompt", node("guide", "ZoetropeFirstLastFrameGuide", "Where it starts", model="@looks.model",
+        column("Start and sample", node("guide", "ZoetropeFirstLastFrameGuide", "Where it starts", model="@looks.model",
                                         motion="@video.motion", vae="@video.vae", latent="@empty.LATENT", first="@picture.IMAGE"),
-               *text("the boat sails to the right, waves, drifting clouds", "", "@video.clip")),
-        column("Sample", sampler("Samples the clip", "@guide.model", "@empty.LATENT", cfg=7.5, steps=50, sampler_name="ddim",
-                                 scheduler="ddim_uniform", seed=123)),
-        column("Decode", pixels(vae="@video.vae")),
-        *saving("@pixels.IMAGE", "zoetrope_dynamicrafter"),
+               sampler("Samples the clip", "@guide.model", "@empty.LATENT", cfg=7.5, steps=50, sampler_name="ddim",
+                       scheduler="ddim_uniform"), pixels(vae="@video.vae")),
+        saving("@pixels.IMAGE", "zoetrope_dynamicrafter"),
     ),
 )  # fmt: skip
 
@@ -154,11 +149,11 @@ For SDXL: `ip-adapter_sdxl.safetensors` with an SDXL checkpoint.
         column("Load", checkpoint(), module(),
                node("projector", "ZoetropeLoadImageProjector", "3. An IP-Adapter file", projector_name="ip-adapter_sd15.safetensors"),
                node("vision", "CLIPVisionLoader", "4. Its CLIP-Vision", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"),
-               node("picture", "LoadImage", "5. The picture", room=350, image="example.png")),
+               node("picture", "LoadImage", "5. The picture", image="example.png")),
         column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
-        column("Looks", node("looks", "ZoetropeImagePrompt", "6. What it looks like", model="@motion.model", strength=0.7,
-                             projector="@projector.projector", clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE")),
-        *filmed("@looks.model", "zoetrope_ip_adapter"),
+        *filmed("@looks.model", "zoetrope_ip_adapter",
+                node("looks", "ZoetropeImagePrompt", "6. What it looks like", model="@motion.model", strength=0.7,
+                     projector="@projector.projector", clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE")),
     ),
 )  # fmt: skip
 
@@ -178,18 +173,19 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
     (
         column("Load", checkpoint(), module(),
                node("control", "ControlNetLoader", "3. A Canny ControlNet", control_net_name="control_v11p_sd15_canny.pth"),
-               node("file", "LoadVideo", "4. The video", room=200, file="my_video.mp4")),
+               node("file", "LoadVideo", "4. The video", room=100, file="my_video.mp4")),
         column("Motion and video", applied(), *text(),
                node("parts", "GetVideoComponents", "Its frames", video="@file.VIDEO"),
-               node("read", "ZoetropeEncodeVideo", "5. Its latents", images="@file.VIDEO", vae="@base.VAE")),
-        column("Lines", node("lines", "Canny", "Its lines", image="@parts.images", low_threshold=0.2, high_threshold=0.5)),
-        column("ControlNet", node("steered", "ControlNetApplyAdvanced", "6. Lines steer the frames", positive="@prompt.CONDITIONING",
+               node("lines", "Canny", "Its lines", image="@parts.images", low_threshold=0.2, high_threshold=0.5)),
+        column("ControlNet and sample",
+               node("read", "ZoetropeEncodeVideo", "5. Its latents", images="@file.VIDEO", vae="@base.VAE"),
+               node("steered", "ControlNetApplyAdvanced", "6. Lines steer the frames", positive="@prompt.CONDITIONING",
                                   negative="@negative.CONDITIONING", control_net="@control.CONTROL_NET", image="@lines.IMAGE",
-                                  strength=0.8)),
-        column("Sample", sampler("7. Films it anew", "@motion.model", "@read.latent", "@steered.positive",
+                    strength=0.8),
+               sampler("7. Films it anew", "@motion.model", "@read.latent", "@steered.positive",
                                  negative="@steered.negative", denoise=0.75, **AS_USUAL)),
-        column("Decode", decode("@sampler.LATENT", "@base.VAE")),
-        *saving("@decode.images", "zoetrope_video_to_video", 16.0),
+        column("Video", decode("@sampler.LATENT", "@base.VAE"),
+               *saving("@decode.images", "zoetrope_video_to_video", 16.0).nodes, width=340),
     ),
 )  # fmt: skip
 
@@ -209,15 +205,15 @@ SPARSECTRL = Workflow(
     (
         column("Load", checkpoint(), module(),
                node("control", "ZoetropeLoadSparseCtrl", "3. SparseCtrl", control_net_name="v3_sd15_sparsectrl_rgb.ckpt", frames="0"),
-               node("picture", "LoadImage", "4. The picture", room=350, image="example.png")),
+               node("picture", "LoadImage", "4. The picture", room=100, image="example.png")),
         column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
-        column("ControlNet", node("steered", "ControlNetApplyAdvanced", "5. Core's Apply ControlNet", positive="@prompt.CONDITIONING",
+        column("ControlNet and sample", node("steered", "ControlNetApplyAdvanced", "5. Core's Apply ControlNet", positive="@prompt.CONDITIONING",
                                   negative="@negative.CONDITIONING", control_net="@control.control_net", image="@picture.IMAGE",
-                                  vae="@base.VAE")),
-        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", "@steered.positive",
-                                 negative="@steered.negative", **AS_USUAL)),
-        column("Decode", pixels()),
-        *saving("@pixels.IMAGE", "zoetrope_sparsectrl"),
+                                  vae="@base.VAE"),
+               sampler("Samples the clip", "@motion.model", "@empty.LATENT", "@steered.positive",
+                       negative="@steered.negative", **AS_USUAL),
+               pixels()),
+        saving("@pixels.IMAGE", "zoetrope_sparsectrl"),
     ),
 )  # fmt: skip
 
@@ -237,8 +233,8 @@ MOTION_LORA = Workflow(
 - `longer_clips`: 24 frames and more, with stretched positions
 """,
     (
-        column("Load", checkpoint(), module("2. AnimateDiff v2", "mm_sd_v15_v2.ckpt")),
-        column("Camera", node("lora", "ZoetropeApplyMotionLora", "3. A camera move", motion="@module.motion",
+        column("Load", checkpoint(), module("2. AnimateDiff v2", "mm_sd_v15_v2.ckpt"),
+               node("lora", "ZoetropeApplyMotionLora", "3. A camera move", motion="@module.motion",
                               lora_name="v2_lora_ZoomIn.ckpt", strength=0.8),
                node("fine", "ZoetropeMotionSettings", "4. Finer control", longer_clips="stretch positions", strength_per_frame="0.6, 1")),
         column("Motion and prompt", applied("@lora.motion", settings="@fine.settings"), *text(),
@@ -265,9 +261,9 @@ Out of memory: `tile_size` 512.
         column("Load", checkpoint(), module(),
                node("temporal", "ZoetropeLoadTemporalVae", "3. A VAE that sees several frames", vae_name="svd_xt.safetensors")),
         column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
-        column("Sample", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL)),
-        column("Decode", node("file", "ZoetropeDecodeVideoToFile", "5. Straight to a file", room=350, samples="@sampler.LATENT",
-                              vae="@temporal.vae", fps=8.0, filename_prefix="zoetrope/temporal_vae"), width=400),
+        column("Sample and decode", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL),
+               node("file", "ZoetropeDecodeVideoToFile", "5. Straight to a file", room=300, samples="@sampler.LATENT",
+                              vae="@temporal.vae", fps=8.0, filename_prefix="zoetrope/temporal_vae"), width=360),
     ),
 )  # fmt: skip
 
