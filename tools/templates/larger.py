@@ -75,8 +75,9 @@ Press **Run**. A clip of 64x64 pixels becomes one of 256x256, twice: with tempor
 )  # fmt: skip
 
 
-def cascade(name: str, host: str, note: str, between: tuple, prefix: str, words: str, seconds: float, last: str,
-            more: tuple = ()):  # noqa: ANN201
+def cascade(
+    name: str, host: str, note: str, between: tuple, prefix: str, words: str, seconds: float, last: str, more: tuple = ()
+):  # noqa: ANN201
     """Key frames, what fills them in, and the upscaler."""
     return Workflow(
         name, host, note,

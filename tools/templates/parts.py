@@ -53,7 +53,9 @@ def decode(samples: str, vae: str = "@demo.vae", key: str = "decode", title: str
 
 def larger(images: str) -> Node:
     """Larger pixels: the demo model's frames are 64 wide."""
-    return node("larger", "ImageScaleBy", "Larger pixels, for the eye", image=images, upscale_method="nearest-exact", scale_by=4.0)
+    return node(
+        "larger", "ImageScaleBy", "Larger pixels, for the eye", image=images, upscale_method="nearest-exact", scale_by=4.0
+    )
 
 
 def saving(images: str, prefix: str, fps: float = 8.0) -> Column:

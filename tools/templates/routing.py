@@ -101,9 +101,7 @@ class Plan:
     def _bent(self, net: Net, gap: int) -> list[tuple[int, int]]:
         """(from height, to height) of the net's wires that bend in a gap."""
         steps = [(goal, step) for goal in net.targets for step in self._steps(net, goal)]
-        return [
-            (come, go) for goal, (at, come, go) in steps if at == gap and (net.ways[goal] or abs(come - go) > STEEP)
-        ]
+        return [(come, go) for goal, (at, come, go) in steps if at == gap and (net.ways[goal] or abs(come - go) > STEEP)]
 
     def _steps(self, net: Net, goal: tuple[str, int]) -> list[tuple[int, int, int]]:
         """(gap, height where the wire comes in, height where it leaves) along a wire."""
@@ -140,7 +138,9 @@ class Plan:
     def _cost(self, net: Net, goal: tuple[str, int], way: tuple[tuple[int, int], ...]) -> float:
         heights = [port(self.places[net.source], net.slot), *(self._height(net, *space) for space in way),
                    port(self.places[goal[0]], goal[1])]  # fmt: skip
-        detour = sum(abs(one - other) + (BEND if abs(one - other) > UP else 0) for one, other in zip(heights, heights[1:], strict=False))
+        detour = sum(
+            abs(one - other) + (BEND if abs(one - other) > UP else 0) for one, other in zip(heights, heights[1:], strict=False)
+        )
         fresh = [space for space in way if space not in net.spaces()]
         return detour + sum(BUSY * (1 + len(self._within(*space))) for space in fresh)
 
@@ -176,9 +176,7 @@ def _untangled(wires: list[tuple[int, list[tuple[int, int]]]]) -> list[int]:
 
 def _crossings(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> int:
     """Of two wires that go up and down side by side: what leaves the left one to the right, what comes to the right one."""
-    return sum(
-        (min(move) < come[1] < max(move)) + (min(come) < move[0] < max(come)) for come in left for move in right
-    )
+    return sum((min(move) < come[1] < max(move)) + (min(come) < move[0] < max(come)) for come in left for move in right)
 
 
 def knots(plan: Plan, nets: Sequence[Net], number: Mapping[tuple[int, str, int], int]) -> tuple[list[Any], list[Any]]:
@@ -187,7 +185,7 @@ def knots(plan: Plan, nets: Sequence[Net], number: Mapping[tuple[int, str, int],
     extensions = []
     for net in nets:
         for goal in net.targets:
-            link, knot = number[id(net), *goal], None
+            link, knot = number[(id(net), *goal)], None
             for place in plan.bends(net, goal):
                 key = (id(net), place, knot and knot["id"])
                 parent = {"parentId": knot["id"]} if knot else {}
