@@ -109,7 +109,7 @@ Bypass either (Ctrl+B) to see what it does. On your own checkpoint: `23_ip_adapt
             sampler("Samples the clip", "@guide.model", "@empty.LATENT"), decode("@sampler.LATENT"),
         ),
         column("Video", node("seen", "PreviewImage", "What it starts from", room=200, images="@picture.IMAGE"),
-               larger("@decode.images"), *saving("@larger.IMAGE", "zoetrope_picture").nodes, width=340),
+               larger("@decode.images"), *saving("@larger.IMAGE", "zoetrope_picture").nodes, width=324),
     ),
 )  # fmt: skip
 
@@ -159,7 +159,7 @@ Press **Run**. A red circle is filmed; its latents get noise again, and *7. Film
                node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
                sampler("7. Films it anew", "@motion.model", "@read.latent", "@becomes.CONDITIONING", "again", denoise=0.85),
                decode("@again.LATENT", key="decoded")),
-        column("Video", larger("@decoded.images"), *saving("@larger.IMAGE", "zoetrope_video_to_video").nodes, width=340),
+        column("Video", larger("@decoded.images"), *saving("@larger.IMAGE", "zoetrope_video_to_video").nodes, width=324),
     ),
 )  # fmt: skip
 

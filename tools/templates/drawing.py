@@ -13,7 +13,7 @@ from typing import Any
 from .routing import GROUP_HEAD, MARGIN, Net, Plan, knots
 
 HEIGHTS: dict[str, int] = json.loads((Path(__file__).parent / "heights.json").read_text())
-NOTE = 380
+NOTE = 360
 WINDOW, SMALLEST = (1480, 720), 0.58
 """Pixels that a window of 1600 x 900 has for a graph; the scale below which the classic renderer draws no words."""
 TONES = {
@@ -62,12 +62,12 @@ class Workflow:
 
 
 def node(key: str, type: str, title: str, /, room: int = 0, tone: str | None = None, **inputs: Any) -> Node:
-    """A string `@key.output` is a link."""
-    links = {k: Link(v[1:]) if isinstance(v, str) and v.startswith("@") else v for k, v in inputs.items()}
+    """A string `@key.output` is a link; None is nothing yet."""
+    links = {k: Link(v[1:]) if isinstance(v, str) and v.startswith("@") else v for k, v in inputs.items() if v is not None}
     return Node(key, type, title, links, room, tone if tone is not None else "ours" if type.startswith("Zoetrope") else "")
 
 
-def column(title: str, *nodes: Node, width: int = 300) -> Column:
+def column(title: str, *nodes: Node, width: int = 284) -> Column:
     return Column(title, nodes, width)
 
 

@@ -66,10 +66,10 @@ Press **Run**. A clip of 64x64 pixels becomes one of 256x256, twice: with tempor
         column("A small clip", motion(), sampler("Samples the small clip", "@motion.model", "@empty.LATENT"),
                decode("@sampler.LATENT", "@demo.temporal_vae"),
                node("still", "ZoetropeLoadDemoUpscaler", "The same without: frame by frame", strength=0.0)),
-        column("Larger", upscale("large", "5. Four times as wide", "upscaler", "@decode.images", "zoetrope/large", 8.0, 12), width=340),
+        column("Larger", upscale("large", "5. Four times as wide", "upscaler", "@decode.images", "zoetrope/large", 8.0, 12), width=324),
         column("Compare", upscale("rough", "Frame by frame, to compare", "still", "@decode.images", "zoetrope/large_frame_by_frame", 8.0, 12),
                node("metrics", "ZoetropeVideoMetrics", "6. Which one flickers?", room=120, images="@large.video",
-                               images_2="@rough.video"), width=340),
+                               images_2="@rough.video"), width=324),
         column("See", node("plot", "PreviewImage", "Differences frame by frame", room=420, images="@metrics.plot"), width=460),
     ),
 )  # fmt: skip
@@ -86,14 +86,14 @@ def cascade(
                    avoid(), prompt("No words needed", "", "@upscaler.clip", "plain", 0), frames("Only the size counts", 1)),
             column("Motion and words", motion(), timeline("3. What to film, and when it changes", words),
                    *([timeline("5. The same at 16 per second", "0: a circle moving right on black at 16 fps", key="fast")]
-                     if seconds == 4.0 else []), *more, width=340),
+                     if seconds == 4.0 else []), *more, width=324),
             column("Key frames", node(
                 "shot", "ZoetropeEndlessShot", "4. The shot: few frames, as long as you like", room=320, model="@motion.model",
                 positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
-                seed=0, frames=24, fps=seconds, cfg=3.0, filename_prefix=f"zoetrope/{prefix}_1_shot"), width=340),
-            *([column("In between", *between, width=340)] if seconds == 4.0 else []),
+                seed=0, frames=24, fps=seconds, cfg=3.0, filename_prefix=f"zoetrope/{prefix}_1_shot"), width=324),
+            *([column("In between", *between, width=324)] if seconds == 4.0 else []),
             column("Larger", *(between if seconds != 4.0 else ()), upscale("large", "8. Four times as wide", "upscaler", last, f"zoetrope/{prefix}_3_large",
-                                     0.0 if seconds == 4.0 else 32.0, 8), width=340),
+                                     0.0 if seconds == 4.0 else 32.0, 8), width=324),
         ),
     )  # fmt: skip
 
@@ -164,7 +164,7 @@ Match Colour puts back what an upscaler or a round trip through a VAE has drifte
                     filename_prefix="zoetrope/whole"),
                node("part", "ZoetropeLoadVideoSegment", "6. Every second frame of a part", video="@file.video", start=0,
                               count=8, every=2),
-               node("ground", "EmptyImage", "A teal ground", width=64, height=64, batch_size=1, color=1987190), width=340),
+               node("ground", "EmptyImage", "A teal ground", width=64, height=64, batch_size=1, color=1987190), width=324),
         column("Colour", node("picture", "ImageCompositeMasked", "The colours to take (or Load Image)", destination="@ground.IMAGE",
                     source="@square.IMAGE", x=8, y=22, resize_source=False),
                node("match", "ZoetropeMatchColour", "7. In other colours", images="@part.images",

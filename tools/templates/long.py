@@ -116,7 +116,7 @@ All latents come out at once and are held in memory. For shots without an end ta
                node("file", "ZoetropeDecodeVideoToFile", "By a queue", room=210, samples="@run.output", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/by_a_queue"),
                node("file_2", "ZoetropeDecodeVideoToFile", "By windows", room=210, samples="@run_2.output", vae="@demo.vae", fps=8.0,
-                    filename_prefix="zoetrope/by_windows"), width=340),
+                    filename_prefix="zoetrope/by_windows"), width=324),
     ),
 )  # fmt: skip
 

@@ -95,7 +95,7 @@ The file holds everything: its image UNet is Stable Diffusion 2.1's, so **LoRAs 
 """,
     (
         column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="videocrafter2.ckpt", fps=24.0),
-               *text(clip="@video.clip"), frames("16 frames of 512 x 320", 16, 512, height=320), width=340),
+               *text(clip="@video.clip"), frames("16 frames of 512 x 320", 16, 512, height=320), width=324),
         column("Sample and decode", sampler("Samples the clip", "@video.model", "@empty.LATENT", cfg=12.0, steps=50, sampler_name="ddim",
                                  scheduler="ddim_uniform"), pixels(vae="@video.vae")),
         saving("@pixels.IMAGE", "zoetrope_videocrafter2", 10.0),
@@ -118,7 +118,7 @@ DYNAMICRAFTER = Workflow(
     (
         column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="dynamicrafter_512.ckpt", fps=24.0),
                node("vision", "CLIPVisionLoader", "2. OpenCLIP ViT-H/14", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"),
-               node("picture", "LoadImage", "3. The first frame", room=100, image="example.png"), width=340),
+               node("picture", "LoadImage", "3. The first frame", room=100, image="example.png"), width=324),
         column("Looks and words", node("looks", "ZoetropeImagePrompt", "What it looks like", model="@video.model", projector="@video.projector",
                              clip_vision="@vision.CLIP_VISION", image="@picture.IMAGE"),
                *text("the boat sails to the right, waves, drifting clouds", "", "@video.clip"),
@@ -185,7 +185,7 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
                sampler("7. Films it anew", "@motion.model", "@read.latent", "@steered.positive",
                                  negative="@steered.negative", denoise=0.75, **AS_USUAL)),
         column("Video", decode("@sampler.LATENT", "@base.VAE"),
-               *saving("@decode.images", "zoetrope_video_to_video", 16.0).nodes, width=340),
+               *saving("@decode.images", "zoetrope_video_to_video", 16.0).nodes, width=324),
     ),
 )  # fmt: skip
 

@@ -17,23 +17,25 @@ SETTLED: dict[str, Any] = {"seed": 0, "steps": 25, "cfg": 3.0, "sampler_name": "
 
 
 def demo_model() -> Node:
-    return node("demo", "ZoetropeLoadDemoModel", "1. The model that comes with Zoetrope")
+    return node("demo", "ZoetropeLoadDemoModel", "1. The demo model")
 
 
-def motion(model: str = "@demo.model", module: str = "@demo.motion", title: str = "2. Motion goes in", **more: Any) -> Node:
+def motion(
+    model: str | None = "@demo.model", module: str | None = "@demo.motion", title: str = "2. Motion goes in", **more: Any
+) -> Node:
     return node("motion", "ZoetropeApplyMotionModule", title, model=model, motion=module, **more)
 
 
-def prompt(title: str, text: str, clip: str = "@demo.clip", key: str = "prompt", room: int = 24) -> Node:
+def prompt(title: str, text: str, clip: str | None = "@demo.clip", key: str = "prompt", room: int = 24) -> Node:
     return node(key, "CLIPTextEncode", title, room=room, tone="good", clip=clip, text=text)
 
 
-def avoid(text: str = "", clip: str = "@demo.clip", key: str = "negative") -> Node:
+def avoid(text: str = "", clip: str | None = "@demo.clip", key: str = "negative") -> Node:
     title = "What to avoid" if text else "Left empty"
     return node(key, "CLIPTextEncode", title, tone="bad", clip=clip, text=text)
 
 
-def timeline(title: str, text: str, clip: str = "@demo.clip", key: str = "timeline") -> Node:
+def timeline(title: str, text: str, clip: str | None = "@demo.clip", key: str = "timeline") -> Node:
     return node(key, "ZoetropePromptTimeline", title, room=40, tone="good", clip=clip, text=text)
 
 
@@ -47,7 +49,7 @@ def sampler(title: str, model: str, latent: str, positive: str = "@prompt.CONDIT
     return node(key, "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, **how)
 
 
-def decode(samples: str, vae: str = "@demo.vae", key: str = "decode", title: str = "Frames") -> Node:
+def decode(samples: str, vae: str | None = "@demo.vae", key: str = "decode", title: str = "Frames") -> Node:
     return node(key, "ZoetropeDecodeVideo", title, samples=samples, vae=vae)
 
 
@@ -62,7 +64,7 @@ def saving(images: str, prefix: str, fps: float = 8.0) -> Column:
     """Frames become a video, the video a file."""
     create = node("create", "CreateVideo", "Frames become a video", images=images, fps=fps)
     file = node("save", "SaveVideo", "In output/video", room=300, video="@create.VIDEO", filename_prefix=f"video/{prefix}")
-    return column("Video", create, file, width=340)
+    return column("Video", create, file, width=324)
 
 
 def demo_clip(what: str, *then: Node, count: int = 16, extra: tuple[Node, ...] = (), scene: str = "Sample") -> list[Column]:
