@@ -146,8 +146,12 @@ TEXT_TO_VIDEO = Blueprint(
     "A clip from a prompt: any Stable Diffusion checkpoint and the motion module made for it.",
     inside(
         "text_to_video",
-        column("Words and size", prompt("Prompt", "", None), avoid(clip=None), frames("Size and frames", 16)),
-        column("Motion", motion(None, None, "Motion goes in"), sampler("Samples the clip", "@motion.model", "@empty.LATENT")),
+        column("Words and size", prompt("Prompt", "", None), avoid(clip=None), frames("Size and frames", 16, 512)),
+        column(
+            "Motion",
+            motion(None, None, "Motion goes in"),
+            sampler("Samples the clip", "@motion.model", "@empty.LATENT", cfg=7.5),
+        ),
         column("Video", decode("@sampler.LATENT", None), VIDEO),
     ),
     {
@@ -165,9 +169,9 @@ PICTURE_TO_VIDEO = Blueprint(
     inside(
         "picture_to_video",
         column("Looks and words", node("looks", "ZoetropeImagePrompt", "What it looks like"), prompt("How it moves", "", None),
-               avoid(clip=None), frames("Size and frames", 16)),
+               avoid(clip=None), frames("Size and frames", 16, 512)),
         column("Start", node("guide", "ZoetropeFirstLastFrameGuide", "Where it starts", model="@looks.model", latent="@empty.LATENT"),
-               sampler("Samples the clip", "@guide.model", "@empty.LATENT")),
+               sampler("Samples the clip", "@guide.model", "@empty.LATENT", cfg=7.5)),
         column("Video", decode("@sampler.LATENT", None), VIDEO),
     ),
     {"model": ("looks.model",), "motion": ("guide.motion",), "clip": ("prompt.clip", "negative.clip"),
@@ -181,10 +185,10 @@ ENDLESS_SHOT = Blueprint(
     "A shot of any length from a timeline of prompts, written to a file while it is sampled; run again to continue it.",
     inside(
         "endless_shot",
-        column("Words and size", timeline("Prompts by frame", "0: ", None), avoid(clip=None), frames("Size", 1)),
+        column("Words and size", timeline("Prompts by frame", "0: ", None), avoid(clip=None), frames("Size", 1, 512)),
         column("The shot", motion(None, None, "Motion goes in"),
                node("shot", "ZoetropeEndlessShot", "The shot", model="@motion.model", positive="@timeline.conditioning",
-                    negative="@negative.CONDITIONING", latent="@empty.LATENT", seed=0, frames=96, fps=8.0, cfg=3.0), width=380),
+                    negative="@negative.CONDITIONING", latent="@empty.LATENT", seed=0, frames=96, fps=8.0, cfg=7.5), width=380),
     ),
     {"model": ("motion.model",), "motion": ("motion.motion",), "clip": ("timeline.clip", "negative.clip"), "vae": ("shot.vae",)},
     {"timeline": "timeline.text", "negative": "negative.text", **_size(""), "frames": "shot.frames", "fps": "shot.fps",
