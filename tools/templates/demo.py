@@ -48,11 +48,11 @@ Press **Run**. The demo model films a clip; two decoders make a video of it, in 
         column(
             "Decode",
             node(
-                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=210, samples="@sampler.LATENT",
+                "around", "ZoetropeDecodeVideoToFile", "5. Decoded with the frames around", room=185, samples="@sampler.LATENT",
                 vae="@demo.temporal_vae", fps=8.0, filename_prefix="zoetrope/with_the_frames_around",
             ),
             node(
-                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=210, samples="@sampler.LATENT",
+                "alone", "ZoetropeDecodeVideoToFile", "The same, one frame at a time", room=185, samples="@sampler.LATENT",
                 vae="@demo.vae", fps=8.0, filename_prefix="zoetrope/one_frame_at_a_time",
             ),
             width=360,

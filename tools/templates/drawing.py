@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .routing import GROUP_HEAD, MARGIN, Net, Plan, knots
+from .routing import GROUP_HEAD, MARGIN, TITLE, Net, Plan, knots
 
 HEIGHTS: dict[str, int] = json.loads((Path(__file__).parent / "heights.json").read_text())
-NOTE = 360
+NOTE = 344
 WINDOW, SMALLEST = (1480, 720), 0.58
 """Pixels that a window of 1600 x 900 has for a graph; the scale below which the classic renderer draws no words."""
 TONES = {
@@ -118,7 +118,7 @@ def _note(workflow: Workflow, number: int, right: int) -> dict[str, Any]:
     text = f"{workflow.note.strip()}\n\nRuns on ComfyUI {workflow.host} or newer.".replace("`", "**")
     lines = sum(1 + len(line) // (NOTE // 8) for line in text.splitlines())
     return {
-        "id": number, "type": "MarkdownNote", "pos": [right - NOTE, -16], "size": [NOTE, 60 + 25 * lines], "flags": {}, "order": 0,
+        "id": number, "type": "MarkdownNote", "pos": [right - NOTE, TITLE], "size": [NOTE, 60 + 25 * lines], "flags": {}, "order": 0,
         "mode": 0, "inputs": [], "outputs": [], "title": "Read me", "properties": {}, "widgets_values": [text], **TONES["note"],
     }  # fmt: skip
 

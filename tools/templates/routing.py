@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-TITLE, MARGIN, GROUP_HEAD, GAP, BETWEEN = 30, 16, 46, 26, 19
+TITLE, MARGIN, GROUP_HEAD, GAP, BETWEEN = 30, 16, 46, 20, 19
 LANE, APART, UP, STEEP = 12, 10, 18, 150
 BEND, BUSY = 70, 24
 """Pixels of detour that a bend is worth, and another wire in the same space."""
@@ -89,7 +89,7 @@ class Plan:
 
     def _space(self, column: int, row: int) -> int:
         """Height of the space above a node."""
-        return max(BETWEEN, 14 + LANE * len(self._within(column, row)))
+        return max(BETWEEN, 9 + LANE * len(self._within(column, row)))
 
     def _within(self, column: int, row: int) -> list[Net]:
         return [net for net in self._nets if (column, row) in net.spaces()]
@@ -121,7 +121,7 @@ class Plan:
         above = self.places[nodes[row - 1][0]]
         order = self._within(column, row)
         at = order.index(net) if net in order else 0
-        return above[2] + above[4] + 11 + LANE * at
+        return above[2] + above[4] + 10 + LANE * at
 
     def _lane(self, net: Net, above: bool) -> int:
         ends = {(number, 0 if above else len(nodes)) for number, (_, nodes) in enumerate(self._columns)}
