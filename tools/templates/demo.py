@@ -10,13 +10,13 @@ TEXT_TO_VIDEO = Workflow(
     f"""
 ## A prompt, a video, nothing to download
 
-Press **Run**. The demo model comes with Zoetrope; a clip takes some seconds even without a GPU and is saved to `output/video`.
+Press **Run**. The demo model comes with Zoetrope; a clip takes seconds on a free CPU core and is saved to `output/video`.
 
-**First, change** *3. What to film*, in the words of the demo model's small world:
+**First, change** *3. What to film*, in the demo model's words. Name one of each: what is left out is left to chance.
 
 {WORDS}
 
-It was trained on 64x64 pixels and 16 frames; `batch_size` is the number of frames, up to 64. Near the end the pixels are only made larger, so that you see something.
+It was trained on 64x64 pixels and 16 frames; `batch_size` is the number of frames, up to 64. The last step only enlarges the pixels.
 
 **Your own checkpoint** takes the place of *Load Demo Model*: see the template `02_animatediff_sd15`.
 """,
@@ -34,12 +34,12 @@ TEMPORAL_VAE = Workflow(
 
 Press **Run**. The demo model films a clip; two decoders make a video of it, in `output/zoetrope`.
 
-- *vae* decodes **one frame at a time**: what moves, shimmers.
-- *temporal_vae* **sees the frames around** each frame (Stable Video Diffusion's layout, trained as in Align Your Latents).
+- *vae* decodes **one frame at a time**: moving parts shimmer.
+- *temporal_vae* uses **the frames around** each frame (Stable Video Diffusion's layout, trained as in Align Your Latents).
 
 **Decode Video to File** writes the video while it decodes: any length fits.
 
-**First, change** the prompt. What such a decoder minds: `13_vae_study_demo`.
+**First, change** the prompt. What changes in time do to such a decoder: `13_vae_study_demo`.
 
 **Your own checkpoint:** Stable Video Diffusion's VAE decodes the latents of every SD 1.x and 2.x checkpoint: see `29_temporal_vae_sd15`.
 """,
@@ -76,19 +76,19 @@ IMAGE_TO_VIDEO = Workflow(
     """
 ## A picture starts moving, nothing to download
 
-Press **Run**. A red square, drawn by core nodes, becomes the first frame; the text says how it moves, and names the shape: that keeps it better.
+Press **Run**. A red square, drawn by core nodes, becomes the first frame; the text describes the movement and names the shape, which keeps it better.
 
 **First, change**
 
 - *4. How it moves*: **moving right**, left, up, down, or standing still, *at* 4, **8** or 16 *fps*
 - the colours and the place of the shape (and their words in the text), or a picture of your own with **Load Image** (64x64, one coloured shape on a plain ground: that is the demo model's world)
 
-**Two ways of showing a picture**
+**Two uses of a picture**
 
-- **Image Prompt** says what it looks like, in every frame
-- **First/Last Frame Guide** says where the clip starts; connect *last* as well and it ends there
+- **Image Prompt**: its look, in every frame
+- **First/Last Frame Guide**: the first frame; connect *last* as well for the last one
 
-Bypass either (Ctrl+B) to see what it does. On your own checkpoint: `23_ip_adapter`, or a whole DynamiCrafter file: `22_dynamicrafter_image_to_video`.
+Bypass either (Ctrl+B) to see its effect. On your own checkpoint: `23_ip_adapter`, or a whole DynamiCrafter file: `22_dynamicrafter_image_to_video`.
 """,
     (
         *PICTURE,
@@ -118,11 +118,11 @@ IMAGE_PROMPT = Workflow(
     """
 ## A picture as a prompt, nothing to download
 
-Press **Run**. A red square, drawn by core nodes, says what the clip looks like; the text says how it moves. The clip does not begin with the picture (that is `05_image_to_video_demo`): it is *about* it.
+Press **Run**. A red square, drawn by core nodes, sets the look of the clip; the text sets the movement. The clip does not begin with the picture (that is `05_image_to_video_demo`): it is *about* it.
 
 **First, change** the square's colour (and its word in the text), or `strength` of *3. What it looks like*: 0 is the text alone.
 
-`strength_by_frame` lets the picture come and go: `0: 1 / 8: 0 ~4`.
+`strength_by_frame` fades the picture in and out: `0: 1 / 8: 0 ~4`.
 
 **Your own checkpoint:** an IP-Adapter file, in `23_ip_adapter`.
 """,
@@ -145,7 +145,7 @@ VIDEO_TO_VIDEO = Workflow(
     """
 ## Another look for a video, nothing to download
 
-Press **Run**. A red circle is filmed; its latents get noise again, and *7. Films it anew* samples from there with another prompt: the motion stays, the look changes.
+Press **Run**. A red circle is filmed; its latents get noise again, and *7. Sample again* starts from there with another prompt: the motion stays, the look changes.
 
 **First, change** *6. What it becomes*, and `denoise` of *7*: near 0 nothing changes, at 1 nothing of the video is left.
 
@@ -154,10 +154,10 @@ Press **Run**. A red circle is filmed; its latents get noise again, and *7. Film
     (
         *demo_clip(RED, decode("@sampler.LATENT"), scene="A clip",
                    extra=(prompt("6. What it becomes", "a yellow circle moving right on black at 8 fps", key="becomes"),)),
-        column("Film it anew",
+        column("Sample again",
                node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0),
                node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
-               sampler("7. Films it anew", "@motion.model", "@read.latent", "@becomes.CONDITIONING", "again", denoise=0.85),
+               sampler("7. Sample again", "@motion.model", "@read.latent", "@becomes.CONDITIONING", "again", denoise=0.85),
                decode("@again.LATENT", key="decoded")),
         column("Video", larger("@decoded.images"), *saving("@larger.IMAGE", "zoetrope_video_to_video").nodes, width=324),
     ),
@@ -168,13 +168,13 @@ VAE_STUDY = Workflow(
     """
 ## What does time do to a VAE? Nothing to download
 
-Press **Run**. A clip goes through two VAEs and back, as it is and with its time changed: frames dropped, repeated, blended, reversed, shuffled. *VAE 1* decodes frame by frame, *VAE 2* sees the frames around.
+Press **Run**. A clip goes through two VAEs and back, as it is and with its time changed: frames dropped, repeated, blended, reversed, shuffled. *VAE 1* decodes frame by frame, *VAE 2* uses the frames around.
 
-In the table, **PSNR** is how near the pictures come (more is better), **jump error** and **flicker** what time does to them (less is better). The plot shows the same.
+In the table, **PSNR** is the likeness of the pictures (more is better), **jump error** and **flicker** are errors in time (less is better). The plot has the same figures.
 
 **First, change** the lines of `changes`, or connect **Load Video** in place of *Decode Video*: a video of yours, 64x64 for the demo VAEs, any size for real ones.
 
-What we found: `docs/vae-and-time.md`.
+Results: `docs/vae-and-time.md`.
 """,
     (
         *demo_clip("a green triangle moving up on grey at 8 fps", decode("@sampler.LATENT"), scene="A clip"),

@@ -8,7 +8,7 @@ INTERPOLATE = Workflow(
     f"""
 ## Frames in between, nothing to download
 
-Press **Run**. Twelve frames at 4 per second become 45 at 16: what lies between is *filmed* by the same model, which is shown the given frames. The file lands in `output/zoetrope`.
+Press **Run**. Twelve frames at 4 per second become 45 at 16: the frames between are *sampled* by the same model, with the given frames as input. The file lands in `output/zoetrope`.
 
 **First, change** both prompts (they should agree, apart from the rate) or the `factor`. The demo model knows:
 
@@ -54,7 +54,7 @@ UPSCALE = Workflow(
 
 Press **Run**. A clip of 64x64 pixels becomes one of 256x256, twice: with temporal layers, and frame by frame. *Video Metrics* compares them: `second difference` and `pulse` are flicker. The files land in `output/zoetrope`.
 
-**First, change** the prompt, or `noise_level`: how freely detail is made up.
+**First, change** the prompt, or `noise_level`: how much detail is invented.
 
 **A video of your own** and a real upscaler: `28_upscale_your_video`.
 """,
@@ -150,7 +150,7 @@ COLOUR = Workflow(
     """
 ## Parts of long files, colours put back, and figures. Nothing to download
 
-Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the mean and spread of a picture's colours, and *8. Video Metrics* says what that did to flicker and drift.
+Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the mean and spread of a picture's colours, and *8. Video Metrics* compares flicker and drift before and after.
 
 **First, change** the colours of the drawn picture, or connect **Load Video** and **Load Image**.
 
@@ -182,11 +182,11 @@ UPSCALE_YOURS = Workflow(
     """
 ## Your video, four times as wide
 
-1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Known by its keys.
+1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Recognised by its keys.
 2. Where the file holds no text encoder and no VAE: **SD 2.x's CLIP** and the **x4 upscaler's VAE**.
 3. A **video**. Press **Run**: it goes from file to file, in overlapping windows, in the memory of one.
 
-**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 makes up more), `tile_size` where memory ends (256 or less).
+**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 invents more), `tile_size` where memory ends (256 or less).
 
 Colours are taken from the small frames (`match_colour`).
 """,

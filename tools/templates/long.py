@@ -16,9 +16,9 @@ Press **Run**. The shot is written while it is sampled, to `output/zoetrope/demo
 
 {WORDS}
 
-**Stop it** whenever you like, or let it crash: run the same graph again and it goes on from the same frame, to the same bits.
+**Stop it** whenever you like, or let it crash: run the same graph again and it continues from the same frame, bit for bit.
 
-**Raise** `frames` and run again: the shot gets longer. Any other change starts a new shot, and the node says which.
+**Raise** `frames` and run again: the shot gets longer. Any other change starts a new shot; the node names the change.
 
 Your own checkpoint: `27_endless_shot_sd15`.
 """,
@@ -47,13 +47,13 @@ Your own checkpoint: `27_endless_shot_sd15`.
 CONTINUE = Workflow(
     "11_continue_a_video_demo", "0.3.64",
     """
-## A video goes on, nothing to download
+## Continue a video, nothing to download
 
-Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. Encode Video*, and **gone on after**: *7. Endless Shot* keeps the given frames as they are and films what comes behind the last of them.
+Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. Encode Video*, and **continued**: *7. Endless Shot* keeps the given frames unchanged and samples the frames after the last one.
 
 **A video of your own:** connect **Load Video** to *5. Encode Video*; everything before it can go. The demo model's world is one coloured shape, 64x64 pixels; with your own checkpoint any video will do.
 
-**First, change** *6. How it goes on* and `frames` (how many are added). The files land in `output/zoetrope/continued_...`.
+**First, change** *6. How it continues* and `frames` (how many are added). The files land in `output/zoetrope/continued_...`.
 """,
     (
         *demo_clip(RED, decode("@sampler.LATENT"), scene="A clip"),
@@ -61,7 +61,7 @@ Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. En
             "Any video",
             node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0),
             node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
-            timeline("6. How it goes on", "0: a red circle moving right on black at 8 fps\n24: a green circle moving right on black at 8 fps ~12",
+            timeline("6. How it continues", "0: a red circle moving right on black at 8 fps\n24: a green circle moving right on black at 8 fps ~12",
                      key="next"),
             width=360,
         ),
@@ -84,8 +84,8 @@ LONG_CLIPS = Workflow(
 
 Press **Run**. Forty frames by both other ways, each through core's *Sampler Custom Advanced*:
 
-- above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* says how long it is
-- below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that windows make things that belong together
+- above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* sets its length
+- below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that neighbouring windows match
 
 All latents come out at once and are held in memory. For shots without an end take **Endless Shot** (`03_endless_shot_demo`): it writes while it samples.
 
@@ -125,9 +125,9 @@ SHOT_PLAN = Workflow(
     """
 ## What will the long night cost? Nothing to download
 
-Press **Run**. *4. Shot Plan* measures one window of this model at this size and reckons what `frames` frames take: **time**, **disk**, **memory**, and the graphics card's memory where there is one. Nothing is filmed.
+Press **Run**. *4. Shot Plan* measures one window of this model at this size and estimates the cost of `frames` frames: **time**, **disk**, **memory**, and the graphics card's memory where there is one. Nothing is filmed.
 
-Where something does not fit, it says which number to lower.
+Where something does not fit, the plan names the number to lower.
 
 **First, change** `frames` (a day at 8 per second is 691,200), or the *Queue Settings*: more `partitions` are finer and slower, more `context` steadier and slower, more `windows_per_call` faster on large cards.
 
@@ -154,9 +154,9 @@ SHOT = Workflow(
 3. The **timeline**: `frame: prompt`, and `~24` for a cross-fade over 24 frames; or drag the bars.
 4. Press **Run**. Memory does not grow with the length; the file grows in `output/zoetrope/shot_...`.
 
-**Stopped, crashed, out of power?** Run again: it goes on from the same frame, to the same bits. **Longer?** Raise `frames` and run again.
+**Stopped, crashed, out of power?** Run again: it continues from the same frame, bit for bit. **Longer?** Raise `frames` and run again.
 
-**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it says what time, memory and disk it takes.
+**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it estimates time, memory and disk.
 
 Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was trained on), then width and height.
 """,

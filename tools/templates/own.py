@@ -67,13 +67,13 @@ SDXL = Workflow(
 
 **First, change** the prompt, and the size with the module: Hotshot-XL was trained on **8 frames** of about 512 x 512 (with a checkpoint tuned for that size), the SDXL beta on **16 frames** of 1024 x 1024.
 
-*Motion Report* says what the file is: family, frames, schedule, what it fits.
+*Motion Report* describes the file: family, frames, schedule, what it fits.
 """,
     (
         column("Load", checkpoint("1. Any SDXL checkpoint", "sd_xl_base_1.0.safetensors"),
                module("2. Hotshot-XL, or AnimateDiff SDXL beta", "hsxl_temporal_layers.f16.safetensors"),
                node("report", "ZoetropeMotionReport", "What is this file?", motion="@module.motion"),
-               node("told", "PreviewAny", "The report", room=220, source="@report.report"), width=360),
+               node("text", "PreviewAny", "The report", room=220, source="@report.report"), width=360),
         column("Motion and prompt", applied(), *text(), frames("4. Eight frames for Hotshot-XL", 8, 512)),
         *filmed("@motion.model", "zoetrope_sdxl"),
     ),
@@ -89,7 +89,7 @@ VIDEOCRAFTER = Workflow(
 
 The file holds everything: its image UNet is Stable Diffusion 2.1's, so **LoRAs for SD 2.x, ControlNets and every sampler work**.
 
-**First, change** the prompt. 16 frames of 512 x 320 are what it was trained on; `fps` in the loader is what it is *told*: lower, and more happens from frame to frame (8 to 28).
+**First, change** the prompt. 16 frames of 512 x 320 are what it was trained on; `fps` in the loader is the frame rate that it is conditioned on (8 to 28): lower means more change from frame to frame.
 
 `motion` is its temporal layers alone: connect it to *Apply Motion Module* on another SD 2.x checkpoint. Longer: *Endless Shot* in place of the sampler.
 """,
@@ -109,11 +109,11 @@ DYNAMICRAFTER = Workflow(
 
 1. Pick a DynamiCrafter file (`models/checkpoints`): its `model.ckpt` of 512 or 1024, renamed so that you know it.
 2. Pick **OpenCLIP ViT-H/14** in *Load CLIP Vision* (`models/clip_vision`).
-3. Pick a **picture**, and say in the prompt what moves. Press **Run**.
+3. Pick a **picture**, and describe the movement in the prompt. Press **Run**.
 
-**Image Prompt** shows the picture to its cross-attention, **First/Last Frame Guide** beside the latents: it was trained with both.
+**Image Prompt** gives the picture to its cross-attention, **First/Last Frame Guide** adds it beside the latents: it was trained with both.
 
-**First, change** picture and prompt; size with the file (512 x 320, 1024 x 576). `fps` in the loader: **lower is more motion** for DynamiCrafter 512 and 1024 (5 to 30). With the *interp* file connect `last` as well: it films the way from one picture to the other.
+**First, change** picture and prompt; size with the file (512 x 320, 1024 x 576). `fps` in the loader: **lower is more motion** for DynamiCrafter 512 and 1024 (5 to 30). With the *interp* file connect `last` as well: it fills in between the two pictures.
 """,
     (
         column("Load", node("video", "ZoetropeLoadVideoCheckpoint", "1. The whole file", checkpoint_name="dynamicrafter_512.ckpt", fps=24.0),
@@ -137,11 +137,11 @@ IP_ADAPTER = Workflow(
 ## A picture as a prompt, on any SD1.x checkpoint
 
 1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
-3. An **IP-Adapter** file (`models/ipadapter`): `ip-adapter_sd15.safetensors` or `ip-adapter-plus_sd15.safetensors`; what it is, is read off its keys.
+3. An **IP-Adapter** file (`models/ipadapter`): `ip-adapter_sd15.safetensors` or `ip-adapter-plus_sd15.safetensors`; recognised by its keys.
 4. The **CLIP-Vision** it was trained with (`models/clip_vision`): ViT-H/14 for both. A wrong one is refused by name.
 5. A **picture**. Press **Run**.
 
-**First, change** the picture, and `strength` of *6*: 0.6 to 0.8 leaves the text a say. `strength_by_frame` lets it come and go (`0: 1 / 8: 0 ~4`); several pictures can be shown one after another (`batch`).
+**First, change** the picture, and `strength` of *6*: 0.6 to 0.8 leaves room for the text. `strength_by_frame` fades it in and out (`0: 1 / 8: 0 ~4`); several pictures can follow one another (`batch`).
 
 For SDXL: `ip-adapter_sdxl.safetensors` with an SDXL checkpoint.
 """,
@@ -182,7 +182,7 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
                node("steered", "ControlNetApplyAdvanced", "6. Lines steer the frames", positive="@prompt.CONDITIONING",
                                   negative="@negative.CONDITIONING", control_net="@control.CONTROL_NET", image="@lines.IMAGE",
                     strength=0.8),
-               sampler("7. Films it anew", "@motion.model", "@read.latent", "@steered.positive",
+               sampler("7. Sample again", "@motion.model", "@read.latent", "@steered.positive",
                                  negative="@steered.negative", denoise=0.75, **AS_USUAL)),
         column("Video", decode("@sampler.LATENT", "@base.VAE"),
                *saving("@decode.images", "zoetrope_video_to_video", 16.0).nodes, width=324),
@@ -192,7 +192,7 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
 SPARSECTRL = Workflow(
     "25_sparsectrl", "0.3.64",
     """
-## SparseCtrl: some frames given, the others filmed
+## SparseCtrl: some frames given, the others sampled
 
 1. **SD1.x** checkpoint, 2. **AnimateDiff v3** (SparseCtrl was made for v3).
 3. A **SparseCtrl** file (`models/controlnet`): `v3_sd15_sparsectrl_rgb.ckpt` for pictures, `..._scribble.ckpt` for drawings.
@@ -253,13 +253,13 @@ TEMPORAL_VAE = Workflow(
 3. A **temporal VAE** (`models/vae`): Stable Video Diffusion's file or the whole SVD checkpoint; it decodes the latents of SD 1.x and 2.x.
 4. Press **Run**. *Decode Video to File* writes while it decodes: hours fit.
 
-**First, change** the prompt. `window` and `overlap` of *5* decide what frames are seen together: 0 and -1 take what suits the VAE; they never depend on free memory, so the picture is the same on every machine.
+**First, change** the prompt. `window` and `overlap` of *5* set which frames are decoded together: 0 and -1 take what suits the VAE; they never depend on free memory, so the picture is the same on every machine.
 
 Out of memory: `tile_size` 512.
 """,
     (
         column("Load", checkpoint(), module(),
-               node("temporal", "ZoetropeLoadTemporalVae", "3. A VAE that sees several frames", vae_name="svd_xt.safetensors")),
+               node("temporal", "ZoetropeLoadTemporalVae", "3. A VAE for several frames", vae_name="svd_xt.safetensors")),
         column("Motion and prompt", applied(), *text(), frames("16 frames of 512 x 512", 16, 512)),
         column("Sample and decode", sampler("Samples the clip", "@motion.model", "@empty.LATENT", **AS_USUAL),
                node("file", "ZoetropeDecodeVideoToFile", "5. Straight to a file", room=300, samples="@sampler.LATENT",
