@@ -30,11 +30,17 @@ from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 WIDTH = 760
 GRAPHS = {  # help pages whose node is shown in its workflow, where no weights of its family can be had
-    "LoadMotionModule": "02_animatediff_sd15", "MotionReport": "20_sdxl", "LoadVideoCheckpoint": "21_videocrafter2",
-    "LoadImageProjector": "23_ip_adapter", "LoadSparseCtrl": "25_sparsectrl", "ApplyMotionLora": "26_motion_lora",
-    "MotionSettings": "26_motion_lora", "LoadVideoUpscaler": "28_upscale_your_video",
-    "QueueSettings": "14_long_clip_windows_demo", "PromptTimeline": "03_endless_shot_demo",
-}  # fmt: skip
+    "LoadMotionModule": "02_text_to_video_sd15_animatediff",
+    "MotionReport": "20_text_to_video_sdxl",
+    "LoadVideoCheckpoint": "21_text_to_video_videocrafter2",
+    "LoadImageProjector": "23_picture_as_prompt_ip_adapter",
+    "LoadSparseCtrl": "25_image_to_video_sparsectrl",
+    "ApplyMotionLora": "26_camera_moves_motion_lora",
+    "MotionSettings": "26_camera_moves_motion_lora",
+    "LoadVideoUpscaler": "28_upscale_your_video",
+    "QueueSettings": "14_long_clips_fifo_windows_demo",
+    "PromptTimeline": "03_endless_shot_demo",
+}
 
 
 FILES = {
@@ -126,7 +132,7 @@ def endless_shot(studio: Studio) -> None:
 
 
 def temporal_vae(studio: Studio) -> None:
-    around, alone = studio.clips("04_temporal_vae_demo", "ZoetropeDecodeVideoToFile")
+    around, alone = studio.clips("04_less_flicker_demo", "ZoetropeDecodeVideoToFile")
     put(sheet([around, alone]), help_page("LoadTemporalVae"), help_page("DecodeVideoToFile"))
 
 
@@ -137,26 +143,26 @@ def image_to_video(studio: Studio) -> None:
 
 
 def interpolate(studio: Studio) -> None:
-    between = studio.clips("06_interpolate_demo", "ZoetropeInterpolateFrames")[0]
+    between = studio.clips("06_frames_in_between_demo", "ZoetropeInterpolateFrames")[0]
     held = between[:9:4].repeat_interleave(4, 0)[:9]
     put(sheet([held, between[:9]], 9, 84), help_page("InterpolateFrames"))
 
 
 def upscale(studio: Studio) -> None:
-    large, rough = studio.clips("07_upscale_demo", "ZoetropeUpscaleVideo")
+    large, rough = studio.clips("07_upscale_video_demo", "ZoetropeUpscaleVideo")
     small = torch.nn.functional.interpolate(large, size=(64, 64), mode="area")
     put(sheet([small[:4], large[:4]], 4, 188), help_page("UpscaleVideo"))
     put(sheet([rough[:4], large[:4]], 4, 188), help_page("LoadDemoUpscaler"))
-    put(fitted(studio.picture("07_upscale_demo", "PreviewImage")), help_page("VideoMetrics"))
+    put(fitted(studio.picture("07_upscale_video_demo", "PreviewImage")), help_page("VideoMetrics"))
 
 
 def cascade(studio: Studio) -> None:
-    large = studio.clips("08_cascade_demo", "ZoetropeUpscaleVideo")[0]
+    large = studio.clips("08_shot_in_betweens_upscale_demo", "ZoetropeUpscaleVideo")[0]
     moving(ROOT / "docs" / "clips" / "cascade.webp", large, 16, 256)
 
 
 def image_prompt(studio: Studio) -> None:
-    put(sheet([studio.clips("10_image_prompt_demo", "SaveVideo")[0]]), help_page("ImagePrompt"))
+    put(sheet([studio.clips("10_picture_as_prompt_demo", "SaveVideo")[0]]), help_page("ImagePrompt"))
 
 
 def another_look(studio: Studio) -> None:
@@ -166,17 +172,17 @@ def another_look(studio: Studio) -> None:
 
 
 def study(studio: Studio) -> None:
-    put(fitted(studio.picture("13_vae_study_demo", "PreviewImage")), help_page("VaeRoundTrip"))
+    put(fitted(studio.picture("13_compare_two_vaes_demo", "PreviewImage")), help_page("VaeRoundTrip"))
 
 
 def long_clips(studio: Studio) -> None:
-    queue, windows = studio.clips("14_long_clip_windows_demo", "ZoetropeDecodeVideoToFile")
+    queue, windows = studio.clips("14_long_clips_fifo_windows_demo", "ZoetropeDecodeVideoToFile")
     put(sheet([queue, windows]), help_page("FifoSampler"))
     put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
 
 
 def colour(studio: Studio) -> None:
-    parts = studio.files("16_colour_and_segments_demo", "PreviewImage")
+    parts = studio.files("16_match_colours_demo", "PreviewImage")
     before, after = (torch.stack([pixels(path) for path in parts[at : at + 8]]) for at in (0, 8))
     put(sheet([before, after]), help_page("MatchColour"))
     put(sheet([before]), help_page("LoadVideoSegment"))
@@ -206,11 +212,11 @@ def graphs(server: Server, folder: Path) -> None:
     """The editor's own pictures: nodes, the plan's panel;"""
     environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     script = ROOT / "tests" / "e2e" / "studio.mjs"
-    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_shot_plan_demo:run"]
+    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_plan_a_long_shot_demo:run"]
     subprocess.run(["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *asked], check=True, env=environment)
     for node in GRAPHS:
         put(fitted(Image.open(folder / f"Zoetrope{node}.png").convert("RGB"), 560), help_page(node))
-    put(fitted(Image.open(folder / "15_shot_plan_demo.png").convert("RGB"), 560), help_page("ShotPlan"))
+    put(fitted(Image.open(folder / "15_plan_a_long_shot_demo.png").convert("RGB"), 560), help_page("ShotPlan"))
 
 
 def pretend(models: Path) -> None:

@@ -63,7 +63,7 @@ def _picture(frame: Tensor) -> Image.Image:
 
 def larger(studio: Any) -> Image.Image:
     """A frame of 64 pixels beside the same of 256."""
-    frame = studio.clips("07_upscale_demo", "ZoetropeUpscaleVideo")[0][0]
+    frame = studio.clips("07_upscale_video_demo", "ZoetropeUpscaleVideo")[0][0]
     small = torch.nn.functional.interpolate(frame[None], size=(64, 64), mode="area")[0]
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
     side = page.height - GAP
@@ -74,7 +74,7 @@ def larger(studio: Any) -> Image.Image:
 
 def between(studio: Any) -> Image.Image:
     """Above two given frames with a gap between them, below all that are there now."""
-    clip = studio.clips("06_interpolate_demo", "ZoetropeInterpolateFrames")[0][:5]
+    clip = studio.clips("06_frames_in_between_demo", "ZoetropeInterpolateFrames")[0][:5]
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
     _row(page, torch.stack([clip[0], *[torch.full_like(clip[0], 0.16)] * 3, clip[4]]), 0)
     _row(page, clip, SIDE)
@@ -93,13 +93,13 @@ def plan(studio: Any) -> Image.Image:
 
 def chart(studio: Any) -> Image.Image:
     """The upper part of the study's plot."""
-    plot = studio.picture("13_vae_study_demo", "PreviewImage")
+    plot = studio.picture("13_compare_two_vaes_demo", "PreviewImage")
     high = round(plot.width * (SIZE[1] - BAND) / SIZE[0])
     return plot.crop((0, 0, plot.width, high)).resize((SIZE[0], SIZE[1] - BAND), Image.Resampling.LANCZOS)
 
 
 def colours(studio: Any) -> Image.Image:
-    parts = studio.files("16_colour_and_segments_demo", "PreviewImage")
+    parts = studio.files("16_match_colours_demo", "PreviewImage")
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
     for row, start in enumerate((0, 8)):
         frames = [Image.open(path).convert("RGB") for path in parts[start : start + 8]]
@@ -115,39 +115,40 @@ def _tensor(image: Image.Image) -> Tensor:
 TEXT_CLIP = whole("01_text_to_video_demo", "SaveVideo")
 SHOT = whole("03_endless_shot_demo", "ZoetropeEndlessShot")
 PICTURE_CLIP = whole("05_image_to_video_demo", "SaveVideo")
+PROMPTED = whole("10_picture_as_prompt_demo", "SaveVideo")
 RESTYLED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("12_video_to_video_demo", "SaveVideo", 0, 0))
-DECODED = sheet(("04_temporal_vae_demo", FILE, 0, 0), ("04_temporal_vae_demo", FILE, 1, 0))
-WINDOWS = whole("14_long_clip_windows_demo", FILE, 1)
-CASCADE = whole("08_cascade_demo", "ZoetropeUpscaleVideo")
+DECODED = sheet(("04_less_flicker_demo", FILE, 0, 0), ("04_less_flicker_demo", FILE, 1, 0))
+WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
+CASCADE = whole("08_shot_in_betweens_upscale_demo", "ZoetropeUpscaleVideo")
 CARDS = {
     "01_text_to_video_demo": Card("Text to video", "", TEXT_CLIP),
-    "02_animatediff_sd15": Card("Text to video", "SD 1.5 + AnimateDiff", TEXT_CLIP),
+    "02_text_to_video_sd15_animatediff": Card("Text to video", "SD 1.5 + AnimateDiff", TEXT_CLIP),
     "03_endless_shot_demo": Card("Endless shot with a timeline", "", SHOT),
-    "04_temporal_vae_demo": Card("Less flicker when decoding", "", DECODED),
+    "04_less_flicker_demo": Card("Less flicker when decoding", "", DECODED),
     "05_image_to_video_demo": Card("Picture to video", "", PICTURE_CLIP),
-    "06_interpolate_demo": Card("Frames in between", "", between),
-    "07_upscale_demo": Card("Upscale a video 4 times", "", larger),
-    "08_cascade_demo": Card("Shot, in-betweens, upscale", "", CASCADE),
-    "09_cascade_core_interpolation": Card("The same with RIFE or FILM", "a RIFE or FILM file", CASCADE),
-    "10_image_prompt_demo": Card("A picture as a prompt", "", whole("10_image_prompt_demo", "SaveVideo")),
+    "06_frames_in_between_demo": Card("Frames in between", "", between),
+    "07_upscale_video_demo": Card("Upscale a video 4 times", "", larger),
+    "08_shot_in_betweens_upscale_demo": Card("Shot, in-betweens, upscale", "", CASCADE),
+    "09_shot_in_betweens_upscale_rife": Card("The same with RIFE or FILM", "a RIFE or FILM file", CASCADE),
+    "10_picture_as_prompt_demo": Card("A picture as a prompt", "", PROMPTED),
     "11_continue_a_video_demo": Card("Continue a video", "", whole("11_continue_a_video_demo", "ZoetropeEndlessShot")),
     "12_video_to_video_demo": Card("Video to video: another look", "", RESTYLED),
-    "13_vae_study_demo": Card("Compare two VAEs", "", chart),
-    "14_long_clip_windows_demo": Card("Long clips: FIFO or windows", "", sheet(
-        ("14_long_clip_windows_demo", FILE, 0, 0), ("14_long_clip_windows_demo", FILE, 1, 0))),
-    "15_shot_plan_demo": Card("Plan a long shot", "", plan),
-    "16_colour_and_segments_demo": Card("Match colours, cut a part", "", colours),
-    "20_sdxl": Card("Text to video, SDXL", "SDXL + Hotshot-XL", WINDOWS),
-    "21_videocrafter2": Card("Text to video, VideoCrafter2", "VideoCrafter2", sheet(
-        ("14_long_clip_windows_demo", FILE, 0, 1), ("14_long_clip_windows_demo", FILE, 0, 2))),
-    "22_dynamicrafter_image_to_video": Card("Picture to video", "DynamiCrafter", PICTURE_CLIP),
-    "23_ip_adapter": Card("A picture as a prompt", "SD 1.5 + IP-Adapter", whole("10_image_prompt_demo", "SaveVideo")),
-    "24_controlnet_video_to_video": Card("Video to video, ControlNet", "SD 1.5 + ControlNet", RESTYLED),
-    "25_sparsectrl": Card("Picture or drawing to video", "SD 1.5 + SparseCtrl", PICTURE_CLIP),
-    "26_motion_lora": Card("Camera moves", "SD 1.5 + motion LoRA", whole("16_colour_and_segments_demo", FILE)),
+    "13_compare_two_vaes_demo": Card("Compare two VAEs", "", chart),
+    "14_long_clips_fifo_windows_demo": Card("Long clips: FIFO or windows", "", sheet(
+        ("14_long_clips_fifo_windows_demo", FILE, 0, 0), ("14_long_clips_fifo_windows_demo", FILE, 1, 0))),
+    "15_plan_a_long_shot_demo": Card("Plan a long shot", "", plan),
+    "16_match_colours_demo": Card("Match colours, cut a part", "", colours),
+    "20_text_to_video_sdxl": Card("Text to video, SDXL", "SDXL + Hotshot-XL", WINDOWS),
+    "21_text_to_video_videocrafter2": Card("Text to video, VideoCrafter2", "VideoCrafter2", sheet(
+        ("14_long_clips_fifo_windows_demo", FILE, 0, 1), ("14_long_clips_fifo_windows_demo", FILE, 0, 2))),
+    "22_image_to_video_dynamicrafter": Card("Picture to video", "DynamiCrafter", PICTURE_CLIP),
+    "23_picture_as_prompt_ip_adapter": Card("A picture as a prompt", "SD 1.5 + IP-Adapter", PROMPTED),
+    "24_video_to_video_controlnet": Card("Video to video, ControlNet", "SD 1.5 + ControlNet", RESTYLED),
+    "25_image_to_video_sparsectrl": Card("Picture or drawing to video", "SD 1.5 + SparseCtrl", PICTURE_CLIP),
+    "26_camera_moves_motion_lora": Card("Camera moves", "SD 1.5 + motion LoRA", whole("16_match_colours_demo", FILE)),
     "27_endless_shot_sd15": Card("Endless shot with a timeline", "SD 1.5 + AnimateDiff", SHOT),
     "28_upscale_your_video": Card("Upscale your video 4 times", "an x4 upscaler", larger),
-    "29_temporal_vae_sd15": Card("Less flicker when decoding", "SD 1.5 + SVD's VAE", DECODED),
+    "29_less_flicker_svd_vae": Card("Less flicker when decoding", "SD 1.5 + SVD's VAE", DECODED),
 }  # fmt: skip
 
 

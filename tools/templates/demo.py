@@ -18,7 +18,7 @@ Press **Run**. The demo model comes with Zoetrope; a clip takes seconds on a fre
 
 It was trained on 64x64 pixels and 16 frames; `batch_size` is the number of frames, up to 64. The last step only enlarges the pixels.
 
-**Your own checkpoint** takes the place of *Load Demo Model*: see the template `02_animatediff_sd15`.
+**Your own checkpoint** takes the place of *Load Demo Model*: see the template `02_text_to_video_sd15_animatediff`.
 """,
     (
         *demo_clip(RED),
@@ -28,7 +28,7 @@ It was trained on 64x64 pixels and 16 frames; `batch_size` is the number of fram
 )  # fmt: skip
 
 TEMPORAL_VAE = Workflow(
-    "04_temporal_vae_demo", "0.3.64",
+    "04_less_flicker_demo", "0.3.64",
     """
 ## Two decoders for the same latents
 
@@ -39,9 +39,9 @@ Press **Run**. The demo model films a clip; two decoders make a video of it, in 
 
 **Decode Video to File** writes the video while it decodes: any length fits.
 
-**First, change** the prompt. What changes in time do to such a decoder: `13_vae_study_demo`.
+**First, change** the prompt. What changes in time do to such a decoder: `13_compare_two_vaes_demo`.
 
-**Your own checkpoint:** Stable Video Diffusion's VAE decodes the latents of every SD 1.x and 2.x checkpoint: see `29_temporal_vae_sd15`.
+**Your own checkpoint:** Stable Video Diffusion's VAE decodes the latents of every SD 1.x and 2.x checkpoint: see `29_less_flicker_svd_vae`.
 """,
     (
         *demo_clip(RED),
@@ -88,7 +88,7 @@ Press **Run**. A red square, drawn by core nodes, becomes the first frame; the t
 - **Image Prompt**: its look, in every frame
 - **First/Last Frame Guide**: the first frame; connect *last* as well for the last one
 
-Bypass either (Ctrl+B) to see its effect. On your own checkpoint: `23_ip_adapter`, or a whole DynamiCrafter file: `22_dynamicrafter_image_to_video`.
+Bypass either (Ctrl+B) to see its effect. On your own checkpoint: `23_picture_as_prompt_ip_adapter`, or a whole DynamiCrafter file: `22_image_to_video_dynamicrafter`.
 """,
     (
         *PICTURE,
@@ -114,7 +114,7 @@ Bypass either (Ctrl+B) to see its effect. On your own checkpoint: `23_ip_adapter
 )  # fmt: skip
 
 IMAGE_PROMPT = Workflow(
-    "10_image_prompt_demo", "0.3.64",
+    "10_picture_as_prompt_demo", "0.3.64",
     """
 ## A picture as a prompt, nothing to download
 
@@ -124,7 +124,7 @@ Press **Run**. A red square, drawn by core nodes, sets the look of the clip; the
 
 `strength_by_frame` fades the picture in and out: `0: 1 / 8: 0 ~4`.
 
-**Your own checkpoint:** an IP-Adapter file, in `23_ip_adapter`.
+**Your own checkpoint:** an IP-Adapter file, in `23_picture_as_prompt_ip_adapter`.
 """,
     (
         *PICTURE,
@@ -149,7 +149,7 @@ Press **Run**. A red circle is filmed; its latents get noise again, and *7. Samp
 
 **First, change** *6. What it becomes*, and `denoise` of *7*: near 0 nothing changes, at 1 nothing of the video is left.
 
-**A video of your own:** connect **Load Video** to *5. Encode Video*. With a real checkpoint, and a ControlNet that holds the shapes: `24_controlnet_video_to_video`.
+**A video of your own:** connect **Load Video** to *5. Encode Video*. With a real checkpoint, and a ControlNet that holds the shapes: `24_video_to_video_controlnet`.
 """,
     (
         *demo_clip(RED, decode("@sampler.LATENT"), scene="A clip",
@@ -164,7 +164,7 @@ Press **Run**. A red circle is filmed; its latents get noise again, and *7. Samp
 )  # fmt: skip
 
 VAE_STUDY = Workflow(
-    "13_vae_study_demo", "0.3.64",
+    "13_compare_two_vaes_demo", "0.3.64",
     """
 ## What does time do to a VAE? Nothing to download
 

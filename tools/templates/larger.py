@@ -4,7 +4,7 @@ from .drawing import Workflow, column, node
 from .parts import WORDS, avoid, decode, demo_clip, demo_model, frames, motion, prompt, sampler, timeline
 
 INTERPOLATE = Workflow(
-    "06_interpolate_demo", "0.3.64",
+    "06_frames_in_between_demo", "0.3.64",
     f"""
 ## Frames in between, nothing to download
 
@@ -48,7 +48,7 @@ def upscale(key: str, title: str, upscaler: str, images: str, prefix: str, fps: 
 
 
 UPSCALE = Workflow(
-    "07_upscale_demo", "0.3.64",
+    "07_upscale_video_demo", "0.3.64",
     """
 ## Four times as wide, nothing to download
 
@@ -99,7 +99,7 @@ def cascade(
 
 
 CASCADE = cascade(
-    "08_cascade_demo", "0.3.64",
+    "08_shot_in_betweens_upscale_demo", "0.3.64",
     f"""
 ## The whole cascade, nothing to download
 
@@ -126,7 +126,7 @@ Some minutes on two CPU cores.
 )  # fmt: skip
 
 CASCADE_CORE = cascade(
-    "09_cascade_core_interpolation", "0.25.0",
+    "09_shot_in_betweens_upscale_rife", "0.25.0",
     """
 ## The cascade with ComfyUI's own frame interpolation
 
@@ -134,7 +134,7 @@ Where motion is small, RIFE and FILM fill in faster than any diffusion model, an
 
 **You need** a RIFE or FILM file in `models/frame_interpolation`; pick it in *5. Pick RIFE or FILM*.
 
-**First, change** the prompt and the number of `frames`. The whole clip is held in memory between the stages here: for very long shots take `08_cascade_demo`, which goes from file to file.
+**First, change** the prompt and the number of `frames`. The whole clip is held in memory between the stages here: for very long shots take `08_shot_in_betweens_upscale_demo`, which goes from file to file.
 """,
     (
         node("parts", "GetVideoComponents", "Its frames", video="@shot.video"),
@@ -146,7 +146,7 @@ Where motion is small, RIFE and FILM fill in faster than any diffusion model, an
 )  # fmt: skip
 
 COLOUR = Workflow(
-    "16_colour_and_segments_demo", "0.3.64",
+    "16_match_colours_demo", "0.3.64",
     """
 ## Parts of long files, colours put back, and figures. Nothing to download
 

@@ -78,7 +78,7 @@ Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. En
 )  # fmt: skip
 
 LONG_CLIPS = Workflow(
-    "14_long_clip_windows_demo", "0.3.64",
+    "14_long_clips_fifo_windows_demo", "0.3.64",
     """
 ## Long clips in graphs of your own, nothing to download
 
@@ -121,7 +121,7 @@ All latents come out at once and are held in memory. For shots without an end ta
 )  # fmt: skip
 
 SHOT_PLAN = Workflow(
-    "15_shot_plan_demo", "0.3.64",
+    "15_plan_a_long_shot_demo", "0.3.64",
     """
 ## What will the long night cost? Nothing to download
 
@@ -150,13 +150,13 @@ SHOT = Workflow(
     """
 ## An endless shot with your own checkpoint
 
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. The **timeline**: `frame: prompt`, and `~24` for a cross-fade over 24 frames; or drag the bars.
 4. Press **Run**. Memory does not grow with the length; the file grows in `output/zoetrope/shot_...`.
 
 **Stopped, crashed, out of power?** Run again: it continues from the same frame, bit for bit. **Longer?** Raise `frames` and run again.
 
-**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it estimates time, memory and disk.
+**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_plan_a_long_shot_demo`): it estimates time, memory and disk.
 
 Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was trained on), then width and height.
 """,

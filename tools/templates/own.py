@@ -35,7 +35,7 @@ def filmed(model: str, prefix: str, *before: Node) -> list[Column]:
 
 
 ANIMATEDIFF = Workflow(
-    "02_animatediff_sd15", "0.3.64",
+    "02_text_to_video_sd15_animatediff", "0.3.64",
     """
 ## Motion for any SD1.x checkpoint
 
@@ -57,7 +57,7 @@ LoRA and ControlNet go where they always go: between checkpoint and sampler.
 )  # fmt: skip
 
 SDXL = Workflow(
-    "20_sdxl", "0.3.64",
+    "20_text_to_video_sdxl", "0.3.64",
     """
 ## Motion for any SDXL checkpoint
 
@@ -80,7 +80,7 @@ SDXL = Workflow(
 )  # fmt: skip
 
 VIDEOCRAFTER = Workflow(
-    "21_videocrafter2", "0.3.64",
+    "21_text_to_video_videocrafter2", "0.3.64",
     """
 ## VideoCrafter2, as a MODEL like any other
 
@@ -103,7 +103,7 @@ The file holds everything: its image UNet is Stable Diffusion 2.1's, so **LoRAs 
 )  # fmt: skip
 
 DYNAMICRAFTER = Workflow(
-    "22_dynamicrafter_image_to_video", "0.3.64",
+    "22_image_to_video_dynamicrafter", "0.3.64",
     """
 ## DynamiCrafter: a picture starts moving
 
@@ -132,11 +132,11 @@ DYNAMICRAFTER = Workflow(
 )  # fmt: skip
 
 IP_ADAPTER = Workflow(
-    "23_ip_adapter", "0.3.64",
+    "23_picture_as_prompt_ip_adapter", "0.3.64",
     """
 ## A picture as a prompt, on any SD1.x checkpoint
 
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. An **IP-Adapter** file (`models/ipadapter`): `ip-adapter_sd15.safetensors` or `ip-adapter-plus_sd15.safetensors`; recognised by its keys.
 4. The **CLIP-Vision** it was trained with (`models/clip_vision`): ViT-H/14 for both. A wrong one is refused by name.
 5. A **picture**. Press **Run**.
@@ -158,11 +158,11 @@ For SDXL: `ip-adapter_sdxl.safetensors` with an SDXL checkpoint.
 )  # fmt: skip
 
 CONTROLNET = Workflow(
-    "24_controlnet_video_to_video", "0.3.64",
+    "24_video_to_video_controlnet", "0.3.64",
     """
 ## A video in another look, its shapes held by a ControlNet
 
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. A **ControlNet** for SD1.x (`models/controlnet`): Canny here; any other with its own preprocessor in place of *Canny*.
 4. A **video** of up to 32 frames (longer: *Sliding Windows* or *Endless Shot*). Press **Run**.
 
@@ -190,7 +190,7 @@ Picture 1 of the ControlNet steers frame 1, and so on. *Encode Video* reads the 
 )  # fmt: skip
 
 SPARSECTRL = Workflow(
-    "25_sparsectrl", "0.3.64",
+    "25_image_to_video_sparsectrl", "0.3.64",
     """
 ## SparseCtrl: some frames given, the others sampled
 
@@ -218,7 +218,7 @@ SPARSECTRL = Workflow(
 )  # fmt: skip
 
 MOTION_LORA = Workflow(
-    "26_motion_lora", "0.3.64",
+    "26_camera_moves_motion_lora", "0.3.64",
     """
 ## Camera moves, and finer control of motion
 
@@ -245,11 +245,11 @@ MOTION_LORA = Workflow(
 
 
 TEMPORAL_VAE = Workflow(
-    "29_temporal_vae_sd15", "0.3.64",
+    "29_less_flicker_svd_vae", "0.3.64",
     """
 ## Less flicker from the same latents
 
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. A **temporal VAE** (`models/vae`): Stable Video Diffusion's file or the whole SVD checkpoint; it decodes the latents of SD 1.x and 2.x.
 4. Press **Run**. *Decode Video to File* writes while it decodes: hours fit.
 
