@@ -45,7 +45,7 @@ def test_the_archive_holds_what_runs_and_nothing_else(files: list[str]) -> None:
     tops = {PurePosixPath(name).parts[0] for name in files}
     assert tops == {
         "CHANGELOG.md", "LICENSE", "README.md", "__init__.py", "cli", "demo", "hosts", "locales", "models", "nodes",
-        "pyproject.toml", "requirements.txt", "sampling", "shots", "video", "web", "workflows",
+        "pyproject.toml", "requirements.txt", "sampling", "shots", "subgraphs", "video", "web", "workflows",
     }  # fmt: skip
     needed = {"__init__.py", "web/zoetrope.js", "locales/zh/nodeDefs.json", "demo/weights/unet.safetensors"}
     needed |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "web" / "docs").rglob("*") if path.is_file()}

@@ -40,7 +40,7 @@ def short_shot(path: Path) -> Path:
 def test_an_artist_works_with_the_panels(server: Server, tmp_path: Path) -> None:
     renderer, theme = LOOK.get(server.version, ("vue", "light"))
     shots = pictures(tmp_path) / f"panels-{server.version}-{renderer}-{theme}"
-    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_shot_plan_demo.json"
+    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_plan_a_long_shot_demo.json"
     run_script("panels.mjs", server.url, tmp_path / "out.json", shots, renderer, theme, workflow, plan, seconds=900)
     seen = json.loads((tmp_path / "out.json").read_text())
     told = seen["told"]
