@@ -15,11 +15,11 @@ class Reader:
         self.tokens, self.taken = tokens, [False] * len(tokens)
         self.named: dict[str, str] = {}
         self.sources: dict[str, int] = {}
-        """Kinds of words in brackets, and words, -> the token that they are read from."""
+        """Kinds of words in brackets, and words, -> the word that they are read from."""
         self.left_out: list[str] = []
         self.nearest: dict[str, str] = {}
-        for number, token in enumerate(tokens):  # fillers that the encoder was trained with, for their weights
-            self.sources.setdefault("a" if token in ("an", "the") else token, number)
+        for number, word in enumerate(tokens):  # fillers that the encoder was trained with, for their weights
+            self.sources.setdefault("a" if word in ("an", "the") else word, number)
 
     def read(self) -> int | None:
         """Takes all that is understood; returns the frame rate, where one is named."""
@@ -32,38 +32,38 @@ class Reader:
 
     def rate(self) -> int | None:
         """Takes `8 fps`, `8 frames per second`; a rate that was never learned stays unknown."""
-        for number, token in enumerate(self.tokens):
+        for number, word in enumerate(self.tokens):
             after = self.tokens[number + 1 : number + 4]
             spoken = after[:1] in (["frames"], ["frame"]) and after[1:2] in (["per"], ["a"]) and after[2:] == ["second"]
-            if token.isdecimal() and (after[:1] == ["fps"] or spoken):
+            if word.isdecimal() and (after[:1] == ["fps"] or spoken):
                 if spoken:
                     self.taken[number + 3] = True
-                if token in map(str, RATES):
+                if word in map(str, RATES):
                     self._take("rate", number)
-                    return int(token)
+                    return int(word)
         return None
 
     def negations(self) -> None:
         """Takes `not moving` as standing still; of `no red` neither word counts."""
-        for number, token in enumerate(self.tokens):
-            if token in words_for.NEGATIONS and (after := self._next(number)) is not None:
+        for number, word in enumerate(self.tokens):
+            if word in words_for.NEGATIONS and (after := self._next(number)) is not None:
                 self.taken[number] = self.taken[after] = True
                 if self.tokens[after] in words_for.MOVING:
                     self._name("motion", "standing still", after)
                 else:
-                    self.left_out.append(f"{token} {self.tokens[after]}")
+                    self.left_out.append(f"{word} {self.tokens[after]}")
 
     def motion(self) -> None:
         """Takes the first direction, or standing still; a place (`on the left`) is none."""
         origins: list[tuple[int, str]] = []
-        for number, token in enumerate(self.tokens):
+        for number, word in enumerate(self.tokens):
             before = self._before(number, words_for.ARTICLES)
-            way = words_for.DIRECTIONS.get(token)
-            if way is None and token in words_for.ENDS:
-                way = words_for.ENDS[token] if before in ("to", "toward", "towards", "from") or self._leads_on(number) else None
-            if token == "still" and self._after(number) in words_for.MOVING:
+            way = words_for.DIRECTIONS.get(word)
+            if way is None and word in words_for.ENDS:
+                way = words_for.ENDS[word] if before in ("to", "toward", "towards", "from") or self._leads_on(number) else None
+            if word == "still" and self._after(number) in words_for.MOVING:
                 self.taken[number] = True
-            elif token in words_for.STILL:
+            elif word in words_for.STILL:
                 self._name("motion", "standing still", number)
             elif way and (before == "from" or self._leads_on(number)):
                 origins.append((number, words_for.OPPOSITE[way]))
@@ -73,26 +73,26 @@ class Reader:
             self.taken[number] = True
             if "motion" not in self.named:
                 self._name("motion", way, number)
-        for number, token in enumerate(self.tokens):
-            if token in words_for.STAYING and self.named.get("motion", "standing still") == "standing still":
+        for number, word in enumerate(self.tokens):
+            if word in words_for.STAYING and self.named.get("motion", "standing still") == "standing still":
                 self._name("motion", "standing still", number)
-            if token in words_for.MOVING | words_for.STAYING and "motion" in self.named:
+            if word in words_for.MOVING | words_for.STAYING and "motion" in self.named:
                 self.taken[number] = True
                 self.sources.setdefault("<verb>", number)
 
     def grounds(self) -> None:
         """Takes black, grey and white, first where they stand as a ground; a coloured ground is not known."""
         loose = []
-        for number, token in enumerate(self.tokens):
+        for number, word in enumerate(self.tokens):
             shade = self._as_ground(number)
-            value = self._world(token, BACKGROUNDS) or (words_for.SHADES.get(token) if shade == "named" else None)
+            value = self._world(word, BACKGROUNDS) or (words_for.SHADES.get(word) if shade == "named" else None)
             if value and shade:
                 self._name("background", value, number)
             elif value and self._world(self._after(number), SHAPES) is None:
                 loose.append((number, value))
-            elif value or (shade and self._world(token, COLOURS)):
+            elif value or (shade and self._world(word, COLOURS)):
                 self.taken[number] = True
-                self.left_out.append(f"{token} as a {'colour' if value else 'ground'}")
+                self.left_out.append(f"{word} as a {'colour' if value else 'ground'}")
         for number, value in loose:
             self._name("background", value, number)
 
@@ -117,36 +117,36 @@ class Reader:
             if not self.taken[number] and (apart or value != self.named.get(kind)):
                 second.append(self.tokens[number])
             self.taken[number] = True
-        counted = [token for number, token in enumerate(self.tokens) if token in words_for.NUMBERS and not self.taken[number]]
+        counted = [word for number, word in enumerate(self.tokens) if word in words_for.NUMBERS and not self.taken[number]]
         self.left_out += ([" ".join(second)] if second else []) + counted
-        for number, token in enumerate(self.tokens):
-            self.taken[number] |= token in counted
+        for number, word in enumerate(self.tokens):
+            self.taken[number] |= word in counted
 
     def unknown(self) -> tuple[str, ...]:
         """The words that nothing took."""
-        left = (token for token, taken in zip(self.tokens, self.taken, strict=True) if not taken)
-        words = dict.fromkeys(token for token in left if token not in words_for.FILLERS | PAUSES)
+        left = (word for word, taken in zip(self.tokens, self.taken, strict=True) if not taken)
+        words = dict.fromkeys(word for word in left if word not in words_for.FILLERS | PAUSES)
         return tuple(f"{word} without a direction" if word in words_for.MOVING else word for word in words)
 
     def _name(self, kind: str, value: str, number: int) -> None:
-        """Takes a token as the prompt's colour, shape, motion or ground; where there is another one already, it is left out."""
+        """Takes a word as the prompt's colour, shape, motion or ground; where there is another one already, it is left out."""
         if self.taken[number] and self.named.get(kind) != value and kind in self.named:
             return
-        token, self.taken[number] = self.tokens[number], True
+        word, self.taken[number] = self.tokens[number], True
         if self.named.setdefault(kind, value) != value:
-            self.left_out.append(token)
+            self.left_out.append(word)
             return
         self.sources.setdefault(f"<{kind}>", number)
-        if token in words_for.NEAREST or token in words_for.SHADES:
-            self.nearest[token] = value
+        if word in words_for.NEAREST or word in words_for.SHADES:
+            self.nearest[word] = value
 
     def _take(self, kind: str, number: int) -> None:
         self.taken[number] = True
         self.sources[f"<{kind}>"] = number
 
     def _mentions(self, known: Iterable[str]) -> list[tuple[int, str]]:
-        """(number of the token, the world's word) for tokens that nothing took yet."""
-        found = ((number, self._world(token, known)) for number, token in enumerate(self.tokens) if not self.taken[number])
+        """(number of the word, the world's word) for tokens that nothing took yet."""
+        found = ((number, self._world(word, known)) for number, word in enumerate(self.tokens) if not self.taken[number])
         return [(number, value) for number, value in found if value]
 
     def _border(self, shapes: Sequence[int], colours: Sequence[int]) -> int:
@@ -159,9 +159,9 @@ class Reader:
                 return pauses[-1] if pauses else shapes[0]
         return len(self.tokens)
 
-    def _world(self, token: str | None, known: Iterable[str]) -> str | None:
-        """A token in the world's words, if it is one of `known`; plurals count."""
-        for form in (token, (token or "").removesuffix("s"), (token or "").removesuffix("es")) if token else ():
+    def _world(self, word: str | None, known: Iterable[str]) -> str | None:
+        """A word in the world's words, if it is one of `known`; plurals count."""
+        for form in (word, (word or "").removesuffix("s"), (word or "").removesuffix("es")) if word else ():
             value = words_for.SAME.get(form) or words_for.NEAREST.get(form) or form
             if value in known:
                 return value
@@ -180,15 +180,15 @@ class Reader:
 
     def _leads_on(self, number: int) -> bool:
         """Whether `left` stands in "left to right"."""
-        after = [token for token in self.tokens[number + 1 : number + 4] if token not in words_for.ARTICLES]
+        after = [word for word in self.tokens[number + 1 : number + 4] if word not in words_for.ARTICLES]
         return after[:1] == ["to"] and after[1:2] != [] and (after[1] in words_for.DIRECTIONS or after[1] in words_for.ENDS)
 
     def _before(self, number: int, passed: frozenset[str]) -> str | None:
-        """The token before, some words passed over."""
-        return next((token for token in reversed(self.tokens[:number]) if token not in passed), None)
+        """The word before, some words passed over."""
+        return next((word for word in reversed(self.tokens[:number]) if word not in passed), None)
 
     def _after(self, number: int) -> str | None:
-        return next((token for token in self.tokens[number + 1 :] if token not in ("colour", "color")), None)
+        return next((word for word in self.tokens[number + 1 :] if word not in ("colour", "color")), None)
 
     def _next(self, number: int) -> int | None:
         """The next word that is no filler."""

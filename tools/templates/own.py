@@ -1,11 +1,13 @@
 """Workflows for checkpoints of one's own: file names are the public ones, to be picked anew where they are called otherwise."""
 
+from typing import Any
+
 from .drawing import Column, Node, Workflow, column, node
 from .parts import avoid, decode, frames, motion, prompt, sampler, saving
 
 BOAT = "a small sailing boat drifting across a calm bay at dawn, gentle waves, film still"
 NEVER = "blurry, low quality, watermark, text"
-AS_USUAL = {"cfg": 8.0}
+AS_USUAL: dict[str, Any] = {"cfg": 8.0}
 
 
 def checkpoint(title: str = "1. Any SD1.x checkpoint", name: str = "v1-5-pruned-emaonly.safetensors") -> Node:
