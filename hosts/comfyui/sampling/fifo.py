@@ -36,8 +36,8 @@ class FifoSampler(LongShot):
         rows = shape.window * self._queue.windows_per_call
         if len(noise) < rows:
             log.info(
-                "Zoetrope: the latent has batch_size %d, the queue samples %d frames per call; if memory runs out, set batch_size "
-                "to %d, so that ComfyUI reserves enough",
+                "Zoetrope: the latent has batch_size %d, the queue samples %d frames per call; if memory runs out, set "
+                "batch_size to %d, so that ComfyUI reserves enough",
                 len(noise),
                 rows,
                 rows,
