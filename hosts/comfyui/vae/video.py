@@ -63,7 +63,7 @@ def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tenso
     clip = clip_of(images)
     frames = [rearrange(frame[:3], "c h w -> h w c") for frame in islice(clip.frames, start, start + count * every, every)]
     if not frames:
-        raise ValueError(f"start: expected a frame of the video, which has about {clip.count}, got {start}")
+        raise ValueError(f"first_frame: expected a frame of the video, which has about {clip.count}, got {start}")
     return frames, clip.fps
 
 
