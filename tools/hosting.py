@@ -37,8 +37,7 @@ def enter_host() -> tuple[Path | None, str]:
         return None, "no ComfyUI found: `make host SOURCE=<path or URL>` puts one where tests look"
     import torch
 
-    sys.path.insert(0, str(hosts[0]))
-    sys.path.append(str(packages(hosts[0])))
+    sys.path[:0] = [str(hosts[0]), str(packages(hosts[0]))]  # before the environment, whose packages are another host's
     try:
         from comfy.cli_args import args
 
