@@ -52,7 +52,7 @@ def clip_of(images: Any, all_of_it: bool = False) -> InputClip:
     return InputClip(frames_of(source, part), facts.frames, facts.fps, audio)
 
 
-def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
+def stream_of(video: Any) -> tuple[Any, Part]:
     """The file of a VIDEO (a path, or bytes in memory), and the part of it that is meant."""
     trimmed = getattr(video, "get_active_trim_window", None)
     return video.get_stream_source(), Part(*trimmed()) if trimmed else Part()
