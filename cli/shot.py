@@ -122,8 +122,9 @@ class Bars:
             self._first = done if part == "warm-up" else 0
             self._part = part
             self._bar = self._bar_of(
-                total=total - self._first, initial=initial, desc=part, unit=unit, file=sys.stderr, leave=part == "frames"
-            )
+                total=total - self._first, initial=initial, desc=part, unit=unit, file=sys.stderr, leave=part == "frames",
+                mininterval=0, miniters=1,  # a step takes long enough to be drawn, and the last one of a part has to be
+            )  # fmt: skip
         assert self._bar is not None
         self._bar.update(done - self._first - self._bar.n)
 
