@@ -1,7 +1,7 @@
 """How many threads small networks get on a CPU that others use as well, and how they wait for each other.
 
 A thread of torch's spins while it waits for the others. Where another program has its core, all of them spin until that one is
-moved: 2 s became 83 s. Threads that sleep cost a program on a busy machine its share and no more (benchmarks/busy.py).
+moved: 2 s became 83 s. Threads that sleep give the core away at once. `benchmarks/busy.py` compares both.
 """
 
 import os

@@ -3,7 +3,7 @@
 read_prompt("the blue ball moves to the left").prompt     # a blue circle moving left on black at 8 fps
 
 Words come in any order and in everyday English (`synonyms.py`). What is missing is assumed: a ground where a colour or a shape
-is named (without one the colour is right in 66 % of frames, with "on black" in 100 %), and the usual frame rate.
+is named (without one colours come out wrong in a third of the pictures, see demo/README.md), and the usual frame rate.
 
 Every prompt runs. One of which nothing is understood is read as an empty one, with a message: a text encoder cannot tell a
 negative prompt from a positive one, and "blurry, text, watermark" as a negative prompt must neither stop a graph nor stand

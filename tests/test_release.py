@@ -183,7 +183,7 @@ def test_every_package_is_installed_and_every_data_folder_is_there() -> None:
     """The list in pyproject.toml is written by hand, because the checkout itself is the package."""
     settings = (ROOT / "pyproject.toml").read_text()
     listed = set(re.search(r"^packages = \[\n(.*?)^\]", settings, re.S | re.M)[1].replace('"', "").replace(",", "").split())  # type: ignore[index]
-    others = {".venv", ".venv-oldest", "tests", "tools", "benchmarks", "node_modules", "build"}
+    others = {".venv", ".venv-oldest", "output", "tests", "tools", "benchmarks", "node_modules", "build"}
     found = [path.relative_to(ROOT).parent.parts for path in ROOT.rglob("__init__.py")]
     assert listed == {".".join(("zoetrope", *parts)) for parts in found if not others & set(parts)}
     for package, pattern in re.findall(r'^"zoetrope\.([\w.]+)" = \["([\w./*]+)"', settings, re.M):

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import hosting
-import thumbnails
 import torch
 from naming import name_the_checkout
 from PIL import Image
@@ -23,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 name_the_checkout()
 
+import thumbnails  # noqa: E402
 from real_server import Server, error_of, serve  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
 from zoetrope.video.io.read import frames_of  # noqa: E402
@@ -97,8 +97,8 @@ def sheet(rows: Sequence[Tensor], count: int = 8, side: int = 94) -> Image.Image
 
 def moving(path: Path, clip: Tensor, fps: float, side: int = 192) -> None:
     """A clip as an endless WebP."""
-    large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest").clamp(0, 1)
-    frames = [Image.fromarray((one.permute(1, 2, 0) * 255).round().byte().numpy()) for one in large]
+    large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest")
+    frames = [contact_sheet([one[None]], gap=0) for one in large]
     path.parent.mkdir(exist_ok=True)
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, quality=60, method=6)
 

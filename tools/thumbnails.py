@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from zoetrope.video.io.picture import of_pixels
+from zoetrope.video.quality.sheet import contact_sheet
 
 FOLDER = Path(__file__).parents[1] / "workflows"
 FILE = "ZoetropeDecodeVideoToFile"
@@ -54,11 +57,11 @@ def _row(page: Image.Image, clip: Tensor, top: int, count: int = 5) -> None:
     wide = (SIZE[0] - GAP * (count - 1)) / count
     for at, frame in enumerate(chosen):
         left, right = round(at * (wide + GAP)), round(at * (wide + GAP) + wide)
-        page.paste(_picture(frame).resize((right - left, SIDE - GAP), Image.Resampling.NEAREST), (left, top))
+        page.paste(_image(frame).resize((right - left, SIDE - GAP), Image.Resampling.NEAREST), (left, top))
 
 
-def _picture(frame: Tensor) -> Image.Image:
-    return Image.fromarray((frame.clamp(0, 1).permute(1, 2, 0) * 255).round().byte().numpy())
+def _image(frame: Tensor) -> Image.Image:
+    return contact_sheet([frame[None]], gap=0)
 
 
 def larger(studio: Any) -> Image.Image:
@@ -67,8 +70,8 @@ def larger(studio: Any) -> Image.Image:
     small = torch.nn.functional.interpolate(frame[None], size=(64, 64), mode="area")[0]
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
     side = page.height - GAP
-    page.paste(_picture(small).resize((side, side), Image.Resampling.NEAREST), (SIZE[0] // 2 - side - 10, 0))
-    page.paste(_picture(frame).resize((side, side), Image.Resampling.LANCZOS), (SIZE[0] // 2 + 10, 0))
+    page.paste(_image(small).resize((side, side), Image.Resampling.NEAREST), (SIZE[0] // 2 - side - 10, 0))
+    page.paste(_image(frame).resize((side, side), Image.Resampling.LANCZOS), (SIZE[0] // 2 + 10, 0))
     return page
 
 
@@ -102,14 +105,9 @@ def colours(studio: Any) -> Image.Image:
     parts = studio.files("16_match_colours_demo", "PreviewImage")
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
     for row, start in enumerate((0, 8)):
-        frames = [Image.open(path).convert("RGB") for path in parts[start : start + 8]]
-        _row(page, torch.stack([_tensor(one) for one in frames]), row * SIDE)
+        frames = [of_pixels(np.asarray(Image.open(path).convert("RGB"))) for path in parts[start : start + 8]]
+        _row(page, torch.stack(frames), row * SIDE)
     return page
-
-
-def _tensor(image: Image.Image) -> Tensor:
-    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return pixels.reshape(image.height, image.width, 3).permute(2, 0, 1) / 255
 
 
 TEXT_CLIP = whole("01_text_to_video_demo", "SaveVideo")

@@ -38,11 +38,7 @@ FIRST_HOMES = {
     "models.motion.frame_guide": "models.guide",
 }
 """Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 is continued only under those."""
-FIRST_CLASSES = {
-    "hosts.comfyui.conditioning.per_frame.TimelinePart": "hosts.comfyui_frames.Part",
-    "models.motion.frame_guide.GivenLatents": "models.guide.Given",
-    "models.motion.frame_guide.GuideDesign": "models.guide.Guide",
-}
+FIRST_CLASSES = {"hosts.comfyui.conditioning.per_frame.TimelinePart": "hosts.comfyui_frames.Part"}
 """Class -> its name in 0.1, for the same reason."""
 FIRST_FIELDS = {"sampling.timeline.Cue": {"text": "said"}}
 """Class -> its attributes -> their names in 0.1."""

@@ -20,9 +20,10 @@ class ByFrame(Tensor):
         """One value per frame from frame 0 on."""
         return torch.tensor(list(values), dtype=torch.float32).reshape(-1, 1, 1).as_subclass(cls)
 
-    def at(self, frames: Iterable[int]) -> Tensor:
-        """The values of these frames `(f, ...)`, as an ordinary tensor; frames below 0 (a queue's warm-up) have the first."""
-        return self[[min(max(frame, 0), len(self) - 1) for frame in frames]].as_subclass(Tensor)
+
+def rows_at(rows: Tensor, frames: Iterable[int]) -> Tensor:
+    """The rows of these frames, as an ordinary tensor: a queue's warm-up has the first one, frames after the last keep it."""
+    return rows[[min(max(frame, 0), len(rows) - 1) for frame in frames]].as_subclass(Tensor)
 
 
 def check_strength(name: str, strength: Strength) -> None:
@@ -52,7 +53,7 @@ def for_rows(name: str, strength: Strength, rows: int, frames: int, chunks: int,
     part, count = rows // chunks, strength.shape[0]
     if isinstance(strength, ByFrame):
         absolute = window if window and len(window) == part else [row % frames for row in range(part)]
-        return repeat(strength.at(absolute), "f h w -> (b f) h w", b=chunks)
+        return repeat(rows_at(strength, absolute), "f h w -> (b f) h w", b=chunks)
     if window and count > max(window) and len(window) == part:
         strength, count = strength[window], part
     if count == part:
@@ -123,7 +124,7 @@ def resized(pictures: Tensor, h: int, w: int) -> Tensor:
 def spread(strength: Tensor, frames: int) -> Tensor:
     """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
     if isinstance(strength, ByFrame):
-        return strength.at(range(frames))
+        return rows_at(strength, range(frames))
     if strength.shape[0] in (1, frames):
         return strength.expand(frames, -1, -1)
     lines = rearrange(strength.float(), "f h w -> 1 (h w) f")

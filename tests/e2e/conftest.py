@@ -18,3 +18,10 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     save_file(factors, folder / "models" / "loras" / "l.safetensors")
     with serve(request.param, folder) as running:
         yield running
+
+
+@pytest.fixture(scope="module", **HOSTS)
+def page_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With the pack under a name without dots: of others the frontend finds no help pages (docs/hosts.md)."""
+    with serve(request.param, tmp_path_factory.mktemp("host"), "zoetrope") as running:
+        yield running

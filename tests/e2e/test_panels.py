@@ -1,47 +1,27 @@
 """The editor's panels, acted upon in the real browser, and the language of the nodes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hosting
 import pytest
-from editor import pictures, run_script
-from real_server import Server, serve
+from editor import pictures, run_script, short_shot
+from real_server import Server
 
 from locales import read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
 FOLDER = Path(__file__).parents[2] / "workflows"
+SHOT = "0: a red circle moving right on black\n24: a blue circle moving right on black ~6"
 LOOK = {"0.3.64": ("litegraph", "dark")}
 
 
-@pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    # a name without dots: of others the frontend finds no help pages (docs/hosts.md)
-    with serve(request.param, tmp_path_factory.mktemp("host"), "zoetrope") as running:
-        yield running
-
-
-def short_shot(path: Path) -> Path:
-    """Workflow 03 with fewer frames, as a file."""
-    graph = json.loads((FOLDER / "03_endless_shot_demo.json").read_text())
-    (shot,) = [node for node in graph["nodes"] if node["type"] == "ZoetropeEndlessShot"]
-    assert shot["widgets_values"][1:5] == [96, 8.0, 3.0, "recommended"]
-    shot["widgets_values"][1:6] = [48, 8.0, 3.0, "fast", "zoetrope/seen"]
-    (words,) = [node for node in graph["nodes"] if node["type"] == "ZoetropePromptTimeline"]
-    words["widgets_values"][0] = "0: a red circle moving right on black\n24: a blue circle moving right on black ~6"
-    path.write_text(json.dumps(graph))
-    return path
-
-
-def test_an_artist_works_with_the_panels(server: Server, tmp_path: Path) -> None:
-    renderer, theme = LOOK.get(server.version, ("vue", "light"))
-    shots = pictures(tmp_path) / f"panels-{server.version}-{renderer}-{theme}"
-    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_plan_a_long_shot_demo.json"
-    run_script("panels.mjs", server.url, tmp_path / "out.json", shots, renderer, theme, workflow, plan, seconds=900)
+def test_an_artist_works_with_the_panels(page_server: Server, tmp_path: Path) -> None:
+    renderer, theme = LOOK.get(page_server.version, ("vue", "light"))
+    shots = pictures(tmp_path) / f"panels-{page_server.version}-{renderer}-{theme}"
+    workflow, plan = short_shot(tmp_path / "shot.json", 48, SHOT), FOLDER / "15_plan_a_long_shot_demo.json"
+    run_script("panels.mjs", page_server.url, tmp_path / "out.json", shots, renderer, theme, workflow, plan, seconds=900)
     seen = json.loads((tmp_path / "out.json").read_text())
     told = seen["told"]
     assert not [error for error in seen["errors"] if "zoetrope" in error.lower()]
@@ -89,10 +69,10 @@ def check_filmstrip(told: dict[str, Any]) -> None:
     assert told["closed"] == 0
 
 
-def test_the_editor_speaks_chinese(server: Server, tmp_path: Path) -> None:
-    shots = pictures(tmp_path) / f"chinese-{server.version}"
+def test_the_editor_speaks_chinese(page_server: Server, tmp_path: Path) -> None:
+    shots = pictures(tmp_path) / f"chinese-{page_server.version}"
     workflow = FOLDER / "03_endless_shot_demo.json"
-    run_script("language.mjs", server.url, tmp_path / "out.json", shots, "zh", workflow, seconds=240)
+    run_script("language.mjs", page_server.url, tmp_path / "out.json", shots, "zh", workflow, seconds=240)
     told = json.loads((tmp_path / "out.json").read_text())
     chinese = read("zh", "nodeDefs")["ZoetropeEndlessShot"]
     assert told["title"] == chinese["display_name"]

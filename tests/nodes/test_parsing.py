@@ -12,6 +12,7 @@ from zoetrope.models.layers.strength import (
     over_rows,
     over_tokens,
     picture_of,
+    rows_at,
     where,
 )
 from zoetrope.nodes.parsing import read_levels, read_list, strength_of
@@ -80,7 +81,10 @@ def test_a_timeline_of_numbers_goes_by_absolute_frame_and_its_last_one_holds() -
     assert isinstance(over, torch.Tensor)
     assert over[:, 0, 0, 0].tolist() == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
     assert type(over) is torch.Tensor
-    assert dial.at([-3]).flatten().tolist() == [1.0]
+    two_clips_over = over_pictures(dial, noise(4, 8, 4, 5), 2)  # as many rows as values, and yet two clips
+    assert isinstance(two_clips_over, torch.Tensor)
+    assert two_clips_over[:, 0, 0, 0].tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert rows_at(dial, [-3]).flatten().tolist() == [1.0]
     masked = where(torch.ones(1, 4), dial)
     assert isinstance(masked, ByFrame)  # a mask does not change to which frames the numbers belong
     with pytest.raises(ValueError, match="at most 4096 numbers, got 5000"):

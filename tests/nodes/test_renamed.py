@@ -59,6 +59,7 @@ def test_a_prompt_of_0_1_gets_the_new_names_and_nothing_else_changes() -> None:
 
 
 def test_the_server_applies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoetrope.nodes import comfy_entrypoint
     from zoetrope.nodes.renamed import accept_old_names, with_new_names
 
     class Server:
@@ -72,8 +73,14 @@ def test_the_server_applies_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "server", raising=False)
     accept_old_names()  # no server: the nodes are used from Python
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-    accept_old_names()
+    asyncio.run(comfy_entrypoint())
     assert server.handlers == [with_new_names]
+
+
+def test_the_page_applies_it() -> None:
+    page = (ROOT / "web" / "zoetrope.js").read_text()
+    assert "import { renameInputs } from './zoetrope/renamed.js'" in page
+    assert "beforeConfigureGraph: renameInputs," in page
 
 
 def test_the_editor_renames_links_and_widgets_in_graphs_and_subgraphs() -> None:

@@ -1,5 +1,6 @@
 """The real frontend in headless Chromium, by the scripts of tests/e2e; skips where a machine has no browser."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 LOOKS = [(renderer, theme) for renderer in ("litegraph", "vue") for theme in ("dark", "light")]
 SCRIPTS = Path(__file__).parents[1] / "e2e"
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 
 def run_script(name: str, *arguments: object, seconds: float) -> None:
@@ -27,3 +29,15 @@ def pictures(otherwise: Path) -> Path:
     folder = Path(os.environ.get("SCREENSHOTS", otherwise))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def short_shot(path: Path, frames: int, prompts: str) -> Path:
+    """Workflow 03 with so many frames and these prompts, as a file."""
+    graph = json.loads((WORKFLOWS / "03_endless_shot_demo.json").read_text())
+    (shot,) = [node for node in graph["nodes"] if node["type"] == "ZoetropeEndlessShot"]
+    assert shot["widgets_values"][1:5] == [96, 8.0, 3.0, "recommended"]
+    shot["widgets_values"][1:6] = [frames, 8.0, 3.0, "fast", "zoetrope/short"]
+    (words,) = [node for node in graph["nodes"] if node["type"] == "ZoetropePromptTimeline"]
+    words["widgets_values"][0] = prompts
+    path.write_text(json.dumps(graph))
+    return path

@@ -12,6 +12,12 @@ from typing import Any
 
 from .routing import GROUP_HEAD, MARGIN, TITLE, Net, Plan, knots
 
+MISSING = 30
+PICKS_A_FILE = {
+    "CLIPLoader", "CLIPVisionLoader", "CheckpointLoaderSimple", "ControlNetLoader", "FrameInterpolationModelLoader", "LoraLoader",
+    "VAELoader", "ZoetropeApplyMotionLora", "ZoetropeLoadImageProjector", "ZoetropeLoadMotionModule", "ZoetropeLoadSparseCtrl",
+    "ZoetropeLoadTemporalVae", "ZoetropeLoadVideoCheckpoint", "ZoetropeLoadVideoUpscaler",
+}  # fmt: skip
 HEIGHTS: dict[str, int] = json.loads((Path(__file__).parent / "heights.json").read_text())
 NOTE = 344
 WINDOW, SMALLEST = (1480, 720), 0.58
@@ -80,7 +86,9 @@ def draw(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
     ids = {one.key: number for number, one in enumerate(all_nodes(workflow), 1)}
     assert len(ids) == len(all_nodes(workflow)), f"{workflow.name}: a key is used twice"
     nets = _nets(workflow, info)
-    plan = Plan([(column.width, [(one.key, height(one)) for one in column.nodes]) for column in workflow.columns], nets)
+    plan = Plan(
+        [(column.width, [(one.key, height(one), below(one)) for one in column.nodes]) for column in workflow.columns], nets
+    )
     nodes = {one.key: _node(one, ids, plan.places, info) for one in all_nodes(workflow)}
     links, numbers = _links(nets, ids, nodes)
     reroutes, extensions = knots(plan, nets, numbers)
@@ -105,10 +113,15 @@ def height(one: Node) -> int:
     return HEIGHTS[one.type] + one.room
 
 
+def below(one: Node) -> int:
+    """Room for the line that newer editors put below a node while its model file is missing."""
+    return MISSING if one.type in PICKS_A_FILE else 0
+
+
 def _groups(workflow: Workflow, places: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for number, column in enumerate(workflow.columns, 1):
         boxes = [places[one.key] for one in column.nodes]
-        bottom = max(y + h for _, _, y, _, h in boxes)
+        bottom = max(y + h + below(one) for one, (_, _, y, _, h) in zip(column.nodes, boxes, strict=True))
         yield {
             "id": number, "title": column.title, "color": "#3f789e", "font_size": 24, "flags": {},
             "bounding": [boxes[0][1] - MARGIN, -GROUP_HEAD, column.width + 2 * MARGIN, bottom + GROUP_HEAD + MARGIN],

@@ -41,10 +41,10 @@ def port(place: Place, slot: int) -> int:
 class Plan:
     """Places of nodes, and the bends of every wire.
 
-    columns   width and nodes (key, height) of each
+    columns   width and nodes (key, height, height of what newer editors may put below it) of each
     """
 
-    def __init__(self, columns: Sequence[tuple[int, Sequence[tuple[str, int]]]], nets: Sequence[Net]):
+    def __init__(self, columns: Sequence[tuple[int, Sequence[tuple[str, int, int]]]], nets: Sequence[Net]):
         self._columns, self._nets = columns, nets
         self.places = self._stand()
         for net in nets:
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def bottom(self) -> int:
-        return max(y + height for _, _, y, _, height in self.places.values())
+        return max(self.places[key][2] + height + below for _, nodes in self._columns for key, height, below in nodes)
 
     def bends(self, net: Net, goal: tuple[str, int]) -> Iterator[tuple[int, int]]:
         """The points where a wire bends."""
@@ -80,10 +80,10 @@ class Plan:
         left = 0
         for number, (width, nodes) in enumerate(self._columns):
             y = 0
-            for row, (key, height) in enumerate(nodes):
+            for row, (key, height, below) in enumerate(nodes):
                 y += TITLE + (self._space(number, row) if row else 0)
                 places[key] = (number, left, y, width, height)
-                y += height
+                y += height + below
             left += width + self._gap(number)
         return places
 
@@ -118,10 +118,10 @@ class Plan:
             return -GROUP_HEAD - 20 - LANE * self._lane(net, above=True)
         if row == len(nodes):
             return self.bottom + MARGIN + 24 + LANE * self._lane(net, above=False)
-        above = self.places[nodes[row - 1][0]]
+        key, height, below = nodes[row - 1]
         order = self._within(column, row)
         at = order.index(net) if net in order else 0
-        return above[2] + above[4] + 10 + LANE * at
+        return self.places[key][2] + height + below + 10 + LANE * at
 
     def _lane(self, net: Net, above: bool) -> int:
         ends = {(number, 0 if above else len(nodes)) for number, (_, nodes) in enumerate(self._columns)}

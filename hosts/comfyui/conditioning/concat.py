@@ -11,7 +11,7 @@ import comfy.conds
 import comfy.samplers
 from torch import Tensor
 
-from .controlnet import rows_at
+from ....models.layers.strength import rows_at
 
 Condition = dict[str, Any]
 

@@ -9,12 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....models.layers.strength import rows_at
+
 Outputs = dict[str, list[Tensor | None]]
-
-
-def rows_at(rows: Tensor, frames: Sequence[int]) -> Tensor:
-    """The rows of these frames; the warm-up has the first one, and frames after the last keep it."""
-    return rows[[min(max(frame, 0), len(rows) - 1) for frame in frames]]
 
 
 def per_frame_control(control: Any, frames: Sequence[int], levels: Tensor, model: Any, copies: dict[int, Any]) -> Any:

@@ -14,11 +14,12 @@ import comfy.conds
 import torch
 from torch import Tensor
 
+from ....models.layers.strength import rows_at
 from ....sampling.timeline import Cue, mix_at
 from ..call import COUNTED, FRAMES, LENGTH, levels_of, wrap_call
 from ..call_guard import asking
 from .concat import ConcatByFrame, Condition
-from .controlnet import UnbatchedControl, per_frame_control, rows_at
+from .controlnet import UnbatchedControl, per_frame_control
 
 CUE = "zoetrope.cue"
 """In a condition: which part of a prompt timeline it is."""

@@ -122,3 +122,20 @@ class Silent:
     def starting(self, step: int, steps: int) -> None: ...
 
     def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None: ...
+
+
+@pytest.mark.one_host
+def test_a_timeline_of_strength_goes_by_absolute_frame_in_windows_and_queues() -> None:
+    from zoetrope.hosts.comfyui.call import MOTION
+    from zoetrope.hosts.comfyui.sampling.guider import motion_options
+    from zoetrope.models.layers.strength import ByFrame
+
+    numbers = [-2, 1, 3, 9]
+    for clip in (0, 12):  # a queue without an end, a clip in windows
+        options = {f"{MOTION}.0": {"strength": ByFrame.of([1.0, 0.75, 0.5])}}
+        strength = motion_options(options, clip)(numbers, 4, None)[f"{MOTION}.0"]["strength"]
+        assert type(strength) is torch.Tensor  # rows of these frames: nothing may take them by number once more
+        assert strength.flatten().tolist() == [1.0, 0.75, 0.5, 0.5]
+    spread = {f"{MOTION}.0": {"strength": torch.tensor([1.0, 0.0]).reshape(2, 1, 1)}}  # a plain list is spread over the clip
+    assert motion_options(spread, 12)([11], 1, None)[f"{MOTION}.0"]["strength"].item() == 0.0
+    assert motion_options(spread, 12)([1], 1, None)[f"{MOTION}.0"]["strength"].item() == pytest.approx(10 / 11)
