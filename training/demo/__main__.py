@@ -17,9 +17,9 @@ python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --f
 """
 
 import argparse
+import copy
 import os
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -145,8 +145,7 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     vae = calibrated_vae(arguments.vae).to(device)
     if not leads():
         dist.barrier()  # the first process encodes, the others read what it wrote
-    with half_precision() if arguments.half else nullcontext():
-        library = encoded_library(run, arguments.vae, vae)
+    library = encoded_library(run, arguments.vae, vae, arguments.half)
     if dist.is_initialized() and leads():
         dist.barrier()
     unet, text, motion = new_unet().to(device), new_text().to(device), new_motion().to(device)
@@ -170,12 +169,13 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
 
 
-def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any) -> Library:
-    maker = fingerprint(vae)
-    library = build_library(folder / "library.pt", vae, maker, run.shots, run.size, note)
+def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any, half: bool) -> Library:
+    """The run's shots, encoded in bfloat16 where `half`."""
+    maker, encoder = fingerprint(vae), copy.deepcopy(vae).bfloat16() if half else vae
+    library = build_library(folder / "library.pt", encoder, maker, run.shots, run.size, note)
     if not isinstance(run, PictureRun):
         return library
-    return replace(library, starts=build_starts(folder / "starts.pt", vae, maker, run.shots, run.size))
+    return replace(library, starts=build_starts(folder / "starts.pt", encoder, maker, run.shots, run.size))
 
 
 def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
