@@ -25,11 +25,11 @@ from ...demo.layout import (
     text_header,
 )
 from ...demo.world import draw, film
+from ...hosts.diffusers.demo.model import filled
 from ...hosts.diffusers.demo.superres import new_upscaler_vae
 from ...models.backbones.unet import SD1
 from ...models.image_prompt.families import ip_adapter
 from ...models.vae.families import svd
-from ...hosts.diffusers.demo.model import filled
 from ..loop import STATE, averaged_weights
 from .networks import new_text, new_vae
 
