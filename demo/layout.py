@@ -46,6 +46,8 @@ LONGEST = 64
 """Length of the position table: the longest clip whose frames the motion module can tell apart."""
 PIXELS = 64
 """Picture side of training."""
+GUIDANCE_END = 0.325
+"""Share of the sampling after which guidance only overdraws outlines and colours; sigma 3 of Stable Diffusion's schedule."""
 PATCH, VISION_LAYERS, VISION_HEADS = 8, 3, 2
 """The image encoder: patches of so many pixels on `PIXELS` a side, `WIDTH` wide. Its last layer is not used: plus reads the one
 before."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, MOTION, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MOTION, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -64,6 +64,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(told, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(told, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(told, GUIDE)),
+        **({"guidance interval": digest(told[INTERVAL])} if INTERVAL in told else {}),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(told)},

@@ -88,6 +88,8 @@ Press **Run**. Forty frames by both other ways, each through core's *Sampler Cus
 - above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* says how long it is
 - below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that windows make things that belong together
 
+**Guidance Interval** limits `cfg` to a part of the sampling; the demo model needs it in the first third only. Set its `end` to 1 to see what guidance at every step does to shapes.
+
 All latents come out at once and are held in memory. For shots without an end take **Endless Shot** (`03_endless_shot_demo`): it writes while it samples.
 
 **First, change** the prompt, `partitions` of the queue, `overlap` of the windows. The files land in `output/zoetrope`.
@@ -101,12 +103,14 @@ All latents come out at once and are held in memory. For shots without an end ta
                frames("One latent is enough", 1, key="one"), frames("All forty", 40, key="all"),
                node("euler", "KSamplerSelect", "Any sampler", sampler_name="euler")),
         column("Ways",
+               node("interval", "ZoetropeGuidanceInterval", "Guidance in the first third", model="@motion.model", start=0.0,
+                    end=0.325),
                node("fifo", "ZoetropeFifoSampler", "4. Forty frames by a queue", queue="@queue.queue", frames=40),
-               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@motion.model", window=16, overlap=8)),
+               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@interval.model", window=16, overlap=8)),
         column("Guidance",
                node("levels", "BasicScheduler", "32 levels, one for each place", model="@motion.model", scheduler="normal", steps=32,
                     denoise=1.0),
-               node("guided", "CFGGuider", "For the queue", model="@motion.model", positive="@prompt.CONDITIONING",
+               node("guided", "CFGGuider", "For the queue", model="@interval.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0),
                node("guided_2", "CFGGuider", "For the windows", model="@windows.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0)),

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ....demo.layout import (
     FOLDER,
+    GUIDANCE_END,
     HEADS,
     LEVELS,
     PROJECTOR,
@@ -43,6 +44,7 @@ from ..conditioning.image_prompt import HostProjector
 from ..conditioning.image_prompt import load as load_picture
 from ..motion.apply import HostMotion, load
 from ..rebuild import patcher_for, rebuilt_by
+from ..sampling.guidance import limited
 from ..vae.from_file import load_temporal_vae
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,8 @@ class HostDemo:
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
     motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
-    parts = (unet_part("unet", DemoConfig, UNET_LAYOUT, folder), demo_clip(folder), _vae(folder))
+    model = limited(unet_part("unet", DemoConfig, UNET_LAYOUT, folder), 0.0, GUIDANCE_END)
+    parts = (model, demo_clip(folder), _vae(folder))
     return HostDemo(*parts, motion, _temporal_vae(folder), projector, _vision(folder))
 
 

@@ -84,8 +84,8 @@ class DemoShot:
         for part in PARTS:
             files.update(part_path(part, FOLDER).read_bytes())
         return {
-            "model": f"sha256:{files.hexdigest()}", "prompt": str(self.cues), "guidance": str(self.guidance), "seed": self.seed,
-            "fps": self.fps, **self.queue.settings(self.shape),
+            "model": f"sha256:{files.hexdigest()}", "prompt": str(self.cues), "guidance": str(self.guidance),
+            "guidance interval": str(self.demo.interval), "seed": self.seed, "fps": self.fps, **self.queue.settings(self.shape),
         }  # fmt: skip
 
     def made_with(self) -> dict[str, Scalar]:

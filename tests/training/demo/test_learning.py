@@ -67,7 +67,7 @@ def test_a_calibrated_vae_gives_the_same_pictures_and_normal_latents(tmp_path: P
 def test_given_frames_are_shown_clean_and_not_learned_from() -> None:
     clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     given = torch.tensor([True, False, False])
-    batch = Batch(clean, noise, torch.tensor([0, 400, 900]), given, ["a red circle"], 3)
+    batch = Batch(clean, noise, torch.tensor([0, 400, 900]), given, ["a red circle"], 3, torch.zeros(3, dtype=torch.bool))
 
     class Unet:
         device = torch.device("cpu")
