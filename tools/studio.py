@@ -208,7 +208,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt, continued,
-    another_look, study, long_clips, colour,
+    another_look, study, long_clips, guidance, colour,
 )  # fmt: skip
 
 

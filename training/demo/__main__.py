@@ -7,6 +7,9 @@ python -m zoetrope.training.demo image   --output runs/image --vae runs/vae
 python -m zoetrope.training.demo video   --output runs/video --vae runs/vae --from runs/image
 python -m zoetrope.training.demo sight   --output runs/sight --vae runs/vae --from runs/video
 python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
+python -m zoetrope.training.demo image_long   --output runs/image   --vae runs/vae --half  then, longer:
+python -m zoetrope.training.demo sight        --output runs/sight   --vae runs/vae --from runs/image
+python -m zoetrope.training.demo picture_long --output runs/picture --vae runs/vae --from runs/image --sight runs/sight --half
 torchrun --nproc-per-node 2 -m zoetrope.training.demo video ...          two processes, twice the batch
 python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae runs/vae
 python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae
