@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from comfy_api.latest import io, ui
 
+from ..hosts.comfyui.conditioning.guidance_interval import limited
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.motion.schedule import FAMILY, MODEL
-from ..hosts.comfyui.sampling.guidance import limited
 from ..models.layers.positions import Beyond
 from ..models.motion.families.animatediff.lora import load_lora
 from ..models.motion.report import sha256

@@ -40,11 +40,11 @@ from ....demo.layout import (
     read_part,
 )
 from ....demo.text import PAD, TextEncoder
+from ..conditioning.guidance_interval import limited
 from ..conditioning.image_prompt import HostProjector
 from ..conditioning.image_prompt import load as load_picture
 from ..motion.apply import HostMotion, load
 from ..rebuild import patcher_for, rebuilt_by
-from ..sampling.guidance import limited
 from ..vae.from_file import load_temporal_vae
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ def model(tiny: Any) -> Any:
 
 
 def limited(model: Any, start: float, end: float) -> Any:
-    from zoetrope.hosts.comfyui.sampling.guidance import limited
+    from zoetrope.hosts.comfyui.conditioning.guidance_interval import limited
 
     return limited(model, start, end)
 
