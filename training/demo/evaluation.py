@@ -29,6 +29,8 @@ from ...video.quality.image_metrics import psnr
 from ...video.quality.sheet import contact_sheet
 
 SET = Path(__file__).with_name("evaluation.json")
+SHEET = 24
+"""Clips on the sheet at most."""
 PROPERTIES = ("colour", "shape", "motion", "background")
 Maker = Callable[[Sequence["Asked"], Sequence[int]], Tensor]
 """Prompts and noise seeds to clips `(b, f, 3, h, w)` in [0, 1]."""
@@ -174,10 +176,12 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     tasks = tasks_of(arguments)
     rows, seen, starts = [], [], []
+    stride = max(1, len(tasks) // SHEET)
+    stride += stride > 1 and stride % len(BACKGROUNDS) == 0  # grounds come in turn: the sheet has them all
     for asked, clip, sight in evaluate(maker_of(arguments), tasks):
         seen.append((asked, sight))
         starts.append(float(psnr(clip[:1], drawings([asked.scene]))))
-        if len(rows) < 24 and len(seen) % max(1, len(tasks) // 24) == 0:
+        if len(rows) < SHEET and len(seen) % stride == 0:
             rows.append(clip)
         print(f"\r{len(seen)}/{len(tasks)}", end="", file=sys.stderr, flush=True)
     figures = asdict(summarise(seen)) | ({"first frame (dB)": statistics.mean(starts)} if arguments.picture else {})
