@@ -8,7 +8,8 @@ from statistics import mean
 import torch
 from torch import Tensor
 from zoetrope.demo.detector import watch
-from zoetrope.demo.world import MOTIONS, read_caption
+from zoetrope.demo.prompt import read_prompt
+from zoetrope.demo.world import MOTIONS
 from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16
@@ -46,7 +47,7 @@ class Figures:
 
 def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
     """Judges a shot `(f, 3, h, w)` in [0, 1]; `border`: frames between window borders."""
-    wanted, _ = read_caption(prompt)
+    wanted = read_prompt(prompt).named
     sight = watch(clip)
     right = torch.tensor(
         [c == wanted["colour"] and s == wanted["shape"] for c, s in zip(sight.colours, sight.shapes, strict=True)]

@@ -1,25 +1,38 @@
-"""Commands that use the library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`, `zoetrope shot`."""
+"""Commands that use the library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`, `zoetrope shot`.
+
+Importing this imports no torch: help, a typing error and a wrong argument are answered at once. Each command imports what it
+runs on after its arguments are checked.
+"""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
 
 from ..demo.cpu import share_the_cpu
-
-share_the_cpu()  # before anything below loads torch
-
-from . import demo, inspect, shot, study  # noqa: E402
+from . import demo, inspect, shot, study
+from .checks import in_words
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status: 0; 2 where the input was bad (the reason goes to stderr); 130 on Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    share_the_cpu()  # before a command imports torch
     run: Callable[[argparse.Namespace], None] = arguments.run
     try:
         run(arguments)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(f"zoetrope: {in_words(error)}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"zoetrope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -30,10 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zoetrope", description="Any image checkpoint becomes an endless shot.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    inspect.add_inspect(commands.add_parser("inspect", help="say what a motion file or folder is and what it fits"))
-    demo.add_demo(commands.add_parser("demo", help="a prompt to a video with the embedded model, no ComfyUI needed"))
-    shot.add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it goes on"))
-    study.add_metrics(commands.add_parser("metrics", help="flicker, seams and drift of a video, in numbers and a chart"))
-    study.add_study(commands.add_parser("vae-study", help="what time does to a video VAE: a table and a chart"))
+    parser.add_argument("--version", action="version", version=f"zoetrope {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    inspect.add_inspect(commands.add_parser("inspect", help="what a motion module's file or folder is and what it fits"))
+    demo.add_demo(commands.add_parser("demo", help="a prompt to a video with the embedded model, without ComfyUI"))
+    shot.add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it continues"))
+    study.add_metrics(commands.add_parser("metrics", help="flicker, seams and drift of videos, as a table and a chart"))
+    study.add_study(commands.add_parser("vae-study", help="how VAEs keep clips whose time was changed: a table and a chart"))
     return parser
+
+
+def _version() -> str:
+    """Of the checkout that runs, else of the installed package."""
+    checkout = Path(__file__).parents[1] / "pyproject.toml"
+    found = re.search(r'^version = "(.+)"$', checkout.read_text(encoding="utf-8"), re.M) if checkout.is_file() else None
+    return found[1] if found else version("zoetrope")

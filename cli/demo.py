@@ -5,116 +5,139 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from ..demo.prompt import Reading
+from ..demo.words import EXAMPLE, FRAMES, GRAMMAR, LONGEST, PIXELS, RATES, USUAL_RATE, check_clip
+from .checks import check_between, check_file, check_seed, make_folder
+from .prompts import understand
 
-from ..demo.detector import watch
-from ..demo.layout import PIXELS
-from ..demo.world import COLOURS, MOTIONS, SHAPES, read_caption, read_rate, write_caption
-from ..video.io.picture import picture_of
-from ..video.io.write import write_video
-from ..video.quality.sheet import contact_sheet
+if TYPE_CHECKING:
+    from torch import Tensor
 
-PROMPT = "a red circle moving right on black"
+HIGHEST_GUIDANCE = 30
+WITH_A_PICTURE = "moving right"
+"""The prompt where a picture is given and no prompt: the picture shows the rest."""
 
 
 def add_demo(demo: argparse.ArgumentParser) -> None:
     """Adds the arguments of `zoetrope demo`."""
-    demo.add_argument("--prompt", default=PROMPT, help=f"default: {PROMPT!r}")
-    demo.add_argument("--picture", type=Path, metavar="FILE", help="the first frame: one coloured shape on a plain ground")
-    demo.add_argument("--frames", type=int, default=16, help="1 to 64; trained on 16")
-    demo.add_argument("--fps", type=int, help="4, 8 (default) or 16")
-    demo.add_argument("--steps", type=int, default=25)
-    demo.add_argument("--guidance", type=float, default=3.0, help="how strictly the prompt is followed; default 3")
-    demo.add_argument("--seed", type=int, default=7)
-    demo.add_argument("--output", type=Path, default=Path("output/demo"), metavar="DIR", help="for clip.mp4 and clip.png")
+    demo.description = (
+        f"Writes a clip of the embedded model and prints one line of JSON about it. Words of a prompt: {GRAMMAR}."
+    )
+    demo.add_argument(
+        "--prompt", help=f"words in any order; other words are named and left out; default: {EXAMPLE!r}, or {WITH_A_PICTURE!r} "
+        "with --picture",
+    )  # fmt: skip
+    demo.add_argument(
+        "--picture", type=Path, metavar="FILE",
+        help="the first frame: one coloured shape on a plain ground; name the shape in the prompt as well",
+    )  # fmt: skip
+    demo.add_argument("--frames", type=int, default=FRAMES, help=f"1 to {LONGEST}; trained on {FRAMES}; default: %(default)s")
+    add_fps(demo)
+    demo.add_argument(
+        "--steps", type=int, default=25, help="sampling steps; fewer are faster and rougher; default: %(default)s"
+    )
+    demo.add_argument(
+        "--guidance", type=float, default=3.0,
+        help=f"how strictly the prompt is followed, 0 to {HIGHEST_GUIDANCE}; 1: without guidance; default: %(default)g",
+    )  # fmt: skip
+    demo.add_argument("--seed", type=int, default=0, help="another seed, another clip; default: %(default)s")
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("output/demo"),
+        metavar="DIR",
+        help="for clip.mp4 and clip.png; default: %(default)s",
+    )
     demo.set_defaults(run=_demo, stopped="no half file is left")
 
 
-@dataclass(frozen=True)
-class Wish:
-    """Meaning of a prompt in the embedded model's world."""
-
-    prompt: str
-    fps: int
-    asked: dict[str, str]
-    ignored: list[str]
+def add_fps(parser: argparse.ArgumentParser) -> None:
+    """Adds --fps, which goes before the rate in a prompt."""
+    known = f"{', '.join(map(str, RATES[:-1]))} or {RATES[-1]}"
+    parser.add_argument("--fps", type=int, help=f"{known}; default: what the prompt says (at 8 fps), else {USUAL_RATE}")
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    """Prompt to clip.mp4, clip.png and one line of JSON with what the detector sees in the clip."""
-    wish = _understand(arguments)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    """Prompt to clip.mp4, clip.png and one line of JSON with what the detector finds in the clip."""
+    reading = _checked(arguments)
+    make_folder(arguments.output)
     started = time.monotonic()
-    demo, bar_of = open_demo()
-    demo.check(arguments.frames, steps=arguments.steps, fps=wish.fps)
-    loaded = time.monotonic()
-    settings: dict[str, Any] = {"fps": wish.fps, "steps": arguments.steps, "guidance": arguments.guidance}
+    settings: dict[str, Any] = {"fps": reading.rate, "steps": arguments.steps, "guidance": arguments.guidance}
     if arguments.picture:
-        settings["picture"] = picture_of(arguments.picture, PIXELS)
+        from ..video.io.picture import picture_of
+
+        settings["picture"] = picture_of(arguments.picture, PIXELS)  # a file that is no picture is refused before loading
+    demo, bar_of = open_demo()
+    loaded = time.monotonic()
     with bar_of(total=arguments.steps, desc="sampling", unit="step", file=sys.stderr) as bar:
-        clip = demo.film(wish.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
+        clip = demo.film(reading.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
     sampled = time.monotonic()
-    video, sheet = arguments.output / "clip.mp4", arguments.output / "clip.png"
-    with TemporaryDirectory(prefix=".unfinished", dir=arguments.output) as aside:  # both files appear, or none
-        write_video(Path(aside) / video.name, clip, wish.fps)
+    files = _write(arguments.output, clip, reading.fps)
+    seconds = {"load": loaded - started, "sample": sampled - loaded, "write": time.monotonic() - sampled}
+    summary = {
+        **files,
+        "frames": len(clip),
+        "seed": arguments.seed,
+        "prompt": reading.caption,
+        "fps": reading.fps,
+        "asked": reading.named,
+        "assumed": reading.assumed,
+        "ignored": list(reading.unknown),
+        "left_out": list(reading.left_out),
+        "nearest": reading.nearest,
+        **_verdict(reading.named, clip),
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+    print(json.dumps(summary, ensure_ascii=False))
+
+
+def _checked(arguments: argparse.Namespace) -> Reading:
+    """The prompt, read. Raises ValueError for what cannot be made."""
+    check_clip(arguments.frames, steps=arguments.steps, rate=USUAL_RATE if arguments.fps is None else arguments.fps)
+    check_between("guidance", arguments.guidance, 0, HIGHEST_GUIDANCE)
+    check_seed(arguments.seed)
+    if arguments.picture:
+        check_file("picture", arguments.picture)
+    prompt = arguments.prompt
+    if prompt is None:
+        prompt = WITH_A_PICTURE if arguments.picture else EXAMPLE
+    return understand(prompt, arguments.fps, bool(arguments.picture))
+
+
+def _write(folder: Path, clip: "Tensor", fps: int) -> dict[str, str]:
+    """Writes the clip as a video and as a sheet of frames; both files appear, or none."""
+    from ..video.io.write import write_video
+    from ..video.quality.sheet import contact_sheet
+
+    video, sheet = folder / "clip.mp4", folder / "clip.png"
+    with TemporaryDirectory(prefix=".unfinished", dir=folder) as aside:
+        write_video(Path(aside) / video.name, clip, fps)
         contact_sheet([clip], scale=2).save(Path(aside) / sheet.name)
         for path in (video, sheet):
             os.replace(Path(aside) / path.name, path)
-    seconds = {"load": loaded - started, "sample": sampled - loaded, "write": time.monotonic() - sampled}
-    summary = {
-        "video": str(video),
-        "sheet": str(sheet),
-        "frames": len(clip),
-        "seed": arguments.seed,
-        **asdict(wish),
-        **_verdict(wish.asked, clip),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }
-    print(json.dumps(summary))
+    return {"video": str(video), "sheet": str(sheet)}
 
 
 def open_demo() -> tuple[Any, Any]:
-    """Loads the model and the progress bar, which are imported only here: they need more than ComfyUI brings."""
+    """Loads the model and the progress bar, which need more than ComfyUI brings."""
     try:
         from tqdm import tqdm
 
         from ..hosts.diffusers.demo.model import load_demo
     except ImportError as error:
         remedy = "pip install -e '.[standalone]' in the checkout"
-        raise ValueError(f"`zoetrope demo` runs on diffusers ({error}); install it with: {remedy}") from error
+        raise ValueError(f"the embedded model runs on diffusers here ({error}); install it with: {remedy}") from error
     return load_demo(), tqdm
 
 
-def _understand(arguments: argparse.Namespace) -> Wish:
-    """Raises ValueError where no word of the prompt means anything, and for frame rates that were never learned."""
-    prompt, told = read_rate(arguments.prompt)
-    asked, ignored = meaning(prompt)
-    fps = next(rate for rate in (arguments.fps, told, 8) if rate is not None)
-    if not 0 <= arguments.seed < 2**63:
-        raise ValueError(f"seed: expected 0 to 2^63 - 1, got {arguments.seed}")
-    return Wish(write_caption(asked), fps, asked, ignored)
+def _verdict(asked: dict[str, str], clip: "Tensor") -> dict[str, Any]:
+    """What the detector finds, and whether it is what was asked for: null where nothing of that shows in one frame."""
+    from ..demo.detector import watch
 
-
-def meaning(prompt: str) -> tuple[dict[str, str], list[str]]:
-    """Reads what a prompt asks for; words that mean nothing are named, and a prompt of nothing else is refused."""
-    asked, ignored = read_caption(read_rate(prompt)[0])
-    grammar = (
-        f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}; motions: {', '.join(MOTIONS)}; on black, grey or white"
-    )
-    if not asked:
-        raise ValueError(f"prompt {prompt!r}: the embedded model knows none of it. It knows {grammar}. Try {PROMPT!r}.")
-    if ignored:
-        print(f"zoetrope: ignored {', '.join(map(repr, ignored))}; the embedded model knows {grammar}", file=sys.stderr)
-    return asked, ignored
-
-
-def _verdict(asked: dict[str, str], clip: Tensor) -> dict[str, Any]:
-    """Says what the detector sees, and whether it is what was asked for: null where nothing of it shows in one frame."""
     sight = watch(clip)
     kinds = ("colour", "shape", "motion", "background") if len(clip) > 1 else ("colour", "shape", "background")
     seen = {kind: getattr(sight, kind) for kind in kinds}

@@ -7,53 +7,73 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..demo.world import read_rate, write_caption
-from ..sampling.queue import PRESETS
-from ..sampling.timeline import read_numbers, read_timeline
-from ..shots.folder import Place, journal_for
-from ..shots.record import Recording
-from ..shots.sinks import Step
-from .demo import PROMPT, meaning, open_demo
+from ..demo.prompt import read_prompt
+from ..demo.words import EXAMPLE, GRAMMAR, check_clip
+from ..sampling.timeline import Cue, Numbers, read_numbers, read_timeline
+from .checks import check_between, check_folder, check_seed
+from .demo import HIGHEST_GUIDANCE, add_fps, open_demo
+from .prompts import understand
+
+if TYPE_CHECKING:
+    from ..shots.sinks import Step
+
+PRESET_NAMES = ("recommended", "paper", "fast")
+"""Names of `sampling.queue.PRESETS`, which imports torch."""
+MOST_FRAMES, MOST_WINDOWS = 1_000_000, 64
 
 
 def add_shot(shot: argparse.ArgumentParser) -> None:
     """Adds the arguments of `zoetrope shot`."""
-    shot.add_argument("--prompt", default=PROMPT, help=f"or by frame: '0: {PROMPT} / 48: a blue square moving up on white ~12'")
-    shot.add_argument("--frames", type=int, default=96)
-    shot.add_argument("--fps", type=int, help="4, 8 (default) or 16")
-    shot.add_argument("--guidance", default="3", help="a number, or by frame: '0: 3 / 48: 5 ~12'")
+    shot.description = f"Writes a shot of any length, frame by frame. Words of a prompt: {GRAMMAR}."
     shot.add_argument(
-        "--preset", choices=list(PRESETS), default="recommended", help="paper: twice the time; fast: no lookahead"
+        "--prompt", default=EXAMPLE,
+        help=f"one prompt, or several by frame: '0: {EXAMPLE} / 48: a blue circle moving up on white ~12'; "
+        "default: %(default)r",
+    )  # fmt: skip
+    shot.add_argument(
+        "--frames", type=int, default=96, help="how long the shot is; raise it to continue a shot; default: %(default)s"
     )
-    shot.add_argument("--windows-per-call", type=int, default=1, metavar="N", help="--plan says what pays")
-    shot.add_argument("--seed", type=int, default=7)
-    shot.add_argument("--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder")
-    shot.add_argument("--plan", action="store_true", help="only say what it will take, from a measured window")
-    shot.set_defaults(run=_shot, stopped="the same command goes on from the same frame")
+    add_fps(shot)
+    shot.add_argument(
+        "--guidance", default="3",
+        help=f"a number from 0 to {HIGHEST_GUIDANCE}, or numbers by frame: '0: 3 / 48: 5 ~12'; default: %(default)s",
+    )  # fmt: skip
+    shot.add_argument(
+        "--preset", choices=PRESET_NAMES, default="recommended",
+        help="paper: twice the time; fast: no lookahead; default: %(default)s",
+    )  # fmt: skip
+    shot.add_argument(
+        "--windows-per-call", type=int, default=1, metavar="N",
+        help=f"windows that share a call of the model, 1 to {MOST_WINDOWS}; --plan shows what is fastest; default: %(default)s",
+    )  # fmt: skip
+    shot.add_argument("--seed", type=int, default=0, help="another seed, another shot; default: %(default)s")
+    shot.add_argument(
+        "--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder; default: %(default)s"
+    )
+    shot.add_argument("--plan", action="store_true", help="only print time, memory and disk, from a measured window")
+    shot.set_defaults(run=_shot, stopped="the same command continues from the same frame")
 
 
 def _shot(arguments: argparse.Namespace) -> None:
-    """Films on until there are as many frames as asked for, and prints one line of JSON; or prints the plan."""
-    if not 1 <= arguments.frames <= 1_000_000 or not 1 <= arguments.windows_per_call <= 64:
-        got = f"{arguments.frames} and {arguments.windows_per_call}"
-        raise ValueError(f"expected 1 to 1000000 frames and 1 to 64 windows per call, got {got}")
+    """Adds frames until there are as many as asked for, and prints one line of JSON; or prints the plan."""
+    cues, guidance, fps = _checked(arguments)
     demo, bar_of = open_demo()
     from ..hosts.diffusers.demo.shot import DemoShot
+    from ..sampling.queue import PRESETS
+    from ..shots.folder import Place, journal_for
+    from ..shots.record import Recording
 
     queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
-    cues = read_timeline(arguments.prompt, "prompt")
-    fps = next(rate for rate in (arguments.fps, read_rate(cues[0].said)[1], 8) if rate is not None)
-    demo.check(1, fps=fps)
-    cues = tuple(replace(cue, said=demo.told(write_caption(meaning(cue.said)[0]), fps)) for cue in cues)
-    shot = DemoShot(demo, cues, read_numbers(arguments.guidance, "guidance", 0, 30), arguments.seed, fps, queue)
+    shot = DemoShot(demo, cues, guidance, arguments.seed, fps, queue)
     if arguments.plan:
         print(shot.plan(arguments.frames, arguments.output).text())
         return
     journal, news = journal_for(Place(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
-    with bar_of(total=1, unit="frame", file=sys.stderr) as bar:
-        recording = Recording(journal, _shown_by(bar, shot, arguments.frames), arguments.frames, fps, tail=1)
+    with closing(Bars(bar_of, arguments.frames)) as bars:
+        recording = Recording(journal, _with_bars(shot, bars), arguments.frames, fps, tail=1)
+        bars.finished = recording.resumed
         with closing(recording):
             for _ in recording:
                 pass
@@ -61,20 +81,64 @@ def _shot(arguments: argparse.Namespace) -> None:
     print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.story(arguments.frames, news)}))
 
 
-def _shown_by(bar: Any, shot: Any, frames: int) -> Any:
-    """Makes the sampler of a shot, whose steps move a progress bar."""
+def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, int]:
+    """Prompts in the words of the text encoder, guidance and frame rate. Raises ValueError for what cannot be made."""
+    check_between("frames", arguments.frames, 1, MOST_FRAMES)
+    check_between("windows per call", arguments.windows_per_call, 1, MOST_WINDOWS)
+    check_seed(arguments.seed)
+    check_folder(arguments.output)
+    cues = read_timeline(arguments.prompt, "prompt")
+    guidance = read_numbers(arguments.guidance, "guidance", 0, HIGHEST_GUIDANCE)
+    fps = read_prompt(cues[0].said, arguments.fps).fps
+    check_clip(1, rate=fps)
+    return tuple(replace(cue, said=understand(cue.said, fps).prompt) for cue in cues), guidance, fps
+
+
+class Bars:
+    """Progress of a shot, a bar for each of its parts: the first clip, the warm-up of the queue, frames."""
+
+    def __init__(self, bar_of: Any, frames: int):
+        self._bar_of, self._frames, self._bar, self._part, self._first = bar_of, frames, None, "", 0
+        self.finished = 0
+        """Frames that were there before."""
+
+    def first_clip(self, step: int, steps: int) -> None:
+        self._show("first clip", "step", steps, step)
+
+    def frame(self, number: int) -> None:
+        """number: the frame that comes out next; negative in the warm-up"""
+        if number <= 0:
+            self._show("warm-up", "step", 0, number)
+        else:
+            self._show("frames", "frame", self._frames, min(number, self._frames), self.finished)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, part: str, unit: str, total: int, done: int, initial: int = 0) -> None:
+        if part != self._part:
+            self.close()
+            self._first = done if part == "warm-up" else 0
+            self._part = part
+            self._bar = self._bar_of(
+                total=total - self._first, initial=initial, desc=part, unit=unit, file=sys.stderr, leave=part == "frames"
+            )
+        assert self._bar is not None
+        self._bar.update(done - self._first - self._bar.n)
+
+
+def _with_bars(shot: Any, bars: Bars) -> Any:
+    """The sampler of a shot, whose steps move progress bars."""
     from ..hosts.diffusers.demo.shot import DemoSampler
 
     class Shown(DemoSampler):
         def starting(self, step: int, steps: int) -> None:
-            bar.set_description(f"first clip, step {step} of {steps}")
+            bars.first_clip(step, steps)
 
-        def counted(self, steps: Iterator[Step]) -> Iterator[Step]:
+        def counted(self, steps: "Iterator[Step]") -> "Iterator[Step]":
             for step in steps:
-                if not bar.n:
-                    bar.total = frames - min(step.frame, frames) + 1
-                bar.set_description("frames" if step.frame > 0 else "warm-up")
-                bar.update()
+                bars.frame(step.frame)
                 yield step
 
     return Shown(shot)

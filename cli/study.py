@@ -4,41 +4,46 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-import torch
-
-from ..demo.layout import PIXELS, TEMPORAL_VAE, part_path
-from ..demo.world import RATES, draw, film
-from ..hosts.diffusers.vae import open_vae, trip
-from ..video.io.read import frames_of
-from ..video.io.whole_file import whole, write_whole
-from ..video.quality.chart import chart_of, curves, stacked
-from ..video.quality.clip_metrics import along_flow, lines_of, measure
-from ..video.quality.clip_metrics import table_of as quality_table
-from ..video.quality.resampling import RESAMPLINGS
-from ..video.quality.study import averaged, study, table_of
+from ..demo.words import PIXELS, RATES
+from .checks import check_between, check_file, make_folder, names_of
 
 STUDY_SEED = 9_000_000
 """Scenes of studies are drawn from here on; training never sees them."""
+CHANGES = (
+    "as it is", "every 2nd frame", "every 4th frame", "each frame twice", "each frame 4 times", "blended in between",
+    "reversed", "shuffled", "time for height",
+)  # fmt: skip
+"""Names of `video.quality.resampling.RESAMPLINGS`, which imports torch."""
 
 
 def add_metrics(metrics: argparse.ArgumentParser) -> None:
     """Adds the arguments of `zoetrope metrics`."""
     metrics.add_argument("files", nargs="+", type=Path, metavar="FILE", help="one video, or several to compare")
-    metrics.add_argument("--truth", type=Path, metavar="FILE", help="what they should look like, frame by frame")
-    metrics.add_argument("--window", type=int, default=0, metavar="N", help="windows meet every N frames: do seams show")
-    metrics.add_argument("--flow", action="store_true", help="warping error along OpenCV's flow")
-    metrics.add_argument("--plot", type=Path, metavar="FILE.png", help="write a chart")
+    metrics.add_argument("--truth", type=Path, metavar="FILE", help="the true frames to compare with, one by one")
+    metrics.add_argument(
+        "--window", type=int, default=0, metavar="N", help="measure seams where windows of N frames meet; default: none"
+    )
+    metrics.add_argument("--flow", action="store_true", help="add the warping error along OpenCV's optical flow")
+    metrics.add_argument("--plot", type=Path, metavar="FILE.png", help="write a chart as well")
     metrics.set_defaults(run=_metrics, stopped="nothing was written")
 
 
 def _metrics(arguments: argparse.Namespace) -> None:
     """A table in Markdown, one row per file."""
+    check_between("window", arguments.window, 0, 1_000_000)
+    for path in (*arguments.files, *([arguments.truth] if arguments.truth else ())):
+        check_file("metrics", path)
+    from ..video.io.read import frames_of
+    from ..video.io.whole_file import whole
+    from ..video.quality.chart import curves, stacked
+    from ..video.quality.clip_metrics import along_flow, lines_of, measure, table_of
+
     carry = along_flow if arguments.flow else None
     found = {}
-    for path in arguments.files:
+    for name, path in zip(names_of(arguments.files), arguments.files, strict=True):
         truth = frames_of(arguments.truth) if arguments.truth else None
-        found[path.name] = measure(frames_of(path), truth, carry)
-    print(quality_table(found, arguments.window))
+        found[name] = measure(frames_of(path), truth, carry)
+    print(table_of(found, arguments.window))
     if arguments.plot:
         charts = [curves(title, "", lines) for title, lines in lines_of(found).items()]
         with whole(arguments.plot) as unfinished:
@@ -47,21 +52,41 @@ def _metrics(arguments: argparse.Namespace) -> None:
 
 def add_study(study: argparse.ArgumentParser) -> None:
     """Adds the arguments of `zoetrope vae-study`."""
-    study.add_argument("vaes", nargs="*", type=Path, metavar="VAE", help="files; default: the embedded model's two decoders")
-    study.add_argument("--video", type=Path, help="a clip to study; default: clips of the embedded model's world")
-    study.add_argument("--clips", type=int, default=12, help="clips of the world, at 4, 8 and 16 fps in turn; default 12")
-    study.add_argument("--frames", type=int, default=16, help="of each clip; default 16")
-    study.add_argument("--changes", nargs="+", default=list(RESAMPLINGS), metavar="CHANGE", help=", ".join(RESAMPLINGS))
-    study.add_argument("--output", type=Path, default=Path("output/vae-study"), metavar="DIR", help="for study.md and .png")
+    study.add_argument(
+        "vaes", nargs="*", type=Path, metavar="VAE", help="files of VAEs; default: the embedded model's two decoders"
+    )
+    study.add_argument(
+        "--video", type=Path, metavar="FILE", help="a clip to study; default: clips of the embedded model's world"
+    )
+    study.add_argument(
+        "--clips", type=int, default=12, help="clips of the world, at 4, 8 and 16 fps in turn; default: %(default)s"
+    )
+    study.add_argument("--frames", type=int, default=16, help="of each clip; default: %(default)s")
+    study.add_argument(
+        "--changes", nargs="+", default=list(CHANGES), metavar="CHANGE", help=f"default: all; {', '.join(CHANGES)}"
+    )
+    study.add_argument(
+        "--output", type=Path, default=Path("output/vae-study"), metavar="DIR",
+        help="for study.md and study.png; default: %(default)s",
+    )  # fmt: skip
     study.set_defaults(run=_study, stopped="no half file is left")
 
 
 def _study(arguments: argparse.Namespace) -> None:
     """Table and chart of every change of time through every VAE, averaged over the clips."""
-    if not 1 <= arguments.clips <= 1000 or not 2 <= arguments.frames <= 1000:
-        raise ValueError(f"expected 1 to 1000 clips of 2 to 1000 frames, got {arguments.clips} of {arguments.frames}")
+    _check(arguments)
+    import torch
+
+    from ..demo.layout import TEMPORAL_VAE, part_path
+    from ..demo.world import draw, film
+    from ..hosts.diffusers.vae import open_vae, trip
+    from ..video.io.read import frames_of
+    from ..video.io.whole_file import whole, write_whole
+    from ..video.quality.chart import chart_of
+    from ..video.quality.study import averaged, study, table_of
+
     embedded = {"one frame at a time": part_path("vae"), "with the frames around": part_path(TEMPORAL_VAE)}
-    files = {path.stem: path for path in arguments.vaes} or embedded
+    files = dict(zip(names_of(arguments.vaes), arguments.vaes, strict=True)) or embedded
     opened = {name: open_vae(path) for name, path in files.items()}
     vaes = {name: (trip(loaded), loaded.side) for name, loaded in opened.items()}
     if arguments.video:
@@ -70,9 +95,22 @@ def _study(arguments: argparse.Namespace) -> None:
         scenes = (draw(torch.Generator().manual_seed(STUDY_SEED + number)) for number in range(arguments.clips))
         clips = [film(scene, arguments.frames, PIXELS, RATES[n % len(RATES)]) for n, scene in enumerate(scenes)]
     results = averaged([study(clip, vaes, arguments.changes) for clip in clips])
-    arguments.output.mkdir(parents=True, exist_ok=True)
     table = table_of(results)
     write_whole(arguments.output / "study.md", f"{table}\n".encode())
     with whole(arguments.output / "study.png") as unfinished:
         chart_of(results).save(unfinished)
     print(table)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises ValueError for what cannot be studied; makes the folder."""
+    check_between("clips", arguments.clips, 1, 1000)
+    check_between("frames", arguments.frames, 2, 1000)
+    if strange := [change for change in arguments.changes if change not in CHANGES]:
+        raise ValueError(f"changes: expected some of {', '.join(CHANGES)}, got {strange[0]!r}")
+    for path in arguments.vaes:
+        if not path.exists():
+            raise ValueError(f"VAE: there is no file {path}")
+    if arguments.video:
+        check_file("video", arguments.video)
+    make_folder(arguments.output)

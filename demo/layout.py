@@ -18,6 +18,8 @@ from ..models.formats.strict import fill, in_file
 from ..models.motion.families.zoetrope import design
 from ..models.motion.module import MotionModule
 from .text import TextConfig, TextEncoder
+from .words import FRAMES as FRAMES
+from .words import LONGEST, PIXELS
 
 FOLDER = Path(__file__).parent / "weights"
 PARTS = ("vae", "unet", "text", "motion")
@@ -40,14 +42,8 @@ TRANSFORMERS = (True, True, True, False)
 UNET_BLOCKS, VAE_BLOCKS = 2, 1
 """Residual blocks per level on the way down; one more on the way up."""
 HEADS = 2
-FRAMES = 16
-"""Clip length of training."""
-LONGEST = 64
-"""Length of the position table: the longest clip whose frames the motion module can tell apart."""
-PIXELS = 64
-"""Picture side of training."""
 GUIDANCE_END = 0.325
-"""Share of the sampling after which guidance only overdraws outlines and colours; sigma 3 of Stable Diffusion's schedule."""
+"""Share of the sampling after which guidance only distorts outlines and colours; sigma 3 of Stable Diffusion's schedule."""
 PATCH, VISION_LAYERS, VISION_HEADS = 8, 3, 2
 """The image encoder: patches of so many pixels on `PIXELS` a side, `WIDTH` wide. Its last layer is not used: plus reads the one
 before."""

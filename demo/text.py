@@ -19,7 +19,7 @@ class TextConfig:
     """What a text encoder is made of."""
 
     words: tuple[str, ...]
-    """Every word it knows, in token order. Other words are skipped, as if they had not been said."""
+    """Every word of the vocabulary, in token order. Other words are skipped; `prompt.py` reads everyday English first."""
     length: int
     """Tokens per prompt."""
     width: int
@@ -56,12 +56,6 @@ class TextEncoder(nn.Module):
 
     def word_of(self, token: int) -> str:
         return ("", "?", *self.config.words)[token]
-
-    def unknown(self, prompt: str) -> list[str]:
-        """The words of a prompt that it skips, and those that come too late to be read."""
-        words = words_of(prompt)
-        late = [word for word in words if word in self._index][self.config.length :]
-        return [word for word in words if word not in self._index] + late
 
     def forward(self, tokens: Tensor) -> Tensor:  # (b, n) -> (b, n, d)
         x = self.embedding(tokens) + self.positions

@@ -5,35 +5,16 @@ a plain background moves in one of a few ways; a short fading trail behind it ma
 Positions, sizes and speeds are in picture widths and seconds, so any picture size and frame rate shows the same scene.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-COLOURS: dict[str, tuple[float, float, float]] = {
-    "red": (0.92, 0.16, 0.16),
-    "green": (0.16, 0.78, 0.24),
-    "blue": (0.20, 0.34, 0.96),
-    "yellow": (0.96, 0.88, 0.16),
-    "cyan": (0.16, 0.86, 0.90),
-    "magenta": (0.90, 0.22, 0.88),
-}
-BACKGROUNDS: dict[str, float] = {"black": 0.04, "grey": 0.36, "white": 0.96}
-SHAPES = ("circle", "square", "triangle")
-MOTIONS: dict[str, tuple[float, float]] = {
-    "moving right": (1.0, 0.0),
-    "moving left": (-1.0, 0.0),
-    "moving up": (0.0, -1.0),
-    "moving down": (0.0, 1.0),
-    "standing still": (0.0, 0.0),
-}
-"""Caption -> unit velocity (x right, y down)."""
+from .words import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, write_caption
+from .words import RATES as RATES
 
 FPS = 8.0
-RATES = (4, 8, 16)
-"""Frame rates that the embedded model is conditioned on, as words of the prompt ("... at 8 fps")."""
 TRAIL = 3
 """Ghosts of earlier moments behind a moving shape, a sixteenth of a second apart, each fainter."""
 
@@ -80,32 +61,6 @@ def draw(generator: torch.Generator, **fixed: Any) -> Scene:
         "speed": between(0.25, 0.55),
     }
     return Scene(**{**drawn, **fixed})
-
-
-def write_caption(said: dict[str, str]) -> str:
-    """The prompt of this grammar that says `colour`, `shape`, `motion` and `background`, or those of them that are given."""
-    ground = f"on {said['background']}" if "background" in said else ""
-    words = ("a", *(said.get(kind, "") for kind in ("colour", "shape", "motion")), ground)
-    return " ".join(filter(None, words))
-
-
-def read_caption(text: str) -> tuple[dict[str, str], list[str]]:
-    """What a prompt asks of this world, and the words in it that mean nothing here."""
-    rest, found = f" {text.lower()} ", {}
-    kinds = (("colour", COLOURS), ("shape", SHAPES), ("motion", MOTIONS), ("background", BACKGROUNDS))
-    for kind, options in kinds:
-        first = re.search(rf"\b({'|'.join(options)})\b", rest)
-        if first:
-            found[kind] = first[1]
-            rest = rest[: first.start()] + " " + rest[first.end() :]
-    ignored = [word for word in re.findall(r"[^\W_]+", rest) if word not in {"a", "an", "the", "on", "is", "background"}]
-    return found, ignored
-
-
-def read_rate(text: str) -> tuple[str, int | None]:
-    """A prompt without its "at 8 fps", and the number in it where there is one."""
-    told = re.search(r",?\s*\bat\s+(\d+)\s*fps\b", text, re.IGNORECASE)
-    return (text[: told.start()] + text[told.end() :], int(told[1])) if told else (text, None)
 
 
 def film(scene: Scene, frames: int, size: int, fps: float = FPS, first: int = 0, rest: bool = False) -> Tensor:

@@ -1,8 +1,7 @@
 """What an artist sees: the pack's nodes, one file per shelf of the node menu."""
 
-from comfy_api.latest import ComfyExtension, io
-
-from . import files, load, motion, picture, shot, superres, vae, video, windows
+from ..hosts.comfyui.api import ComfyExtension, io
+from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -22,4 +21,5 @@ class ZoetropeExtension(ComfyExtension):
 async def comfy_entrypoint() -> ZoetropeExtension:
     """Called once by the host, which then asks for the nodes."""
     files.register_folders()
+    renamed.accept_old_names()
     return ZoetropeExtension()

@@ -32,7 +32,7 @@ def checked(execute: Callable[..., Any]) -> Callable[..., Any]:
         try:
             bound = signature.bind(cls, *args, **kwargs)
         except TypeError as error:
-            raise ValueError(f"the inputs do not fit this node: {error}; add the node anew and connect it again") from error
+            raise ValueError(f"the inputs do not fit this node: {error}; add the node again and reconnect it") from error
         given = bound.arguments
         for one in cls.define_schema().inputs:
             if one.id in given:

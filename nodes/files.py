@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
-from comfy_api.latest import io
 
+from ..hosts.comfyui.api import io
 from ..models.formats.checkpoint import SAFETENSORS, TORCH
 
 NOTHING = "(no file yet)"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from comfy_api.latest import io
+from ..hosts.comfyui.api import io
 
 SCALES = ("scaled", "reference")
 
@@ -31,23 +31,25 @@ def strength_input(tooltip: str, **more: Any) -> Any:
 
 
 def range_inputs(what: str) -> tuple[Any, Any]:
-    """`start` and `end`: the share of the sampling in which something acts."""
+    """`start` and `end`: the part of the sampling in which something acts."""
     share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
     return (
-        io.Float.Input("start", default=0.0, tooltip=f"Share of the sampling after which {what} begins to act.", **share),
-        io.Float.Input("end", default=1.0, tooltip=f"Share of the sampling at which {what} ends.", **share),
+        io.Float.Input(
+            "start", default=0.0, tooltip=f"Fraction of sampling at which {what} starts: 0 is the first step.", **share
+        ),
+        io.Float.Input("end", default=1.0, tooltip=f"Fraction of sampling at which {what} stops: 1 is the last step.", **share),
     )
 
 
-def fps_input(**more: Any) -> Any:
-    tooltip = "For families that are told the frame rate (VideoCrafter, DynamiCrafter). 0: the family's own."
-    return io.Float.Input("fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)
+def conditioning_fps_input(**more: Any) -> Any:
+    tooltip = "Frame rate as conditioning of VideoCrafter and DynamiCrafter, not of the video file. 0: the model's default."
+    return io.Float.Input("conditioning_fps", default=0.0, min=0.0, max=120.0, step=0.5, tooltip=tooltip, **more)
 
 
 def scale_input(**more: Any) -> Any:
     tooltip = (
-        "VideoCrafter and DynamiCrafter were trained on latents that get smaller with noise. scaled: sample as they "
-        "were trained; reference: leave it out, as FIFO-Diffusion's published sampler does."
+        "Latent scaling of VideoCrafter and DynamiCrafter. scaled: as in training; reference: none, as in FIFO-Diffusion's "
+        "published sampler. Other models are not affected."
     )
     return io.Combo.Input("scaled_latents", options=list(SCALES), default=SCALES[0], tooltip=tooltip, **more)
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from comfy_api.latest import io, ui
-
+from ..hosts.comfyui.api import io, ui
 from ..hosts.comfyui.conditioning.guidance_interval import limited
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.motion.schedule import FAMILY, MODEL
@@ -14,8 +13,9 @@ from ..models.motion.report import sha256
 from ..sampling.schedule import NAMED
 from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
-from .inputs import chosen, fps_input, is_scaled, range_inputs, scale_input, strength_input
+from .inputs import chosen, conditioning_fps_input, is_scaled, range_inputs, scale_input, strength_input
 from .parsing import dial_of, read_levels
+from .schema import Schema
 from .types import Motion, Settings
 
 SCHEDULES = (FAMILY, MODEL, *(name for name, sigmas in NAMED.items() if len(sigmas) == 1000))
@@ -25,13 +25,13 @@ LONGER: dict[str, Beyond] = {"refuse": "refuse", "stretch positions": "stretch",
 class ApplyMotionModule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeApplyMotionModule",
             display_name="Apply Motion Module",
             category="Zoetrope/Motion",
             description=(
-                "Makes a video model of an image checkpoint: the batch of the latent becomes the frames of a clip. "
-                "LoRA, ControlNet and every sampler work on the result as before. Several may follow each other."
+                "Turns an image checkpoint into a video model: the latent batch becomes the frames of a clip. "
+                "LoRA, ControlNet and every sampler work as before. Can be chained."
             ),
             inputs=[*_required(), *_numbers()],
             outputs=[io.Model.Output(display_name="model", tooltip="The same checkpoint with motion.")],
@@ -59,22 +59,23 @@ class ApplyMotionModule(io.ComfyNode):
 class MotionSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMotionSettings",
             display_name="Motion Settings",
             category="Zoetrope/Motion",
             description=(
-                "Finer control for Apply Motion Module: strength and amount per frame, place and level, clips longer than the "
-                "module was trained on, frame rate. Leave it out and everything is as published."
+                "Fine control for Apply Motion Module: strength and amount by frame, area and UNet level, longer clips, frame "
+                "rate. Without this node the module runs as its authors published it."
             ),
             inputs=[*_frames(), *_per_frame()],
-            outputs=[Settings.Output(display_name="settings", tooltip="Connect it to Apply Motion Module.")],
+            outputs=[Settings.Output(display_name="settings", tooltip="Fine control, for Apply Motion Module.")],
         )
 
     @classmethod
     @checked
     def execute(
-        cls, longer_clips: str, fps: float, levels: str, strength_per_frame: str, amount_per_frame: str, scaled_latents: str,
+        cls, longer_clips: str, conditioning_fps: float, levels: str, strength_per_frame: str, amount_per_frame: str,
+        scaled_latents: str,
         strength_mask: Any = None, amount_mask: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui.Settings(
@@ -83,7 +84,7 @@ class MotionSettings(io.ComfyNode):
             amount_mask=amount_mask,
             levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],
-            fps=fps,
+            fps=conditioning_fps,
             scaled=is_scaled(scaled_latents),
         )
         return io.NodeOutput(settings)
@@ -91,16 +92,16 @@ class MotionSettings(io.ComfyNode):
 
 def _required() -> list[Any]:
     return [
-        io.Model.Input("model", tooltip="A Stable Diffusion checkpoint of the kind that the motion module was made for."),
+        io.Model.Input("model", tooltip="Stable Diffusion checkpoint of the type the motion module was made for."),
         Motion.Input("motion", tooltip="From Load Motion Module."),
-        strength_input("How much motion changes: 0 gives the image model's own pictures, 1 the module as published."),
+        strength_input("Strength of the motion module: 0 is the image model alone, 1 the module as published."),
         io.Combo.Input(
             "schedule",
             options=list(SCHEDULES),
             default=SCHEDULES[0],
             tooltip=(
-                "Noise schedule to sample with. Motion modules were trained with one of their own, and look washed "
-                "out or noisy with another; keep the model's to stay closer to the still picture, or try the average."
+                "Noise schedule for sampling. Motion modules look washed out or noisy with one they were not trained on. "
+                "keep the model's: closer to the still image, often with less motion."
             ),
         ),
     ]
@@ -114,7 +115,7 @@ def _numbers() -> list[Any]:
             min=0,
             max=4096,
             optional=True,
-            tooltip="Frames per clip. 0: the whole batch is one clip. 16 with a batch of 32 makes two clips at once.",
+            tooltip="Frames per clip. 0: the whole batch is one clip. 16 with a batch of 32: two clips at once.",
         ),
         io.Float.Input(
             "amount",
@@ -123,10 +124,10 @@ def _numbers() -> list[Any]:
             max=3.0,
             step=0.01,
             optional=True,
-            tooltip="More (above 1) or less (below 1) motion at the same strength: how sharply frames look at each other.",
+            tooltip="Motion scale: above 1 more motion, below 1 less, at the same strength. Scales the temporal attention.",
         ),
         *range_inputs("motion"),
-        Settings.Input("settings", optional=True, tooltip="Finer control, from Motion Settings."),
+        Settings.Input("settings", optional=True, tooltip="Fine control, from Motion Settings."),
     ]
 
 
@@ -137,31 +138,31 @@ def _frames() -> list[Any]:
             options=list(LONGER),
             default="refuse",
             tooltip=(
-                "What to do with a clip longer than the module can tell apart. It was not trained for that: stretching slows "
-                "motion down, repeating the last position lets it settle."
+                "Handling of clips longer than the module supports. refuse: error; stretch positions: slower motion; "
+                "repeat the last position: motion comes to rest. Modules are not trained for the last two."
             ),
         ),
-        fps_input(),
+        conditioning_fps_input(),
         io.String.Input(
             "levels",
             default="",
-            tooltip="Strength per level of the UNet, for example: down: 0.5, mid: 0, up.3: 1. Empty: the same everywhere.",
+            tooltip="Multiplier of strength per UNet level, for example: down: 0.5, mid: 0, up.3: 1. Empty: 1 everywhere.",
         ),
     ]
 
 
 def _per_frame() -> list[Any]:
-    lists = "Numbers separated by commas, one per frame; fewer are spread evenly over each clip (0, 1 is a ramp). Empty: 1."
-    mask = "White is full, black none; one picture for the clip, or one per frame."
+    lists = "Comma-separated, one number per frame; fewer numbers are spread evenly over each clip (0, 1 is a ramp). Empty: 1."
+    mask = "White: full, black: none. One mask for the clip, or one per frame."
     return [
-        io.String.Input("strength_per_frame", default="", tooltip=f"Multiplies strength. {lists}"),
-        io.String.Input("amount_per_frame", default="", tooltip=f"Multiplies amount. {lists}"),
+        io.String.Input("strength_per_frame", default="", tooltip=f"Multiplier of strength by frame. {lists}"),
+        io.String.Input("amount_per_frame", default="", tooltip=f"Multiplier of amount by frame. {lists}"),
         scale_input(),
-        io.Mask.Input("strength_mask", optional=True, tooltip=f"Where strength acts. {mask}"),
+        io.Mask.Input("strength_mask", optional=True, tooltip=f"Area where motion applies. {mask}"),
         io.Mask.Input(
             "amount_mask",
             optional=True,
-            tooltip="Where amount acts: white is amount, black is 1, as trained. One picture, or one per frame.",
+            tooltip="Area where amount applies. White: amount, black: 1, as trained. One mask for the clip, or one per frame.",
         ),
     ]
 
@@ -169,13 +170,13 @@ def _per_frame() -> list[Any]:
 class ApplyMotionLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeApplyMotionLora",
             display_name="Apply Motion LoRA",
             category="Zoetrope/Motion",
             description=(
-                "Teaches a motion module a camera move or a style of motion. v3's domain adapter is an ordinary LoRA of the "
-                "image model; it is applied there together with the module. Several may follow each other."
+                "Adds a motion LoRA to a motion module: a camera move or a style of motion. v3's domain adapter is an image "
+                "LoRA and is applied to the image model together with the module. Can be chained."
             ),
             inputs=[
                 Motion.Input("motion", tooltip="From Load Motion Module, or another Apply Motion LoRA."),
@@ -183,10 +184,15 @@ class ApplyMotionLora(io.ComfyNode):
                     "lora_name", LORA, "A motion LoRA in models/animatediff_motion_lora or models/zoetrope_motion_lora."
                 ),
                 io.Float.Input(
-                    "strength", default=1.0, min=-4.0, max=4.0, step=0.01, tooltip="Below 0 the move goes the other way."
+                    "strength",
+                    default=1.0,
+                    min=-4.0,
+                    max=4.0,
+                    step=0.01,
+                    tooltip="LoRA strength: 1 as trained. Below 0 reverses the move.",
                 ),
             ],
-            outputs=[Motion.Output(display_name="motion", tooltip="The motion module with the LoRA.")],
+            outputs=[Motion.Output(display_name="motion", tooltip="Motion module with the LoRA.")],
         )
 
     @classmethod
@@ -202,13 +208,13 @@ class ApplyMotionLora(io.ComfyNode):
 class MotionReport(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMotionReport",
             display_name="Motion Report",
             category="Zoetrope/Motion",
-            description="Says what a motion module is: family, trained frames, fitting checkpoints, schedule, size, SHA-256.",
+            description="Describes a motion module: family, trained frames, matching checkpoints, schedule, size, SHA-256.",
             inputs=[Motion.Input("motion", tooltip="From Load Motion Module or Load Video Checkpoint.")],
-            outputs=[io.String.Output(display_name="report", tooltip="The same text, for other nodes.")],
+            outputs=[io.String.Output(display_name="report", tooltip="The report as text.")],
             is_output_node=True,
         )
 
@@ -223,7 +229,7 @@ class GuidanceInterval(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.005}
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeGuidanceInterval",
             display_name="Guidance Interval",
             category="Zoetrope/Motion",

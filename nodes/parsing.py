@@ -7,19 +7,27 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..models.layers.strength import Dial, picture_mask
+from ..models.layers.strength import ByFrame, Dial, picture_mask
+from ..sampling import timeline
+from ..sampling.timeline import is_list
 
 MOST_NUMBERS = 4096
+MOST_FRAMES = 1_000_000
+LARGEST = 1000.0
+"""Of a strength by frame, in either direction."""
 
 
 LEVEL = re.compile(r"(time|input|mid|(?:down|up)(?:\.\d+){0,2})")
 
 
 def dial_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Dial:
-    """One dial from its three inputs, multiplied: a number, a list per frame (may be empty), a mask `f h w` or None."""
+    """One dial from its three inputs, multiplied: a number, numbers by frame (may be empty), a mask `f h w` or None.
+
+    Numbers by frame are a timeline, `0: 1 / 48: 0.5 ~12`, or a plain list, which is spread over a clip of more frames.
+    """
     dial: Dial = number
     if per_frame.strip():
-        dial = dial * rearrange(torch.tensor(read_numbers(name, per_frame)), "f -> f 1 1")
+        dial = dial * _per_frame(name, per_frame)
     if mask is None:
         return dial
     mask = picture_mask(mask)
@@ -31,7 +39,16 @@ def dial_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Di
     return dial * mask.to(torch.float32)
 
 
-def read_numbers(name: str, text: str) -> list[float]:
+def _per_frame(name: str, text: str) -> Tensor:
+    if is_list(text):
+        return rearrange(torch.tensor(read_list(name, text)), "f -> f 1 1")
+    numbers = timeline.read_numbers(text, name, -LARGEST, LARGEST)
+    if numbers.changing > MOST_FRAMES:
+        raise ValueError(f"{name}: expected frames below {MOST_FRAMES}, got {numbers.changing - 1}")
+    return ByFrame.of(numbers.at(frame) for frame in range(numbers.changing))
+
+
+def read_list(name: str, text: str) -> list[float]:
     """`0, 0.5, 1` -> numbers. Raises ValueError that names the field and the part it cannot read."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > MOST_NUMBERS:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from comfy_api.latest import io
-
+from ..hosts.comfyui.api import io
 from ..hosts.comfyui.conditioning import frame_guide as comfyui_guide
 from ..hosts.comfyui.conditioning import image_prompt as comfyui_picture
 from ..hosts.comfyui.conditioning import sparsectrl as comfyui_sparsectrl
@@ -14,26 +13,27 @@ from .checking import checked
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
 from .parsing import read_levels
+from .schema import Schema
 from .types import Motion, Projector
 
 
 class LoadImageProjector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadImageProjector",
             display_name="Load Image Projector",
             category="Zoetrope/Load",
             description=(
-                "What turns a picture into a prompt: IP-Adapter (plain and plus, SD1.x and SDXL), and the ones inside "
-                "VideoCrafter1 I2V and DynamiCrafter checkpoints. Known by its keys."
+                "Loads the network that turns an image into a prompt: IP-Adapter (plain and plus, SD1.x and SDXL), or the one "
+                "inside a VideoCrafter1 I2V or DynamiCrafter checkpoint. The type is detected from the file's contents."
             ),
             inputs=[
                 file_input("projector_name", PROJECTORS, "A file in models/ipadapter, checkpoints or zoetrope_projector."),
             ],
             outputs=[
-                Projector.Output(display_name="projector", tooltip="For Image Prompt."),
-                io.String.Output(display_name="report", tooltip="What it is, and which CLIP-Vision it was trained with."),
+                Projector.Output(display_name="projector", tooltip="Image projector, for Image Prompt."),
+                io.String.Output(display_name="report", tooltip="Type of the projector and the CLIP-Vision it needs, as text."),
             ],
         )
 
@@ -51,39 +51,39 @@ class LoadImageProjector(io.ComfyNode):
 class ImagePrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        start, end = range_inputs("the picture")
-        return io.Schema(
+        start, end = range_inputs("the image")
+        return Schema(
             node_id="ZoetropeImagePrompt",
             display_name="Image Prompt",
             category="Zoetrope/Image to video",
             description=(
-                "Says with a picture what words cannot: every frame looks at it beside the text. It tells what there is, not "
-                "where: for an exact first frame add First/Last Frame Guide. Several may follow each other."
+                "Uses an image as a prompt beside the text: its content, look and colours appear in every frame. It fixes no "
+                "positions; for an exact first frame add First/Last Frame Guide. Can be chained."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="Any checkpoint that the projector was made for, with motion or without."),
+                io.Model.Input("model", tooltip="Any checkpoint that the projector was made for, with or without motion."),
                 Projector.Input("projector", tooltip="From Load Image Projector, Load Video Checkpoint or Load Demo Model."),
-                io.ClipVision.Input("clip_vision", tooltip="The image encoder that the projector was trained with."),
-                io.Image.Input("image", tooltip="The picture; of several, batch says what they are. Alpha is left out."),
-                strength_input("How much the picture counts beside the text: 0 not at all, 1 as trained."),
+                io.ClipVision.Input("clip_vision", tooltip="Image encoder that the projector was trained with."),
+                io.Image.Input("image", tooltip="Image to use as a prompt. For several, see batch. Alpha is ignored."),
+                strength_input("Weight of the image beside the text: 0 off, 1 as trained."),
                 start, end,
                 io.String.Input(
                     "strength_by_frame", default="", optional=True,
-                    tooltip="Factor of the strength by frame, for example 0: 1 / 48: 0 ~12: fades from 48 on, gone at 60.",
+                    tooltip="Multiplier of strength by frame. 0: 1 / 48: 0 ~12 fades out from frame 48 to frame 60. Empty: 1.",
                 ),
                 io.Combo.Input(
                     "batch", options=list(comfyui_picture.BATCHES), default=comfyui_picture.TOGETHER, optional=True,
                     tooltip=(
-                        "Several pictures: together, each frame looks at all; average, at their mean; one after another, they "
-                        "are shared out over the clip (in long shots, one per frame)."
+                        "Use of several images. together: all in every frame; average: their mean; one after another: spread "
+                        "over the clip (in long shots, one per frame)."
                     ),
                 ),
                 io.String.Input(
                     "levels", default="", optional=True,
-                    tooltip="Factor of the strength per level of the UNet, such as: down: 0.5, mid: 0, up.1: 1. Empty: all 1.",
+                    tooltip="Multiplier of strength per UNet level, for example: down: 0.5, mid: 0, up.1: 1. Empty: 1.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model", tooltip="The same checkpoint, looking at the picture.")],
+            outputs=[io.Model.Output(display_name="model", tooltip="Checkpoint with the image prompt.")],
         )  # fmt: skip
 
     @classmethod
@@ -94,7 +94,7 @@ class ImagePrompt(io.ComfyNode):
         levels: str = "",
     ) -> io.NodeOutput:  # fmt: skip
         if projector is None:
-            raise ValueError("projector: there is none in this checkpoint; it takes no pictures. Connect Load Image Projector.")
+            raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
         by_frame = read_numbers(strength_by_frame, "strength_by_frame", 0, 4) if strength_by_frame.strip() else None
         settings = comfyui_picture.PictureSettings(
             strength, start, end, chosen("batch", batch, comfyui_picture.BATCHES), by_frame, read_levels(levels)
@@ -106,29 +106,29 @@ class FirstLastFrameGuide(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         start, end = range_inputs("the guide")
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeFirstLastFrameGuide",
             display_name="First/Last Frame Guide",
             category="Zoetrope/Image to video",
             description=(
-                "Begins a clip with a picture, ends it with one, or both. Works with motion modules that were trained for it: "
-                "PIA, AnimateLCM-I2V, DynamiCrafter 512 and 1024, SEINE, and Zoetrope's own."
+                "Image to video: starts a clip from an image, ends it on one, or both. Needs a motion module trained for this: "
+                "PIA, AnimateLCM-I2V, DynamiCrafter 512 and 1024, SEINE, or the demo model's."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="The model with this motion module applied."),
-                Motion.Input("motion", tooltip="The same motion module; it knows how it is shown pictures."),
-                io.Vae.Input("vae", tooltip="Encodes the pictures."),
-                io.Latent.Input("latent", tooltip="The latent that is sampled: pictures are scaled and cut to its size."),
-                io.Image.Input("first", optional=True, tooltip="The first frame; of several pictures, the first frames."),
-                io.Image.Input("last", optional=True, tooltip="The last frame; of several pictures, the last frames."),
-                strength_input("How much the pictures count: 0 not at all, 1 as trained.", optional=True),
+                io.Model.Input("model", tooltip="Model with the motion module applied."),
+                Motion.Input("motion", tooltip="The same motion module; each family takes images in its own way."),
+                io.Vae.Input("vae", tooltip="VAE to encode the images with."),
+                io.Latent.Input("latent", tooltip="Latent to be sampled; images are scaled and cropped to its size."),
+                io.Image.Input("first", optional=True, tooltip="First frame. Several images: the first frames."),
+                io.Image.Input("last", optional=True, tooltip="Last frame. Several images: the last frames."),
+                strength_input("Weight of the images: 0 off, 1 as trained.", optional=True),
                 start, end,
                 io.Combo.Input(
                     "affinity", options=list(AFFINITIES), default=next(iter(AFFINITIES)), optional=True,
-                    tooltip="PIA only: how alike frames stay to the picture, its published levels.",
+                    tooltip="PIA only: similarity of the frames to the image, in PIA's own presets.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model", tooltip="For a sampler or Endless Shot.")],
+            outputs=[io.Model.Output(display_name="model", tooltip="Guided model, for a sampler or Endless Shot.")],
         )  # fmt: skip
 
     @classmethod
@@ -145,22 +145,22 @@ class FirstLastFrameGuide(io.ComfyNode):
 class LoadSparseCtrl(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadSparseCtrl",
             display_name="Load SparseCtrl",
             category="Zoetrope/Image to video",
             description=(
-                "SparseCtrl for AnimateDiff v3, RGB and scribble: a few pictures or drawings say what certain frames look like."
-                " Connect it to core's Apply ControlNet, with the pictures as its image; RGB needs the VAE there."
+                "Loads SparseCtrl for AnimateDiff v3 (RGB or scribble): a few images or drawings set the look of certain "
+                "frames. Connect it to core's Apply ControlNet together with the images; RGB also needs the VAE there."
             ),
             inputs=[
                 file_input("control_net_name", CONTROLS, "A SparseCtrl file in models/controlnet."),
                 io.String.Input(
                     "frames", default="",
-                    tooltip="Frames of the pictures, in their order: 0, 8, 15 (-1 is the last). Empty: evenly over the clip.",
+                    tooltip="Frame number of each image, in order: 0, 8, 15 (-1: last frame). Empty: spread over the clip.",
                 ),
             ],
-            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="For Apply ControlNet.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="ControlNet, for Apply ControlNet.")],
         )  # fmt: skip
 
     @classmethod

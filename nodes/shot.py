@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
 
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.conditioning import timeline as comfyui_timeline
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.sampling.guider import guider_of
@@ -20,14 +19,17 @@ from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from ..shots.folder import Place
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
+from .schema import Schema
 from .types import QueueSettings
 
 MOST_FRAMES = 10_000_000
 
 
 def by_frame_inputs() -> list[Any]:
-    cfg = "Guidance by frame, for example 0: 7 / 48: 3 ~12: 7, and from frame 48 on in 12 frames down to 3. Empty: always cfg."
-    strength = "Factor of the motion's strength by frame, for example 0: 1 / 48: 0.5 ~12. Empty: always 1."
+    cfg = (
+        "Guidance scale by frame. 0: 7 / 48: 3 ~12 starts at 7 and falls to 3 from frame 48 to frame 60. Empty: cfg throughout."
+    )
+    strength = "Multiplier of motion strength by frame, for example 0: 1 / 48: 0.5 ~12. Empty: 1 throughout."
     return [
         io.String.Input("cfg_by_frame", default="", optional=True, tooltip=cfg),
         io.String.Input("strength_by_frame", default="", optional=True, tooltip=strength),
@@ -51,32 +53,34 @@ def preset_input() -> Any:
         options=list(PRESETS),
         default="recommended",
         tooltip=(
-            "recommended: windows look at two cleaner frames, and their borders move; paper: FIFO-Diffusion's own, half of "
-            "every window is only looked at, twice the time; fast: no frames are only looked at."
+            "Queue preset. recommended: 2 context frames per window, moving window borders; paper: as FIFO-Diffusion, "
+            "half of each window is context, twice the time; fast: no context frames."
         ),
     )
 
 
 def queue_input() -> Any:
-    return QueueSettings.Input("queue", optional=True, tooltip="From Queue Settings; replaces the preset.")
+    return QueueSettings.Input("queue", optional=True, tooltip="Custom queue, from Queue Settings. Replaces the preset.")
 
 
 def sigmas_input() -> Any:
-    return io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler; else the published ones.")
+    return io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler. Not connected: the published ones.")
 
 
 def shot_inputs() -> list[Any]:
     """What a shot is made of, for the nodes that make one and that plan one."""
     return [
-        io.Model.Input("model", tooltip="A video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
-        io.Conditioning.Input("positive", tooltip="What to film. Prompt Timeline changes it on the way."),
-        io.Conditioning.Input("negative", tooltip="What to avoid."),
-        io.Vae.Input("vae", tooltip="Decodes the frames as they are finished."),
+        io.Model.Input("model", tooltip="Video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
+        io.Conditioning.Input("positive", tooltip="Prompt for the shot. Use Prompt Timeline to change it by frame."),
+        io.Conditioning.Input("negative", tooltip="Negative prompt."),
+        io.Vae.Input("vae", tooltip="VAE to decode finished frames with, one by one."),
         io.Latent.Input(
             "latent",
-            tooltip="An empty latent sets the size. Latents of a clip, or a shot's last latents, are gone on after.",
+            tooltip="Empty latent: sets the size. Latents of an existing clip or shot: the new shot continues after them.",
         ),
-        io.Int.Input("frames", default=96, min=1, max=MOST_FRAMES, tooltip="May be raised later: the shot goes on."),
+        io.Int.Input(
+            "frames", default=96, min=1, max=MOST_FRAMES, tooltip="Length of the shot. Raise it later to extend the shot."
+        ),
         io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance scale."),
         preset_input(),
     ]
@@ -86,34 +90,34 @@ class EndlessShot(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         model, positive, negative, vae, latent, frames, cfg, preset = shot_inputs()
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeEndlessShot",
             display_name="Endless Shot",
             category="Zoetrope/Long shot",
             description=(
-                "Films a shot of any length at constant memory (FIFO-Diffusion) and writes it while it is made. Stopped or "
-                "crashed, it goes on from the same frame when the same graph is queued again."
+                "Generates a shot of any length in constant memory (FIFO-Diffusion) and writes the video while sampling. After "
+                "a stop or a crash, queue the same graph again to resume at the same frame."
             ),
             inputs=[
                 model, positive, negative, vae, latent,
                 io.Int.Input(
                     "seed", default=0, min=0, max=2**64 - 1, control_after_generate=False,
-                    tooltip="Of all noise. It stays as it is, so that a shot can go on.",
+                    tooltip="Noise seed. Stays fixed between runs, so that the shot can be resumed.",
                 ),
                 frames,
-                io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.01, tooltip="Frames per second of the video."),
+                io.Float.Input("fps", default=8.0, min=0.1, max=240.0, step=0.01, tooltip="Playback rate of the video."),
                 cfg, preset,
-                io.String.Input("filename_prefix", default="zoetrope/shot", tooltip="Folder and name below ComfyUI's output."),
+                io.String.Input("filename_prefix", default="zoetrope/shot", tooltip="Folder and name in ComfyUI's output."),
                 queue_input(),
                 sigmas_input(),
                 *by_frame_inputs(),
                 io.Guider.Input(
-                    "guider", optional=True, tooltip="From a guider node; replaces model, positive, negative and cfg."
+                    "guider", optional=True, tooltip="Custom guider. Replaces model, positive, negative and cfg."
                 ),
             ],
             outputs=[
-                io.Video.Output(display_name="video", tooltip="The file of the shot; Save Video copies it."),
-                io.Latent.Output(display_name="last_latents", tooltip="For another Endless Shot that goes on after this one."),
+                io.Video.Output(display_name="video", tooltip="Video file of the shot. Save Video makes a copy."),
+                io.Latent.Output(display_name="last_latents", tooltip="Last latents, for an Endless Shot that continues."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             is_output_node=True,
@@ -144,16 +148,16 @@ class EndlessShot(io.ComfyNode):
 class ShotPlan(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeShotPlan",
             display_name="Shot Plan",
             category="Zoetrope/Long shot",
             description=(
-                "Before a long night: measures a window of this model at this size and says what time, memory and disk the "
-                "shot will take, and which number to lower if it does not fit."
+                "Estimates time, memory and disk space of an Endless Shot before it runs, from a few timed calls of this model "
+                "at this size. Warns if something does not fit, with the setting to lower."
             ),
             inputs=[*shot_inputs(), queue_input(), sigmas_input()],
-            outputs=[io.String.Output(display_name="plan", tooltip="The plan as text.")],
+            outputs=[io.String.Output(display_name="plan", tooltip="The estimate as text.")],
             is_output_node=True,
         )
 
@@ -173,36 +177,36 @@ class QueueSettingsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         usual = Queue()
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeQueueSettings",
             display_name="Queue Settings",
             category="Zoetrope/Long shot",
-            description="The queue of a long shot in detail: windows, lookahead, fresh noise. Without it the preset decides.",
+            description="Details of a long shot's queue: windows, context, added noise. Without this node the preset applies.",
             inputs=[
-                io.Int.Input("window", default=usual.window, min=2, max=256, tooltip="Frames that the model sees at once."),
+                io.Int.Input("window", default=usual.window, min=2, max=256, tooltip="Frames per window."),
                 io.Int.Input(
                     "partitions", default=usual.partitions, min=1, max=64,
-                    tooltip="Windows in the queue. A frame takes window * partitions steps. Sigmas replace it.",
+                    tooltip="Windows in the queue. Each frame takes window * partitions steps. Unused with sigmas.",
                 ),
                 io.Int.Input(
                     "context", default=usual.context, min=0, max=255,
-                    tooltip="Cleaner frames of a window that are only looked at: 0 none, half of the window as in the paper.",
+                    tooltip="Context frames per window: less noisy, seen but not updated. The paper has half of the window.",
                 ),
                 io.Int.Input(
                     "shift", default=usual.shift, min=0, max=255,
-                    tooltip="How far the borders between windows move from frame to frame. 0: they stay, as published.",
+                    tooltip="Movement of the window borders per finished frame, in frames. 0: fixed, as published.",
                 ),
                 io.Float.Input(
                     "eta", default=usual.eta, min=0.0, max=1.0, step=0.01,
-                    tooltip="Fresh noise in every step (DDIM): 1 as published, 0 none.",
+                    tooltip="Noise added at every step (DDIM eta): 1 as published, 0 none.",
                 ),
                 io.Int.Input(
                     "windows_per_call", default=usual.windows_per_call, min=1, max=64,
-                    tooltip="Windows that share a call of the model: faster on a large GPU, more memory.",
+                    tooltip="Windows per model call: more is faster on a large GPU and takes more memory.",
                 ),
                 io.Combo.Input(
-                    "start", options=list(STARTS), default=STARTS[0],
-                    tooltip="What the queue is filled with: an ordinary clip, or noise (longer warm-up, freer beginning).",
+                    "initial_queue", options=list(STARTS), default=STARTS[0],
+                    tooltip="First contents of the queue. base clip: an ordinary clip; noise: longer warm-up, freer beginning.",
                 ),
             ],
             outputs=[QueueSettings.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
@@ -211,39 +215,39 @@ class QueueSettingsNode(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, start: str
+        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, initial_queue: str
     ) -> io.NodeOutput:
-        chosen("start", start, STARTS)
+        chosen("initial_queue", initial_queue, STARTS)
         if context > window // 2:
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:
-            raise ValueError(f"shift: expected 0 to {window - context - 1} (window less context less one), got {shift}")
-        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, start))
+            raise ValueError(f"shift: expected 0 to {window - context - 1} (window - context - 1), got {shift}")
+        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, initial_queue))
 
 
 class PromptTimeline(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropePromptTimeline",
             display_name="Prompt Timeline",
             category="Zoetrope/Long shot",
             description=(
-                "Prompts by frame: 0: a red circle / 48: a blue square ~12 changes at frame 48, cross-fading over 12 frames. "
-                "One entry per line, or separated by a slash between blanks."
+                "Prompt travel: prompts by frame. 0: a red circle / 48: a blue square ~12 changes at frame 48 with a "
+                "cross-fade of 12 frames. One entry per line, or separated by a slash with spaces around it."
             ),
             inputs=[
-                io.Clip.Input("clip", tooltip="The checkpoint's text encoder."),
+                io.Clip.Input("clip", tooltip="Text encoder of the checkpoint."),
                 io.String.Input(
                     "text", multiline=True, default="0: a red circle / 48: a blue square ~12",
-                    tooltip="frame: prompt, and ~frames for a cross-fade. A prompt alone holds for the whole shot.",
+                    tooltip="frame: prompt, plus ~frames for a cross-fade. A prompt without a frame holds for the whole shot.",
                 ),
                 io.Int.Input(
                     "clip_frames", default=16, min=1, max=4096, optional=True,
-                    tooltip="Only for ordinary samplers (KSampler): how many frames their clip has. Long shots do not need it.",
+                    tooltip="Length of the clip, for ordinary samplers (KSampler) only. Unused in long shots.",
                 ),
             ],
-            outputs=[io.Conditioning.Output(display_name="conditioning", tooltip="For Endless Shot and other samplers.")],
+            outputs=[io.Conditioning.Output(display_name="conditioning", tooltip="Prompts, for Endless Shot or a sampler.")],
         )  # fmt: skip
 
     @classmethod

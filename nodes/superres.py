@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.jobs.interpolate import BetweenOrder, Fillers, interpolate, plan_for
 from ..hosts.comfyui.jobs.job import Job, Made, coloured, of_motion, settings_of
 from ..hosts.comfyui.jobs.upscale import COLOURS, Enlargers, UpscaleOrder, upscale
@@ -18,6 +17,7 @@ from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
+from .schema import Schema
 from .types import Motion
 from .vae import clip_input
 
@@ -25,7 +25,7 @@ from .vae import clip_input
 def file_inputs(prefix: str, fps: str) -> list[Any]:
     return [
         io.Float.Input("fps", default=0.0, min=0.0, max=480.0, step=0.01, tooltip=fps),
-        io.String.Input("filename_prefix", default=prefix, tooltip="Folder and name below ComfyUI's output."),
+        io.String.Input("filename_prefix", default=prefix, tooltip="Folder and name in ComfyUI's output."),
     ]
 
 
@@ -38,14 +38,14 @@ def shown(made: Made) -> io.NodeOutput:
 def needed(name: str, value: Any) -> Any:
     """Loaders hand on nothing for what a file does not hold."""
     if value is None:
-        raise ValueError(f"{name}: the file it comes from holds none; connect another one, here or to its loader")
+        raise ValueError(f"{name}: the loaded file contains none; connect one here or to its loader")
     return value
 
 
 def seed_input() -> Any:
     return io.Int.Input(
         "seed", default=0, min=0, max=2**64 - 2, control_after_generate=False,
-        tooltip="Of all noise. It stays as it is, so that a stage that is done is not done again.",
+        tooltip="Noise seed. Stays fixed between runs, so that finished stages are reused.",
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def window_input(default: int, most: int, tooltip: str) -> io.Int.Input:
 def to_a_file() -> dict[str, Any]:
     """What nodes have in common that write a video file."""
     return {
-        "outputs": [io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+        "outputs": [io.Video.Output(display_name="video", tooltip="Video file. Save Video makes a copy.")],
         "hidden": [io.Hidden.unique_id],
         "is_output_node": True,
     }
@@ -66,25 +66,25 @@ def to_a_file() -> dict[str, Any]:
 class LoadVideoUpscaler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadVideoUpscaler",
             display_name="Load Video Upscaler",
             category="Zoetrope/Load",
             description=(
-                "Loads Upscale-A-Video, LaVie's VSR, or any Stable Diffusion x4 upscaler (frame by frame), whole or its UNet "
-                "alone, as diffusers or the authors spell it. Known by its keys."
+                "Loads Upscale-A-Video, LaVie's VSR or any Stable Diffusion x4 upscaler (frame by frame), as a whole "
+                "checkpoint or UNet only, in the authors' or diffusers' layout. The type is detected from the file's contents."
             ),
             inputs=[
                 file_input("upscaler_name", VIDEO, "A file in models/checkpoints, diffusion_models or zoetrope_video."),
-                strength_input("0: the image upscaler inside the file alone, frame by frame.", optional=True),
-                io.Clip.Input("clip", optional=True, tooltip="Handed on where the file holds no text encoder: SD2.x's."),
-                io.Vae.Input("vae", optional=True, tooltip="Handed on where the file holds no VAE: the x4 upscaler's."),
+                strength_input("Strength of the temporal layers. 0: image upscaler only, frame by frame.", optional=True),
+                io.Clip.Input("clip", optional=True, tooltip="Text encoder (SD2.x) to use if the file contains none."),
+                io.Vae.Input("vae", optional=True, tooltip="VAE (of an x4 upscaler) to use if the file contains none."),
             ],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="For Upscale Video; core's samplers take it too."),
-                io.Clip.Output(display_name="clip", tooltip="The file's text encoder, else the one connected."),
-                io.Vae.Output(display_name="vae", tooltip="The file's VAE, else the one connected."),
-                Motion.Output(display_name="motion", tooltip="Its temporal layers alone, for another x4 upscaler, if any."),
+                io.Model.Output(display_name="model", tooltip="Upscaler, for Upscale Video or core's samplers."),
+                io.Clip.Output(display_name="clip", tooltip="The file's text encoder, or the connected one."),
+                io.Vae.Output(display_name="vae", tooltip="The file's VAE, or the connected one."),
+                Motion.Output(display_name="motion", tooltip="Temporal layers alone, for another x4 upscaler. May be empty."),
             ],
         )
 
@@ -102,40 +102,40 @@ class LoadVideoUpscaler(io.ComfyNode):
 class InterpolateFrames(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeInterpolateFrames",
             display_name="Interpolate Frames",
             category="Zoetrope/Temporal SR",
             description=(
-                "Makes the frames in between with a video model that is shown the given ones: new motion where a warp would "
-                "tear, steered by the prompt. Any length, straight to a file. Latents of given frames stay as they are."
+                "Generates new frames between the input frames with a video model: real motion where warping would tear, "
+                "steered by the prompt. Any length, straight to a file. The latents of the input frames stay unchanged."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="The checkpoint with the motion module applied, or Load Video Checkpoint."),
-                io.Conditioning.Input("positive", tooltip="What the clip shows, and what moves."),
-                io.Conditioning.Input("negative", tooltip="What to avoid; counts where cfg is not 1."),
-                io.Vae.Input("vae", tooltip="Of the checkpoint; it sees the given frames and makes the pictures."),
+                io.Model.Input("model", tooltip="Checkpoint with the motion module applied, or Load Video Checkpoint."),
+                io.Conditioning.Input("positive", tooltip="Prompt: what is in the clip and how it moves."),
+                io.Conditioning.Input("negative", tooltip="Negative prompt. Unused if cfg is 1."),
+                io.Vae.Input("vae", tooltip="VAE of the checkpoint, to encode the input frames and decode the result."),
                 Motion.Input(
-                    "motion", tooltip="The motion module on the MODEL: it says how given frames are shown to it."
+                    "motion", tooltip="Motion module of the model; each family takes input frames in its own way."
                 ),
-                clip_input("The given frames, in order, or a video from Load Video, Endless Shot, ..."),
-                io.Int.Input("factor", default=4, min=1, max=240, tooltip="Each frame becomes so many. 1: nothing to do."),
+                clip_input("Input frames, in order, or a video from Load Video, Endless Shot, ..."),
+                io.Int.Input("factor", default=4, min=1, max=240, tooltip="Frame rate multiplier. 4: 3 new frames per gap."),
                 seed_input(),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (DDIM)."),
                 io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1: none, half the time."),
-                *file_inputs("zoetrope/between", "Frames per second of the new video. 0: factor times the old."),
-                window_input(0, 1024, "Frames that the model sees at once. 0: as many as it was trained on."),
+                *file_inputs("zoetrope/between", "Playback rate of the new video. 0: factor times that of the input."),
+                window_input(0, 1024, "Frames per window. 0: the length the model was trained on."),
                 io.Int.Input(
                     "shared_steps", default=1, min=0, max=64, optional=True,
-                    tooltip="Gaps between given frames that neighbouring windows both fill, blended. 0: none.",
+                    tooltip="Overlap of neighbouring windows, in gaps between input frames; blended. 0: none.",
                 ),
                 io.Float.Input(
                     "scene_cut", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
-                    tooltip="How different colours may be until a new scene begins: nothing is made across cuts. 0: no cuts.",
+                    tooltip="Colour difference that counts as a cut. Nothing is generated across cuts. 0: no cut detection.",
                 ),
                 io.Boolean.Input(
                     "keep_pictures", default=False, optional=True,
-                    tooltip="Given frames as the pictures that came in; else all frames have gone through the VAE alike.",
+                    tooltip="Return the input frames unchanged instead of their VAE reconstruction.",
                 ),
             ],
             **to_a_file(),
@@ -164,44 +164,44 @@ class InterpolateFrames(io.ComfyNode):
 class UpscaleVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeUpscaleVideo",
             display_name="Upscale Video",
             category="Zoetrope/Temporal SR",
             description=(
-                "Four times as wide and high with a Stable Diffusion x4 upscaler, straight from file to file, in overlapping "
-                "windows with one noise field for the whole clip; temporal layers make it flicker less."
+                "Enlarges a video to four times its width and height with a Stable Diffusion x4 upscaler, from file to file. "
+                "Overlapping windows share one noise field; temporal layers reduce flicker."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="From Load Video Upscaler or Load Demo Upscaler."),
-                io.Conditioning.Input("positive", tooltip="What the clip shows, and the quality you want."),
-                io.Conditioning.Input("negative", tooltip="What to avoid; counts where cfg is not 1."),
+                io.Conditioning.Input("positive", tooltip="Prompt: what is in the clip, and the quality you want."),
+                io.Conditioning.Input("negative", tooltip="Negative prompt. Unused if cfg is 1."),
                 io.Vae.Input("vae", tooltip="The upscaler's own, or Upscale-A-Video's from Load Temporal VAE."),
-                clip_input("The frames, in order, or a video from Load Video, Interpolate Frames, Endless Shot, ..."),
+                clip_input("Frames, in order, or a video from Load Video, Interpolate Frames, Endless Shot, ..."),
                 seed_input(),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (DDIM)."),
-                io.Float.Input("cfg", default=4.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1 costs half."),
+                io.Float.Input("cfg", default=4.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1: none, half the time."),
                 io.Int.Input(
                     "noise_level", default=20, min=0, max=999,
-                    tooltip="How freely detail is made up: 20 faithful, 50 as LaVie, 120 as Upscale-A-Video for bad video.",
+                    tooltip="Noise on the input; more invents more detail. 20: faithful, 50: as LaVie, 120: for poor video.",
                 ),
-                *file_inputs("zoetrope/large", "Frames per second of the new video. 0: as the old."),
-                window_input(8, 256, "Frames that the model sees at once."),
+                *file_inputs("zoetrope/large", "Playback rate of the new video. 0: that of the input."),
+                window_input(8, 256, "Frames per window."),
                 io.Int.Input(
                     "overlap", default=2, min=0, max=128, optional=True,
-                    tooltip="Frames that neighbouring windows both make, blended at every step.",
+                    tooltip="Frames shared by neighbouring windows, blended at every step.",
                 ),
                 io.Int.Input(
                     "tile_size", default=0, min=0, max=4096, step=8, optional=True,
-                    tooltip="Small pixels per tile and side, blended: less memory for large pictures. 0: whole pictures.",
+                    tooltip="Tile size in input pixels, blended. Saves memory on large frames. 0: no tiles.",
                 ),
                 io.Combo.Input(
                     "match_colour", options=list(COLOURS), default=COLOURS[0], optional=True,
-                    tooltip="Colours of the small frames on the large ones: upscalers drift. steady: without their grain.",
+                    tooltip="Correction of colour drift to the input's colours. steady: averaged over time, against flicker.",
                 ),
                 io.Boolean.Input(
                     "follow_flow", default=False, optional=True,
-                    tooltip="Late steps carry detail along the motion (Upscale-A-Video). Needs OpenCV.",
+                    tooltip="Carry detail along the motion in late steps (Upscale-A-Video). Needs OpenCV.",
                 ),
             ],
             **to_a_file(),
@@ -227,20 +227,20 @@ class UpscaleVideo(io.ComfyNode):
 class MatchColour(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeMatchColour",
             display_name="Match Colour",
             category="Zoetrope/Temporal SR",
-            description="The detail of some frames with the colours of others, frame by frame: puts back what a model drifted.",
+            description="Gives frames the colours of reference frames and keeps their detail. Corrects colour drift.",
             inputs=[
-                io.Image.Input("images", tooltip="Frames that keep their detail."),
-                io.Image.Input("reference", tooltip="Whose colours they get; of fewer frames the last one holds on."),
+                io.Image.Input("images", tooltip="Frames to correct."),
+                io.Image.Input("reference", tooltip="Frames with the wanted colours. If fewer, the last one repeats."),
                 io.Combo.Input(
                     "method", options=list(MATCHES), default="wavelet",
-                    tooltip="wavelet: place by place, coarse colours only. adain: mean and spread of the whole picture.",
+                    tooltip="wavelet: local, coarse colours only. adain: mean and spread of the whole image.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="images", tooltip="The frames in the reference's colours.")],
+            outputs=[io.Image.Output(display_name="images", tooltip="Frames in the reference's colours.")],
         )  # fmt: skip
 
     @classmethod

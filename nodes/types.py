@@ -1,6 +1,6 @@
 """Types of the pack's own links between nodes."""
 
-from comfy_api.latest import io
+from ..hosts.comfyui.api import io
 
 Motion = io.Custom("ZOETROPE_MOTION")
 """A motion module in the host's hands: `hosts.comfyui.motion.apply.HostMotion`."""

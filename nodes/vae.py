@@ -3,10 +3,8 @@
 from itertools import chain
 from typing import Any
 
-from comfy_api.input_impl import VideoFromFile
-from comfy_api.latest import io, ui
-
 from ..hosts.comfyui import progress as comfyui_progress
+from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
@@ -17,6 +15,7 @@ from ..video.io.write import write_video
 from ..video.quality.resampling import RESAMPLINGS
 from .checking import checked
 from .inputs import chosen, own_id
+from .schema import Schema
 
 BLENDS: dict[str, bool | None] = {"auto": None, "cross-fade": True, "cut": False}
 
@@ -30,19 +29,19 @@ def way_inputs() -> list[Any]:
     return [
         io.Int.Input(
             "window", default=0, min=0, max=4096, optional=True,
-            tooltip="Latents that the VAE sees at once. 0: what suits the VAE. It never depends on free memory.",
+            tooltip="Latent frames per window. 0: the VAE's default. Never depends on free memory.",
         ),
         io.Int.Input(
             "overlap", default=-1, min=-1, max=2048, optional=True,
-            tooltip="Latents that neighbouring windows share. -1: what suits the VAE (none for image VAEs).",
+            tooltip="Latent frames shared by neighbouring windows. -1: the VAE's default (0 for image VAEs).",
         ),
         io.Combo.Input(
             "blend", options=list(BLENDS), default="auto", optional=True,
-            tooltip="Frames that two windows made: cross-faded, or cut in the middle. auto: what suits the VAE.",
+            tooltip="Joining of overlapping windows: cross-fade, or cut in the middle. auto: the VAE's default.",
         ),
         io.Int.Input(
             "tile_size", default=0, min=0, max=8192, step=64, optional=True,
-            tooltip="Pixels per tile and side, blended, time kept whole: less memory for large pictures. 0: whole pictures.",
+            tooltip="Tile size in pixels, blended, without tiling time. Saves memory on large frames. 0: no tiles.",
         ),
     ]  # fmt: skip
 
@@ -55,23 +54,23 @@ def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, nod
 class EncodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeEncodeVideo",
             display_name="Encode Video",
             category="Zoetrope/VAE",
             description=(
-                "Frames or a video file to latents, in windows of a fixed size: a clip of any length fits. Files are read "
-                "frame by frame, at their average rate. Sides that the VAE cannot take are cut about the middle."
+                "Encodes frames or a video file of any length to latents, in windows of a fixed size. Files are read frame by "
+                "frame, at their average rate. Sizes that do not suit the VAE are cropped around the centre."
             ),
             inputs=[
-                clip_input("The frames, in order, or a video from Load Video."),
+                clip_input("Frames, in order, or a video from Load Video."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
                 *way_inputs(),
             ],
             outputs=[
-                io.Latent.Output(display_name="latent", tooltip="One latent per frame, or fewer where the VAE squeezes time."),
-                io.Audio.Output(display_name="audio", tooltip="The video's sound, if it has any; for Decode Video to File."),
-                io.Float.Output(display_name="fps", tooltip="The video's frames per second; 0 for frames without a rate."),
+                io.Latent.Output(display_name="latent", tooltip="One latent per frame, or fewer if the VAE compresses time."),
+                io.Audio.Output(display_name="audio", tooltip="Sound of the video, if any; for Decode Video to File."),
+                io.Float.Output(display_name="fps", tooltip="Frame rate of the video; 0 for frames without a rate."),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -90,17 +89,17 @@ class EncodeVideo(io.ComfyNode):
 class DecodeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeDecodeVideo",
             display_name="Decode Video",
             category="Zoetrope/VAE",
-            description="Latents to frames in windows of a fixed size: the same on every machine. Connect it to Create Video.",
+            description="Decodes latents to frames in windows of a fixed size: the same result on every machine.",
             inputs=[
-                io.Latent.Input("samples", tooltip="Latents of a clip, as a sampler gives them."),
+                io.Latent.Input("samples", tooltip="Latents of a clip, from a sampler."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
                 *way_inputs(),
             ],
-            outputs=[io.Image.Output(display_name="images", tooltip="The frames, in order.")],
+            outputs=[io.Image.Output(display_name="images", tooltip="Decoded frames, for Create Video or any image node.")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -116,23 +115,23 @@ class DecodeVideo(io.ComfyNode):
 class DecodeVideoToFile(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeDecodeVideoToFile",
             display_name="Decode Video to File",
             category="Zoetrope/VAE",
             description=(
-                "Latents straight to a video file, frame by frame: hours of video in the memory of one window. The file "
-                "appears whole or not at all."
+                "Decodes latents straight to a video file, frame by frame: hours of video in the memory of one window. The "
+                "file appears only when it is complete."
             ),
             inputs=[
                 io.Latent.Input("samples", tooltip="Latents of a clip of any length."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
-                io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.01, tooltip="Frames per second of the video."),
-                io.String.Input("filename_prefix", default="zoetrope/video", tooltip="Folder and name below ComfyUI's output."),
+                io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.01, tooltip="Playback rate of the video."),
+                io.String.Input("filename_prefix", default="zoetrope/video", tooltip="Folder and name in ComfyUI's output."),
                 *way_inputs(),
                 io.Audio.Input("audio", optional=True, tooltip="Sound for the video, cut to its length."),
             ],
-            outputs=[io.Video.Output(display_name="video", tooltip="The file; Save Video copies it.")],
+            outputs=[io.Video.Output(display_name="video", tooltip="Video file. Save Video makes a copy.")],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
         )
@@ -144,7 +143,7 @@ class DecodeVideoToFile(io.ComfyNode):
         blend: str = "auto", tile_size: int = 0, audio: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         if fps <= 0:
-            raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
+            raise ValueError("fps: expected more than 0, got 0; the frames came without a frame rate, so type one in")
         sound = (audio["waveform"][0], int(audio["sample_rate"])) if audio else None
         if sound:
             check_sound(*sound)
@@ -164,28 +163,28 @@ class DecodeVideoToFile(io.ComfyNode):
 class VaeRoundTrip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeVaeRoundTrip",
             display_name="VAE Round Trip",
             category="Zoetrope/VAE",
             description=(
-                "What a VAE makes of a clip, and of the same clip with time changed: frames dropped, repeated, blended, "
-                "reversed, shuffled, time and height exchanged. Measures picture and flicker of one to three VAEs."
+                "Measures image quality and flicker of one to three VAEs: encodes and decodes a clip, also with frames "
+                "dropped, repeated, blended, reversed or shuffled, and with time and height swapped."
             ),
             inputs=[
-                clip_input("The clip, or a video from Load Video."),
-                io.Vae.Input("vae", tooltip="The first VAE."),
+                clip_input("Clip, or a video from Load Video."),
+                io.Vae.Input("vae", tooltip="First VAE."),
                 io.String.Input(
                     "changes", multiline=True, default="\n".join(RESAMPLINGS),
-                    tooltip=f"What to do to time, one per line: {', '.join(RESAMPLINGS)}.",
+                    tooltip=f"Time changes to test, one per line: {', '.join(RESAMPLINGS)}.",
                 ),
-                io.Int.Input("frames", default=32, min=2, max=512, tooltip="Only so many frames of the clip are studied."),
-                io.Vae.Input("vae_2", optional=True, tooltip="Another VAE to compare with."),
-                io.Vae.Input("vae_3", optional=True, tooltip="A third one."),
+                io.Int.Input("frames", default=32, min=2, max=512, tooltip="Frames to test, from the start of the clip."),
+                io.Vae.Input("vae_2", optional=True, tooltip="Second VAE, to compare."),
+                io.Vae.Input("vae_3", optional=True, tooltip="Third VAE, to compare."),
             ],
             outputs=[
-                io.String.Output(display_name="table", tooltip="PSNR, SSIM, error of neighbour differences, flicker."),
-                io.Image.Output(display_name="plot", tooltip="The same as a picture, and the error of flicker frame by frame."),
+                io.String.Output(display_name="table", tooltip="PSNR, SSIM, jump error and flicker of each VAE."),
+                io.Image.Output(display_name="plot", tooltip="Chart of the table, and the jump error frame by frame."),
             ],
             is_output_node=True,
         )  # fmt: skip

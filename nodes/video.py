@@ -3,44 +3,45 @@
 from typing import Any
 
 import torch
-from comfy_api.latest import io, ui
 
+from ..hosts.comfyui.api import io, ui
 from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
 from .checking import checked
+from .schema import Schema
 from .vae import clip_input
 
 
 class VideoMetrics(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeVideoMetrics",
             display_name="Video Metrics",
             category="Zoetrope/Video",
             description=(
-                "How much a clip flickers, drifts in colour and shows the seams of windows, as a table and a plot. With the "
-                "truth beside it, errors. Files of any length are read frame by frame."
+                "Measures flicker, colour drift and window seams of a clip, as a table and a plot; with a ground truth, errors "
+                "as well. Files of any length are read frame by frame."
             ),
             inputs=[
-                clip_input("The clip, or a video."),
-                io.MultiType.Input("images_2", types=[io.Image, io.Video], optional=True, tooltip="Another to compare with."),
+                clip_input("Clip or video to measure."),
+                io.MultiType.Input("images_2", types=[io.Image, io.Video], optional=True, tooltip="Second clip, to compare."),
                 io.MultiType.Input(
                     "truth", types=[io.Image, io.Video], optional=True,
-                    tooltip="What they should look like, frame by frame, in the same size.",
+                    tooltip="Ground truth of the same length and size.",
                 ),
                 io.Int.Input(
-                    "window", default=0, min=0, max=10000, optional=True,
-                    tooltip="Windows met every so many frames: how much larger differences are there. 0: not asked.",
+                    "seam_every", default=0, min=0, max=10000, optional=True,
+                    tooltip="Window stride in frames; reports how visible window seams are. 0: off.",
                 ),
                 io.Boolean.Input(
                     "flow", default=False, optional=True,
-                    tooltip="Warping error: neighbours compared along OpenCV's optical flow, where OpenCV is installed.",
+                    tooltip="Warping error: difference of neighbouring frames along the optical flow. Needs OpenCV.",
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="table", tooltip="One row per clip; in levels of 255 unless said otherwise."),
-                io.Image.Output(display_name="plot", tooltip="Frame by frame, and the spectrum of the brightness."),
+                io.String.Output(display_name="table", tooltip="One row per clip, in levels of 255 unless stated."),
+                io.Image.Output(display_name="plot", tooltip="Differences frame by frame, and the spectrum of the brightness."),
             ],
             is_output_node=True,
         )  # fmt: skip
@@ -48,37 +49,37 @@ class VideoMetrics(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, images: Any, images_2: Any = None, truth: Any = None, window: int = 0, flow: bool = False
+        cls, images: Any, images_2: Any = None, truth: Any = None, seam_every: int = 0, flow: bool = False
     ) -> io.NodeOutput:
         clips = {f"clip {number}": one for number, one in enumerate((images, images_2), 1) if one is not None}
-        found = comfyui_study.quality_of(clips, truth, window, flow)
+        found = comfyui_study.quality_of(clips, truth, seam_every, flow)
         return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
 
 
 class LoadVideoSegment(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="ZoetropeLoadVideoSegment",
             display_name="Load Video Segment",
             category="Zoetrope/Video",
-            description="Some frames of a video as IMAGE: a long file need not fit into memory to be looked at.",
+            description="Loads part of a video as images, so that a long file need not fit into memory.",
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, Endless Shot, Upscale Video, ..."),
-                io.Int.Input("start", default=0, min=0, max=10_000_000, tooltip="The first frame, counted from 0."),
-                io.Int.Input("count", default=16, min=1, max=4096, tooltip="How many; fewer where the video ends."),
-                io.Int.Input("every", default=1, min=1, max=10_000, tooltip="Only every so many frames."),
+                io.Int.Input("first_frame", default=0, min=0, max=10_000_000, tooltip="First frame, counted from 0."),
+                io.Int.Input("count", default=16, min=1, max=4096, tooltip="Number of frames; fewer if the video ends before."),
+                io.Int.Input("every", default=1, min=1, max=10_000, tooltip="Frame step. 2: every second frame."),
             ],
             outputs=[
-                io.Image.Output(display_name="images", tooltip="The frames."),
-                io.Float.Output(display_name="fps", tooltip="Frames per second of what came out."),
+                io.Image.Output(display_name="images", tooltip="Loaded frames."),
+                io.Float.Output(display_name="fps", tooltip="Frame rate of the loaded frames."),
             ],
         )
 
     @classmethod
     @checked
-    def execute(cls, video: Any, start: int, count: int, every: int) -> io.NodeOutput:
-        frames, fps = comfyui_clips.segment(video, start, count, every)
+    def execute(cls, video: Any, first_frame: int, count: int, every: int) -> io.NodeOutput:
+        frames, fps = comfyui_clips.segment(video, first_frame, count, every)
         return io.NodeOutput(torch.stack(frames), float(fps / every))
 
 

@@ -16,7 +16,15 @@ LONGEST_TEXT, MOST_CUES, LAST_FRAME = 100_000, 1_000, 100_000_000
 HEAD = re.compile(r"([0-9]+)\s*:")
 FADE = re.compile(r"\s~\s*([0-9]+)$")
 """Both look at an entry without the blanks around it, and take time that grows with its length alone."""
-EXAMPLE = "'48: a blue square' or '48: a blue square ~12'"
+QUOTED = re.compile(r"[{\s]*[\"'][0-9]+[\"']\s*:")
+"""A frame number in quotes, as prompt travel is written for FizzNodes."""
+KEYFRAME = re.compile(r"[\"']([0-9]{1,9})[\"']\s*:\s*(?:\"([^\"]*)\"|'([^']*)')")
+NO_FRAME = re.compile(r"-\s*[0-9]+\s*:|-?[0-9]*\.[0-9]+\s*:")
+"""A negative or fractional number where a frame number belongs."""
+RUN_ON = re.compile(r"[,;|/]\s*[0-9]+\s*:(?!\s*[0-9])")
+"""Another entry behind a separator that does not separate; `, 16:9` and `(red:1.3)` are text."""
+EXAMPLE = "0: a red circle / 48: a blue square ~12"
+NUMBERS = "0: 1 / 48: 0.5 ~12"
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class Cue:
     """Frames until it holds alone; 0 is a hard cut."""
 
 
-def read_timeline(text: str, name: str = "timeline") -> tuple[Cue, ...]:
-    """The cues of a text in order, the first at frame 0.
+def read_timeline(text: str, name: str = "timeline", example: str = EXAMPLE) -> tuple[Cue, ...]:
+    """The cues of a text in order, the first at frame 0. `example` is the one that errors give.
 
     Raises ValueError with line and column where an entry cannot be understood, comes too early, or cuts a fade short.
     """
@@ -41,13 +49,46 @@ def read_timeline(text: str, name: str = "timeline") -> tuple[Cue, ...]:
         raise ValueError(f"{name}: expected at most {MOST_CUES} entries, got {len(entries)}")
     if not entries:
         return (Cue(0, "", 0),)
-    if len(entries) == 1 and not re.match(r"\s*[0-9]+\s*:", entries[0][1]):
-        return (Cue(0, entries[0][1].strip(), 0),)
-    cues = []
+    alone = len(entries) == 1 and not re.match(r"\s*[0-9]+\s*:", entries[0][1])
+    cues: list[Cue] = []
     for start, entry in entries:
         place = start + len(entry) - len(entry.lstrip())
-        cues.append(_cue(entry, cues, f"{name}, {_place(text, place)}"))
+        _refuse_other_notations(text, place, entry.strip(), name, example)
+        cues.append(Cue(0, entry.strip(), 0) if alone else _cue(entry, cues, f"{name}, {_place(text, place)}", example))
     return tuple(cues)
+
+
+def _refuse_other_notations(text: str, place: int, entry: str, name: str, example: str) -> None:
+    """Raises ValueError for what would otherwise be sampled as one long prompt. `place` is where the entry begins."""
+    if QUOTED.match(text, place):
+        raise ValueError(
+            f"{name}, {_place(text, place)}: expected frame numbers without quotes; for the same blending as in FizzNodes' "
+            f"prompt travel write\n{_without_quotes(text[place:])}"
+        )
+    if NO_FRAME.match(entry):
+        raise ValueError(
+            f"{name}, {_place(text, place)}: expected a whole frame number, 0 or more, such as {example}, got {entry[:40]!r}"
+        )
+    if found := RUN_ON.search(entry):
+        raise ValueError(
+            f"{name}, {_place(text, place + found.start())}: expected each entry on a line of its own, or ' / ' with a "
+            f"space on both sides between entries, such as {example}, got {entry[found.start() :][:40]!r}"
+        )
+
+
+def _without_quotes(text: str) -> str:
+    """FizzNodes' prompt travel as a timeline: it blends from keyframe to keyframe, so each fade ends on its keyframe."""
+    lines: list[str] = []
+    last = 0
+    for found in KEYFRAME.finditer(text):
+        frame, prompt = int(found[1]), " ".join((found[2] or found[3] or "").split())
+        if not lines:
+            lines.append(f"0: {prompt}")
+        elif frame > last:
+            fade = frame - last - 1
+            lines.append(f"{last + 1}: {prompt}" + (f" ~{fade}" if fade else ""))
+        last = max(last, frame)
+    return "\n".join(lines) or EXAMPLE
 
 
 def _split(text: str) -> list[tuple[int, str]]:
@@ -56,10 +97,10 @@ def _split(text: str) -> list[tuple[int, str]]:
     return [(before[1], text[before[1] : after[0]]) for before, after in pairwise(borders)]
 
 
-def _cue(entry: str, before: Sequence[Cue], where: str) -> Cue:
+def _cue(entry: str, before: Sequence[Cue], where: str, example: str) -> Cue:
     head = HEAD.match(entry.strip())
     if not head:
-        raise ValueError(f"{where}: expected a frame number and a colon, such as {EXAMPLE}, got {entry.strip()[:40]!r}")
+        raise ValueError(f"{where}: expected a frame number and a colon, such as {example}, got {entry.strip()[:40]!r}")
     said = entry.strip()[head.end() :]
     fade = FADE.search(said)
     cue = Cue(int(head[1][:12]), said[: fade.start() if fade else None].strip(), int(fade[1][:12]) if fade else 0)
@@ -87,6 +128,13 @@ def _place(text: str, position: int) -> str:
     return f"line {line + 1}, column {position - (text.rfind(chr(10), 0, position) + 1) + 1}"
 
 
+def text_of(cues: Sequence[Cue]) -> str:
+    """The text that `read_timeline` makes these cues of, in one line: `0: 7 / 48: 3 ~12`."""
+    if len(cues) == 1:
+        return cues[0].said
+    return " / ".join(f"{cue.frame}: {cue.said}" + (f" ~{cue.fade}" if cue.fade else "") for cue in cues)
+
+
 def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
     """(cue before, cue that holds, its share) at a frame: the share is 1 outside fades; before frame 0 the first cue holds."""
     now = max((index for index, cue in enumerate(cues) if cue.frame <= frame), default=0)
@@ -102,14 +150,36 @@ class Numbers:
     cues: tuple[Cue, ...]
     values: tuple[float, ...]
 
+    def __str__(self) -> str:
+        """As typed: what a shot's settings and messages hold."""
+        return text_of(self.cues)
+
     def at(self, frame: int) -> float:
         before, now, share = mix_at(self.cues, frame)
         return self.values[before] + (self.values[now] - self.values[before]) * share
 
+    @property
+    def changing(self) -> int:
+        """Frames until the last number holds, its own first frame included."""
+        return self.cues[-1].frame + self.cues[-1].fade + 1
+
+
+def is_list(text: str) -> bool:
+    """Whether a text is a plain list, `1, 0.5, 0`: a number per frame."""
+    return "," in text and ":" not in text
+
 
 def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
-    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`. Raises ValueError with line and column."""
-    cues = read_timeline(text, name)
+    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`, or a plain list, one number per frame, the last one held.
+
+    Raises ValueError with line and column, or with the frame.
+    """
+    if is_list(text):
+        if text.count(",") >= MOST_CUES:
+            raise ValueError(f"{name}: expected at most {MOST_CUES} numbers, got {text.count(',') + 1}")
+        cues = tuple(Cue(frame, part.strip(), 0) for frame, part in enumerate(text.split(",")))
+    else:
+        cues = read_timeline(text, name, NUMBERS)
     values = []
     for cue in cues:
         try:
@@ -117,6 +187,9 @@ def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
-            raise ValueError(f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.said[:40]!r}")
+            raise ValueError(
+                f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.said[:40]!r}; "
+                f"numbers by frame are written as in {NUMBERS}"
+            )
         values.append(value)
     return Numbers(cues, tuple(values))

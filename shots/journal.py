@@ -10,6 +10,7 @@ moment the folder tells of one frame up to which everything is there.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ LARGEST_HEADER = 1 << 20
 SEGMENT = 16
 """Frames per closed piece of latents and of video."""
 Scalar = str | int | float | bool | None
+OBJECTS = re.compile(r"Cue\(frame=(\d+), said='([^']*)', fade=(\d+)\)")
+"""Cues in the settings of shots that 0.1 began."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,13 @@ class Journal:
         return self.folder / f"video_{number:05}{part}.mp4"
 
 
+def _as_typed(value: Scalar) -> Scalar:
+    """Numbers by frame as text: 0.1 wrote them as Python prints its objects."""
+    cues = OBJECTS.findall(value) if isinstance(value, str) and value.startswith("Numbers(cues=(") else ()
+    texts = [f"{frame}: {number}" + (f" ~{fade}" if fade != "0" else "") for frame, number, fade in cues]
+    return value if not texts else texts[0].removeprefix("0: ") if len(texts) == 1 else " / ".join(texts)
+
+
 def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str]:
     """What is different, in words: `cfg (7.0, now 8.0)`."""
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
@@ -139,7 +149,8 @@ def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str
 
 def _both(before: Scalar, now: Scalar) -> str:
     digests = any(isinstance(value, str) and value.startswith("sha256:") for value in (before, now))
-    return "" if digests else f" ({before}, now {now})"
+    shown = ["none" if value in (None, "", "None") else value for value in (before, now)]
+    return "" if digests else f" ({shown[0]}, now {shown[1]})"
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
@@ -170,4 +181,4 @@ def _frame_of(path: Path, tensors: Mapping[str, Tensor]) -> int:
 def _scalars(values: Any) -> dict[str, Scalar]:
     if not all(isinstance(value, Scalar) for value in dict(values).values()):
         raise ValueError("settings that are no plain values")
-    return dict(values)
+    return {name: _as_typed(value) for name, value in dict(values).items()}

@@ -261,8 +261,8 @@ def test_no_family_is_imported_by_name_but_where_families_are_listed() -> None:
 
 
 KNOW_THE_DEMO = (
-    "demo", "hosts.comfyui.loaders.demo", "hosts.comfyui.loaders.demo_upscaler", "hosts.diffusers.demo", "nodes.load", "cli",
-    "training.demo",
+    "demo", "hosts.comfyui.loaders.demo", "hosts.comfyui.loaders.demo_notes", "hosts.comfyui.loaders.demo_upscaler",
+    "hosts.diffusers.demo", "nodes.load", "cli", "training.demo",
 )  # fmt: skip
 
 

@@ -4,7 +4,6 @@
 workflows/*.jpg, the pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import hosting
+import thumbnails
 import torch
 from naming import name_the_checkout
 from PIL import Image
@@ -26,7 +26,6 @@ name_the_checkout()
 
 from real_server import Server, error_of, serve  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
-from templates.poster import poster  # noqa: E402
 from zoetrope.hosts.diffusers.demo.model import load_demo  # noqa: E402
 from zoetrope.sampling.guidance import EVERYWHERE  # noqa: E402
 from zoetrope.training.demo.evaluation import read_set  # noqa: E402
@@ -35,11 +34,17 @@ from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 WIDTH = 760
 GRAPHS = {  # help pages whose node is shown in its workflow, where no weights of its family can be had
-    "LoadMotionModule": "02_animatediff_sd15", "MotionReport": "20_sdxl", "LoadVideoCheckpoint": "21_videocrafter2",
-    "LoadImageProjector": "23_ip_adapter", "LoadSparseCtrl": "25_sparsectrl", "ApplyMotionLora": "26_motion_lora",
-    "MotionSettings": "26_motion_lora", "LoadVideoUpscaler": "28_upscale_your_video",
-    "QueueSettings": "14_long_clip_windows_demo", "PromptTimeline": "03_endless_shot_demo",
-}  # fmt: skip
+    "LoadMotionModule": "02_text_to_video_sd15_animatediff",
+    "MotionReport": "20_text_to_video_sdxl",
+    "LoadVideoCheckpoint": "21_text_to_video_videocrafter2",
+    "LoadImageProjector": "23_picture_as_prompt_ip_adapter",
+    "LoadSparseCtrl": "25_image_to_video_sparsectrl",
+    "ApplyMotionLora": "26_camera_moves_motion_lora",
+    "MotionSettings": "26_camera_moves_motion_lora",
+    "LoadVideoUpscaler": "28_upscale_your_video",
+    "QueueSettings": "14_long_clips_fifo_windows_demo",
+    "PromptTimeline": "03_endless_shot_demo",
+}
 
 
 FILES = {
@@ -112,81 +117,71 @@ def help_page(node: str) -> Path:
     return ROOT / "web" / "docs" / "pictures" / f"Zoetrope{node}.jpg"
 
 
-def thumbnail(workflow: str) -> Path:
-    return ROOT / "workflows" / f"{workflow}.jpg"
+def template_dialog(studio: Studio) -> None:
+    thumbnails.write(studio)
 
 
 def text_to_video(studio: Studio) -> None:
     plain = studio.clips("01_text_to_video_demo", "SaveVideo")[0]
     still = studio.clips("01_text_to_video_demo", "SaveVideo", ZoetropeApplyMotionModule={"strength": 0.0})[0]
-    put(sheet([plain]), thumbnail("01_text_to_video_demo"), help_page("LoadDemoModel"), help_page("DecodeVideo"))
+    put(sheet([plain]), help_page("LoadDemoModel"), help_page("DecodeVideo"))
     put(sheet([still, plain]), help_page("ApplyMotionModule"))
     moving(ROOT / "docs" / "clips" / "text_to_video.webp", plain, 8)
 
 
 def endless_shot(studio: Studio) -> None:
     shot = studio.clips("03_endless_shot_demo", "ZoetropeEndlessShot")[0]
-    put(sheet(list(shot.chunk(3)), 8), thumbnail("03_endless_shot_demo"), help_page("EndlessShot"))
+    put(sheet(list(shot.chunk(3)), 8), help_page("EndlessShot"))
     moving(ROOT / "docs" / "clips" / "endless_shot.webp", shot, 12)
 
 
 def temporal_vae(studio: Studio) -> None:
-    around, alone = studio.clips("04_temporal_vae_demo", "ZoetropeDecodeVideoToFile")
-    put(sheet([around, alone]), thumbnail("04_temporal_vae_demo"), help_page("LoadTemporalVae"), help_page("DecodeVideoToFile"))
+    around, alone = studio.clips("04_less_flicker_demo", "ZoetropeDecodeVideoToFile")
+    put(sheet([around, alone]), help_page("LoadTemporalVae"), help_page("DecodeVideoToFile"))
 
 
 def image_to_video(studio: Studio) -> None:
     begun = studio.clips("05_image_to_video_demo", "SaveVideo")[0]
-    put(sheet([begun]), thumbnail("05_image_to_video_demo"), help_page("FirstLastFrameGuide"))
+    put(sheet([begun]), help_page("FirstLastFrameGuide"))
     moving(ROOT / "docs" / "clips" / "image_to_video.webp", begun, 8)
 
 
 def interpolate(studio: Studio) -> None:
-    between = studio.clips("06_interpolate_demo", "ZoetropeInterpolateFrames")[0]
+    between = studio.clips("06_frames_in_between_demo", "ZoetropeInterpolateFrames")[0]
     held = between[:9:4].repeat_interleave(4, 0)[:9]
-    put(sheet([held, between[:9]], 9, 84), thumbnail("06_interpolate_demo"), help_page("InterpolateFrames"))
+    put(sheet([held, between[:9]], 9, 84), help_page("InterpolateFrames"))
 
 
 def upscale(studio: Studio) -> None:
-    large, rough = studio.clips("07_upscale_demo", "ZoetropeUpscaleVideo")
+    large, rough = studio.clips("07_upscale_video_demo", "ZoetropeUpscaleVideo")
     small = torch.nn.functional.interpolate(large, size=(64, 64), mode="area")
-    put(sheet([small[:4], large[:4]], 4, 188), thumbnail("07_upscale_demo"), help_page("UpscaleVideo"))
+    put(sheet([small[:4], large[:4]], 4, 188), help_page("UpscaleVideo"))
     put(sheet([rough[:4], large[:4]], 4, 188), help_page("LoadDemoUpscaler"))
-    put(fitted(studio.picture("07_upscale_demo", "PreviewImage")), help_page("VideoMetrics"))
+    put(fitted(studio.picture("07_upscale_video_demo", "PreviewImage")), help_page("VideoMetrics"))
 
 
 def cascade(studio: Studio) -> None:
-    large = studio.clips("08_cascade_demo", "ZoetropeUpscaleVideo")[0]
-    put(sheet(list(large.chunk(3)), 8), thumbnail("08_cascade_demo"))
+    large = studio.clips("08_shot_in_betweens_upscale_demo", "ZoetropeUpscaleVideo")[0]
     moving(ROOT / "docs" / "clips" / "cascade.webp", large, 16, 256)
 
 
 def image_prompt(studio: Studio) -> None:
-    put(
-        sheet([studio.clips("10_image_prompt_demo", "SaveVideo")[0]]),
-        thumbnail("10_image_prompt_demo"),
-        help_page("ImagePrompt"),
-    )
-
-
-def continued(studio: Studio) -> None:
-    longer = studio.clips("11_continue_a_video_demo", "ZoetropeEndlessShot")[0]
-    put(sheet(list(longer.chunk(2))), thumbnail("11_continue_a_video_demo"))
+    put(sheet([studio.clips("10_picture_as_prompt_demo", "SaveVideo")[0]]), help_page("ImagePrompt"))
 
 
 def another_look(studio: Studio) -> None:
     before = studio.clips("01_text_to_video_demo", "SaveVideo")[0]
     after = studio.clips("12_video_to_video_demo", "SaveVideo")[0]
-    put(sheet([before, after]), thumbnail("12_video_to_video_demo"), help_page("EncodeVideo"))
+    put(sheet([before, after]), help_page("EncodeVideo"))
 
 
 def study(studio: Studio) -> None:
-    put(fitted(studio.picture("13_vae_study_demo", "PreviewImage")), thumbnail("13_vae_study_demo"), help_page("VaeRoundTrip"))
+    put(fitted(studio.picture("13_compare_two_vaes_demo", "PreviewImage")), help_page("VaeRoundTrip"))
 
 
 def long_clips(studio: Studio) -> None:
-    queue, windows = studio.clips("14_long_clip_windows_demo", "ZoetropeDecodeVideoToFile")
-    put(sheet([queue, windows]), thumbnail("14_long_clip_windows_demo"), help_page("FifoSampler"))
+    queue, windows = studio.clips("14_long_clips_fifo_windows_demo", "ZoetropeDecodeVideoToFile")
+    put(sheet([queue, windows]), help_page("FifoSampler"))
     put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
 
 
@@ -200,15 +195,15 @@ def guidance(studio: Studio) -> None:
 
 
 def colour(studio: Studio) -> None:
-    parts = studio.files("16_colour_and_segments_demo", "PreviewImage")
+    parts = studio.files("16_match_colours_demo", "PreviewImage")
     before, after = (torch.stack([pixels(path) for path in parts[at : at + 8]]) for at in (0, 8))
-    put(sheet([before, after]), thumbnail("16_colour_and_segments_demo"), help_page("MatchColour"))
+    put(sheet([before, after]), help_page("MatchColour"))
     put(sheet([before]), help_page("LoadVideoSegment"))
 
 
 SCENES = (
-    text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt, continued,
-    another_look, study, long_clips, guidance, colour,
+    text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
+    another_look, study, long_clips, guidance, colour, template_dialog,
 )  # fmt: skip
 
 
@@ -227,21 +222,14 @@ def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
 
 
 def graphs(server: Server, folder: Path) -> None:
-    """The editor's own pictures: nodes, the plan's panel; and posters of what needs files of one's own."""
+    """The editor's own pictures: nodes, the plan's panel;"""
     environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     script = ROOT / "tests" / "e2e" / "studio.mjs"
-    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_shot_plan_demo:run"]
+    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_plan_a_long_shot_demo:run"]
     subprocess.run(["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *asked], check=True, env=environment)
     for node in GRAPHS:
         put(fitted(Image.open(folder / f"Zoetrope{node}.png").convert("RGB"), 560), help_page(node))
-    put(
-        fitted(Image.open(folder / "15_shot_plan_demo.png").convert("RGB"), 560),
-        thumbnail("15_shot_plan_demo"),
-        help_page("ShotPlan"),
-    )
-    for one in WORKFLOWS:
-        if not one.name.endswith("_demo"):
-            put(poster(json.loads((ROOT / "workflows" / f"{one.name}.json").read_text())), thumbnail(one.name))
+    put(fitted(Image.open(folder / "15_plan_a_long_shot_demo.png").convert("RGB"), 560), help_page("ShotPlan"))
 
 
 def pretend(models: Path) -> None:

@@ -23,8 +23,9 @@ LOOK_EVERY = 1.0
 class Teller:
     """Speaks for one node."""
 
-    def __init__(self, node_id: Any, frames: int):
-        self._node_id, self._frames = node_id, frames
+    def __init__(self, node_id: Any, frames: int, lines: bool = True):
+        """lines: whether progress stands under the node as text too; not where a panel of ours has it."""
+        self._node_id, self._frames, self._lines = node_id, frames, lines
         self._bar: Any = None
         self._picture: Any = None
 
@@ -33,16 +34,17 @@ class Teller:
         self._frames = frames
 
     def starting(self, step: int, steps: int) -> None:
-        self.say(f"first clip, step {step} of {steps}")
+        if self._lines:
+            self.say(f"first clip, step {step} of {steps}")
         self._update(step, steps)
 
     def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
         """picture: the newest one (3, h, w). Ticks are points at which an interrupt is noticed as well."""
         if picture is not None:
             self._picture = as_image(picture)
-        self.say(
-            where(self._frames - (total - done), self._frames) + (f", {spoken(seconds_left)} left" if seconds_left else "")
-        )
+        if self._lines:
+            left = f", {spoken(seconds_left)} left" if seconds_left else ""
+            self.say(where(self._frames - (total - done), self._frames) + left)
         self._update(done, total)
 
     def _update(self, done: int, total: int) -> None:

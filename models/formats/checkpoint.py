@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from ..errors import WrongFile
 from .containers import unpack
 from .damage import is_archive, is_safetensors, is_zip, told
 from .leftovers import settle, words
-from .objects import left_objects, of_training, stand_ins
+from .objects import left_objects, of_training, refused, stand_ins
 from .published import Metadata
 from .strict import in_file
 
@@ -156,31 +155,41 @@ def _read_torch(path: Path) -> Held:
 
 def _content(path: Path) -> tuple[Any, tuple[str, ...]]:
     """What torch's weights-only reader makes of a file, and names of objects that training left in it, which are left out."""
-    zipped = is_archive(path)
     objects: tuple[str, ...] = ()
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped), ()
-        except UnpicklingError:
-            objects = left_objects(path) if zipped else ()
-            if not objects or not all(of_training(name) for name in objects):
-                raise
-            with stand_ins(objects):
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped), objects
-    except UnpicklingError as error:
-        found = ", ".join(name for name in objects if not of_training(name)) or _first_line(error)
-        seen = told(path)
-        raise WrongFile(
-            f"{path.name}: {seen}."
-            if seen
-            else f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope "
-            f"never runs what a file brings, or it is corrupt ({found}). Use the .safetensors version of this model, "
-            "or convert it with a tool you trust."
-        ) from error
+        return _weights_only(path), ()
     except MemoryError:
         raise
-    except Exception as error:  # of torch's reader, where a corrupt file may fail anywhere; no code of ours runs in it
-        raise WrongFile(f"{path.name}: expected a torch checkpoint, but it cannot be read{_why(path, error)}") from error
+    except Exception as error:
+        objects = left_objects(path) if refused(error) and is_archive(path) else ()
+        if not objects or not all(of_training(name) for name in objects):
+            raise _unreadable(path, error, objects) from error
+    try:
+        with stand_ins(objects):
+            return _weights_only(path), objects
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error, objects) from error
+
+
+def _weights_only(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive(path))
+
+
+def _unreadable(path: Path, error: Exception, objects: tuple[str, ...]) -> WrongFile:
+    """The error to raise for one of torch's reader, where a corrupt file may fail anywhere; no code of ours runs in it."""
+    if not refused(error):
+        return WrongFile(f"{path.name}: expected a torch checkpoint, but it cannot be read{_why(path, error)}")
+    found = ", ".join(name for name in objects if not of_training(name)) or _first_line(error)
+    seen = told(path)
+    return WrongFile(
+        f"{path.name}: {seen}."
+        if seen
+        else f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope "
+        f"never runs what a file brings, or it is corrupt ({found}). Use the .safetensors version of this model, "
+        "or convert it with a tool you trust."
+    )
 
 
 def _check_archive(path: Path) -> None:

@@ -43,6 +43,7 @@ CONTROLNET = "core's Load ControlNet Model takes it (models/controlnet)"
 PICTURE_UPSCALER = "core's Load Upscale Model takes it (models/upscale_models)"
 TEXT = "core's Load CLIP takes it (models/text_encoders)"
 VISION = "core's Load CLIP Vision takes it (models/clip_vision)"
+VISION_BARE = "core's Load CLIP Vision takes it once its keys begin with visual. (models/clip_vision)"
 EMBEDDING = "a prompt that says embedding:NAME takes it (models/embeddings)"
 
 GUIDES = (
@@ -136,6 +137,8 @@ VAES = (
 ENCODERS = (
     *kinds("clip_vision", "a CLIP vision encoder", VISION,
            ("vision_model.encoder.{*}",), ("visual.transformer.resblocks.{}.attn.in_proj_weight",)),
+    *kinds("clip_vision", "a CLIP vision encoder without its prefix", VISION_BARE,
+           ("class_embedding", "conv1.weight", "transformer.resblocks.{}.attn.in_proj_weight")),
     *kinds("clip_text", "a CLIP text encoder", TEXT,
            ("text_model.encoder.{*}",), ("transformer.resblocks.{}.attn.in_proj_weight",)),
     *kinds("t5", "a T5 text encoder", TEXT, ("encoder.block.{}.layer.{}.SelfAttention.q.weight",)),

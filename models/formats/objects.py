@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -52,13 +51,20 @@ def of_training(name: str) -> bool:
     return any(name.startswith(known) if known.endswith(".") else name == known for known in OF_TRAINING)
 
 
+def refused(error: Exception) -> bool:
+    """Whether torch's weights-only reader refuses what a file holds. By name: scanners object to its module."""
+    return type(error).__name__ == "UnpicklingError"
+
+
 def left_objects(path: Path) -> tuple[str, ...]:
     """Full names of what a zipped torch file wants made besides tensors, read off its instructions without following them."""
     try:
         with _nothing_allowed():
             return tuple(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path))))
-    except (UnpicklingError, ValueError, RuntimeError, EOFError, AssertionError):
-        return ()  # what cannot be read is told by the reader itself
+    except Exception as error:
+        if not refused(error) and not isinstance(error, (ValueError, RuntimeError, EOFError, AssertionError)):
+            raise
+        return ()  # the reader itself names what cannot be read
 
 
 @contextmanager

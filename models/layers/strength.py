@@ -12,6 +12,19 @@ Dial = float | Tensor
 """A number, or `(f or 1, h or 1, w or 1)`."""
 
 
+class ByFrame(Tensor):
+    """Values `(f, h or 1, w or 1)` by absolute frame; the last one holds for all later frames. Arithmetic keeps the class."""
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "ByFrame":
+        """One value per frame from frame 0 on."""
+        return torch.tensor(list(values), dtype=torch.float32).reshape(-1, 1, 1).as_subclass(cls)
+
+    def at(self, frames: Iterable[int]) -> Tensor:
+        """The values of these frames `(f, ...)`, as an ordinary tensor; frames below 0 (a queue's warm-up) have the first."""
+        return self[[min(max(frame, 0), len(self) - 1) for frame in frames]].as_subclass(Tensor)
+
+
 def check_dial(name: str, dial: Dial) -> None:
     """Raises ValueError, naming the dial, for numbers that are not finite and tensors of another shape."""
     if isinstance(dial, Tensor):
@@ -37,6 +50,9 @@ def for_rows(name: str, dial: Dial, rows: int, frames: int, chunks: int, window:
     if not isinstance(dial, Tensor):
         return dial
     part, count = rows // chunks, dial.shape[0]
+    if isinstance(dial, ByFrame):
+        absolute = window if window and len(window) == part else [row % frames for row in range(part)]
+        return repeat(dial.at(absolute), "f h w -> (b f) h w", b=chunks)
     if window and count > max(window) and len(window) == part:
         dial, count = dial[window], part
     if count == part:
@@ -89,7 +105,7 @@ def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
 def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
     """`(b f) h w` for the rows of x, on its device and in its dtype."""
     dial = resized(dial.to(x.device, torch.float32), h, w)
-    if dial.shape[0] != x.shape[0]:
+    if dial.shape[0] != x.shape[0] or isinstance(dial, ByFrame):
         dial = repeat(spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
     return dial.to(x.dtype)
 
@@ -106,6 +122,8 @@ def resized(pictures: Tensor, h: int, w: int) -> Tensor:
 
 def spread(dial: Tensor, frames: int) -> Tensor:
     """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
+    if isinstance(dial, ByFrame):
+        return dial.at(range(frames))
     if dial.shape[0] in (1, frames):
         return dial.expand(frames, -1, -1)
     lines = rearrange(dial.float(), "f h w -> 1 (h w) f")

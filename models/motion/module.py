@@ -55,7 +55,8 @@ class MotionModule(nn.Module):
             raise ValueError(
                 f"this motion module can tell {self.max_frames} frames apart, got a clip of {frames}. "
                 f"Lower the latent's batch size (or the frames per clip) to {self.max_frames} or fewer, "
-                "sample in context windows, or let Apply Motion Module stretch the positions (longer_clips)."
+                "sample in context windows (Sliding Windows, Endless Shot), or set longer_clips in Motion Settings to "
+                "stretch positions."
             )
 
     def check_fit(self, found: Mapping[Site, int]) -> None:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from films import read_video
 from PIL import Image
-from zoetrope.cli import demo, main
+from zoetrope.cli import main
 from zoetrope.demo.layout import part_path
 from zoetrope.demo.world import draw, film
 from zoetrope.sampling.queue import PRESETS, Queue
 from zoetrope.video.io.write import write_video
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -38,7 +40,8 @@ def test_words_outside_the_grammar_are_named_and_ignored(tmp_path: Path, capsys:
     status, out, err = run(capsys, "demo", "--prompt", prompt, "--steps", 4, "--frames", 2, "--output", tmp_path)
     assert status == 0
     assert json.loads(out)["ignored"] == ["photorealistic"]
-    assert "ignored 'photorealistic'; the embedded model knows colours: red, green" in err
+    assert "zoetrope: not known: 'photorealistic'\n" in err
+    assert "zoetrope: the embedded model knows colours: red, green" in err
 
 
 def test_a_rate_in_the_prompt_is_the_rate_of_the_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,22 +57,83 @@ def test_a_rate_in_the_prompt_is_the_rate_of_the_video(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--prompt", "a dog on a skateboard"], "knows none of it. It knows colours: red"),
-        (["--prompt", ""], "knows none of it"),
         (["--frames", "0"], "frames: expected 1 to 64 (trained on 16), got 0"),
         (["--frames", "10000"], "frames: expected 1 to 64"),
         (["--steps", "0"], "steps: expected 1 to 1000"),
         (["--seed", "99999999999999999999"], "seed: expected 0 to"),
+        (["--seed", "-1"], "seed: expected 0 to 2^63 - 1, got -1"),
         (["--fps", "0"], "fps: expected one of 4, 8, 16"),
+        (["--guidance", "nan"], "guidance: expected a number from 0 to 30, got nan"),
+        (["--guidance", "-5"], "guidance: expected a number from 0 to 30, got -5"),
+        (["--guidance", "31"], "guidance: expected a number from 0 to 30, got 31"),
+        (["--picture", "nosuch.png"], "picture: there is no file nosuch.png"),
+        (["--picture", "no/such.png"], "picture: there is no file no/such.png; the folder no is not there either"),
+        (["--picture", "."], "picture: expected a file, got the folder ."),
     ],
 )
 def test_bad_input_is_a_reason_and_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
-    status, out, err = run(capsys, "demo", *arguments, "--output", tmp_path)
+    monkeypatch.setattr("zoetrope.cli.demo.open_demo", nothing_is_loaded)
+    status, out, err = run(capsys, "demo", *arguments, "--output", tmp_path / "none")
     assert (status, out) == (2, "")
     assert words in err
+    assert "Errno" not in err
     assert not list(tmp_path.iterdir())
+
+
+def nothing_is_loaded() -> None:
+    raise AssertionError("arguments are checked before the model is loaded")
+
+
+def test_a_file_that_is_no_picture_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoetrope.cli.demo.open_demo", nothing_is_loaded)
+    (tmp_path / "note.png").write_text("not a picture")
+    status, _, err = run(capsys, "demo", "--picture", tmp_path / "note.png", "--output", tmp_path)
+    assert status == 2
+    assert "note.png: expected a picture (PNG, JPEG, WebP)" in err
+
+
+@pytest.mark.parametrize(
+    ("prompt", "ignored", "words"),
+    [
+        ("a dog on a skateboard", ["dog", "skateboard"], "so the prompt counts as empty; known are colours: red, green"),
+        ("un cuadrado rojo", ["un", "cuadrado", "rojo"], "so the prompt counts as empty"),
+        ("", [], "the prompt is empty"),
+    ],
+)
+def test_a_prompt_of_unknown_words_runs_and_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prompt: str, ignored: list[str], words: str
+) -> None:
+    status, out, err = run(capsys, "demo", "--prompt", prompt, "--steps", 1, "--frames", 2, "--output", tmp_path)
+    assert status == 0
+    summary = json.loads(out)
+    assert (summary["ignored"], summary["prompt"], summary["as_asked"]) == (ignored, "", None)
+    assert words in err
+
+
+def test_what_was_assumed_exchanged_and_left_out_is_in_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prompt = "a purple ball moves to the left and a blue square"
+    status, out, err = run(capsys, "demo", "--prompt", prompt, "--steps", 1, "--frames", 2, "--output", tmp_path)
+    assert status == 0
+    summary = json.loads(out)
+    assert summary["prompt"] == "a magenta circle moving left on black"
+    assert summary["asked"] == {"colour": "magenta", "shape": "circle", "motion": "moving left"}
+    assert (summary["assumed"], summary["fps"]) == ({"background": "black"}, 8)
+    assert (summary["left_out"], summary["nearest"]) == (["blue square"], {"purple": "magenta"})
+    assert "zoetrope: read as 'a magenta circle moving left on black at 8 fps'" in err
+    assert "this world has one object, one motion and a plain ground: left out 'blue square'" in err
+
+
+def test_a_picture_shows_the_ground(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = ROOT / "docs" / "circle.png"
+    for prompt, caption in ((("--prompt", "a red circle moving left"), "a red circle moving left"), ((), "moving right")):
+        some = ("--picture", picture, "--steps", 1, "--frames", 2, "--output", tmp_path)
+        status, out, _ = run(capsys, "demo", *prompt, *some)
+        assert status == 0
+        assert (json.loads(out)["prompt"], json.loads(out)["assumed"]) == (caption, {})
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_is_computed(
@@ -82,7 +146,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_anything_is_computed(
     assert "sampling" not in err
 
 
-@pytest.mark.parametrize("moment", ["contact_sheet", "write_video"])
+@pytest.mark.parametrize("moment", ["zoetrope.video.quality.sheet.contact_sheet", "zoetrope.video.io.write.write_video"])
 def test_ctrl_c_while_writing_leaves_the_last_clip_and_nothing_half(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -90,7 +154,7 @@ def test_ctrl_c_while_writing_leaves_the_last_clip_and_nothing_half(
         raise KeyboardInterrupt
 
     (tmp_path / "clip.mp4").write_bytes(b"the last good one")
-    monkeypatch.setattr(demo, moment, interrupted)
+    monkeypatch.setattr(moment, interrupted)
     status, out, err = run(capsys, "demo", "--steps", 1, "--frames", 1, "--output", tmp_path)
     assert (status, out) == (130, "")
     assert "no half file is left" in err
@@ -120,15 +184,25 @@ def test_a_shot_is_planned_filmed_and_lengthened(
     monkeypatch.setitem(PRESETS, "fast", Queue(window=4, partitions=2, context=0))  # the real one has 48 levels
     status, out, err = run(capsys, *arguments, "--frames", 2)
     assert status == 0
-    assert "first clip, step 8 of 8" in err
+    assert "first clip: 100%" in err
+    assert "8/8" in err
+    assert "warm-up: 100%" in err
+    frames_bar = err.split("\r")[-1]
+    assert "frames: 100%" in frames_bar
+    assert "2/2" in frames_bar
     first = json.loads(out)
     assert first["story"] == "2 frames"
     assert len(read_video(first["video"])[0]) == 2
     status, out, _ = run(capsys, *arguments, "--frames", 4)
     assert json.loads(out)["story"] == "4 frames, the first 2 there already"
     assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
-    status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8)
-    assert json.loads(out)["story"] == "1 frame, a new shot because of: seed (7, now 8)"
+    status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8, "--guidance", "0: 3 / 48: 5 ~12")
+    assert json.loads(out)["story"] == ("1 frame, a new shot because of: guidance (3, now 0: 3 / 48: 5 ~12), seed (0, now 8)")
+    status, out, _ = run(capsys, *arguments, "--frames", 1, "--prompt", "a blue circle")
+    assert "new shot because of: prompt, " in json.loads(out)["story"]
+    header = (tmp_path / "shot_00003" / "shot.json").read_text()
+    assert "circle" not in header, "docs/security.md: prompts are there as digests"
+    assert '"guidance": "3"' in header
 
 
 def test_a_study_is_a_table_and_a_chart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +218,10 @@ def test_a_study_is_a_table_and_a_chart(tmp_path: Path, capsys: pytest.CaptureFi
     assert status == 0
     assert "VAE" not in out, "one VAE needs no column"
     for wrong, words in (
-        (("--clips", 0), "1 to 1000 clips"),
+        (("--clips", 0), "clips: expected a number from 1 to 1000, got 0"),
+        (("--frames", 1), "frames: expected a number from 2 to 1000, got 1"),
+        (("--video", "nosuch.mp4"), "video: there is no file nosuch.mp4"),
+        (("nosuch.safetensors",), "VAE: there is no file nosuch.safetensors"),
         (("--changes", "sideways"), "changes: expected some of as it is"),
     ):
         status, _, err = run(capsys, *arguments, *wrong)
@@ -156,15 +233,18 @@ def test_a_study_is_a_table_and_a_chart(tmp_path: Path, capsys: pytest.CaptureFi
     ("arguments", "words"),
     [
         (["--prompt", "0: a red circle / x: a blue one"], "prompt, line 1, column 19: expected a frame number and a colon"),
-        (["--prompt", "0: a dog / 4: a red circle"], "prompt 'a dog': the embedded model knows none of it"),
         (["--guidance", "0: 3 / 9: much"], "guidance, frame 9: expected a number from 0 to 30, got 'much'"),
-        (["--frames", "0"], "expected 1 to 1000000 frames"),
+        (["--guidance", "nan"], "guidance, frame 0: expected a number from 0 to 30, got 'nan'"),
+        (["--frames", "0"], "frames: expected a number from 1 to 1000000, got 0"),
+        (["--windows-per-call", "65"], "windows per call: expected a number from 1 to 64, got 65"),
+        (["--seed", "-1"], "seed: expected 0 to 2^63 - 1, got -1"),
         (["--fps", "9"], "fps: expected one of 4, 8, 16"),
     ],
 )
 def test_a_shot_that_cannot_be_is_a_reason_and_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
+    monkeypatch.setattr("zoetrope.cli.shot.open_demo", nothing_is_loaded)
     status, _, err = run(capsys, "shot", *arguments, "--output", tmp_path / "none")
     assert status == 2
     assert words in err
@@ -188,4 +268,4 @@ def test_metrics_of_videos_side_by_side(tmp_path: Path, capsys: pytest.CaptureFi
     assert Image.open(tmp_path / "plot.png").width > 500
     status, _, err = run(capsys, "metrics", tmp_path / "none.mp4")
     assert status == 2
-    assert "none.mp4" in err
+    assert err == f"zoetrope: metrics: there is no file {tmp_path / 'none.mp4'}\n"

@@ -37,7 +37,8 @@ def test_nothing_is_set_where_torch_is_there_already() -> None:
 def test_the_command_chooses_before_torch_is_loaded() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tools'); from naming import name_the_checkout; name_the_checkout(); "
-        "import os, zoetrope.cli, torch; print(os.environ['OMP_WAIT_POLICY'], torch.get_num_threads())"
+        "import os; from zoetrope.cli import main; main(['inspect', 'README.md']); assert 'torch' in sys.modules; "
+        "import torch; print(os.environ['OMP_WAIT_POLICY'], torch.get_num_threads())"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("OMP_WAIT_POLICY", None)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from zoetrope.demo.detector import watch
-from zoetrope.demo.world import COLOURS, MOTIONS, SHAPES, Scene, centre, draw, film, read_caption
+from zoetrope.demo.world import SHAPES, Scene, centre, draw, film
 from zoetrope.video.quality.sheet import contact_sheet
 
 
@@ -55,21 +55,6 @@ def test_the_detector_is_not_fooled() -> None:
     assert watch(shuffled).jerk > 10 * watch(clip).jerk
     fading = clip * torch.linspace(1, 0.6, 16)[:, None, None, None]
     assert watch(fading).drift > 0.1
-
-
-@pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize("motion", MOTIONS)
-def test_a_caption_is_read_back(colour: str, motion: str) -> None:
-    truth = scene(colour=colour, motion=motion)
-    found, ignored = read_caption(truth.caption)
-    assert found == {k: getattr(truth, k) for k in ("colour", "shape", "motion", "background")}
-    assert ignored == []
-
-
-def test_words_outside_the_grammar_are_named() -> None:
-    found, ignored = read_caption("A RED circle, moving left over Paris at night")
-    assert found == {"colour": "red", "shape": "circle", "motion": "moving left"}
-    assert ignored == ["over", "paris", "at", "night"]
 
 
 def test_a_contact_sheet_has_a_row_per_clip_and_a_column_per_frame() -> None:

@@ -33,7 +33,7 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
         "ZoetropeInterpolateFrames": {"steps": 8},
         "ZoetropeUpscaleVideo": {"steps": 4},
     }
-    entry = server.run(server.workflow("08_cascade_demo", **small))
+    entry = server.run(server.workflow("08_shot_in_betweens_upscale_demo", **small))
     assert error_of(entry) == ""
     between, large = clip(server, "cascade_2_between"), clip(server, "cascade_3_large")
     assert between.shape == (21, 3, 64, 64)
@@ -44,7 +44,7 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
     assert sum(colour == "red" for colour in sight.colours) >= 19
     again = torch.nn.functional.avg_pool2d(large, 4)
     assert (again - between).abs().mean() < 0.03
-    mended = server.run(server.workflow("08_cascade_demo", **{**small, "ZoetropeUpscaleVideo": {"steps": 3}}))
+    mended = server.run(server.workflow("08_shot_in_betweens_upscale_demo", **{**small, "ZoetropeUpscaleVideo": {"steps": 3}}))
     assert error_of(mended) == ""  # what was finished is used, what changed is made anew
     files = {path.name for path in (server.folder / "output" / "zoetrope").glob("*.mp4")}
     assert {"cascade_2_between_00001_.mp4", "cascade_3_large_00001_.mp4", "cascade_3_large_00002_.mp4"} <= files
@@ -53,7 +53,9 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
 
 def test_a_restarted_server_goes_on_with_the_stage_that_is_missing(server: Server) -> None:
     """Core forgets what it has run; the files on the disk do not."""
-    stage = server.workflow("06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2})
+    stage = server.workflow(
+        "06_frames_in_between_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2}
+    )
     assert error_of(server.run(stage)) == ""
     path = server.folder / "output" / "zoetrope" / "between_00001_.mp4"
     first = path.stat().st_mtime_ns
@@ -67,7 +69,7 @@ def test_a_restarted_server_goes_on_with_the_stage_that_is_missing(server: Serve
 
 def test_the_upscaling_workflow_compares_both_ways(server: Server) -> None:
     quick = {"ZoetropeUpscaleVideo": {"steps": 3}, "EmptyLatentImage": {"batch_size": 10}, "KSampler": {"steps": 4}}
-    entry = server.run(server.workflow("07_upscale_demo", **quick))
+    entry = server.run(server.workflow("07_upscale_video_demo", **quick))
     assert error_of(entry) == ""
     assert clip(server, "large").shape == clip(server, "large_frame_by_frame").shape == (10, 3, 256, 256)
     (text,) = [out["text"][0] for out in entry["outputs"].values() if "text" in out]
@@ -77,12 +79,16 @@ def test_the_upscaling_workflow_compares_both_ways(server: Server) -> None:
 
 
 BAD = (
-    ({"EmptyLatentImage": {"batch_size": 1}}, "06_interpolate_demo", "two key frames or more to fill in between, got 1"),
-    ({"ZoetropeInterpolateFrames": {"factor": 16}}, "06_interpolate_demo", "factor: expected at most 15"),
-    ({"ZoetropeInterpolateFrames": {"fps": 0.0}}, "06_interpolate_demo", "fps: expected more than 0, got 0"),
-    ({"ZoetropeUpscaleVideo": {"noise_level": 900}}, "07_upscale_demo", "noise_level: expected 0 to 350"),
-    ({"ZoetropeUpscaleVideo": {"match_colour": "sepia"}}, "07_upscale_demo", "match_colour"),
-    ({"ZoetropeUpscaleVideo": {"window": 4, "overlap": 3}}, "07_upscale_demo", "overlap: expected 0 to half of the window"),
+    ({"EmptyLatentImage": {"batch_size": 1}}, "06_frames_in_between_demo", "two key frames or more to fill in between, got 1"),
+    ({"ZoetropeInterpolateFrames": {"factor": 16}}, "06_frames_in_between_demo", "factor: expected at most 15"),
+    ({"ZoetropeInterpolateFrames": {"fps": 0.0}}, "06_frames_in_between_demo", "fps: expected more than 0, got 0"),
+    ({"ZoetropeUpscaleVideo": {"noise_level": 900}}, "07_upscale_video_demo", "noise_level: expected 0 to 350"),
+    ({"ZoetropeUpscaleVideo": {"match_colour": "sepia"}}, "07_upscale_video_demo", "match_colour"),
+    (
+        {"ZoetropeUpscaleVideo": {"window": 4, "overlap": 3}},
+        "07_upscale_video_demo",
+        "overlap: expected 0 to half of the window",
+    ),
 )
 
 
@@ -97,7 +103,7 @@ def test_what_cannot_be_is_said(server: Server, changes: dict[str, Any], stem: s
 
 
 def test_an_upscaler_in_the_wrong_place_and_a_model_in_the_upscalers(server: Server) -> None:
-    swapped = server.workflow("07_upscale_demo", KSampler={"steps": 1}, EmptyLatentImage={"batch_size": 2})
+    swapped = server.workflow("07_upscale_video_demo", KSampler={"steps": 1}, EmptyLatentImage={"batch_size": 2})
     by_type = {node["class_type"]: key for key, node in swapped.items()}
     for node in swapped.values():
         if node["class_type"] == "ZoetropeUpscaleVideo":
@@ -107,7 +113,7 @@ def test_an_upscaler_in_the_wrong_place_and_a_model_in_the_upscalers(server: Ser
 
 def test_interrupting_leaves_no_half_file_and_the_next_run_is_whole(server: Server) -> None:
     long = {"EmptyLatentImage": {"batch_size": 12}, "ZoetropeInterpolateFrames": {"steps": 40, "seed": 3}}
-    stage = server.workflow("06_interpolate_demo", **long)
+    stage = server.workflow("06_frames_in_between_demo", **long)
     queued = server.queue(stage)
     folder = server.folder / "output" / "zoetrope"
     end = time.monotonic() + 120
@@ -118,7 +124,7 @@ def test_interrupting_leaves_no_half_file_and_the_next_run_is_whole(server: Serv
     assert not list(folder.glob(".*unfinished*"))
     numbers = sorted(int(path.stem.split("_")[-2]) for path in folder.glob("between_*_.mp4"))
     stage = server.workflow(
-        "06_interpolate_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2, "seed": 9}
+        "06_frames_in_between_demo", EmptyLatentImage={"batch_size": 3}, ZoetropeInterpolateFrames={"steps": 2, "seed": 9}
     )
     assert error_of(server.run(stage)) == ""
     after = sorted(int(path.stem.split("_")[-2]) for path in folder.glob("between_*_.mp4"))

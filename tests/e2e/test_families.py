@@ -180,7 +180,7 @@ def test_loras_change_the_motion_and_the_adapter_the_picture(server: Server) -> 
 def whole_checkpoint(name: str, base: str | None) -> dict[str, Any]:
     loader: dict[str, Any] = {
         "class_type": "ZoetropeLoadVideoCheckpoint",
-        "inputs": {"checkpoint_name": f"{name}.ckpt", "fps": 0.0, "scaled_latents": "scaled"},
+        "inputs": {"checkpoint_name": f"{name}.ckpt", "conditioning_fps": 0.0, "scaled_latents": "scaled"},
     }
     if base:
         loader["inputs"] |= {"clip": ["base", 1], "vae": ["base", 2]}

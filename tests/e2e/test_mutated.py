@@ -46,7 +46,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def quick(graph: dict[str, Any]) -> dict[str, Any]:
     """The same with a short queue for its long shots."""
-    inputs = {**QUICK["ZoetropeQueueSettings"], "eta": 1.0, "windows_per_call": 1, "start": "noise"}
+    inputs = {**QUICK["ZoetropeQueueSettings"], "eta": 1.0, "windows_per_call": 1, "initial_queue": "noise"}
     graph["900"] = {"class_type": "ZoetropeQueueSettings", "inputs": inputs}
     for node in graph.values():
         if node["class_type"] in ("ZoetropeEndlessShot", "ZoetropeShotPlan", "ZoetropeFifoSampler"):

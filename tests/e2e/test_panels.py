@@ -40,7 +40,7 @@ def short_shot(path: Path) -> Path:
 def test_an_artist_works_with_the_panels(server: Server, tmp_path: Path) -> None:
     renderer, theme = LOOK.get(server.version, ("vue", "light"))
     shots = pictures(tmp_path) / f"panels-{server.version}-{renderer}-{theme}"
-    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_shot_plan_demo.json"
+    workflow, plan = short_shot(tmp_path / "shot.json"), FOLDER / "15_plan_a_long_shot_demo.json"
     run_script("panels.mjs", server.url, tmp_path / "out.json", shots, renderer, theme, workflow, plan, seconds=900)
     seen = json.loads((tmp_path / "out.json").read_text())
     told = seen["told"]
@@ -76,8 +76,8 @@ def check_timeline(told: dict[str, Any]) -> None:
 
 def check_filmstrip(told: dict[str, Any]) -> None:
     assert "of 48" in told["running"]
-    assert "Run goes on from there" in told["stopped"]
-    assert "goes on after" in told["resumed"]
+    assert "Press Run to resume" in told["stopped"]
+    assert "resumed after" in told["resumed"]
     assert told["done"].startswith("Done: 48 frames, the first ")
     numbers = [int(number) for number in told["frames"] if number.isdigit()]
     assert numbers == sorted(numbers)

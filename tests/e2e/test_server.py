@@ -51,7 +51,7 @@ def test_help_pages_and_templates_are_served(server: Server) -> None:
 def small_graph(server: Server, frames: int = 16, motion_name: str = MOTION, **motion: Any) -> dict[str, Any]:
     """Workflow 02: synthetic files, 64 px, two steps."""
     return server.workflow(
-        "02_animatediff_sd15", CheckpointLoaderSimple={"ckpt_name": CHECKPOINT}, KSampler={"steps": 2},
+        "02_text_to_video_sd15_animatediff", CheckpointLoaderSimple={"ckpt_name": CHECKPOINT}, KSampler={"steps": 2},
         EmptyLatentImage={"width": 64, "height": 64, "batch_size": frames},
         ZoetropeLoadMotionModule={"motion_name": motion_name}, ZoetropeApplyMotionModule=motion,
     )  # fmt: skip

@@ -102,7 +102,15 @@ def main_memory(server: Server) -> int:
 def test_3000_frames_keep_the_servers_memory_flat(server: Server) -> None:
     """A short queue, four levels and windows of eight, so that it takes minutes."""
     nodes = graph(server, frames=3000, cfg=1.0, filename_prefix="zoetrope/long", queue=["7", 0], sigmas=["8", 0])
-    queue = {"window": 8, "partitions": 1, "context": 4, "shift": 0, "eta": 1.0, "windows_per_call": 1, "start": "base clip"}
+    queue = {
+        "window": 8,
+        "partitions": 1,
+        "context": 4,
+        "shift": 0,
+        "eta": 1.0,
+        "windows_per_call": 1,
+        "initial_queue": "base clip",
+    }
     nodes["7"] = {"class_type": "ZoetropeQueueSettings", "inputs": queue}
     scheduler = {"model": ["2", 0], "scheduler": "normal", "steps": 4, "denoise": 1.0}
     nodes["8"] = {"class_type": "BasicScheduler", "inputs": scheduler}

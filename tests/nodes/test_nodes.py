@@ -208,7 +208,13 @@ def test_motion_settings_reach_the_sampling(folder: Path, tiny: Any) -> None:
     base = tiny.model()
 
     def sampled(strength: float, **chosen: Any) -> torch.Tensor:
-        given = {"longer_clips": "refuse", "fps": 0.0, "levels": "", "strength_per_frame": "", "amount_per_frame": ""}
+        given = {
+            "longer_clips": "refuse",
+            "conditioning_fps": 0.0,
+            "levels": "",
+            "strength_per_frame": "",
+            "amount_per_frame": "",
+        }
         (settings,) = MotionSettings.execute(**{**given, "scaled_latents": "scaled", **chosen}).args
         arguments = (base, motion, strength, "from motion module")
         return tiny.sample(ApplyMotionModule.execute(*arguments, settings=settings).args[0])

@@ -4,8 +4,17 @@ import pytest
 import torch
 from layers import noise
 from zoetrope.models.edits.hooks import level_strength
-from zoetrope.models.layers.strength import check_levels, for_rows, over_pictures, over_rows, over_tokens, picture_of, where
-from zoetrope.nodes.parsing import dial_of, read_levels, read_numbers
+from zoetrope.models.layers.strength import (
+    ByFrame,
+    check_levels,
+    for_rows,
+    over_pictures,
+    over_rows,
+    over_tokens,
+    picture_of,
+    where,
+)
+from zoetrope.nodes.parsing import dial_of, read_levels, read_list
 
 
 def test_levels_are_read_and_the_longest_name_counts() -> None:
@@ -33,7 +42,7 @@ def test_levels_that_cannot_be_read_are_refused(text: str, message: str) -> None
 
 
 def test_numbers_and_masks_multiply() -> None:
-    assert read_numbers("x", "0, 0.5,1") == [0.0, 0.5, 1.0]
+    assert read_list("x", "0, 0.5,1") == [0.0, 0.5, 1.0]
     assert dial_of("strength", 0.7, "", None) == 0.7
     ramp = dial_of("strength", 0.5, "0, 2", None)
     assert isinstance(ramp, torch.Tensor)
@@ -43,11 +52,39 @@ def test_numbers_and_masks_multiply() -> None:
     assert masked[:, 0, 0].tolist() == [1.0, 0.5]
     with pytest.raises(ValueError, match="strength: the list has 3 values and the mask 2 pictures"):
         dial_of("strength", 1.0, "1, 1, 1", torch.ones(2, 3, 4))
-    for text in ("1,,2", "one", "1, inf"):
+    for text in ("1,,2", "1, one", "1, inf"):
         with pytest.raises(ValueError, match="amount: part"):
             dial_of("amount", 1.0, text, None)
+    for text in ("one", "0: 1 / 8: nan", "0: 1 / 8: 1e9"):
+        with pytest.raises(ValueError, match="amount, frame .: expected a number from -1000 to 1000, got"):
+            dial_of("amount", 1.0, text, None)
+    with pytest.raises(ValueError, match="amount: expected frames below 1000000, got 5000000"):
+        dial_of("amount", 1.0, "0: 1 / 5000000: 2", None)
+
+
+def test_a_timeline_of_numbers_goes_by_absolute_frame_and_its_last_one_holds() -> None:
+    dial = dial_of("strength", 0.5, "0: 2 / 2: 0 ~1", None)
+    assert isinstance(dial, ByFrame)
+    assert dial.flatten().tolist() == [1.0, 1.0, 0.5, 0.0]  # cross-faded over one frame
+    in_a_clip = for_rows("strength", dial, 12, 6, 2)
+    assert isinstance(in_a_clip, torch.Tensor)
+    assert in_a_clip.flatten().tolist() == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0] * 2
+    two_clips = for_rows("strength", dial, 4, 2, 1)
+    assert isinstance(two_clips, torch.Tensor)
+    assert two_clips.flatten().tolist() == [1.0, 1.0, 1.0, 1.0]  # each clip begins with frame 0
+    in_a_window = for_rows("strength", dial, 3, 3, 1, window=[2, 3, 90])
+    assert isinstance(in_a_window, torch.Tensor)
+    assert in_a_window.flatten().tolist() == [0.5, 0.0, 0.0]
+    assert type(in_a_window) is torch.Tensor
+    over = over_pictures(dial, noise(6, 8, 4, 5), 6)
+    assert isinstance(over, torch.Tensor)
+    assert over[:, 0, 0, 0].tolist() == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
+    assert type(over) is torch.Tensor
+    assert dial.at([-3]).flatten().tolist() == [1.0]
+    masked = where(torch.ones(1, 4), dial)
+    assert isinstance(masked, ByFrame)  # a mask does not change to which frames the numbers belong
     with pytest.raises(ValueError, match="at most 4096 numbers, got 5000"):
-        read_numbers("strength", ",".join(["1"] * 5000))
+        read_list("strength", ",".join(["1"] * 5000))
 
 
 def test_dials_take_the_shape_of_what_they_multiply() -> None:

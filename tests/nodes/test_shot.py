@@ -83,12 +83,13 @@ def test_queue_settings_are_checked() -> None:
     from zoetrope.nodes.shot import QueueSettingsNode
 
     usual: dict[str, Any] = {
-        "window": 16, "partitions": 3, "context": 4, "shift": 0, "eta": 1.0, "windows_per_call": 1, "start": "base clip",
+        "window": 16, "partitions": 3, "context": 4, "shift": 0, "eta": 1.0, "windows_per_call": 1,
+        "initial_queue": "base clip",
     }  # fmt: skip
     for change, message in (
         ({"context": 9}, r"context: expected 0 to half of the window \(8\), got 9"),
-        ({"shift": 12}, r"shift: expected 0 to 11 \(window less context less one\), got 12"),
-        ({"start": "nothing"}, "start: expected one of base clip, noise, got 'nothing'"),
+        ({"shift": 12}, r"shift: expected 0 to 11 \(window - context - 1\), got 12"),
+        ({"initial_queue": "nothing"}, "initial_queue: expected one of base clip, noise, got 'nothing'"),
     ):
         with pytest.raises(ValueError, match=message):
             QueueSettingsNode.execute(**{**usual, **change})

@@ -41,7 +41,7 @@ def test_a_note_that_cannot_be_read_is_no_note(tmp_path: Path) -> None:
     stage.note(path)
     path.with_suffix(".json").write_text("{half")
     assert stage.done() is None
-    assert stage.news() == ["steps (None, now 20)"]
+    assert stage.news() == ["steps (none, now 20)"]
 
 
 def test_a_files_digest_is_of_its_bytes(tmp_path: Path) -> None:

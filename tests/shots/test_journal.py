@@ -78,10 +78,22 @@ def test_a_header_with_wild_sizes_is_refused(tmp_path: Path) -> None:
         Journal.open(tmp_path / "shot")
 
 
+def test_numbers_by_frame_of_an_old_shot_are_read_as_they_were_typed(tmp_path: Path) -> None:
+    ramp = "Numbers(cues=(Cue(frame=0, said='1', fade=0), Cue(frame=12, said='0.5', fade=4)), values=(1.0, 0.5))"
+    plain = "Numbers(cues=(Cue(frame=0, said='3', fade=0),), values=(3.0,))"
+    settings = {"strength": ramp, "cfg": plain, "seed": 3, "name": "Numbers"}
+    Journal.create(tmp_path / "shot", Sizes(4, 16, LATENT), settings, {})
+    opened = Journal.open(tmp_path / "shot").settings
+    assert opened == {"strength": "0: 1 / 12: 0.5 ~4", "cfg": "3", "seed": 3, "name": "Numbers"}
+    assert changed({"cfg by frame": "None"}, {"cfg by frame": "0: 3 / 48: 5 ~12"}) == [
+        "cfg by frame (none, now 0: 3 / 48: 5 ~12)"
+    ]
+
+
 def test_what_changed_is_said_in_words() -> None:
     before = {"cfg": 7.0, "model": "sha256:a", "seed": 1, "old": True}
     now = {"cfg": 8.0, "model": "sha256:b", "seed": 1, "new": 2}
-    assert changed(before, now) == ["cfg (7.0, now 8.0)", "model", "new (None, now 2)", "old (True, now None)"]
+    assert changed(before, now) == ["cfg (7.0, now 8.0)", "model", "new (none, now 2)", "old (True, now none)"]
 
 
 def test_parts_join_without_a_frame_too_many_or_too_few(tmp_path: Path) -> None:

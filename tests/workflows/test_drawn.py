@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from templates import WORKFLOWS
+from templates.app import linear_data
+from templates.blueprints import BLUEPRINTS, Blueprint
+from templates.drawing import Workflow
 from templates.wires import bodies, wire_of
 
-FOLDER = Path(__file__).parents[2] / "workflows"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "workflows"
+WINDOW, SHARE, READABLE = (1600, 900), 0.75, 0.45
+"""A usual window; how much of it the newest editor gives a template; the scale below which its words cannot be read."""
 NAMES = [one.name for one in WORKFLOWS]
 CORE = {
     "BasicScheduler", "CFGGuider", "CLIPLoader", "CLIPTextEncode", "CLIPVisionLoader", "Canny", "CheckpointLoaderSimple",
@@ -19,6 +26,10 @@ CORE = {
     "VAEDecode", "VAELoader",
 }  # fmt: skip
 """Nodes of the host, of the oldest one but for frame interpolation."""
+SHOWN = {
+    "PreviewImage", "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames",
+    "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
+}  # fmt: skip
 
 
 def graph_of(name: str) -> dict[str, Any]:
@@ -46,7 +57,7 @@ def test_only_this_packs_and_cores_nodes_and_a_note_that_says_what_to_change_fir
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nodes_stand_apart_in_groups_and_wires_run_from_left_to_right_behind_no_node(name: str) -> None:
+def test_nodes_stand_apart_in_groups_and_wires_run_to_the_right_or_below_and_behind_no_node(name: str) -> None:
     graph = graph_of(name)
     boxes = bodies(graph)
     for first, second in combinations(boxes.values(), 2):
@@ -56,10 +67,79 @@ def test_nodes_stand_apart_in_groups_and_wires_run_from_left_to_right_behind_no_
             assert sum(inside(boxes[node["id"]], group["bounding"]) for group in graph["groups"]) == 1, node["type"]
     for link in graph["links"]:
         points = wire_of(graph, link)
-        assert points[0][0] < points[-1][0]
+        (x, y), (goal_x, goal_y) = points[0], points[-1]
+        assert x < goal_x or y < goal_y, f"link {link}: neither to the right nor to a node below"
         for start, end in pairwise(points):
             crossed = [number for number, box in boxes.items() if passes(start, end, box)]
             assert not crossed, f"link {link}: from {start} to {end} behind {crossed}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_usual_window_opens_it_at_a_readable_scale(name: str) -> None:
+    boxes = bodies(graph_of(name)).values()
+    size = (
+        max(box[2] for box in boxes) - min(box[0] for box in boxes),
+        max(box[3] for box in boxes) - min(box[1] for box in boxes),
+    )
+    assert SHARE * min(WINDOW[0] / size[0], WINDOW[1] / size[1]) >= READABLE, size
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=NAMES)
+def test_app_mode_shows_inputs_that_are_widgets_and_outputs_that_are_pictures_or_films(workflow: Workflow) -> None:
+    graph = graph_of(workflow.name)
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    data = graph["extra"]["linearData"]
+    assert data == linear_data(workflow)
+    assert data["inputs"]
+    for number, widget in data["inputs"]:
+        wired = [one for one in nodes[number]["inputs"] if one["name"] == widget and one["link"]]
+        assert not wired, (nodes[number]["type"], widget)
+    for number in data["outputs"]:
+        assert nodes[number]["type"] in SHOWN
+    words = {"CLIPTextEncode", "ZoetropePromptTimeline"} & {node["type"] for node in nodes.values()}
+    assert not words or any(nodes[number]["type"] in words for number, _ in data["inputs"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thumbnails_have_one_shape(name: str) -> None:
+    with Image.open(FOLDER / f"{name}.jpg") as image:
+        assert image.size == (640, 360)
+
+
+def test_thumbnails_together_are_light() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.jpg")) < 1_500_000
+
+
+def test_seeds_are_not_chosen() -> None:
+    for name in NAMES:
+        for node in graph_of(name)["nodes"]:
+            values = node.get("widgets_values", [])
+            if node["type"] in ("KSampler", "RandomNoise", "ZoetropeLongShotNoise"):
+                assert values[0] == 0, f"{name}: {node['type']} {values}"
+
+
+@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: one.title)
+def test_a_blueprint_is_one_node_whose_wires_end_where_they_say(blueprint: Blueprint) -> None:
+    graph = json.loads((ROOT / "subgraphs" / f"{blueprint.title}.json").read_text(encoding="utf-8"))
+    (outside,), (inside,) = graph["nodes"], graph["definitions"]["subgraphs"]
+    assert outside["type"] == inside["id"]
+    nodes = {node["id"]: node for node in inside["nodes"]}
+    links = {link["id"]: link for link in inside["links"]}
+    assert {node["type"] for node in nodes.values() if not node["type"].startswith("Zoetrope")} <= CORE
+    for side, ends in (("inputs", "origin_slot"), ("outputs", "target_slot")):
+        assert [one["name"] for one in outside[side]] == [one["name"] for one in inside[side]]
+        for slot, one in enumerate(inside[side]):
+            assert one["linkIds"]
+            assert all(links[number][ends] == slot and links[number]["type"] == one["type"] for number in one["linkIds"])
+    for link in links.values():
+        if link["target_id"] in nodes:
+            assert nodes[link["target_id"]]["inputs"][link["target_slot"]]["link"] == link["id"]
+        if link["origin_id"] in nodes:
+            assert link["id"] in nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["links"]
+    open_ends = [(node["type"], one["name"]) for node in nodes.values() for one in node["inputs"] if not one["link"]]
+    assert {name for _, name in open_ends} <= {"audio", "guider", "last", "queue", "settings", "sigmas"}, open_ends
+    for number, widget in outside["properties"]["proxyWidgets"]:
+        assert any(one["name"] == widget for one in nodes[int(number)]["inputs"])
 
 
 def touches(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -4,11 +4,11 @@ from .drawing import Workflow, column, node
 from .parts import WORDS, avoid, decode, demo_clip, demo_model, frames, motion, prompt, sampler, timeline
 
 INTERPOLATE = Workflow(
-    "06_interpolate_demo", "0.3.64",
+    "06_frames_in_between_demo", "0.3.64",
     f"""
 ## Frames in between, nothing to download
 
-Press **Run**. Twelve frames at 4 per second become 45 at 16: what lies between is *filmed* by the same model, which is shown the given frames. The file lands in `output/zoetrope`.
+Press **Run**. Twelve frames at 4 per second become 45 at 16: the frames between are *sampled* by the same model, with the given frames as input. The file lands in `output/zoetrope`.
 
 **First, change** both prompts (they should agree, apart from the rate) or the `factor`. The demo model knows:
 
@@ -19,20 +19,19 @@ Press **Run**. Twelve frames at 4 per second become 45 at 16: what lies between 
 Run again: the finished file is found and used.
 """,
     (
-        column("Load", demo_model()),
         column(
-            "Motion and prompts", motion(), prompt("3. The few frames: 4 per second", "a red circle moving right on black at 4 fps"),
+            "Model and words", demo_model(), prompt("3. The few frames: 4 per second", "a red circle moving right on black at 4 fps"),
             avoid(), prompt("4. The same at 16 per second", "a red circle moving right on black at 16 fps", key="fast"),
             frames("12 frames of 64 x 64", 12),
         ),
-        column("A clip with few frames", sampler("Samples the few frames", "@motion.model", "@empty.LATENT")),
-        column("Decode", decode("@sampler.LATENT")),
+        column("A clip with few frames", motion(), sampler("Samples the few frames", "@motion.model", "@empty.LATENT"),
+               decode("@sampler.LATENT")),
         column(
             "In between",
             node(
                 "between", "ZoetropeInterpolateFrames", "5. Three frames into every gap", room=350, model="@motion.model",
                 positive="@fast.CONDITIONING", negative="@negative.CONDITIONING", vae="@demo.vae", motion="@demo.motion",
-                images="@decode.images", factor=4, seed=7, steps=12, cfg=1.0, fps=16.0,
+                images="@decode.images", factor=4, seed=0, steps=12, cfg=1.0, fps=16.0,
             ),
             width=400,
         ),
@@ -42,64 +41,65 @@ Run again: the finished file is found and used.
 
 def upscale(key: str, title: str, upscaler: str, images: str, prefix: str, fps: float, steps: int):  # noqa: ANN201
     return node(
-        key, "ZoetropeUpscaleVideo", title, room=350, model=f"@{upscaler}.model", positive="@plain.CONDITIONING",
-        negative="@plain.CONDITIONING", vae=f"@{upscaler}.vae", images=images, seed=7, steps=steps, cfg=1.0, fps=fps,
+        key, "ZoetropeUpscaleVideo", title, room=200, model=f"@{upscaler}.model", positive="@plain.CONDITIONING",
+        negative="@plain.CONDITIONING", vae=f"@{upscaler}.vae", images=images, seed=0, steps=steps, cfg=1.0, fps=fps,
         filename_prefix=prefix,
     )  # fmt: skip
 
 
 UPSCALE = Workflow(
-    "07_upscale_demo", "0.3.64",
+    "07_upscale_video_demo", "0.3.64",
     """
 ## Four times as wide, nothing to download
 
 Press **Run**. A clip of 64x64 pixels becomes one of 256x256, twice: with temporal layers, and frame by frame. *Video Metrics* compares them: `second difference` and `pulse` are flicker. The files land in `output/zoetrope`.
 
-**First, change** the prompt, or `noise_level`: how freely detail is made up.
+**First, change** the prompt, or `noise_level`: how much detail is invented.
 
 **A video of your own** and a real upscaler: `28_upscale_your_video`.
 """,
     (
-        column("Load", demo_model(),
+        column("Model and words", demo_model(), prompt("3. What to film", "a yellow circle moving left on black at 8 fps"), avoid(),
+               frames("14 frames of 64 x 64", 14),
                node("upscaler", "ZoetropeLoadDemoUpscaler", "4. The upscaler, with temporal layers", strength=1.0),
+               prompt("No words needed", "", "@upscaler.clip", "plain", 0)),
+        column("A small clip", motion(), sampler("Samples the small clip", "@motion.model", "@empty.LATENT"),
+               decode("@sampler.LATENT", "@demo.temporal_vae"),
                node("still", "ZoetropeLoadDemoUpscaler", "The same without: frame by frame", strength=0.0)),
-        column("Motion and prompt", motion(), prompt("3. What to film", "a yellow circle moving left on black at 8 fps"),
-               avoid(), frames("14 frames of 64 x 64", 14), prompt("No words needed", "", "@upscaler.clip", "plain", 0)),
-        column("A small clip", sampler("Samples the small clip", "@motion.model", "@empty.LATENT", seed=3)),
-        column("Decode", decode("@sampler.LATENT", "@demo.temporal_vae")),
-        column("Larger", upscale("large", "5. Four times as wide", "upscaler", "@decode.images", "zoetrope/large", 8.0, 12),
-               upscale("rough", "Frame by frame, to compare", "still", "@decode.images", "zoetrope/large_frame_by_frame", 8.0, 12),
-               width=400),
-        column("Compare", node("metrics", "ZoetropeVideoMetrics", "6. Which one flickers?", room=120, images="@large.video",
-                               images_2="@rough.video"), width=420),
-        column("See", node("plot", "PreviewImage", "Differences frame by frame", room=420, images="@metrics.plot"), width=620),
+        column("Larger", upscale("large", "5. Four times as wide", "upscaler", "@decode.images", "zoetrope/large", 8.0, 12), width=324),
+        column("Compare", upscale("rough", "Frame by frame, to compare", "still", "@decode.images", "zoetrope/large_frame_by_frame", 8.0, 12),
+               node("metrics", "ZoetropeVideoMetrics", "6. Which one flickers?", room=120, images="@large.video",
+                               images_2="@rough.video"), width=324),
+        column("See", node("plot", "PreviewImage", "Differences frame by frame", room=420, images="@metrics.plot"), width=460),
     ),
 )  # fmt: skip
 
 
-def cascade(name: str, host: str, note: str, between: tuple, prefix: str, words: str, seconds: float, last: str):  # noqa: ANN201
+def cascade(
+    name: str, host: str, note: str, between: tuple, prefix: str, words: str, seconds: float, last: str, more: tuple = ()
+):  # noqa: ANN201
     """Key frames, what fills them in, and the upscaler."""
     return Workflow(
         name, host, note,
         (
-            column("Load", demo_model(), node("upscaler", "ZoetropeLoadDemoUpscaler", "The upscaler", strength=1.0)),
-            column("Motion and prompts", motion(), timeline("3. What to film, and when it changes", words),
-                   avoid(), frames("Only the size counts", 1), prompt("No words needed", "", "@upscaler.clip", "plain", 0),
+            column("Models", demo_model(), node("upscaler", "ZoetropeLoadDemoUpscaler", "The upscaler", strength=1.0),
+                   avoid(), prompt("No words needed", "", "@upscaler.clip", "plain", 0), frames("Only the size counts", 1)),
+            column("Motion and words", motion(), timeline("3. What to film, and when it changes", words),
                    *([timeline("5. The same at 16 per second", "0: a circle moving right on black at 16 fps", key="fast")]
-                     if seconds == 4.0 else []), width=400),
+                     if seconds == 4.0 else []), *more, width=324),
             column("Key frames", node(
-                "shot", "ZoetropeEndlessShot", "4. The shot: few frames, as long as you like", room=420, model="@motion.model",
+                "shot", "ZoetropeEndlessShot", "4. The shot: few frames, as long as you like", room=320, model="@motion.model",
                 positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
-                seed=7, frames=24, fps=seconds, cfg=3.0, filename_prefix=f"zoetrope/{prefix}_1_shot"), width=400),
-            *between,
-            column("Larger", upscale("large", "8. Four times as wide", "upscaler", last, f"zoetrope/{prefix}_3_large",
-                                     0.0 if seconds == 4.0 else 32.0, 8), width=400),
+                seed=0, frames=24, fps=seconds, cfg=3.0, filename_prefix=f"zoetrope/{prefix}_1_shot"), width=324),
+            *([column("In between", *between, width=324)] if seconds == 4.0 else []),
+            column("Larger", *(between if seconds != 4.0 else ()), upscale("large", "8. Four times as wide", "upscaler", last, f"zoetrope/{prefix}_3_large",
+                                     0.0 if seconds == 4.0 else 32.0, 8), width=324),
         ),
     )  # fmt: skip
 
 
 CASCADE = cascade(
-    "08_cascade_demo", "0.3.64",
+    "08_shot_in_betweens_upscale_demo", "0.3.64",
     f"""
 ## The whole cascade, nothing to download
 
@@ -116,18 +116,17 @@ Press **Run**: key frames, frames in between, larger frames. Each stage writes a
 Some minutes on two CPU cores.
 """,
     (
-        column("In between", node(
-            "between", "ZoetropeInterpolateFrames", "6. Four times as many frames", room=350, model="@motion.model",
+        node(
+            "between", "ZoetropeInterpolateFrames", "6. Four times as many frames", room=200, model="@motion.model",
             positive="@fast.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", motion="@demo.motion",
-            images="@shot.video", factor=4, seed=7, steps=12, cfg=1.0, fps=0.0, filename_prefix="zoetrope/cascade_2_between"),
-            width=400),
+            images="@shot.video", factor=4, seed=0, steps=12, cfg=1.0, fps=0.0, filename_prefix="zoetrope/cascade_2_between"),
     ),
     "cascade", "0: a red circle moving right on black at 4 fps\n16: a blue circle moving right on black at 4 fps ~6", 4.0,
     "@between.video",
 )  # fmt: skip
 
 CASCADE_CORE = cascade(
-    "09_cascade_core_interpolation", "0.25.0",
+    "09_shot_in_betweens_upscale_rife", "0.25.0",
     """
 ## The cascade with ComfyUI's own frame interpolation
 
@@ -135,47 +134,46 @@ Where motion is small, RIFE and FILM fill in faster than any diffusion model, an
 
 **You need** a RIFE or FILM file in `models/frame_interpolation`; pick it in *5. Pick RIFE or FILM*.
 
-**First, change** the prompt and the number of `frames`. The whole clip is held in memory between the stages here: for very long shots take `08_cascade_demo`, which goes from file to file.
+**First, change** the prompt and the number of `frames`. The whole clip is held in memory between the stages here: for very long shots take `08_shot_in_betweens_upscale_demo`, which goes from file to file.
 """,
     (
-        column("Frames", node("parts", "GetVideoComponents", "Its frames", video="@shot.video"),
-               node("film", "FrameInterpolationModelLoader", "5. Pick RIFE or FILM", model_name="rife47.safetensors")),
-        column("In between", node("between", "FrameInterpolate", "6. ComfyUI's own interpolation", interp_model="@film.INTERP_MODEL",
-                                  images="@parts.images", multiplier=4)),
+        node("parts", "GetVideoComponents", "Its frames", video="@shot.video"),
+        node("between", "FrameInterpolate", "6. ComfyUI's own interpolation", interp_model="@film.INTERP_MODEL",
+             images="@parts.images", multiplier=4),
     ),
     "core_cascade", "0: a red circle moving right on black at 8 fps", 8.0, "@between.IMAGE",
+    (node("film", "FrameInterpolationModelLoader", "5. Pick RIFE or FILM", model_name="rife47.safetensors"),),
 )  # fmt: skip
 
 COLOUR = Workflow(
-    "16_colour_and_segments_demo", "0.3.64",
+    "16_match_colours_demo", "0.3.64",
     """
 ## Parts of long files, colours put back, and figures. Nothing to download
 
-Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the mean and spread of a picture's colours, and *8. Video Metrics* says what that did to flicker and drift.
+Press **Run**. A clip is written to a file; *6. Load Video Segment* takes every second frame of its first half, as one would of a file that is too long for memory. *7. Match Colour* gives them the mean and spread of a picture's colours, and *8. Video Metrics* compares flicker and drift before and after.
 
 **First, change** the colours of the drawn picture, or connect **Load Video** and **Load Image**.
 
 Match Colour puts back what an upscaler or a round trip through a VAE has drifted: connect the original frames as its `reference`.
 """,
     (
-        *demo_clip("a magenta circle moving left on grey at 8 fps"),
-        column("A file",
-               node("file", "ZoetropeDecodeVideoToFile", "5. A file", room=330, samples="@sampler.LATENT", vae="@demo.vae", fps=8.0,
+        *demo_clip("a magenta circle moving left on grey at 8 fps", node("square", "EmptyImage", "An orange square", width=20, height=20,
+                                                                         batch_size=1, color=15764539), scene="A clip"),
+        column("A file, and a part",
+               node("file", "ZoetropeDecodeVideoToFile", "5. A file", room=210, samples="@sampler.LATENT", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/whole"),
-               node("ground", "EmptyImage", "A teal ground", width=64, height=64, batch_size=1, color=1987190),
-               node("square", "EmptyImage", "An orange square", width=20, height=20, batch_size=1, color=15764539), width=360),
-        column("A part", node("part", "ZoetropeLoadVideoSegment", "6. Every second frame of a part", video="@file.video", start=0,
+               node("part", "ZoetropeLoadVideoSegment", "6. Every second frame of a part", video="@file.video", first_frame=0,
                               count=8, every=2),
-               node("picture", "ImageCompositeMasked", "The colours to take (or Load Image)", destination="@ground.IMAGE",
-                    source="@square.IMAGE", x=8, y=22, resize_source=False)),
-        column("Colour", node("match", "ZoetropeMatchColour", "7. In other colours", images="@part.images",
+               node("ground", "EmptyImage", "A teal ground", width=64, height=64, batch_size=1, color=1987190), width=324),
+        column("Colour", node("picture", "ImageCompositeMasked", "The colours to take (or Load Image)", destination="@ground.IMAGE",
+                    source="@square.IMAGE", x=8, y=22, resize_source=False),
+               node("match", "ZoetropeMatchColour", "7. In other colours", images="@part.images",
                               reference="@picture.IMAGE", method="adain"),
-               node("before", "PreviewImage", "Before", room=250, images="@part.images")),
+               node("before", "PreviewImage", "Before", room=250, images="@part.images"),
+               node("after", "PreviewImage", "After", room=250, images="@match.images")),
         column("Figures",
-               node("after", "PreviewImage", "After", room=250, images="@match.images"),
                node("metrics", "ZoetropeVideoMetrics", "8. What did that do?", room=120, images="@part.images", images_2="@match.images"),
-               width=420),
-        column("See", node("plot", "PreviewImage", "Frame by frame", room=420, images="@metrics.plot"), width=620),
+               node("plot", "PreviewImage", "Frame by frame", room=420, images="@metrics.plot"), width=460),
     ),
 )  # fmt: skip
 
@@ -184,21 +182,21 @@ UPSCALE_YOURS = Workflow(
     """
 ## Your video, four times as wide
 
-1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Known by its keys.
+1. An **upscaler** (`models/checkpoints` or `diffusion_models`): Upscale-A-Video's `unet_video`, LaVie's `lavie_vsr.pt`, or any SD x4 upscaler such as `x4-upscaler-ema.safetensors` (frame by frame). Recognised by its keys.
 2. Where the file holds no text encoder and no VAE: **SD 2.x's CLIP** and the **x4 upscaler's VAE**.
 3. A **video**. Press **Run**: it goes from file to file, in overlapping windows, in the memory of one.
 
-**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 makes up more), `tile_size` where memory ends (256 or less).
+**First, change** the prompt to what the video shows, `noise_level` (20 stays close, 120 invents more), `tile_size` where memory ends (256 or less).
 
 Colours are taken from the small frames (`match_colour`).
 """,
     (
         column("Load", node("text", "CLIPLoader", "2. SD 2.x's CLIP", clip_name="open_clip_vit_h_14.safetensors", type="stable_diffusion"),
                node("vae", "VAELoader", "2. The x4 upscaler's VAE", vae_name="x4-upscaler-vae.safetensors"),
-               node("file", "LoadVideo", "3. The video", room=200, file="my_video.mp4")),
-        column("The upscaler", node("upscaler", "ZoetropeLoadVideoUpscaler", "1. The upscaler", clip="@text.CLIP", vae="@vae.VAE",
-                                    upscaler_name="x4-upscaler-ema.safetensors")),
-        column("Prompt", prompt("What it shows", "a sailing boat on calm water, best quality, sharp, detailed", "@upscaler.clip"),
+               node("file", "LoadVideo", "3. The video", room=100, file="my_video.mp4")),
+        column("Upscaler and words", node("upscaler", "ZoetropeLoadVideoUpscaler", "1. The upscaler", clip="@text.CLIP", vae="@vae.VAE",
+                                    upscaler_name="x4-upscaler-ema.safetensors"),
+               prompt("What it shows", "a sailing boat on calm water, best quality, sharp, detailed", "@upscaler.clip"),
                avoid("blurry, noise, compression artefacts", "@upscaler.clip")),
         column("Larger", node("large", "ZoetropeUpscaleVideo", "4. Four times as wide", room=350, model="@upscaler.model",
                               positive="@prompt.CONDITIONING", negative="@negative.CONDITIONING", vae="@upscaler.vae",

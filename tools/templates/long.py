@@ -16,9 +16,9 @@ Press **Run**. The shot is written while it is sampled, to `output/zoetrope/demo
 
 {WORDS}
 
-**Stop it** whenever you like, or let it crash: run the same graph again and it goes on from the same frame, to the same bits.
+**Stop it** whenever you like, or let it crash: run the same graph again and it continues from the same frame, bit for bit.
 
-**Raise** `frames` and run again: the shot gets longer. Any other change starts a new shot, and the node says which.
+**Raise** `frames` and run again: the shot gets longer. Any other change starts a new shot; the node names the change.
 
 Your own checkpoint: `27_endless_shot_sd15`.
 """,
@@ -37,7 +37,7 @@ Your own checkpoint: `27_endless_shot_sd15`.
             node(
                 "shot", "ZoetropeEndlessShot", "5. Raise frames and run again: it goes on", room=420, model="@motion.model",
                 positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
-                seed=7, frames=96, fps=8.0, cfg=3.0, filename_prefix="zoetrope/demo_shot",
+                seed=0, frames=96, fps=8.0, cfg=3.0, filename_prefix="zoetrope/demo_shot",
             ),
             width=440,
         ),
@@ -47,46 +47,45 @@ Your own checkpoint: `27_endless_shot_sd15`.
 CONTINUE = Workflow(
     "11_continue_a_video_demo", "0.3.64",
     """
-## A video goes on, nothing to download
+## Continue a video, nothing to download
 
-Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. Encode Video*, and **gone on after**: *7. Endless Shot* keeps the given frames as they are and films what comes behind the last of them.
+Press **Run**. A clip of 16 frames is filmed, made a video, read again by *5. Encode Video*, and **continued**: *7. Endless Shot* keeps the given frames unchanged and samples the frames after the last one.
 
 **A video of your own:** connect **Load Video** to *5. Encode Video*; everything before it can go. The demo model's world is one coloured shape, 64x64 pixels; with your own checkpoint any video will do.
 
-**First, change** *6. How it goes on* and `frames` (how many are added). The files land in `output/zoetrope/continued_...`.
+**First, change** *6. How it continues* and `frames` (how many are added). The files land in `output/zoetrope/continued_...`.
 """,
     (
-        *demo_clip(RED),
-        column("Decode", decode("@sampler.LATENT")),
-        column("A video", node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0)),
+        *demo_clip(RED, decode("@sampler.LATENT"), scene="A clip"),
         column(
-            "Read it",
+            "Any video",
+            node("filmed", "CreateVideo", "As a video (or Load Video)", images="@decode.images", fps=8.0),
             node("read", "ZoetropeEncodeVideo", "5. Any video, as latents", images="@filmed.VIDEO", vae="@demo.vae"),
-            timeline("6. How it goes on", "0: a red circle moving right on black at 8 fps\n24: a green circle moving right on black at 8 fps ~12",
+            timeline("6. How it continues", "0: a red circle moving right on black at 8 fps\n24: a green circle moving right on black at 8 fps ~12",
                      key="next"),
-            width=400,
+            width=360,
         ),
         column(
             "It goes on",
             node(
                 "shot", "ZoetropeEndlessShot", "7. 48 frames more", room=420, model="@motion.model", positive="@next.conditioning",
-                negative="@negative.CONDITIONING", vae="@demo.vae", latent="@read.latent", seed=7, frames=48, fps=8.0, cfg=3.0,
+                negative="@negative.CONDITIONING", vae="@demo.vae", latent="@read.latent", seed=0, frames=48, fps=8.0, cfg=3.0,
                 filename_prefix="zoetrope/continued",
             ),
-            width=420,
+            width=380,
         ),
     ),
 )  # fmt: skip
 
 LONG_CLIPS = Workflow(
-    "14_long_clip_windows_demo", "0.3.64",
+    "14_long_clips_fifo_windows_demo", "0.3.64",
     """
 ## Long clips in graphs of your own, nothing to download
 
 Press **Run**. Forty frames by both other ways, each through core's *Sampler Custom Advanced*:
 
-- above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* says how long it is
-- below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that windows make things that belong together
+- above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* sets its length
+- below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that neighbouring windows match
 
 **Guidance Interval** limits `cfg` to a part of the sampling; the demo model needs it in the first third only. Set its `end` to 1 to see what guidance at every step does to shapes.
 
@@ -95,61 +94,59 @@ All latents come out at once and are held in memory. For shots without an end ta
 **First, change** the prompt, `partitions` of the queue, `overlap` of the windows. The files land in `output/zoetrope`.
 """,
     (
-        column("Load", demo_model(),
+        column("Model and words", demo_model(), prompt("3. What to film", "a cyan square moving down on black at 8 fps"), avoid(),
+               frames("One latent is enough", 1, key="one"), frames("All forty", 40, key="all")),
+        column("Motion, queue and noise", motion(),
                node("queue", "ZoetropeQueueSettings", "The queue", window=16, partitions=2),
-               node("noise", "ZoetropeLongShotNoise", "Noise for windows", seed=7, window=16, overlap=8),
-               node("plain", "RandomNoise", "Noise for the queue", noise_seed=7)),
-        column("Motion and prompt", motion(), prompt("3. What to film", "a cyan square moving down on black at 8 fps"), avoid(),
-               frames("One latent is enough", 1, key="one"), frames("All forty", 40, key="all"),
-               node("euler", "KSamplerSelect", "Any sampler", sampler_name="euler")),
+               node("plain", "RandomNoise", "Noise for the queue", noise_seed=0),
+               node("noise", "ZoetropeLongShotNoise", "Noise for windows", seed=0, window=16, overlap=8)),
         column("Interval",
                node("interval", "ZoetropeGuidanceInterval", "Guidance in the first third", model="@motion.model", start=0.0,
                     end=0.325)),
-        column("Ways",
+        column("Two ways, and guidance",
                node("fifo", "ZoetropeFifoSampler", "4. Forty frames by a queue", queue="@queue.queue", frames=40),
-               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@interval.model", window=16, overlap=8)),
-        column("Guidance",
+               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@interval.model", window=16, overlap=8),
                node("levels", "BasicScheduler", "32 levels, one for each place", model="@motion.model", scheduler="normal", steps=32,
                     denoise=1.0),
                node("guided", "CFGGuider", "For the queue", model="@interval.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0),
                node("guided_2", "CFGGuider", "For the windows", model="@windows.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0)),
-        column("Sample",
+        column("Sample", node("euler", "KSamplerSelect", "Any sampler", sampler_name="euler"),
                node("run", "SamplerCustomAdvanced", "By a queue", noise="@plain.NOISE", guider="@guided.GUIDER",
                     sampler="@fifo.sampler", sigmas="@levels.SIGMAS", latent_image="@one.LATENT"),
                node("run_2", "SamplerCustomAdvanced", "By windows", noise="@noise.noise", guider="@guided_2.GUIDER",
                     sampler="@euler.SAMPLER", sigmas="@levels.SIGMAS", latent_image="@all.LATENT")),
         column("Files",
-               node("file", "ZoetropeDecodeVideoToFile", "By a queue", room=330, samples="@run.output", vae="@demo.vae", fps=8.0,
+               node("file", "ZoetropeDecodeVideoToFile", "By a queue", room=210, samples="@run.output", vae="@demo.vae", fps=8.0,
                     filename_prefix="zoetrope/by_a_queue"),
-               node("file_2", "ZoetropeDecodeVideoToFile", "By windows", room=330, samples="@run_2.output", vae="@demo.vae", fps=8.0,
-                    filename_prefix="zoetrope/by_windows"), width=360),
+               node("file_2", "ZoetropeDecodeVideoToFile", "By windows", room=210, samples="@run_2.output", vae="@demo.vae", fps=8.0,
+                    filename_prefix="zoetrope/by_windows"), width=324),
     ),
 )  # fmt: skip
 
 SHOT_PLAN = Workflow(
-    "15_shot_plan_demo", "0.3.64",
+    "15_plan_a_long_shot_demo", "0.3.64",
     """
 ## What will the long night cost? Nothing to download
 
-Press **Run**. *4. Shot Plan* measures one window of this model at this size and reckons what `frames` frames take: **time**, **disk**, **memory**, and the graphics card's memory where there is one. Nothing is filmed.
+Press **Run**. *4. Shot Plan* measures one window of this model at this size and estimates the cost of `frames` frames: **time**, **disk**, **memory**, and the graphics card's memory where there is one. Nothing is filmed.
 
-Where something does not fit, it says which number to lower.
+Where something does not fit, the plan names the number to lower.
 
 **First, change** `frames` (a day at 8 per second is 691,200), or the *Queue Settings*: more `partitions` are finer and slower, more `context` steadier and slower, more `windows_per_call` faster on large cards.
 
 Then connect the same nodes to **Endless Shot**.
 """,
     (
-        column("Load", demo_model(), node("queue", "ZoetropeQueueSettings", "3. The queue", context=2, shift=7)),
-        column("Motion and prompt", motion(),
-               timeline("What to film", "0: a red circle moving right on black at 8 fps\n4800: a blue circle moving up on black at 8 fps ~48"),
-               avoid(), frames("Only the size counts", 1), width=420),
+        column("Model and queue", demo_model(), node("queue", "ZoetropeQueueSettings", "3. The queue", context=2, shift=7),
+               avoid(), frames("Only the size counts", 1)),
+        column("Motion and words", motion(),
+               timeline("What to film", "0: a red circle moving right on black at 8 fps\n4800: a blue circle moving up on black at 8 fps ~48"), width=380),
         column("Plan", node("plan", "ZoetropeShotPlan", "4. Ten thousand frames", room=20, model="@motion.model",
                             positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae",
-                            latent="@empty.LATENT", queue="@queue.queue", frames=10000, cfg=3.0), width=460),
-        column("As text", node("text", "PreviewAny", "The plan as text", room=130, source="@plan.plan"), width=520),
+                            latent="@empty.LATENT", queue="@queue.queue", frames=10000, cfg=3.0),
+               node("text", "PreviewAny", "The plan as text", room=130, source="@plan.plan"), width=500),
     ),
 )  # fmt: skip
 
@@ -158,13 +155,13 @@ SHOT = Workflow(
     """
 ## An endless shot with your own checkpoint
 
-1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_animatediff_sd15`.
+1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. The **timeline**: `frame: prompt`, and `~24` for a cross-fade over 24 frames; or drag the bars.
 4. Press **Run**. Memory does not grow with the length; the file grows in `output/zoetrope/shot_...`.
 
-**Stopped, crashed, out of power?** Run again: it goes on from the same frame, to the same bits. **Longer?** Raise `frames` and run again.
+**Stopped, crashed, out of power?** Run again: it continues from the same frame, bit for bit. **Longer?** Raise `frames` and run again.
 
-**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_shot_plan_demo`): it says what time, memory and disk it takes.
+**First, change** the timeline. Before a long night connect the same nodes to *Shot Plan* (`15_plan_a_long_shot_demo`): it estimates time, memory and disk.
 
 Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was trained on), then width and height.
 """,
@@ -176,7 +173,7 @@ Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was tr
                avoid(NEVER, "@base.CLIP"), frames("Only the size counts", 1, 512), width=440),
         column("The shot", node("shot", "ZoetropeEndlessShot", "4. Raise frames and run again: it goes on", room=420,
                                 model="@motion.model", positive="@timeline.conditioning", negative="@negative.CONDITIONING",
-                                vae="@base.VAE", latent="@empty.LATENT", seed=7, frames=192, fps=8.0, cfg=7.5), width=440),
+                                vae="@base.VAE", latent="@empty.LATENT", seed=0, frames=192, fps=8.0, cfg=7.5), width=440),
     ),
 )  # fmt: skip
 

@@ -12,28 +12,30 @@ WORDS = """\
 - *at* 4, **8** or 16 *fps*"""
 """What the demo model understands."""
 
-SETTLED: dict[str, Any] = {"seed": 7, "steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
+SETTLED: dict[str, Any] = {"seed": 0, "steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
 """How the demo model is sampled."""
 
 
 def demo_model() -> Node:
-    return node("demo", "ZoetropeLoadDemoModel", "1. The model that comes with Zoetrope")
+    return node("demo", "ZoetropeLoadDemoModel", "1. The demo model")
 
 
-def motion(model: str = "@demo.model", module: str = "@demo.motion", title: str = "2. Motion goes in", **more: Any) -> Node:
+def motion(
+    model: str | None = "@demo.model", module: str | None = "@demo.motion", title: str = "2. Motion goes in", **more: Any
+) -> Node:
     return node("motion", "ZoetropeApplyMotionModule", title, model=model, motion=module, **more)
 
 
-def prompt(title: str, text: str, clip: str = "@demo.clip", key: str = "prompt", room: int = 24) -> Node:
+def prompt(title: str, text: str, clip: str | None = "@demo.clip", key: str = "prompt", room: int = 24) -> Node:
     return node(key, "CLIPTextEncode", title, room=room, tone="good", clip=clip, text=text)
 
 
-def avoid(text: str = "", clip: str = "@demo.clip", key: str = "negative") -> Node:
+def avoid(text: str = "", clip: str | None = "@demo.clip", key: str = "negative") -> Node:
     title = "What to avoid" if text else "Left empty"
     return node(key, "CLIPTextEncode", title, tone="bad", clip=clip, text=text)
 
 
-def timeline(title: str, text: str, clip: str = "@demo.clip", key: str = "timeline") -> Node:
+def timeline(title: str, text: str, clip: str | None = "@demo.clip", key: str = "timeline") -> Node:
     return node(key, "ZoetropePromptTimeline", title, room=40, tone="good", clip=clip, text=text)
 
 
@@ -47,26 +49,32 @@ def sampler(title: str, model: str, latent: str, positive: str = "@prompt.CONDIT
     return node(key, "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, **how)
 
 
-def decode(samples: str, vae: str = "@demo.vae", key: str = "decode", title: str = "Frames") -> Node:
+def decode(samples: str, vae: str | None = "@demo.vae", key: str = "decode", title: str = "Frames") -> Node:
     return node(key, "ZoetropeDecodeVideo", title, samples=samples, vae=vae)
 
 
-def saving(images: str, prefix: str, fps: float = 8.0, enlarged: bool = False) -> list[Column]:
-    """Columns: large pixels for the eye if `enlarged`, a video, its file."""
-    larger = node(
+def larger(images: str) -> Node:
+    """Larger pixels: the demo model's frames are 64 wide."""
+    return node(
         "larger", "ImageScaleBy", "Larger pixels, for the eye", image=images, upscale_method="nearest-exact", scale_by=4.0
     )
-    shown = "@larger.IMAGE" if enlarged else images
-    create = node("create", "CreateVideo", "Frames become a video", images=shown, fps=fps)
-    file = node("save", "SaveVideo", "In output/video", room=350, video="@create.VIDEO", filename_prefix=f"video/{prefix}")
-    return [*([column("Larger", larger)] if enlarged else []), column("Video", create), column("Save", file, width=400)]
 
 
-def demo_clip(what: str, count: int = 16, seed: int = 7, scene: str = "A clip") -> list[Column]:
-    """The first three columns of every graph that begins with a clip of the demo model: `sampler` makes it."""
+def saving(images: str, prefix: str, fps: float = 8.0) -> Column:
+    """Frames become a video, the video a file."""
+    create = node("create", "CreateVideo", "Frames become a video", images=images, fps=fps)
+    file = node("save", "SaveVideo", "In output/video", room=300, video="@create.VIDEO", filename_prefix=f"video/{prefix}")
+    return column("Video", create, file, width=324)
+
+
+def demo_clip(what: str, *then: Node, count: int = 16, extra: tuple[Node, ...] = (), scene: str = "Sample") -> list[Column]:
+    """The first two columns of every graph that begins with a clip of the demo model: `sampler` makes it.
+
+    extra   more words, in the first column
+    then    what follows the sampler, in the second
+    """
     return [
-        column("Load", demo_model()),
-        column("Motion and prompt", motion(), prompt("3. What to film", what), avoid(),
+        column("Model and words", demo_model(), prompt("3. What to film", what), avoid(), *extra,
                frames("4. batch_size: the number of frames", count)),
-        column(scene, sampler("Samples the clip", "@motion.model", "@empty.LATENT", seed=seed)),
+        column(scene, motion(), sampler("Samples the clip", "@motion.model", "@empty.LATENT"), *then),
     ]  # fmt: skip

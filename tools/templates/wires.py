@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .drawing import TITLE
+from .routing import TITLE
 
 
 def bodies(graph: Mapping[str, Any]) -> dict[int, tuple[float, float, float, float]]:

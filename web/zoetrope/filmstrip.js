@@ -38,11 +38,11 @@ export function tellFilmstrip(node, key, message, most) {
   node?.zoetropeFilmstrip?.play(reel, ['open', 'look'].includes(message.kind))
 }
 
-/** What is known after a message: {frames, folder, frame, total, state}. */
+/** What is known after a message: {frames, folder, frame, total, state, news}. */
 function take(reel, message, most) {
   if (message.kind === 'open') {
     const kept = reel.folder === message.folder ? [...reel.frames].filter(([number]) => number < message.resumed) : []
-    return { frames: new Map(kept), folder: message.folder, frame: message.resumed, total: message.frames, state: message }
+    return { frames: new Map(kept), folder: message.folder, frame: message.resumed, total: message.frames, state: message, news: message.news }
   }
   if (message.kind === 'look') addFrame(reel.frames, message, most)
   else if (message.kind === 'frame') Object.assign(reel, { frame: message.frame, total: message.frames, state: message })
@@ -100,7 +100,7 @@ class Filmstrip {
 }
 
 /** A reel's state: {words, share of the shot that is done, fault}. */
-function describe({ state, folder, frame = 0, total }) {
+function describe({ state, folder, frame = 0, total, news = [] }) {
   const share = total ? Math.min(1, Math.max(0, frame / total)) : 0
   const frames = total ?? '?'
   switch (state?.kind) {
@@ -111,7 +111,10 @@ function describe({ state, folder, frame = 0, total }) {
     case 'frame': return { words: [frame > 0 ? say('filming', { frame, frames }) : say('warming', { n: 1 - frame }), ...(state.left ? [say('left', { time: spoken(state.left) })] : [])].join(', '), share }
     case 'stopped': return { words: say(frame > 0 ? 'stopped' : state.after === 'base' ? 'again' : 'early', { frame, frames }), share }
     case 'failed': return { words: say('failed', { frame: Math.max(0, frame), frames }), share, fault: true }
-    case 'done': return { words: say(state.resumed >= state.frames ? 'there' : state.resumed ? 'after' : 'done', { frames: state.frames, n: state.resumed }), share: 1 }
+    case 'done': {
+      const words = say(state.resumed >= state.frames ? 'there' : state.resumed ? 'after' : 'done', { frames: state.frames, n: state.resumed })
+      return { words: news.length ? `${words} ${say('fresh', { folder, news: news.join(', ') })}` : words, share: 1 }
+    }
     default: return { words: say('waiting'), share: 0 }
   }
 }

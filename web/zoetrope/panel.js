@@ -1,4 +1,5 @@
 // A panel below a node's other widgets. It is display only: no workflow saves it and no prompt carries it.
+import { app } from '../../../scripts/app.js'
 
 const STYLE = `
   :host { all: initial; display: block; width: 100%; box-sizing: border-box; font: 11px/1.35 Inter, system-ui, sans-serif; color: var(--input-text, #ddd); }
@@ -34,7 +35,7 @@ export function addPanel(node, { name, label, height, style }) {
   const body = make('div', { class: 'panel', role: 'group', 'aria-label': label })
   shade(host, style).append(body)
   body.style.height = `${height}px`
-  const gone = []
+  const gone = [stay(node, name, host)]
   const widget = node.addDOMWidget(name, 'ZOETROPE_PANEL', host, {
     serialize: false, hideOnZoom: false, getMinHeight: () => height + 8, getMaxHeight: () => height + 8, getValue: () => '', setValue: () => {},
   })
@@ -45,6 +46,19 @@ export function addPanel(node, { name, label, height, style }) {
     for (const work of gone) work()
   }
   return { body, onRemove: work => gone.push(work) }
+}
+
+/** Keeps a panel on the page. After an undo the newer renderer leaves the element of the removed node where the new node's belongs. */
+function stay(node, name, host) {
+  let absent = 0
+  const timer = setInterval(() => {
+    absent = present(node) ? 0 : absent + 1
+    if (absent > 20) clearInterval(timer)
+    if (absent || host.isConnected || app.canvas?.graph !== node.graph) return
+    const left = document.querySelector(`[data-node-id="${node.id}"] .zoetrope-panel[data-panel="${name}"]`)
+    left?.replaceWith(host)
+  }, 250)
+  return () => clearInterval(timer)
 }
 
 /** Whether a node is in the graph that the page holds; copies for the clipboard never are. */

@@ -1,5 +1,6 @@
 // The panel of Prompt Timeline: its text as bars. What is dragged changes numbers in the text; the text stays the source of truth.
 import { app } from '../../../scripts/app.js'
+import { huesOf } from './hues.js'
 import { addPanel, follow, make } from './panel.js'
 import { addCue, limitsOf, moveCut, readTimeline, removeCue, setFade } from './timeline_text.js'
 import { say } from './words.js'
@@ -16,7 +17,6 @@ const STYLE = `
   .ruler span:first-child { transform: none; }
   .ruler span:last-child { transform: translateX(-100%); }
 `
-const HUES = [200, 145, 275, 25, 330, 60, 175, 5]
 const LONG = ['ZoetropeEndlessShot', 'ZoetropeShotPlan', 'ZoetropeFifoSampler']
 
 export function addTimeline(node) {
@@ -41,8 +41,7 @@ class Timeline {
     const { cues, fault } = elsewhere ? { cues: [], fault: null } : readTimeline(String(this.text.value ?? ''))
     this.cues = cues
     if (this.held === null) this.length = Math.max(shotLength(this.node) ?? 0, 1, ...cues.map(cue => Math.ceil((cue.frame + cue.fade) * 1.2)))
-    const hues = [...new Set(cues.map(cue => cue.said))]
-    const colours = cues.map(cue => `hsl(${HUES[hues.indexOf(cue.said) % HUES.length]} 45% 40%)`)
+    const colours = huesOf(cues.map(cue => cue.said))
     this.bars = sized(this.bars, cues.length, at => this.bar(at))
     this.cuts = sized(this.cuts, cues.length - 1, at => this.handle('cut', at + 1))
     this.fades = sized(this.fades, cues.length - 1, at => this.handle('fade', at + 1))
@@ -162,11 +161,12 @@ class Timeline {
     this.select(from, Math.max(from, this.cues[at].fadeAt?.[0] ?? end))
   }
 
-  select(from, to) {
-    const field = this.text.element ?? this.text.inputEl
-    if (!field?.isConnected) return
+  /** Puts the caret into the text, as soon as the field has it: the newer renderer has a field of its own, which follows the value. */
+  select(from, to, tries = 20) {
+    const field = [this.text.element, this.text.inputEl, ...document.querySelectorAll(`[data-node-id="${this.node.id}"] textarea`)].find(one => one?.isConnected)
+    if (field?.value !== this.text.value) return tries && setTimeout(() => this.select(from, to, tries - 1), 25)
     field.focus()
-    field.setSelectionRange?.(from, to)
+    field.setSelectionRange(from, to)
   }
 
   write(text) {

@@ -8,6 +8,8 @@ export const LONGEST_TEXT = 100_000, MOST_CUES = 1_000, LAST_FRAME = 100_000_000
 
 const BORDER = /\n|(?<=\s)\/(?=\s)/g
 const HEAD = /^([0-9]+)\s*:/, FADE = /\s~\s*([0-9]+)$/
+// Notations of other tools, which would otherwise be one long prompt: frames in quotes, fractions, entries that run on.
+const QUOTED = /^[{\s]*["'][0-9]+["']\s*:/, NO_FRAME = /^(?:-\s*[0-9]+|-?[0-9]*\.[0-9]+)\s*:/, RUN_ON = /[,;|/]\s*[0-9]+\s*:(?!\s*[0-9])/
 
 /** {cues: [{frame, said, fade, start, end, frameAt, fadeAt}], fault}: the cues up to the first fault {code, line, column, ...}. */
 export function readTimeline(text) {
@@ -15,17 +17,12 @@ export function readTimeline(text) {
   const entries = split(text).filter(entry => entry.text.trim())
   if ([...text].length > LONGEST_TEXT) return { ...result, fault: { code: 'long', line: 1, column: 1, most: LONGEST_TEXT } }
   if (entries.length > MOST_CUES) return { ...result, fault: { code: 'many', line: 1, column: 1, most: MOST_CUES } }
-  if (!entries.length || (entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text))) {
-    const { start, text: said } = entries[0] ?? { start: 0, text: '' }
-    return { ...result, cues: [{ frame: 0, said: said.trim(), fade: 0, start, end: start + said.length, frameAt: null, fadeAt: null }] }
-  }
-  for (const entry of entries) {
-    const cue = cueOf(entry)
-    const fault = faultOf(cue, result.cues.at(-1), entry)
-    if (fault) {
-      const at = entry.start + entry.text.length - entry.text.trimStart().length
-      return { ...result, fault: { ...fault, ...placeOf(text, at) } }
-    }
+  const alone = entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text)
+  for (const entry of entries.length ? entries : [{ start: 0, text: '' }]) {
+    const at = entry.start + entry.text.length - entry.text.trimStart().length
+    const cue = alone || !entries.length ? wholeOf(entry) : cueOf(entry)
+    const fault = otherNotation(text, at, entry.text.trim()) ?? (cue?.frameAt === null ? null : faultOf(cue, result.cues.at(-1), entry))
+    if (fault) return { ...result, fault: { ...fault, ...placeOf(text, at + (fault.offset ?? 0)) } }
     result.cues.push(cue)
   }
   return result
@@ -83,6 +80,11 @@ function split(text) {
   return borders.slice(1).map((border, number) => ({ start: borders[number][1], text: text.slice(borders[number][1], border[0]) }))
 }
 
+/** A text without a frame number: one prompt for the whole shot. */
+function wholeOf({ start, text }) {
+  return { frame: 0, said: text.trim(), fade: 0, start, end: start + text.length, frameAt: null, fadeAt: null }
+}
+
 function cueOf({ start, text }) {
   const body = text.trim()
   const head = HEAD.exec(body)
@@ -96,6 +98,13 @@ function cueOf({ start, text }) {
     frame: Number(head[1].slice(0, 12)), said: said.trim(), fade: Number((fade?.[1] ?? '0').slice(0, 12)), start, end: start + text.length,
     frameAt: [from, from + head[1].length], fadeAt: [words, fade ? from + body.length : words],
   }
+}
+
+function otherNotation(text, at, entry) {
+  if (QUOTED.test(text.slice(at))) return { code: 'quoted' }
+  if (NO_FRAME.test(entry)) return { code: 'whole', got: entry.slice(0, 40) }
+  const found = RUN_ON.exec(entry)
+  return found && { code: 'separator', offset: found.index, got: entry.slice(found.index, found.index + 40) }
 }
 
 function faultOf(cue, last, entry) {

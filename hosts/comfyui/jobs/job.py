@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from comfy_api.input_impl import VideoFromFile
 from torch import Tensor
 
 from ....shots.cache import Stage, file_digest
@@ -16,6 +15,7 @@ from ....shots.journal import Scalar
 from ....video.frames.colour import along
 from ....video.io.sound import add_sound
 from ....video.io.write import write_video
+from ..api import VideoFromFile
 from ..fingerprint import digest, model_settings, weights
 from ..motion.apply import HostMotion
 from ..output_path import output_place

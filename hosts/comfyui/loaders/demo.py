@@ -4,7 +4,6 @@ The host's detector does not know networks this small, so its classes are built 
 the demo. Key names are converted by the host's own tables for diffusers files.
 """
 
-import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from ....demo.layout import (
     part_path,
     read_part,
 )
+from ....demo.prompt import read_tokens, tokens_of
 from ....demo.text import PAD, TextEncoder
 from ..conditioning.guidance_interval import limited
 from ..conditioning.image_prompt import HostProjector
@@ -46,8 +46,7 @@ from ..conditioning.image_prompt import load as load_picture
 from ..motion.apply import HostMotion, load
 from ..rebuild import patcher_for, rebuilt_by
 from ..vae.from_file import load_temporal_vae
-
-log = logging.getLogger(__name__)
+from .demo_notes import PromptNotes
 
 # Field names are those of the host's UNetModel and of LDM's `ddconfig`; the numbers are demo/layout.py's.
 DOWN = [int(attention) for attention in TRANSFORMERS for _ in range(UNET_BLOCKS)]
@@ -197,27 +196,34 @@ def _check(name: str, folder: Path, network: nn.Module, weights: dict[str, Tenso
         )
 
 
-def demo_clip(folder: Path = FOLDER) -> Any:
-    """CLIP of the world's words."""
+def demo_clip(folder: Path = FOLDER, completes: bool = True) -> Any:
+    """CLIP of the world's words. completes: as `DemoTokenizer` has it."""
     text = load_text(folder)
-    target = comfy.supported_models_base.ClipTarget(lambda **_: DemoTokenizer(text), lambda **_: DemoEncoder(text))
+    target = comfy.supported_models_base.ClipTarget(lambda **_: DemoTokenizer(text, completes), lambda **_: DemoEncoder(text))
     clip = comfy.sd.CLIP(target)
     rebuilt_by(clip.patcher, _patcher_again, demo_clip, folder)
     return clip
 
 
 class DemoTokenizer:
-    """Words of the world's grammar to the host's lists of (token, weight); understands `(red:1.3)` as the host's own does."""
+    """Prompts, as `demo/prompt.py` reads them, to the host's lists of (token, weight); with `(red:1.3)` as the host has it.
 
-    def __init__(self, text: TextEncoder):
-        self.text = text
+    completes   whether what a prompt leaves out (a ground, the frame rate) is assumed
+    """
+
+    def __init__(self, text: TextEncoder, completes: bool):
+        self.text, self.completes, self._notes = text, completes, PromptNotes()
 
     def tokenize_with_weights(self, text: str, return_word_ids: bool = False, **_: Any) -> dict[str, list[list[Any]]]:
         weighted = comfy.sd1_clip.token_weights(comfy.sd1_clip.escape_important(text), 1.0)
-        parts = [(comfy.sd1_clip.unescape_important(part), weight) for part, weight in weighted]
-        plain = [(token, weight) for part, weight in parts for token in self.text.tokens_of(part)]
-        if ignored := self.text.unknown(" ".join(part for part, _ in parts)):
-            log.warning("Zoetrope: the demo model ignores %s; it knows %s", ignored, ", ".join(self.text.config.words))
+        parts = ((comfy.sd1_clip.unescape_important(part), weight) for part, weight in weighted)
+        words = [(word, weight) for part, weight in parts for word in tokens_of(part)]
+        reading = read_tokens([word for word, _ in words], ground=self.completes, usual_rate=self.completes)
+        self._notes.of(reading)
+        plain = []
+        for word in reading.prompt.split():
+            source = reading.source(word)
+            plain += [(token, 1.0 if source is None else words[source][1]) for token in self.text.tokens_of(word)]
         length = self.text.config.length
         row = (plain + [(PAD, 1.0)] * length)[:length]
         return {"demo": [[(*pair, place) for place, pair in enumerate(row, start=1)] if return_word_ids else row]}

@@ -54,4 +54,5 @@ def load_upscaler_demo(folder: Path = FOLDER) -> HostUpscaler:
     """Raises ValueError where a file is missing, corrupt or another model's."""
     model = unet_part(UPSCALER, UpscalerConfig, LAYOUT, folder)
     vae = load_temporal_vae(str(part_path(UPSCALER_VAE, folder)))
-    return HostUpscaler(model, demo_clip(folder), vae, load(str(part_path(UPSCALER_MOTION, folder))))
+    # it was trained on captions without a rate, and its frames show the ground
+    return HostUpscaler(model, demo_clip(folder, completes=False), vae, load(str(part_path(UPSCALER_MOTION, folder))))

@@ -36,7 +36,11 @@ class FifoSampler(LongShot):
         rows = shape.window * self._queue.windows_per_call
         if len(noise) < rows:
             log.info(
-                "Zoetrope: memory is set aside for %d frames; a latent of %d would say how much is needed", len(noise), rows
+                "Zoetrope: the latent has batch_size %d, the queue samples %d frames per call; if memory runs out, set "
+                "batch_size to %d, so that ComfyUI reserves enough",
+                len(noise),
+                rows,
+                rows,
             )
         own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)

@@ -10,7 +10,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ....models.layers.strength import spread
+from ....models.layers.strength import ByFrame, spread
 from ....sampling.queue import Schedules
 from ....sampling.timeline import Numbers
 from ..call import FRAMES, MOTION, Wrapper, wrap_call
@@ -81,7 +81,8 @@ def motion_options(told: dict[str, Any], clip: int = 0) -> Callable[[list[int], 
     usual = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
     for own in usual.values():
         for name in ("strength", "amount"):
-            if clip and isinstance(own.get(name), Tensor) and 1 < len(own[name]) < clip:
+            value = own.get(name)
+            if clip and isinstance(value, Tensor) and not isinstance(value, ByFrame) and 1 < len(value) < clip:
                 own[name] = spread(own[name], clip)
 
     def at(numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
@@ -94,8 +95,11 @@ def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: N
     """A motion module's options for these rows: clips of one window, lists by absolute frame, the last one holding on."""
     at = {**own, "frames": window}
     for name in ("strength", "amount"):
-        if isinstance(own.get(name), Tensor) and len(own[name]) > 1:
-            at[name] = rows_at(own[name], numbers)
+        value = own.get(name)
+        if isinstance(value, ByFrame):
+            at[name] = value.at(numbers)
+        elif isinstance(value, Tensor) and len(value) > 1:
+            at[name] = rows_at(value, numbers)
     if strength:
         at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
     return at

@@ -12,6 +12,7 @@ Without a page, and in a page without the extension, nobody listens and nothing 
 """
 
 import base64
+import logging
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -21,6 +22,8 @@ from PIL import Image
 from ....shots.sinks import Look
 from ..progress import LARGEST_SIDE, Teller, as_image
 
+log = logging.getLogger(__name__)
+
 EVENT = "zoetrope.shot"
 
 
@@ -28,7 +31,7 @@ class Filmstrip:
     """A `ProgressListener` of a shot: the line and bar of a `Teller`, and the filmstrip's messages."""
 
     def __init__(self, node_id: Any, workflow_id: str, frames: int):
-        self._teller, self._workflow, self._frames, self._resumed = Teller(node_id, frames), workflow_id, frames, 0
+        self._teller, self._workflow, self._frames, self._resumed = Teller(node_id, frames, lines=False), workflow_id, frames, 0
 
     def _send(self, kind: str, **data: Any) -> None:
         self._teller.send(EVENT, {"workflow": self._workflow, "kind": kind, **data})
@@ -46,10 +49,10 @@ class Filmstrip:
         if look is not None:
             self._send("look", number=look.frame, picture=jpeg(look))
         self._send("frame", frame=frame, frames=self._frames, left=seconds_left)
-        self._teller.progress(done, total, look.picture if look else None, seconds_left)
+        self._teller.progress(done, total, look.picture if look else None, 0.0)  # the strip has the time left
 
     def closing(self, story: str) -> None:
-        self._teller.say(story)
+        log.info("Zoetrope: %s", story)
         self._send("done", resumed=self._resumed, frames=self._frames)
 
 

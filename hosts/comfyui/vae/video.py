@@ -8,12 +8,12 @@ from typing import Any
 
 import comfy.utils
 import torch
-from comfy_api.input_impl import VideoFromFile
 from einops import rearrange
 from torch import Tensor
 
 from ....video.frames.images import as_images
 from ....video.io.read import Part, check_whole, facts_of, frames_of, sound_of
+from ..api import VideoFromFile
 from .chunked import Lens
 
 

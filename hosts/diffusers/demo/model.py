@@ -4,6 +4,7 @@ demo = load_demo()
 clip = demo.film("a red circle moving right on black", frames=16, seed=1)     # (16, 3, 64, 64) in [0, 1]
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -18,13 +19,10 @@ from torch import Tensor
 
 from ....demo.layout import (
     FOLDER,
-    FRAMES,
     GUIDANCE_END,
     HEADS,
     LEVELS,
-    LONGEST,
     PATCH,
-    PIXELS,
     PROJECTOR,
     TRANSFORMERS,
     UNET_BLOCKS,
@@ -37,8 +35,9 @@ from ....demo.layout import (
     part_path,
     read_part,
 )
+from ....demo.prompt import read_prompt
 from ....demo.text import TextEncoder
-from ....demo.world import RATES, read_rate
+from ....demo.words import PIXELS, check_clip
 from ....models.image_prompt.loading import LoadedProjector, load_projector
 from ....models.image_prompt.pixels import pixels_of
 from ....models.motion.loading import load_motion
@@ -47,6 +46,8 @@ from ....sampling.diffusion import SD_SIGMAS, Denoiser, euler, spaced_sigmas, v_
 from ....sampling.guidance import Interval, limited
 from ..image_prompt import null_states, picture_in, states_of
 from ..motion import motion_in, unet_places
+
+log = logging.getLogger(__name__)
 
 STEPS = 25
 GUIDANCE = 3.0
@@ -123,7 +124,7 @@ class Demo:
         frames: int = 16,
         seed: int = 0,
         *,
-        fps: int = FPS,
+        fps: int | None = None,
         steps: int = STEPS,
         guidance: float = GUIDANCE,
         size: int = PIXELS,
@@ -134,7 +135,8 @@ class Demo:
     ) -> Tensor:
         """One clip `(frames, 3, size, size)` in [0, 1].
 
-        fps       what the model is told about the time between frames: 4, 8 or 16; goes before what the prompt says of it
+        prompt    read by `demo/prompt.py`; what it does not know or what it assumes is logged
+        fps       frames per second, 4, 8 or 16; None: what the prompt names, else 8
         guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the prompt alone
         picture   `(3, size, size)` in [0, 1]: the first frame where it `starts` the clip, and an image prompt of strength
                   `likeness` for all frames
@@ -152,7 +154,7 @@ class Demo:
         frames: int,
         seeds: list[int],
         *,
-        fps: int = FPS,
+        fps: int | None = None,
         steps: int = STEPS,
         guidance: float = GUIDANCE,
         size: int = PIXELS,
@@ -163,7 +165,7 @@ class Demo:
     ) -> Tensor:
         """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
         self.check(frames, size, steps, fps)
-        prompts = [self.told(prompt, fps) for prompt in prompts]
+        prompts = [self.told(prompt, fps, pictures is not None) for prompt in prompts]
         sigmas = spaced_sigmas(steps)
         parts = [torch.randn(frames, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w").to(self.unet.device) * sigmas[0]
@@ -206,22 +208,19 @@ class Demo:
         rows = torch.cat([rows, torch.full_like(rows, len(pictures))]) if guided else rows
         return picture_in(self.unet, self.sight.projector.network.image, tokens, rows, strength=strength)
 
-    def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int = FPS) -> None:
+    def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int | None = None) -> None:
         """Raises ValueError for what the model cannot make."""
-        spaced_sigmas(steps)
-        if not 1 <= frames <= LONGEST:
-            raise ValueError(f"frames: expected 1 to {LONGEST} (trained on {FRAMES}), got {frames}")
-        if fps not in RATES:
-            raise ValueError(f"fps: expected one of {', '.join(map(str, RATES))}, got {fps}")
-        if size < PIXELS or size % 8:
-            raise ValueError(f"size: expected a multiple of 8 pixels, {PIXELS} or more, got {size}")
+        check_clip(frames, size, steps, FPS if fps is None else fps)
 
-    def told(self, prompt: str, fps: int) -> str:
-        """The prompt with its rate said once. Raises ValueError where no word of it is known; an empty one is fine."""
-        asked, _ = read_rate(prompt)
-        if asked.strip() and not self.text.tokens_of(asked):
-            raise ValueError(f"prompt {prompt!r}: no word of it is known; the words are {', '.join(self.text.config.words)}")
-        return f"{asked} at {fps} fps"
+    def told(self, prompt: str, fps: int | None = None, picture: bool = False) -> str:
+        """The prompt in the words that the text encoder was trained on.
+
+        picture   whether a picture comes with it, which shows the ground
+        """
+        reading = read_prompt(prompt, fps, picture)
+        if notes := reading.notes():
+            log.log(logging.WARNING if reading.misses else logging.INFO, "Zoetrope: %s", "; ".join(notes))
+        return reading.prompt
 
     def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor, both: bool = False) -> Denoiser:
         """Classifier-free guidance in the interval, both halves in one call of the network.

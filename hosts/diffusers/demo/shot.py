@@ -16,7 +16,7 @@ from ....sampling.fifo import Denoiser
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import Queue, Start, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
-from ....sampling.timeline import Cue, Numbers, mix_at
+from ....sampling.timeline import Cue, Numbers, mix_at, text_of
 from ....shots.journal import SEGMENT, Scalar, Sizes, State
 from ....shots.machine import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
@@ -79,12 +79,13 @@ class DemoShot:
         return Sizes(self.shape.places, SEGMENT, self.latent)
 
     def settings(self) -> dict[str, Scalar]:
-        """What decides about every bit, for the journal."""
+        """What decides about every bit, for the journal; the prompt as a digest (docs/security.md)."""
+        prompt = hashlib.sha256(text_of(self.cues).encode())
         files = hashlib.sha256()
         for part in PARTS:
             files.update(part_path(part, FOLDER).read_bytes())
         return {
-            "model": f"sha256:{files.hexdigest()}", "prompt": str(self.cues), "guidance": str(self.guidance),
+            "model": f"sha256:{files.hexdigest()}", "prompt": f"sha256:{prompt.hexdigest()}", "guidance": str(self.guidance),
             "guidance interval": str(self.demo.interval), "seed": self.seed, "fps": self.fps, **self.queue.settings(self.shape),
         }  # fmt: skip
 

@@ -57,7 +57,7 @@ def between(
 def _filler(demo: Demo, prompt: str) -> Filler:
     """The embedded model as what fills in: given frames stand in the clip itself, at noise level zero."""
     assert demo.motion, "without motion frames do not see each other"
-    motion, text = demo.motion, demo.text(demo.text.tokenize([prompt]))
+    motion, text = demo.motion, demo.text(demo.text.tokenize([demo.told(prompt, picture=True)]))
 
     @torch.inference_mode()
     def clean(x: Tensor, sigma: float, numbers: Sequence[int], given: Mapping[int, Tensor]) -> Tensor:

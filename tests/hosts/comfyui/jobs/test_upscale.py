@@ -130,7 +130,7 @@ def test_a_stage_is_found_again_and_sound_counts(large: Any, output: Any) -> Non
     for loud, files in ((0.1, 1), (0.1, 1), (0.2, 2)):
         run(loud)
         assert len(list((output / "zoetrope").glob("up_*.mp4"))) == files
-    with pytest.raises(ValueError, match="vae: the file it comes from holds none"):
+    with pytest.raises(ValueError, match="vae: the loaded file contains none"):
         UpscaleVideo.execute(model, words, words, None, images, **{**told, "fps": 8.0})
 
 

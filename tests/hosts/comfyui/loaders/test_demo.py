@@ -184,7 +184,69 @@ def test_weighted_words_and_unknown_words(demo: Any, caplog: pytest.LogCaptureFi
 
 def test_an_empty_prompt_says_nothing_and_warns_of_nothing(demo: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert encode(demo, "")[0][0].shape == (1, 12, 64)
-    assert "ignores" not in caplog.text
+    assert "Zoetrope" not in caplog.text
+
+
+def same(one: Any, other: Any) -> bool:
+    return torch.equal(one[0][0], other[0][0])
+
+
+def test_a_prompt_is_read_as_on_diffusers(demo: Any, reference: Any) -> None:
+    for prompt in ("a blue square moving left", "the ball moves to the right, grey background, red", "a dog", "moving up", ""):
+        expected = reference.text(reference.text.tokenize([reference.told(prompt)]))
+        assert error_of(encode(demo, prompt)[0][0], expected) < 1e-6
+    assert same(encode(demo, "a blue square moving left"), encode(demo, "a blue square moving left on black at 8 fps"))
+    assert same(
+        encode(demo, "(blue:1.4) box (leftwards:1.2)"), encode(demo, "a (blue:1.4) square (moving left:1.2) on black at 8 fps")
+    )
+    assert not same(encode(demo, "(blue:1.4) box"), encode(demo, "blue box"))
+
+
+@pytest.mark.one_host
+def test_the_upscaler_reads_the_same_words_and_assumes_nothing() -> None:
+    from zoetrope.hosts.comfyui.loaders.demo import demo_clip
+
+    clip = demo_clip(completes=False)
+    (row,) = clip.tokenize("a red ball")["demo"]
+    text = clip.tokenizer.text
+    assert [text.word_of(token) for token, _ in row if token] == ["a", "red", "circle"]
+
+
+class Page:
+    """What a server sends to the editor."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def send_progress_text(self, text: str, node_id: str) -> None:
+        self.lines.append((node_id, text))
+
+
+def test_notes_stand_under_the_node_that_encodes(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from comfy_execution.utils import CurrentNodeContext
+    from zoetrope.hosts.comfyui import progress
+
+    page = Page()
+    monkeypatch.setattr(progress, "_server", lambda: page)
+    with CurrentNodeContext("run 1", "6"):
+        encode(demo, "a red circle moving right on black at 8 fps")
+    with CurrentNodeContext("run 1", "7"):
+        encode(demo, "")
+    assert page.lines == []
+    with CurrentNodeContext("run 2", "6"):
+        encode(demo, "a dog and a red circle")
+    assert page.lines == [("6", "read as 'a red circle on black at 8 fps'; not known: 'dog'; assumed: on black")]
+    with CurrentNodeContext("run 3", "6"):  # a timeline: two prompts of one node
+        encode(demo, "red circle on white")
+        encode(demo, "a dog")
+        encode(demo, "a cat")
+    first, second, third = (text.split("\n") for _, text in page.lines[1:])
+    assert first == ["read as 'a red circle on white at 8 fps'"], "the line of the run before is replaced"
+    assert [line.split(";")[0] for line in third] == ["not known: 'dog'", "not known: 'cat'"]
+    assert second == third[:1]
+    with CurrentNodeContext("run 4", "7"):
+        encode(demo, "moving left")
+    assert len(page.lines) == 4, "a node without a line gets none"
 
 
 # -- files -------------------------------------------------------------------------------------------------------------------

@@ -48,3 +48,27 @@ def test_a_model_made_anew_gives_the_same_frames(tiny: Any) -> None:
     for made in (model.clone(force_deepcopy=True), model.deepclone_multigpu()):
         assert torch.allclose(tiny.sample(made, steps=1, positive=prompt[0], negative=prompt[1]), expected, atol=1e-5)
     tiny.unload()
+
+
+def test_the_parts_of_a_whole_checkpoint_can_be_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoetrope.hosts.comfyui.loaders import checkpoint
+    from zoetrope.hosts.comfyui.loaders.demo import load_demo
+
+    def guessed(weights: dict[str, Any], path: str, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
+        read.append((path, sorted(weights)))
+        demo = load_demo()
+        return demo.model, demo.clip, demo.vae
+
+    read: list[Any] = []
+    monkeypatch.setattr(checkpoint, "_guessed", guessed)
+    model, clip, vae = checkpoint.through_the_host(lambda path: dict.fromkeys(checkpoint.PREFIXES.values()), "a.safetensors")
+    for patcher in (model, clip.patcher, vae.patcher):
+        if not hasattr(patcher, "cached_patcher_init"):
+            pytest.skip("this ComfyUI makes no network anew")
+        load, arguments, *_ = patcher.cached_patcher_init
+        made = load(*arguments, disable_dynamic=True)
+        assert type(made.model) is type(patcher.model)
+        assert made.model is not patcher.model
+    parts = [[checkpoint.PREFIXES[name] for name in checkpoint.PARTS[part]] for part in ("model", "clip", "vae")]
+    whole = [*checkpoint.PREFIXES.values()]
+    assert read == [("a.safetensors", sorted(keys)) for keys in (whole, *parts)]  # each part reads what it is made of

@@ -18,11 +18,13 @@ class Server:
     def __init__(self, client_id: str | None):
         self.client_id = client_id
         self.sent: list[tuple[str, dict[str, Any], str]] = []
+        self.lines: list[str] = []
 
     def send_sync(self, event: str, data: dict[str, Any], page: str) -> None:
         self.sent.append((event, data, page))
 
-    def send_progress_text(self, text: str, node_id: str) -> None: ...
+    def send_progress_text(self, text: str, node_id: str) -> None:
+        self.lines.append(text)
 
 
 @pytest.fixture
@@ -65,6 +67,7 @@ def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
     assert (shown["kind"], shown["number"]) == ("look", 19)
     seen = Image.open(BytesIO(base64.b64decode(shown["picture"])))
     assert (seen.format, seen.size) == ("JPEG", (192, 256))
+    assert server.lines == ["first clip, step 3 of 48", "warming up, 21 to go", "frame 20 of 40", "40 frames"]
 
 
 def test_large_frames_are_sent_small_and_without_a_page_nothing_is_sent(strip: Any) -> None:

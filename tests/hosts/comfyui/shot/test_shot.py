@@ -83,7 +83,7 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
         assert (news, shot.video.parent.name, shot.resumed) == ([], "shot_00001", 1)
         shutil.rmtree(shot.video.parent.with_name("shot_00002"))
     by_frame = Schedules(cfg=read_numbers("0: 3 / 5: 4", "cfg", 0, 9))
-    assert film(1, queue=small, schedules=by_frame)[1][0].startswith("cfg by frame (None, now ")
+    assert film(1, queue=small, schedules=by_frame)[1][0] == "cfg by frame (none, now 0: 3 / 5: 4)"
 
 
 @pytest.mark.one_host

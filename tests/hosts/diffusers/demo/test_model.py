@@ -1,5 +1,6 @@
 """The embedded model without ComfyUI: it films what it is asked, refuses what it cannot, and its files are small and whole."""
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -75,8 +76,24 @@ def test_what_it_cannot_make_is_refused(demo: Demo) -> None:
             demo.film("a red circle", frames, size=size, steps=steps)
     with pytest.raises(ValueError, match="fps: expected one of 4, 8, 16, got 12"):
         demo.film("a red circle", fps=12)
-    with pytest.raises(ValueError, match="'two dogs': no word of it is known; the words are 16, 4, 8, a"):
-        demo.film("two dogs")
+
+
+def test_a_prompt_is_read_in_everyday_english_and_what_is_not_known_is_logged(
+    demo: Demo, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        clip = demo.film("a red circle moving left on black at 4 fps", 2, steps=2)
+        assert caplog.text == ""
+        assert torch.equal(demo.film("4fps, on a black ground the ball of red colour moves to the left", 2, steps=2), clip)
+        assert "not known" not in caplog.text
+        demo.film("a red circle moving left", 1, steps=1)
+        assert caplog.records[-1].levelname == "INFO"
+        assert "assumed: on black" in caplog.text
+        empty = demo.film("", 2, steps=2)
+        assert torch.equal(demo.film("dogs", 2, steps=2), empty)
+        assert caplog.records[-1].levelname == "WARNING"
+        assert "not known: 'dogs'; so the prompt counts as empty; known are colours: red" in caplog.text
+    assert demo.told("a blue square", picture=True) == "a blue square at 8 fps", "the picture shows the ground"
 
 
 def test_a_rate_in_the_prompt_is_not_said_twice(demo: Demo) -> None:

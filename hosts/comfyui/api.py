@@ -1,0 +1,10 @@
+"""The host's API for nodes, under its number where the host has it: what `latest` means may change without warning."""
+
+try:
+    from comfy_api.v0_0_2 import ComfyExtension, InputImpl, io, ui
+except ImportError:
+    from comfy_api.latest import ComfyExtension, InputImpl, io, ui
+
+VideoFromFile = InputImpl.VideoFromFile
+
+__all__ = ["ComfyExtension", "VideoFromFile", "io", "ui"]

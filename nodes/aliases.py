@@ -1,0 +1,41 @@
+"""Words that find a node in the editor's search besides its own name: other packs' names for it, models, abbreviations."""
+
+ALIASES: dict[str, str] = {
+    "ZoetropeLoadMotionModule": "animatediff, animatediff loader, load animatediff model, hotshot, animatelcm, lightning",
+    "ZoetropeLoadVideoCheckpoint": "videocrafter, dynamicrafter, modelscope, zeroscope, lavie, seine, text to video",
+    "ZoetropeLoadTemporalVae": "svd, stable video, stable video diffusion, flicker, deflicker, video vae",
+    "ZoetropeLoadDemoModel": "example model, tiny model, test model",
+    "ZoetropeLoadDemoUpscaler": "example upscaler, tiny upscaler",
+    "ZoetropeApplyMotionModule": "animatediff, evolved, evolved sampling, t2v, txt2vid",
+    "ZoetropeMotionSettings": "multival, scale multival, effect multival, motion scale",
+    "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
+    "ZoetropeGuidanceInterval": "limited interval guidance, cfg interval, guidance limiter, skip cfg, dynamic cfg",
+    "ZoetropeMotionReport": "inspect motion module, model info",
+    "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
+    "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
+    "ZoetropeQueueSettings": "fifo settings, lookahead",
+    "ZoetropeShotPlan": "estimate time, estimate memory, vram",
+    "ZoetropeFifoSampler": "fifo, fifo diffusion, long video sampler",
+    "ZoetropeSlidingWindows": "context, context options, context window, loop, looped uniform, closed loop",
+    "ZoetropeLongShotNoise": "freenoise, noise shuffle, sample settings",
+    "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
+    "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",
+    "ZoetropeDecodeVideoToFile": "video combine, save video, export video, write video, mp4",
+    "ZoetropeVaeRoundTrip": "vae test, compare vae",
+    "ZoetropeLoadImageProjector": "ipadapter, ip adapter, ipadapter loader, load ipadapter",
+    "ZoetropeImagePrompt": "ipadapter, ip adapter, apply ipadapter, reference image",
+    "ZoetropeFirstLastFrameGuide": "img2vid, i2v, image to video, pia, start image, end image, animate image",
+    "ZoetropeLoadSparseCtrl": "sparse control, sparsectrl loader, keyframe controlnet",
+    "ZoetropeLoadVideoUpscaler": "upscale a video, video super resolution, x4 upscaler, vsr",
+    "ZoetropeInterpolateFrames": "interpolation, frame interpolation, tween, slow motion, rife, film",
+    "ZoetropeUpscaleVideo": "upscale, video upscale, super resolution, video super resolution, vsr",
+    "ZoetropeMatchColour": "match color, color match, colour match, color correction, color drift",
+    "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
+    "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
+}
+"""Node id -> words, the most used first."""
+
+
+def words_of(node_id: str) -> list[str]:
+    """What finds a node besides its name."""
+    return [word.strip() for word in ALIASES.get(node_id, "").split(",") if word]

@@ -1,0 +1,176 @@
+"""The pictures of the template dialog: frames of the demo model's own renders, and below them what one gets.
+
+`python tools/studio.py template_dialog` renders and writes them; drawing a workflow anew (tools/templates) needs no render.
+Templates for files of one's own show the render of the demo model's graph that does the same, and say so.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+FOLDER = Path(__file__).parents[1] / "workflows"
+FILE = "ZoetropeDecodeVideoToFile"
+SIZE, BAND, SIDE, GAP = (640, 360), 96, 132, 4
+GROUND, RIM, TEXT, QUIET, FREE = "#16242b", "#3d5a66", "#f7f4ec", "#9fc3cc", "#a8d672"
+Picture = Callable[[Any], Image.Image]
+"""From the studio, which runs workflows, to what stands above the title."""
+
+
+@dataclass(frozen=True)
+class Card:
+    title: str
+    needs: str
+    """What has to be downloaded; nothing for the demo model."""
+    picture: Picture
+
+
+def sheet(*rows: tuple[str, str, int, int]) -> Picture:
+    """Frames in two rows. Each row: workflow, node type, which of its clips, and from which half of the clip (0: all of it)."""
+
+    def draw(studio: Any) -> Image.Image:
+        page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
+        for at, (workflow, kind, number, half) in enumerate(rows):
+            clip = studio.clips(workflow, kind)[number]
+            if half:
+                clip = clip.chunk(2)[half - 1]
+            _row(page, clip, at * SIDE)
+        return page
+
+    return draw
+
+
+def whole(workflow: str, kind: str, number: int = 0) -> Picture:
+    """One clip, its first half above its second."""
+    return sheet((workflow, kind, number, 1), (workflow, kind, number, 2))
+
+
+def _row(page: Image.Image, clip: Tensor, top: int, count: int = 5) -> None:
+    chosen = clip[torch.linspace(0, len(clip) - 1, count).round().long()]
+    wide = (SIZE[0] - GAP * (count - 1)) / count
+    for at, frame in enumerate(chosen):
+        left, right = round(at * (wide + GAP)), round(at * (wide + GAP) + wide)
+        page.paste(_picture(frame).resize((right - left, SIDE - GAP), Image.Resampling.NEAREST), (left, top))
+
+
+def _picture(frame: Tensor) -> Image.Image:
+    return Image.fromarray((frame.clamp(0, 1).permute(1, 2, 0) * 255).round().byte().numpy())
+
+
+def larger(studio: Any) -> Image.Image:
+    """A frame of 64 pixels beside the same of 256."""
+    frame = studio.clips("07_upscale_video_demo", "ZoetropeUpscaleVideo")[0][0]
+    small = torch.nn.functional.interpolate(frame[None], size=(64, 64), mode="area")[0]
+    page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
+    side = page.height - GAP
+    page.paste(_picture(small).resize((side, side), Image.Resampling.NEAREST), (SIZE[0] // 2 - side - 10, 0))
+    page.paste(_picture(frame).resize((side, side), Image.Resampling.LANCZOS), (SIZE[0] // 2 + 10, 0))
+    return page
+
+
+def between(studio: Any) -> Image.Image:
+    """Above two given frames with a gap between them, below all that are there now."""
+    clip = studio.clips("06_frames_in_between_demo", "ZoetropeInterpolateFrames")[0][:5]
+    page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
+    _row(page, torch.stack([clip[0], *[torch.full_like(clip[0], 0.16)] * 3, clip[4]]), 0)
+    _row(page, clip, SIDE)
+    return page
+
+
+def plan(studio: Any) -> Image.Image:
+    """Frames of a shot, and what is reckoned."""
+    page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
+    _row(page, studio.clips("03_endless_shot_demo", "ZoetropeEndlessShot")[0], 0)
+    draw = ImageDraw.Draw(page)
+    draw.text((24, SIDE + 14), "10,000 frames take", QUIET, _font(34))
+    draw.text((24, SIDE + 60), "time?   disk?   memory?", TEXT, _font(50))
+    return page
+
+
+def chart(studio: Any) -> Image.Image:
+    """The upper part of the study's plot."""
+    plot = studio.picture("13_compare_two_vaes_demo", "PreviewImage")
+    high = round(plot.width * (SIZE[1] - BAND) / SIZE[0])
+    return plot.crop((0, 0, plot.width, high)).resize((SIZE[0], SIZE[1] - BAND), Image.Resampling.LANCZOS)
+
+
+def colours(studio: Any) -> Image.Image:
+    parts = studio.files("16_match_colours_demo", "PreviewImage")
+    page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
+    for row, start in enumerate((0, 8)):
+        frames = [Image.open(path).convert("RGB") for path in parts[start : start + 8]]
+        _row(page, torch.stack([_tensor(one) for one in frames]), row * SIDE)
+    return page
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return pixels.reshape(image.height, image.width, 3).permute(2, 0, 1) / 255
+
+
+TEXT_CLIP = whole("01_text_to_video_demo", "SaveVideo")
+SHOT = whole("03_endless_shot_demo", "ZoetropeEndlessShot")
+PICTURE_CLIP = whole("05_image_to_video_demo", "SaveVideo")
+PROMPTED = whole("10_picture_as_prompt_demo", "SaveVideo")
+RESTYLED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("12_video_to_video_demo", "SaveVideo", 0, 0))
+DECODED = sheet(("04_less_flicker_demo", FILE, 0, 0), ("04_less_flicker_demo", FILE, 1, 0))
+WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
+CASCADE = whole("08_shot_in_betweens_upscale_demo", "ZoetropeUpscaleVideo")
+CARDS = {
+    "01_text_to_video_demo": Card("Text to video", "", TEXT_CLIP),
+    "02_text_to_video_sd15_animatediff": Card("Text to video", "SD 1.5 + AnimateDiff", TEXT_CLIP),
+    "03_endless_shot_demo": Card("Endless shot with a timeline", "", SHOT),
+    "04_less_flicker_demo": Card("Less flicker when decoding", "", DECODED),
+    "05_image_to_video_demo": Card("Picture to video", "", PICTURE_CLIP),
+    "06_frames_in_between_demo": Card("Frames in between", "", between),
+    "07_upscale_video_demo": Card("Upscale a video 4 times", "", larger),
+    "08_shot_in_betweens_upscale_demo": Card("Shot, in-betweens, upscale", "", CASCADE),
+    "09_shot_in_betweens_upscale_rife": Card("The same with RIFE or FILM", "a RIFE or FILM file", CASCADE),
+    "10_picture_as_prompt_demo": Card("A picture as a prompt", "", PROMPTED),
+    "11_continue_a_video_demo": Card("Continue a video", "", whole("11_continue_a_video_demo", "ZoetropeEndlessShot")),
+    "12_video_to_video_demo": Card("Video to video: another look", "", RESTYLED),
+    "13_compare_two_vaes_demo": Card("Compare two VAEs", "", chart),
+    "14_long_clips_fifo_windows_demo": Card("Long clips: FIFO or windows", "", sheet(
+        ("14_long_clips_fifo_windows_demo", FILE, 0, 0), ("14_long_clips_fifo_windows_demo", FILE, 1, 0))),
+    "15_plan_a_long_shot_demo": Card("Plan a long shot", "", plan),
+    "16_match_colours_demo": Card("Match colours, cut a part", "", colours),
+    "20_text_to_video_sdxl": Card("Text to video, SDXL", "SDXL + Hotshot-XL", WINDOWS),
+    "21_text_to_video_videocrafter2": Card("Text to video, VideoCrafter2", "VideoCrafter2", sheet(
+        ("14_long_clips_fifo_windows_demo", FILE, 0, 1), ("14_long_clips_fifo_windows_demo", FILE, 0, 2))),
+    "22_image_to_video_dynamicrafter": Card("Picture to video", "DynamiCrafter", PICTURE_CLIP),
+    "23_picture_as_prompt_ip_adapter": Card("A picture as a prompt", "SD 1.5 + IP-Adapter", PROMPTED),
+    "24_video_to_video_controlnet": Card("Video to video, ControlNet", "SD 1.5 + ControlNet", RESTYLED),
+    "25_image_to_video_sparsectrl": Card("Picture or drawing to video", "SD 1.5 + SparseCtrl", PICTURE_CLIP),
+    "26_camera_moves_motion_lora": Card("Camera moves", "SD 1.5 + motion LoRA", whole("16_match_colours_demo", FILE)),
+    "27_endless_shot_sd15": Card("Endless shot with a timeline", "SD 1.5 + AnimateDiff", SHOT),
+    "28_upscale_your_video": Card("Upscale your video 4 times", "an x4 upscaler", larger),
+    "29_less_flicker_svd_vae": Card("Less flicker when decoding", "SD 1.5 + SVD's VAE", DECODED),
+}  # fmt: skip
+
+
+def drawn(card: Card, studio: Any) -> Image.Image:
+    page = Image.new("RGB", SIZE, GROUND)
+    page.paste(card.picture(studio), (0, 0))
+    draw = ImageDraw.Draw(page)
+    top = SIZE[1] - BAND
+    size = next(size for size in range(46, 20, -1) if draw.textlength(card.title, _font(size)) <= SIZE[0] - 36)
+    draw.text((18, top + 4), card.title, TEXT, _font(size))
+    needs = f"Your files: {card.needs}" if card.needs else "Nothing to download"
+    draw.text((18, top + 58), needs, QUIET if card.needs else FREE, _font(27))
+    if card.needs:
+        note = "shown: demo model"
+        draw.text((SIZE[0] - 18 - draw.textlength(note, _font(18)), top + 68), note, QUIET, _font(18))
+    return page
+
+
+def write(studio: Any) -> None:
+    for name, card in CARDS.items():
+        drawn(card, studio).save(FOLDER / f"{name}.jpg", quality=82, optimize=True)
+
+
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
