@@ -26,7 +26,7 @@ from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
-from zoetrope.shots.machine import ram  # noqa: E402
+from zoetrope.shots.measure import ram  # noqa: E402
 from zoetrope.shots.record import Recording  # noqa: E402
 from zoetrope.shots.sinks import Step  # noqa: E402
 
@@ -71,7 +71,7 @@ class Model:
 class Sampler:
     """A shot from noise, as `shots.record.Sampler`."""
 
-    def __init__(self, model: Model, latent: tuple[int, int, int], shape: fifo.Diagonal):
+    def __init__(self, model: Model, latent: tuple[int, int, int], shape: fifo.FifoLayout):
         self._model, self._shape, self._noise = model, shape, FrameNoise(0, latent)
 
     def steps(self, state: State | None) -> Iterator[Step]:
@@ -95,7 +95,7 @@ class Sampler:
         return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()
 
 
-def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal, together: int) -> float:
+def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.FifoLayout, together: int) -> float:
     """Wall time of the steady state ÷ time inside the model."""
     noise = FrameNoise(0, latent)
     queue = fifo.queue_of(torch.zeros(1, *latent), shape, noise.at).to(model.device)
@@ -107,7 +107,7 @@ def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: 
     return (time.perf_counter() - started) / model.spent
 
 
-def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.Diagonal) -> tuple[float, float, float]:
+def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.FifoLayout) -> tuple[float, float, float]:
     """(wall ÷ model, share of journal and everything else, share of decoding and encoding) over a shot with its files."""
     sampler, decoded = Sampler(model, latent, shape), [0.0]
     with TemporaryDirectory() as folder:

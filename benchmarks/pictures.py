@@ -30,7 +30,7 @@ from zoetrope.hosts.diffusers.image_prompt import picture_in  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.fifo import Denoiser  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
-from zoetrope.sampling.queue import Queue, begin  # noqa: E402
+from zoetrope.sampling.queue import QueueSettings, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.timeline import read_numbers, read_timeline  # noqa: E402
 from zoetrope.training.demo.evaluation import Asked, drawings, read_set, summarise  # noqa: E402
@@ -41,7 +41,7 @@ FPS, GUIDANCE = 8, 3.0
 
 
 @dataclass(frozen=True)
-class Way:
+class ChunkOptions:
     """How a drawing is shown, and how much the text says beside it."""
 
     name: str
@@ -54,16 +54,16 @@ class Way:
 
 
 WAYS = (
-    Way("text alone", 0, False, True),
-    Way("first frame, text says the motion", 0, True, False),
-    Way("first frame, text says all", 0, True, True),
-    Way("image prompt, text says the motion", 1, False, False),
-    Way("both, text says the motion", 1, True, False),
-    Way("both, text says all", 1, True, True),
+    ChunkOptions("text alone", 0, False, True),
+    ChunkOptions("first frame, text says the motion", 0, True, False),
+    ChunkOptions("first frame, text says all", 0, True, True),
+    ChunkOptions("image prompt, text says the motion", 1, False, False),
+    ChunkOptions("both, text says the motion", 1, True, False),
+    ChunkOptions("both, text says all", 1, True, True),
 )
 
 
-def clips(demo: Demo, way: Way, items: Sequence[tuple[Scene, list[int]]], batch: int = 6) -> tuple[str, list[Tensor]]:
+def clips(demo: Demo, way: ChunkOptions, items: Sequence[tuple[Scene, list[int]]], batch: int = 6) -> tuple[str, list[Tensor]]:
     """A row of the table, and the first clips."""
     seen, starts, rows = [], [], []
     for start in range(0, len(items), batch):
@@ -85,9 +85,9 @@ def clips(demo: Demo, way: Way, items: Sequence[tuple[Scene, list[int]]], batch:
     return f"| {way.name} | {shares} | {f.still:.2f} | {jerk} | {f.drift:.3f} | {first} |", rows
 
 
-def shot(demo: Demo, way: Way, scene: Scene, frames: int, seed: int) -> Tensor:
+def shot(demo: Demo, way: ChunkOptions, scene: Scene, frames: int, seed: int) -> Tensor:
     """A long shot that begins with a drawing: the queue meets the clean frame at every level on its way out."""
-    queue, noise = Queue(), FrameNoise(seed, (4, 8, 8))
+    queue, noise = QueueSettings(), FrameNoise(seed, (4, 8, 8))
     shape = queue.shape(LINEAR, None)
     picture = drawings([scene])
     cues = read_timeline(demo.told(way.prompt(scene), FPS))
@@ -119,7 +119,7 @@ def shot(demo: Demo, way: Way, scene: Scene, frames: int, seed: int) -> Tensor:
     return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)
 
 
-def shots(demo: Demo, way: Way, scenes: Sequence[Scene], frames: int) -> tuple[str, list[Tensor]]:
+def shots(demo: Demo, way: ChunkOptions, scenes: Sequence[Scene], frames: int) -> tuple[str, list[Tensor]]:
     """A row: shares of frames with the drawing's colour and shape, by quarters of the shot, and of steps the right way."""
     made = [shot(demo, way, scene, frames, seed) for seed, scene in enumerate(scenes)]
     quarters = [[] for _ in range(4)]
@@ -156,7 +156,9 @@ def main() -> None:
         run(arguments.output, "shot", WAYS[:2] + WAYS[3:5], lambda way: shots(demo, way, moving, arguments.frames))
 
 
-def run(folder: Path, kind: str, ways: Sequence[Way], make: Callable[[Way], tuple[str, list[Tensor]]]) -> None:
+def run(
+    folder: Path, kind: str, ways: Sequence[ChunkOptions], make: Callable[[ChunkOptions], tuple[str, list[Tensor]]]
+) -> None:
     for way in ways:
         row, rows = make(way)
         print(row, flush=True)

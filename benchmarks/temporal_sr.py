@@ -30,7 +30,7 @@ from zoetrope.demo.world import MOTIONS, Scene, draw, film  # noqa: E402
 from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402
 from zoetrope.hosts.diffusers.demo.superres import Upscaler, between, load_upscaler  # noqa: E402
 from zoetrope.hosts.diffusers.vae import open_vae  # noqa: E402
-from zoetrope.shots.machine import ram  # noqa: E402
+from zoetrope.shots.measure import ram  # noqa: E402
 from zoetrope.video.quality.clip_metrics import measure  # noqa: E402
 from zoetrope.video.quality.image_metrics import jump_error, psnr  # noqa: E402
 from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402

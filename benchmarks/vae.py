@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.demo.layout import PIXELS, TEMPORAL_VAE, part_path  # noqa: E402
 from zoetrope.demo.world import RATES, draw, film  # noqa: E402
-from zoetrope.shots.machine import ram  # noqa: E402
+from zoetrope.shots.measure import ram  # noqa: E402
 from zoetrope.video.io.write import write_video  # noqa: E402
 from zoetrope.video.quality.chart import curves  # noqa: E402
 
@@ -60,22 +60,22 @@ def watched(frames: Iterator[Tensor], total: int) -> Iterator[Tensor]:
 
 
 def throughput(vae: Any, latents: Tensor) -> None:
-    from zoetrope.hosts.comfyui.vae.chunked import Lens
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
     from zoetrope.hosts.comfyui.vae.video import decoded
 
     clock, total = Clock(vae), len(latents)
-    print(f"{total} frames of {latents.shape[-1] * 8} px, windows {Lens(vae).cut}")
-    for _ in decoded(latents[:64], Lens(vae))[1]:
+    print(f"{total} frames of {latents.shape[-1] * 8} px, windows {ChunkedVae(vae).cut}")
+    for _ in decoded(latents[:64], ChunkedVae(vae))[1]:
         pass  # warm
     clock.spent, clock.frames, started = 0.0, 0, time.perf_counter()
-    for _ in watched(decoded(latents, Lens(vae))[1], total):
+    for _ in watched(decoded(latents, ChunkedVae(vae))[1], total):
         pass
     wall = time.perf_counter() - started
     print(f"Decode Video: {wall:.1f} s, {clock.spent:.1f} s in the decoder: {clock.spent / wall:.4f} of the bare calls' pace")
     print(f"frames decoded per frame kept: {clock.frames / total:.3f}")
     with TemporaryDirectory() as folder:
         clock.spent, started = 0.0, time.perf_counter()
-        write_video(Path(folder) / "v.mp4", decoded(latents, Lens(vae))[1], 8)
+        write_video(Path(folder) / "v.mp4", decoded(latents, ChunkedVae(vae))[1], 8)
         whole = time.perf_counter() - started
     print(f"Decode Video to File: {whole:.1f} s, of which {whole - clock.spent:.1f} s are not the decoder (encoding, joining)")
 
@@ -92,17 +92,17 @@ def cores(vae: Any, latents: Tensor) -> None:
 
 def seams(vae: Any, folder: Path) -> None:
     """Mean error against the clip decoded whole, by overlap, for two windows and both ways of joining."""
-    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
     from zoetrope.hosts.comfyui.vae.video import decode_all, encode_all
 
     series: dict[str, list[tuple[float, float]]] = {}
     clips = [film(draw(torch.Generator().manual_seed(9_000_000 + n)), 56, PIXELS, rate) for n, rate in enumerate(RATES)]
-    latents = [encode_all(iter(clip), len(clip), Lens(vae)) for clip in clips]
-    wholes = [decode_all(one, Lens(vae, Way(56, 0))) for one in latents]
+    latents = [encode_all(iter(clip), len(clip), ChunkedVae(vae)) for clip in clips]
+    wholes = [decode_all(one, ChunkedVae(vae, ChunkOptions(56, 0))) for one in latents]
     for size, fade in ((14, True), (14, False), (8, True)):
         points = series.setdefault(f"window {size}, {'cross-faded' if fade else 'cut'}", [])
         for overlap in range(size // 2 + 1):
-            made = [decode_all(one, Lens(vae, Way(size, overlap, fade))) for one in latents]
+            made = [decode_all(one, ChunkedVae(vae, ChunkOptions(size, overlap, fade))) for one in latents]
             error = torch.stack([(a - b).abs().mean() for a, b in zip(made, wholes, strict=True)]).mean()
             points.append((overlap, float(error) * 255))
         print(f"{list(series)[-1]}: " + "  ".join(f"{x:.0f}: {y:.3f}" for x, y in points))

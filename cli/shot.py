@@ -62,7 +62,7 @@ def _shot(arguments: argparse.Namespace) -> None:
     demo, bar_of = open_demo()
     from ..hosts.diffusers.demo.shot import DemoShot
     from ..sampling.queue import PRESETS
-    from ..shots.folder import Place, journal_for
+    from ..shots.folder import ShotFolder, journal_for
     from ..shots.record import Recording
 
     queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
@@ -70,7 +70,7 @@ def _shot(arguments: argparse.Namespace) -> None:
     if arguments.plan:
         print(shot.plan(arguments.frames, arguments.output).text())
         return
-    journal, news = journal_for(Place(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
+    journal, reason = journal_for(ShotFolder(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
     with closing(Bars(bar_of, arguments.frames)) as bars:
         recording = Recording(journal, _with_bars(shot, bars), arguments.frames, fps, tail=1)
         bars.finished = recording.resumed
@@ -78,7 +78,7 @@ def _shot(arguments: argparse.Namespace) -> None:
             for _ in recording:
                 pass
     made = recording.shot
-    print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.story(arguments.frames, news)}))
+    print(json.dumps({"video": str(made.video), "frames": arguments.frames, "story": made.message(arguments.frames, reason)}))
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, int]:
@@ -89,9 +89,9 @@ def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, i
     check_folder(arguments.output)
     cues = read_timeline(arguments.prompt, "prompt")
     guidance = read_numbers(arguments.guidance, "guidance", 0, HIGHEST_GUIDANCE)
-    fps = read_prompt(cues[0].said, arguments.fps).fps
+    fps = read_prompt(cues[0].text, arguments.fps).fps
     check_clip(1, rate=fps)
-    return tuple(replace(cue, said=understand(cue.said, fps).prompt) for cue in cues), guidance, fps
+    return tuple(replace(cue, text=understand(cue.text, fps).prompt) for cue in cues), guidance, fps
 
 
 class Bars:

@@ -14,7 +14,7 @@ NOTHING = "(no file yet)"
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelFolder:
     """One sort of files and the model folders that hold it, the first counting where two have a file of one name."""
 
     what: str
@@ -23,51 +23,53 @@ class Shelf:
     """Those of them that we tell the host about; it knows the others."""
 
 
-MOTION = Shelf("motion module", ("animatediff_models", "zoetrope_motion"), ("animatediff_models", "zoetrope_motion"))
-LORA = Shelf(
+MOTION = ModelFolder("motion module", ("animatediff_models", "zoetrope_motion"), ("animatediff_models", "zoetrope_motion"))
+LORA = ModelFolder(
     "motion LoRA", ("animatediff_motion_lora", "zoetrope_motion_lora"), ("animatediff_motion_lora", "zoetrope_motion_lora")
 )
-VAES = Shelf("VAE", ("vae", "checkpoints", "zoetrope_vae"), ("zoetrope_vae",))
-VIDEO = Shelf("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
-PROJECTORS = Shelf("image projector", ("ipadapter", "checkpoints", "zoetrope_projector"), ("ipadapter", "zoetrope_projector"))
-CONTROLS = Shelf("SparseCtrl", ("controlnet",), ())
+VAES = ModelFolder("VAE", ("vae", "checkpoints", "zoetrope_vae"), ("zoetrope_vae",))
+VIDEO = ModelFolder("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
+PROJECTORS = ModelFolder(
+    "image projector", ("ipadapter", "checkpoints", "zoetrope_projector"), ("ipadapter", "zoetrope_projector")
+)
+CONTROLS = ModelFolder("SparseCtrl", ("controlnet",), ())
 
 
 def register_folders() -> None:
     """Tells the host about the model folders; those it knows already keep their paths."""
-    for shelf in (MOTION, LORA, VAES, VIDEO, PROJECTORS, CONTROLS):
-        for name in shelf.own:
+    for model_folder in (MOTION, LORA, VAES, VIDEO, PROJECTORS, CONTROLS):
+        for name in model_folder.own:
             folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
 
 
-def files_of(shelf: Shelf) -> dict[str, str]:
+def files_of(model_folder: ModelFolder) -> dict[str, str]:
     """File name as shown -> model folder, for every file of the shelf that the host can see."""
     suffixes = SAFETENSORS | TORCH
-    found = {name: folder for folder in reversed(shelf.folders) for name in folder_paths.get_filename_list(folder)}
+    found = {name: folder for folder in reversed(model_folder.folders) for name in folder_paths.get_filename_list(folder)}
     return {name: found[name] for name in sorted(found) if Path(name).suffix.lower() in suffixes}
 
 
-def path_of(shelf: Shelf, name: str) -> str:
+def path_of(model_folder: ModelFolder, name: str) -> str:
     """The path of a file that the host lists. Raises ValueError for any other name: paths come from the host only."""
-    folder = files_of(shelf).get(name)
+    folder = files_of(model_folder).get(name)
     path = folder and folder_paths.get_full_path(folder, name)
     if not path:
-        where = " or ".join(f"models/{folder}" for folder in shelf.folders)
+        where = " or ".join(f"models/{folder}" for folder in model_folder.folders)
         raise ValueError(
-            f"{shelf.what} {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page."
+            f"{model_folder.what} {name!r}: no such file. Put a .safetensors or .ckpt into {where}, then reload the page."
         )
     return path
 
 
-def file_input(name: str, shelf: Shelf, tooltip: str) -> Any:
+def file_input(name: str, model_folder: ModelFolder, tooltip: str) -> Any:
     """A list of the files to choose from."""
-    return io.Combo.Input(name, options=list(files_of(shelf)) or [NOTHING], tooltip=tooltip)
+    return io.Combo.Input(name, options=list(files_of(model_folder)) or [NOTHING], tooltip=tooltip)
 
 
-def fingerprint(shelf: Shelf, name: str | None) -> Any:
+def fingerprint(model_folder: ModelFolder, name: str | None) -> Any:
     """The same name with another file behind it is another file."""
     try:
-        status = os.stat(path_of(shelf, name or ""))
+        status = os.stat(path_of(model_folder, name or ""))
     except (ValueError, OSError):
         return float("nan")
     return [name, status.st_mtime_ns, status.st_size]

@@ -14,7 +14,7 @@ from ..sampling.schedule import NAMED
 from .checking import checked
 from .files import LORA, file_input, fingerprint, path_of
 from .inputs import chosen, conditioning_fps_input, is_scaled, range_inputs, scale_input, strength_input
-from .parsing import dial_of, read_levels
+from .parsing import read_levels, strength_of
 from .schema import Schema
 from .types import Motion, Settings
 
@@ -79,8 +79,8 @@ class MotionSettings(io.ComfyNode):
         strength_mask: Any = None, amount_mask: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui.Settings(
-            strength=dial_of("strength_per_frame", 1.0, strength_per_frame, strength_mask),
-            amount=dial_of("amount_per_frame", 1.0, amount_per_frame, None),
+            strength=strength_of("strength_per_frame", 1.0, strength_per_frame, strength_mask),
+            amount=strength_of("amount_per_frame", 1.0, amount_per_frame, None),
             amount_mask=amount_mask,
             levels=read_levels(levels),
             beyond=LONGER[chosen("longer_clips", longer_clips, LONGER)],

@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..models.layers.strength import ByFrame, Dial, picture_mask
+from ..models.layers.strength import ByFrame, Strength, picture_mask
 from ..sampling import timeline
 from ..sampling.timeline import is_list
 
@@ -20,12 +20,12 @@ LARGEST = 1000.0
 LEVEL = re.compile(r"(time|input|mid|(?:down|up)(?:\.\d+){0,2})")
 
 
-def dial_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Dial:
+def strength_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Strength:
     """One dial from its three inputs, multiplied: a number, numbers by frame (may be empty), a mask `f h w` or None.
 
     Numbers by frame are a timeline, `0: 1 / 48: 0.5 ~12`, or a plain list, which is spread over a clip of more frames.
     """
-    dial: Dial = number
+    dial: Strength = number
     if per_frame.strip():
         dial = dial * _per_frame(name, per_frame)
     if mask is None:

@@ -96,10 +96,10 @@ class ImagePrompt(io.ComfyNode):
         if projector is None:
             raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
         by_frame = read_numbers(strength_by_frame, "strength_by_frame", 0, 4) if strength_by_frame.strip() else None
-        settings = comfyui_picture.PictureSettings(
+        settings = comfyui_picture.ImagePromptSettings(
             strength, start, end, chosen("batch", batch, comfyui_picture.BATCHES), by_frame, read_levels(levels)
         )
-        return io.NodeOutput(comfyui_picture.apply_picture(model, projector, clip_vision, image, settings))
+        return io.NodeOutput(comfyui_picture.apply_image_prompt(model, projector, clip_vision, image, settings))
 
 
 class FirstLastFrameGuide(io.ComfyNode):
@@ -138,7 +138,7 @@ class FirstLastFrameGuide(io.ComfyNode):
         strength: float = 1.0, start: float = 0.0, end: float = 1.0, affinity: str = "small motion",
     ) -> io.NodeOutput:  # fmt: skip
         settings = comfyui_guide.GuideSettings(strength, start, end, chosen("affinity", affinity, AFFINITIES))
-        pictures = comfyui_guide.Pictures(first, last)
+        pictures = comfyui_guide.GuideImages(first, last)
         return io.NodeOutput(comfyui_guide.apply_guide(model, motion, vae, latent["samples"], pictures, settings))
 
 

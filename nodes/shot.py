@@ -14,13 +14,13 @@ from ..hosts.comfyui.sampling.guider import guider_of
 from ..hosts.comfyui.shot import filmstrip as comfyui_strip
 from ..hosts.comfyui.shot import plan as comfyui_plan
 from ..hosts.comfyui.shot import shot as comfyui_shot
-from ..sampling.queue import PRESETS, STARTS, Queue, Schedules
+from ..sampling.queue import PRESETS, STARTS, QueueSettings, Schedules
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
-from ..shots.folder import Place
+from ..shots.folder import ShotFolder
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
 from .schema import Schema
-from .types import QueueSettings
+from .types import QueueType
 
 MOST_FRAMES = 10_000_000
 
@@ -43,7 +43,7 @@ def schedules_of(cfg_by_frame: str, strength_by_frame: str) -> Schedules:
     return Schedules(read(cfg_by_frame, "cfg_by_frame", 100), read(strength_by_frame, "strength_by_frame", 2))
 
 
-def queue_of(preset: str, queue: Queue | None) -> Queue:
+def queue_of(preset: str, queue: QueueSettings | None) -> QueueSettings:
     return queue or PRESETS[chosen("preset", preset, PRESETS)]
 
 
@@ -60,7 +60,7 @@ def preset_input() -> Any:
 
 
 def queue_input() -> Any:
-    return QueueSettings.Input("queue", optional=True, tooltip="Custom queue, from Queue Settings. Replaces the preset.")
+    return QueueType.Input("queue", optional=True, tooltip="Custom queue, from Queue Settings. Replaces the preset.")
 
 
 def sigmas_input() -> Any:
@@ -127,21 +127,21 @@ class EndlessShot(io.ComfyNode):
     @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, seed: int, frames: int, fps: float, cfg: float,
-        preset: str, filename_prefix: str, queue: Queue | None = None, sigmas: Any = None, cfg_by_frame: str = "",
+        preset: str, filename_prefix: str, queue: QueueSettings | None = None, sigmas: Any = None, cfg_by_frame: str = "",
         strength_by_frame: str = "", guider: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         place = output_place(filename_prefix)
-        scene, order = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
-        order = replace(
-            order, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
+        inputs, request = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
+        request = replace(
+            request, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame),
         )  # fmt: skip
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
-        shot, news = comfyui_shot.shoot(scene, order, Place(place.folder, place.name), strip)
-        strip.closing(shot.story(frames, news))
+        shot, reason = comfyui_shot.make_shot(inputs, request, ShotFolder(place.folder, place.name), strip)
+        strip.closing(shot.message(frames, reason))
         shown = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)
         return io.NodeOutput(
-            VideoFromFile(str(shot.video)), {"samples": scene.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
+            VideoFromFile(str(shot.video)), {"samples": inputs.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
         )
 
 
@@ -165,18 +165,18 @@ class ShotPlan(io.ComfyNode):
     @checked
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, frames: int, cfg: float, preset: str,
-        queue: Queue | None = None, sigmas: Any = None,
+        queue: QueueSettings | None = None, sigmas: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
-        scene, order = comfyui_shot.prepare(guider_of(model, positive, negative, cfg), vae, latent)
-        order = replace(order, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
-        plan = comfyui_plan.plan(scene, order, Path(folder_paths.get_output_directory()))
+        inputs, request = comfyui_shot.prepare(guider_of(model, positive, negative, cfg), vae, latent)
+        request = replace(request, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
+        plan = comfyui_plan.plan(inputs, request, Path(folder_paths.get_output_directory()))
         return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})
 
 
 class QueueSettingsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        usual = Queue()
+        usual = QueueSettings()
         return Schema(
             node_id="ZoetropeQueueSettings",
             display_name="Queue Settings",
@@ -209,7 +209,7 @@ class QueueSettingsNode(io.ComfyNode):
                     tooltip="First contents of the queue. base clip: an ordinary clip; noise: longer warm-up, freer beginning.",
                 ),
             ],
-            outputs=[QueueSettings.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
+            outputs=[QueueType.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
         )  # fmt: skip
 
     @classmethod
@@ -222,7 +222,7 @@ class QueueSettingsNode(io.ComfyNode):
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:
             raise ValueError(f"shift: expected 0 to {window - context - 1} (window - context - 1), got {shift}")
-        return io.NodeOutput(Queue(window, partitions, context, shift, eta, windows_per_call, initial_queue))
+        return io.NodeOutput(QueueSettings(window, partitions, context, shift, eta, windows_per_call, initial_queue))
 
 
 class PromptTimeline(io.ComfyNode):

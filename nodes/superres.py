@@ -6,12 +6,12 @@ from typing import Any
 from torch import Tensor
 
 from ..hosts.comfyui.api import VideoFromFile, io, ui
-from ..hosts.comfyui.jobs.interpolate import BetweenOrder, Fillers, interpolate, plan_for
-from ..hosts.comfyui.jobs.job import Job, Made, coloured, of_motion, settings_of
-from ..hosts.comfyui.jobs.upscale import COLOURS, Enlargers, UpscaleOrder, upscale
+from ..hosts.comfyui.jobs.interpolate import InterpolationInputs, InterpolationRequest, interpolate, plan_for
+from ..hosts.comfyui.jobs.job import FinishedStage, Job, coloured, of_motion, settings_of
+from ..hosts.comfyui.jobs.upscale import COLOURS, UpscaleInputs, UpscaleRequest, upscale
 from ..hosts.comfyui.loaders.upscaler import load_upscaler
 from ..hosts.comfyui.motion import apply as comfyui
-from ..hosts.comfyui.vae.chunked import Lens, Way
+from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 from ..hosts.comfyui.vae.video import fitted
 from ..video.frames.colour import MATCHES
 from .checking import checked
@@ -29,7 +29,7 @@ def file_inputs(prefix: str, fps: str) -> list[Any]:
     ]
 
 
-def shown(made: Made) -> io.NodeOutput:
+def shown(made: FinishedStage) -> io.NodeOutput:
     """A finished file as VIDEO, and under the node."""
     saved = ui.SavedResult(made.path.name, made.subfolder, io.FolderType.output)
     return io.NodeOutput(VideoFromFile(str(made.path)), ui=ui.PreviewVideo([saved]))
@@ -148,17 +148,17 @@ class InterpolateFrames(io.ComfyNode):
         cfg: float, fps: float, filename_prefix: str, window: int = 0, shared_steps: int = 1, scene_cut: float = 0.3,
         keep_pictures: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
-        order = BetweenOrder(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures)
+        request = InterpolationRequest(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures)
         job = Job(own_id(cls), images, filename_prefix, fps, factor)
-        lens = Lens(needed("vae", vae), Way(), job.teller.note)
+        chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
         if factor == 1:
-            settings = {"node": "Interpolate Frames", "factor": 1, "side": lens.side}
-            return shown(job.film(lambda frames: (fitted(frame, lens) for frame in frames), job.clip.count, settings))
-        plan = plan_for(needed("motion", motion), order)
-        crew = Fillers(model, positive, negative, motion, lens)
+            settings = {"node": "Interpolate Frames", "factor": 1, "side": chunked_vae.side}
+            return shown(job.run(lambda frames: (fitted(frame, chunked_vae) for frame in frames), job.clip.count, settings))
+        plan = plan_for(needed("motion", motion), request)
+        inputs = InterpolationInputs(model, positive, negative, motion, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
-        settings |= {**asdict(order), **of_motion(motion)}
-        return shown(job.film(lambda frames: interpolate(crew, frames, order), plan.frames(job.clip.count), settings))
+        settings |= {**asdict(request), **of_motion(motion)}
+        return shown(job.run(lambda frames: interpolate(inputs, frames, request), plan.frames(job.clip.count), settings))
 
 
 class UpscaleVideo(io.ComfyNode):
@@ -215,13 +215,13 @@ class UpscaleVideo(io.ComfyNode):
         match_colour: str = COLOURS[0], follow_flow: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         chosen("match_colour", match_colour, COLOURS)
-        order = UpscaleOrder(steps, cfg, seed, noise_level, window, overlap, tile_size, match_colour, follow_flow)
+        request = UpscaleRequest(steps, cfg, seed, noise_level, window, overlap, tile_size, match_colour, follow_flow)
         job = Job(own_id(cls), images, filename_prefix, fps)
-        lens = Lens(needed("vae", vae), Way(tile=4 * tile_size), job.teller.note)
-        crew = Enlargers(model, positive, negative, lens)
+        chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(tile=4 * tile_size), job.node_progress.note)
+        inputs = UpscaleInputs(model, positive, negative, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
-        settings |= asdict(order)
-        return shown(job.film(lambda frames: upscale(crew, frames, order), job.clip.count, settings))
+        settings |= asdict(request)
+        return shown(job.run(lambda frames: upscale(inputs, frames, request), job.clip.count, settings))
 
 
 class MatchColour(io.ComfyNode):

@@ -11,5 +11,5 @@ Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
 Projector = io.Custom("ZOETROPE_PROJECTOR")
 """An image projector in the host's hands: `hosts.comfyui.conditioning.image_prompt.HostProjector`."""
 
-QueueSettings = io.Custom("ZOETROPE_QUEUE")
-"""How a long shot is sampled: `hosts.comfyui.sampling.fifo.Queue`."""
+QueueType = io.Custom("ZOETROPE_QUEUE")
+"""How a long shot is sampled: `hosts.comfyui.sampling.fifo.QueueSettings`."""

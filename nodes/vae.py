@@ -8,7 +8,7 @@ from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
-from ..hosts.comfyui.vae.chunked import Lens, Way
+from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 from ..shots.cache import Stage
 from ..video.io.sound import add_sound, check_sound
 from ..video.io.write import write_video
@@ -24,7 +24,7 @@ def clip_input(tooltip: str) -> Any:
     return io.MultiType.Input("images", types=[io.Image, io.Video], tooltip=tooltip)
 
 
-def way_inputs() -> list[Any]:
+def chunk_inputs() -> list[Any]:
     """How a long clip is cut, for every node that sends one through a VAE."""
     return [
         io.Int.Input(
@@ -46,9 +46,9 @@ def way_inputs() -> list[Any]:
     ]  # fmt: skip
 
 
-def lens_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, node_id: Any) -> Lens:
-    teller = comfyui_progress.Teller(node_id, 0)
-    return Lens(vae, Way(window, overlap, BLENDS[chosen("blend", blend, BLENDS)], tile_size), teller.note)
+def chunked_of(vae: Any, window: int, overlap: int, blend: str, tile_size: int, node_id: Any) -> ChunkedVae:
+    node_progress = comfyui_progress.NodeProgress(node_id, 0)
+    return ChunkedVae(vae, ChunkOptions(window, overlap, BLENDS[chosen("blend", blend, BLENDS)], tile_size), node_progress.note)
 
 
 class EncodeVideo(io.ComfyNode):
@@ -65,7 +65,7 @@ class EncodeVideo(io.ComfyNode):
             inputs=[
                 clip_input("Frames, in order, or a video from Load Video."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
-                *way_inputs(),
+                *chunk_inputs(),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="One latent per frame, or fewer if the VAE compresses time."),
@@ -80,9 +80,9 @@ class EncodeVideo(io.ComfyNode):
     def execute(
         cls, images: Any, vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
     ) -> io.NodeOutput:
-        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        chunked_vae = chunked_of(vae, window, overlap, blend, tile_size, own_id(cls))
         clip = comfyui_clips.clip_of(images, all_of_it=True)
-        samples = comfyui_clips.encode_all(clip.frames, clip.count, lens)
+        samples = comfyui_clips.encode_all(clip.frames, clip.count, chunked_vae)
         return io.NodeOutput({"samples": samples}, clip.audio, float(clip.fps))
 
 
@@ -97,7 +97,7 @@ class DecodeVideo(io.ComfyNode):
             inputs=[
                 io.Latent.Input("samples", tooltip="Latents of a clip, from a sampler."),
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
-                *way_inputs(),
+                *chunk_inputs(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="Decoded frames, for Create Video or any image node.")],
             hidden=[io.Hidden.unique_id],
@@ -108,8 +108,8 @@ class DecodeVideo(io.ComfyNode):
     def execute(
         cls, samples: dict[str, Any], vae: Any, window: int = 0, overlap: int = -1, blend: str = "auto", tile_size: int = 0
     ) -> io.NodeOutput:
-        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
-        return io.NodeOutput(comfyui_clips.decode_all(samples["samples"], lens))
+        chunked_vae = chunked_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        return io.NodeOutput(comfyui_clips.decode_all(samples["samples"], chunked_vae))
 
 
 class DecodeVideoToFile(io.ComfyNode):
@@ -128,7 +128,7 @@ class DecodeVideoToFile(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The checkpoint's VAE, or one from Load Temporal VAE."),
                 io.Float.Input("fps", default=8.0, min=0.0, max=240.0, step=0.01, tooltip="Playback rate of the video."),
                 io.String.Input("filename_prefix", default="zoetrope/video", tooltip="Folder and name in ComfyUI's output."),
-                *way_inputs(),
+                *chunk_inputs(),
                 io.Audio.Input("audio", optional=True, tooltip="Sound for the video, cut to its length."),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="Video file. Save Video makes a copy.")],
@@ -147,15 +147,15 @@ class DecodeVideoToFile(io.ComfyNode):
         sound = (audio["waveform"][0], int(audio["sample_rate"])) if audio else None
         if sound:
             check_sound(*sound)
-        lens = lens_of(vae, window, overlap, blend, tile_size, own_id(cls))
-        total, frames = comfyui_clips.decoded(samples["samples"], lens)
+        chunked_vae = chunked_of(vae, window, overlap, blend, tile_size, own_id(cls))
+        total, frames = comfyui_clips.decoded(samples["samples"], chunked_vae)
         place = output_place(filename_prefix)
         path = Stage(place.folder, place.name, {}).fresh()
-        teller = comfyui_progress.Teller(own_id(cls), total)
-        write_video(path, teller.watched(frames), fps)
+        node_progress = comfyui_progress.NodeProgress(own_id(cls), total)
+        write_video(path, node_progress.watched(frames), fps)
         if sound:
             add_sound(path, *sound)
-        teller.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *lens.notes]))
+        node_progress.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *chunked_vae.notes]))
         shown = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
 

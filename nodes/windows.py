@@ -5,7 +5,7 @@ from typing import Any
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.sampling import windows as comfyui_windows
 from ..hosts.comfyui.sampling.fifo import FifoSampler
-from ..sampling.queue import Queue
+from ..sampling.queue import QueueSettings
 from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked
 from .inputs import chosen
@@ -46,7 +46,7 @@ class FifoSamplerNode(io.ComfyNode):
         frames: int,
         preset: str,
         noise_levels: str,
-        queue: Queue | None = None,
+        queue: QueueSettings | None = None,
         cfg_by_frame: str = "",
         strength_by_frame: str = "",
     ) -> io.NodeOutput:

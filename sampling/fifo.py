@@ -29,7 +29,7 @@ Noise = Callable[[int, int], Tensor]
 
 
 @dataclass(frozen=True)
-class Diagonal:
+class FifoLayout:
     """The shape of a queue."""
 
     sigmas: Tensor
@@ -96,7 +96,7 @@ class Diagonal:
         return found
 
 
-def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int = 0) -> Diagonal:
+def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int = 0) -> FifoLayout:
     """A queue for any sampling schedule.
 
     sigmas    as samplers take them: noisiest first, what is left at the end (0) last `(s + 1,)`
@@ -107,12 +107,12 @@ def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int =
         raise ValueError(f"sigmas: expected two or more noise levels in a row, got {tuple(sigmas.shape)}")
     levels = sigmas[:-1].flip(0)
     context = max(context, window - len(levels))
-    return Diagonal(levels, float(sigmas[-1]), window, context, eta, shift % (window - context))
+    return FifoLayout(levels, float(sigmas[-1]), window, context, eta, shift % (window - context))
 
 
 def published_shape(
     table: Tensor, window: int, partitions: int, context: int | None = None, eta: float = 1.0, shift: int = 0
-) -> Diagonal:
+) -> FifoLayout:
     """The published queue: partitions * window levels at even distances in time, the first step from a level to itself.
 
     table     one sigma per timestep, cleanest first
@@ -123,7 +123,7 @@ def published_shape(
         raise ValueError(f"partitions * window: expected 2 to {len(table)} levels, got {partitions} * {window}")
     times = torch.linspace(0, len(table) - 1, count, dtype=torch.float64).round().long()
     levels = table[times]
-    return Diagonal(levels, float(levels[0]), window, window // 2 if context is None else context, eta, shift)
+    return FifoLayout(levels, float(levels[0]), window, window // 2 if context is None else context, eta, shift)
 
 
 BASE = 1 << 32
@@ -131,13 +131,13 @@ BASE = 1 << 32
 
 
 @torch.inference_mode()
-def base_clip(denoise: Denoiser, shape: Diagonal, noise: Noise) -> Tensor:
+def base_clip(denoise: Denoiser, shape: FifoLayout, noise: Noise) -> Tensor:
     """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's own levels: what a shot may start from."""
     *_, clip = base_steps(denoise, shape, noise)
     return clip
 
 
-def base_steps(denoise: Denoiser, shape: Diagonal, noise: Noise) -> Iterator[Tensor]:
+def base_steps(denoise: Denoiser, shape: FifoLayout, noise: Noise) -> Iterator[Tensor]:
     """The same, as it is after each step."""
     frames = torch.arange(shape.window)
     levels = torch.cat([shape.sigmas.new_tensor([shape.last]), shape.sigmas])
@@ -149,7 +149,7 @@ def base_steps(denoise: Denoiser, shape: Diagonal, noise: Noise) -> Iterator[Ten
         yield x
 
 
-def queue_of(clip: Tensor, shape: Diagonal, noise: Noise, number: int = 0) -> Tensor:
+def queue_of(clip: Tensor, shape: FifoLayout, noise: Noise, number: int = 0) -> Tensor:
     """A full queue from finished frames `(f, c, h, w)`: they stand at the tail, the first one repeated before them.
 
     number   of the clip's first frame: 0 where the shot begins with the clip, -f where it goes on after it. One frame of
@@ -160,7 +160,7 @@ def queue_of(clip: Tensor, shape: Diagonal, noise: Noise, number: int = 0) -> Te
     return clean + rows(shape.levels, clip) * _drawn(noise, numbers + number, 0).to(clip)
 
 
-def first_frame(clip: Tensor, shape: Diagonal, number: int = 0) -> int:
+def first_frame(clip: Tensor, shape: FifoLayout, number: int = 0) -> int:
     """Number of the frame that comes out first of `queue_of(clip, ...)`: what is negative is warm-up; where it is more than the
     clip's own first number (a clip longer than the queue), the frames before it are finished as they are."""
     return number + len(clip) - len(shape.sigmas)
@@ -168,7 +168,13 @@ def first_frame(clip: Tensor, shape: Diagonal, number: int = 0) -> int:
 
 @torch.inference_mode()
 def run(
-    denoise: Denoiser, queue: Tensor, shape: Diagonal, noise: Noise, frame: int, together: int = 1, given: Tensor | None = None
+    denoise: Denoiser,
+    queue: Tensor,
+    shape: FifoLayout,
+    noise: Noise,
+    frame: int,
+    together: int = 1,
+    given: Tensor | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Endlessly yields (frame number, its clean latent c h w, the queue as the next iteration will find it).
 
@@ -191,7 +197,7 @@ def run(
             frame += 1
 
 
-def iterate(denoise: Denoiser, queue: Tensor, shape: Diagonal, drawn: Tensor | None, frame: int, together: int = 1) -> Tensor:
+def iterate(denoise: Denoiser, queue: Tensor, shape: FifoLayout, drawn: Tensor | None, frame: int, together: int = 1) -> Tensor:
     """One step at every place. Windows read the queue as it was, so their order does not matter. `drawn`: of `step_noise`."""
     levels, after = shape.levels.to(queue), shape.after.to(queue)
     numbers = torch.arange(shape.places, device=queue.device) - shape.context + frame
@@ -208,7 +214,7 @@ def iterate(denoise: Denoiser, queue: Tensor, shape: Diagonal, drawn: Tensor | N
     return stepped
 
 
-def step_noise(shape: Diagonal, noise: Noise, frame: int) -> Tensor | None:
+def step_noise(shape: FifoLayout, noise: Noise, frame: int) -> Tensor | None:
     """Fresh noise for every place that changes `(levels, c, h, w)`; None where steps take none."""
     if shape.eta == 0:
         return None
@@ -216,7 +222,7 @@ def step_noise(shape: Diagonal, noise: Noise, frame: int) -> Tensor | None:
     return torch.stack([noise(frame + place, count - place) for place in range(count)])
 
 
-def _held(stepped: Tensor, given: Tensor, shape: Diagonal, noise: Noise, frame: int) -> Tensor:
+def _held(stepped: Tensor, given: Tensor, shape: FifoLayout, noise: Noise, frame: int) -> Tensor:
     """The queue after an iteration with given frames, numbered up to -1, put back at their places' level."""
     numbers, after = torch.arange(shape.places) - shape.context + frame, shape.after
     here = ((numbers < 0) & (numbers >= -len(given))).nonzero().flatten()
@@ -241,7 +247,7 @@ def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noi
     return stepped if noise is None else stepped + rows(fresh, x) * noise
 
 
-def calls_per_frame(shape: Diagonal) -> float:
+def calls_per_frame(shape: FifoLayout) -> float:
     """Windows of model work that every finished frame costs, on average."""
     period = shape.stride // math.gcd(shape.shift, shape.stride) if shape.shift else 1
     return sum(len(shape.windows(frame)) for frame in range(period)) / period

@@ -12,7 +12,7 @@ from .timeline import Numbers
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueSettings:
     window: int = 16
     """Frames that the model sees at once."""
     partitions: int = 3
@@ -28,7 +28,7 @@ class Queue:
     start: str = "base clip"
     """One of `STARTS`."""
 
-    def shape(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.Diagonal:
+    def shape(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
         """The queue for a model's own noise levels (cleanest first), or for the sigmas of a scheduler."""
         if sigmas is not None:
             return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
@@ -37,7 +37,7 @@ class Queue:
         shift = self.shift % max(1, self.window - self.context)
         return fifo.published_shape(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift)
 
-    def settings(self, shape: fifo.Diagonal) -> dict[str, str | int | float]:
+    def settings(self, shape: fifo.FifoLayout) -> dict[str, str | int | float]:
         """What of it decides about a shot's bits, in an artist's words."""
         return {
             "levels": len(shape.sigmas), "window": shape.window, "context": shape.context, "shift": shape.shift,
@@ -47,9 +47,9 @@ class Queue:
 
 STARTS = ("base clip", "noise")
 PRESETS = {
-    "recommended": Queue(),
-    "paper": Queue(partitions=4, context=8, shift=0),
-    "fast": Queue(context=0, shift=8),
+    "recommended": QueueSettings(),
+    "paper": QueueSettings(partitions=4, context=8, shift=0),
+    "fast": QueueSettings(context=0, shift=8),
 }
 """The first was the best within 1.35 times the model calls of a queue without lookahead (benchmarks/RESULTS.md)."""
 
@@ -64,7 +64,7 @@ class Schedules:
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialQueue:
     """A shot before its first iteration."""
 
     queue: Tensor
@@ -75,17 +75,17 @@ class Start:
 
 
 def begin(
-    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None
-) -> Start:  # fmt: skip
+    denoise: fifo.Denoiser, shape: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+) -> InitialQueue:  # fmt: skip
     """Fills a queue: from given frames (to continue them), from a base clip, or from noise."""
     *_, made = beginning(denoise, shape, noise, start, given)
-    assert isinstance(made, Start)
+    assert isinstance(made, InitialQueue)
     return made
 
 
 def beginning(
-    denoise: fifo.Denoiser, shape: fifo.Diagonal, noise: FrameNoise, start: str, given: Tensor | None = None
-) -> Iterator[int | Start]:  # fmt: skip
+    denoise: fifo.Denoiser, shape: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+) -> Iterator[int | InitialQueue]:  # fmt: skip
     """The same in steps: the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
         clip, number = given.float().cpu(), -len(given)
@@ -97,17 +97,17 @@ def beginning(
             yield step
         clip = clip.float().cpu()
     frame = fifo.first_frame(clip, shape, number)
-    yield Start(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
+    yield InitialQueue(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
 
 
-def trial_call(shape: fifo.Diagonal, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
+def trial_call(shape: fifo.FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
     """What a denoiser is called with, for measuring: noise of so many windows at a middling level."""
     rows = together * shape.window
     x = torch.stack([noise.at(row, 0) for row in range(rows)])
     return x, shape.sigmas.mean().expand(rows), torch.arange(rows)
 
 
-def work_before(shape: fifo.Diagonal, from_base_clip: bool) -> tuple[int, int]:
+def work_before(shape: fifo.FifoLayout, from_base_clip: bool) -> tuple[int, int]:
     """(model calls of the base clip, iterations of warm-up) before frame 0 comes out; without a base clip all is warm-up."""
     levels = len(shape.sigmas)
     return (levels, max(0, levels - shape.window)) if from_base_clip else (0, levels)

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from torch import Tensor
 
-from .windowing import Cut, TimeRatio, cut_stream, join_stream
+from .windowing import TimeRatio, WindowSpec, cut_stream, join_stream
 
 Work = Callable[[Tensor, float, Sequence[int]], Tensor]
 """(frames `(f, k, h, w)`, noise level, their numbers) -> what the model takes for the clean ones `(f, c, h, w)`; the first c
 channels are the noisy frames, the others whatever goes along with each."""
 
 
-def euler_stream(work: Work, frames: Iterable[Tensor], sigmas: Tensor, cut: Cut) -> Iterator[Tensor]:
+def euler_stream(work: Work, frames: Iterable[Tensor], sigmas: Tensor, cut: WindowSpec) -> Iterator[Tensor]:
     """Takes the noise out of frames `(k, h, w)`, one at a time in and out (Euler's method, which is DDIM with eta 0).
 
     sigmas   noise levels `(steps + 1,)`, falling; the first is that of the frames
@@ -31,7 +31,7 @@ def euler_stream(work: Work, frames: Iterable[Tensor], sigmas: Tensor, cut: Cut)
     return iter(frames)
 
 
-def _step(work: Work, frames: Iterable[Tensor], now: float, after: float, cut: Cut) -> Iterator[Tensor]:
+def _step(work: Work, frames: Iterable[Tensor], now: float, after: float, cut: WindowSpec) -> Iterator[Tensor]:
     def advanced() -> Iterator[tuple[int, Tensor]]:
         for start, window in cut_stream(frames, cut, TimeRatio()):
             clean = work(window, now, range(start, start + len(window)))

@@ -32,7 +32,7 @@ class Cue:
     """What holds from one frame on."""
 
     frame: int
-    said: str
+    text: str
     fade: int
     """Frames until it holds alone; 0 is a hard cut."""
 
@@ -101,9 +101,9 @@ def _cue(entry: str, before: Sequence[Cue], where: str, example: str) -> Cue:
     head = HEAD.match(entry.strip())
     if not head:
         raise ValueError(f"{where}: expected a frame number and a colon, such as {example}, got {entry.strip()[:40]!r}")
-    said = entry.strip()[head.end() :]
-    fade = FADE.search(said)
-    cue = Cue(int(head[1][:12]), said[: fade.start() if fade else None].strip(), int(fade[1][:12]) if fade else 0)
+    text = entry.strip()[head.end() :]
+    fade = FADE.search(text)
+    cue = Cue(int(head[1][:12]), text[: fade.start() if fade else None].strip(), int(fade[1][:12]) if fade else 0)
     if max(cue.frame, cue.fade) > LAST_FRAME:
         raise ValueError(f"{where}: expected frames up to {LAST_FRAME}, got {max(cue.frame, cue.fade)}")
     if not before:
@@ -131,8 +131,8 @@ def _place(text: str, position: int) -> str:
 def text_of(cues: Sequence[Cue]) -> str:
     """The text that `read_timeline` makes these cues of, in one line: `0: 7 / 48: 3 ~12`."""
     if len(cues) == 1:
-        return cues[0].said
-    return " / ".join(f"{cue.frame}: {cue.said}" + (f" ~{cue.fade}" if cue.fade else "") for cue in cues)
+        return cues[0].text
+    return " / ".join(f"{cue.frame}: {cue.text}" + (f" ~{cue.fade}" if cue.fade else "") for cue in cues)
 
 
 def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
@@ -183,12 +183,12 @@ def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
     values = []
     for cue in cues:
         try:
-            value = float(cue.said)
+            value = float(cue.text)
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
             raise ValueError(
-                f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.said[:40]!r}; "
+                f"{name}, frame {cue.frame}: expected a number from {low:g} to {high:g}, got {cue.text[:40]!r}; "
                 f"numbers by frame are written as in {NUMBERS}"
             )
         values.append(value)

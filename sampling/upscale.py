@@ -10,7 +10,7 @@ from torch import Tensor
 from .diffusion import rows
 from .noise import FrameNoise
 from .schedule import betas, discrete_sigmas
-from .windowing import Cut
+from .windowing import WindowSpec
 
 _BETAS = betas("root", 1e-4, 2e-2, 1000)
 X4_SIGMAS = discrete_sigmas(_BETAS).float()
@@ -23,7 +23,7 @@ _KEPT = torch.cumprod(1 - _BETAS.float(), dim=0)
 LATENT, RGB = 4, 3
 """Channels of a latent and of the small picture beside it."""
 
-WINDOWS = Cut(8, 2)
+WINDOWS = WindowSpec(8, 2)
 """Frames that the model sees at once, and how many of them neighbours share."""
 
 

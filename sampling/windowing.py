@@ -46,7 +46,7 @@ class TimeRatio:
 
 
 @dataclass(frozen=True)
-class Cut:
+class WindowSpec:
     """How a long clip is cut, in latents."""
 
     size: int
@@ -63,14 +63,14 @@ class Cut:
             raise ValueError(f"overlap: expected 0 to half of the window ({self.size // 2}), got {self.overlap}")
 
 
-def decode_stream(work: Work, latents: Iterable[Tensor], ratio: TimeRatio, cut: Cut) -> Iterator[Tensor]:
+def decode_stream(work: Work, latents: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
     """Latents, one at a time, to frames, one at a time. work: `(n, ...)` latents to `(ratio.frames(n), ...)` frames."""
     cut = _fitting(cut, ratio)
     made = ((ratio.start(start), work(window)) for start, window in cut_stream(latents, cut, TimeRatio()))
     yield from join_stream(made, ratio.frames(cut.overlap), cut.fade)
 
 
-def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: Cut) -> Iterator[Tensor]:
+def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
     """Frames, one at a time, to latents, one at a time. A last latent that frames do not fill sees the last frame repeated."""
     cut = _fitting(cut, ratio)
 
@@ -82,15 +82,15 @@ def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: C
     yield from join_stream(made, cut.overlap, cut.fade)
 
 
-def _fitting(cut: Cut, ratio: TimeRatio) -> Cut:
+def _fitting(cut: WindowSpec, ratio: TimeRatio) -> WindowSpec:
     """Windows of whole blocks, where a network begins anew after each: then no cut is ever seen. Causal windows share a latent
     at least: what the first one of a window stands for is a single frame."""
     if ratio.block:
-        return Cut(max(1, cut.size // ratio.block) * ratio.block, 0, cut.fade)
-    return Cut(max(2, cut.size), max(1, cut.overlap), cut.fade) if ratio.first < ratio.each else cut
+        return WindowSpec(max(1, cut.size // ratio.block) * ratio.block, 0, cut.fade)
+    return WindowSpec(max(2, cut.size), max(1, cut.overlap), cut.fade) if ratio.first < ratio.each else cut
 
 
-def cut_stream(items: Iterable[Tensor], cut: Cut, ratio: TimeRatio) -> Iterator[tuple[int, Tensor]]:
+def cut_stream(items: Iterable[Tensor], cut: WindowSpec, ratio: TimeRatio) -> Iterator[tuple[int, Tensor]]:
     """(first latent, items) of each window; ratio: items per latent.
 
     Where windows overlap, the last one reaches back until it is as long as the others, because what a network sees shapes what

@@ -46,7 +46,7 @@ class Stage:
         """Says what a finished video was made of."""
         write_whole(video.with_suffix(".json"), (json.dumps(dict(self.settings), indent=1) + "\n").encode())
 
-    def news(self) -> list[str]:
+    def reason(self) -> list[str]:
         """In words, what is different from the newest video of this name; empty where there is none."""
         known = self._known()
         return changed(_read(known[-1]) or {}, self.settings) if known else []

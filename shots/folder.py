@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class ShotFolder:
     """Where shots of one name are: `<folder>/<name>_00001`."""
 
     folder: Path
@@ -29,7 +29,7 @@ class Place:
 
 
 def journal_for(
-    place: Place, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]
+    place: ShotFolder, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]
 ) -> tuple[Journal, list[str]]:
     """The journal that was begun with these settings, else a new one and, in words, what is different from the newest."""
     known = place.shots()
@@ -43,10 +43,10 @@ def journal_for(
     last = _opened(known[-1]) if known else None
     number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1
     fresh = Journal.create(place.folder / f"{place.name}_{number:05}", sizes, settings, made_with)
-    news = changed(last.settings, settings) if last else []
-    if news:
-        log.info("Zoetrope: new shot %s: %s", fresh.folder.name, ", ".join(news))
-    return fresh, news
+    reason = changed(last.settings, settings) if last else []
+    if reason:
+        log.info("Zoetrope: new shot %s: %s", fresh.folder.name, ", ".join(reason))
+    return fresh, reason
 
 
 def _opened(path: Path) -> Journal | None:

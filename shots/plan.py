@@ -87,9 +87,9 @@ class Plan:
     def text(self) -> str:
         work, found = self.work, self.measured
         rows = [
-            f"time      {spoken(self.seconds)}: {self.seconds_per_frame:.2f} s a frame ({work.windows_per_frame:.3g} windows "
+            f"time      {in_words(self.seconds)}: {self.seconds_per_frame:.2f} s a frame ({work.windows_per_frame:.3g} windows "
             f"of {found.call:.2f} s, {found.decode:.2f} s to decode and write); the first frame after "
-            f"{spoken(self.seconds_before)}",
+            f"{in_words(self.seconds_before)}",
             f"disk      {size(self.disk)} of {size(found.disk_free)} free",
             f"memory    {size(found.ram)} of main memory, whatever the length",
         ]
@@ -111,7 +111,7 @@ class Plan:
         return lines
 
 
-def spoken(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """`45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from .journal import Journal, State
-from .sinks import UNFINISHED, JournalSink, Look, Sink, Step, VideoSink
+from .sinks import UNFINISHED, DecodedFrame, JournalSink, Sink, Step, VideoSink
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +48,11 @@ class Shot:
     resumed: int
     """Frames that were there already."""
 
-    def story(self, frames: int, news: Sequence[str]) -> str:
+    def message(self, frames: int, reason: Sequence[str]) -> str:
         """What happened, in a line."""
         count = f"{frames} frames" if frames > 1 else "1 frame"
-        if news:
-            return f"{count}, a new shot because of: {', '.join(news)}"
+        if reason:
+            return f"{count}, a new shot because of: {', '.join(reason)}"
         if self.resumed == frames:
             return f"{count}, all of them there already"
         return count + (f", the first {self.resumed} there already" if self.resumed else "")
@@ -84,14 +84,14 @@ class Recording:
         self._sinks: tuple[Sink, ...] = (self._kept, self._video, *more)
         self._looks = self._run()
 
-    def __iter__(self) -> Iterator[Look]:
+    def __iter__(self) -> Iterator[DecodedFrame]:
         return self._looks
 
     def close(self) -> None:
         """Ends the recording where it stands; harmless after its end."""
         self._looks.close()
 
-    def _run(self) -> Iterator[Look]:
+    def _run(self) -> Iterator[DecodedFrame]:
         try:
             if self._kept.begun:
                 yield from self._video.catch_up()  # pictures that an earlier run could not make any more

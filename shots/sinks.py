@@ -1,7 +1,7 @@
 """Sinks: who takes what a shot finishes. A new one is a subclass of `Sink`, named where the shot is recorded.
 
 A sink takes each step of the queue while the model is loaded, and works on what it took when sampling pauses: then models may
-be moved about and latents decoded. Frames that it decodes (`Look`) go on to whoever pulls the recording.
+be moved about and latents decoded. Frames that it decodes (`DecodedFrame`) go on to whoever pulls the recording.
 """
 
 import logging
@@ -36,7 +36,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Look:
+class DecodedFrame:
     """A finished frame, decoded."""
 
     frame: int
@@ -54,7 +54,7 @@ class Sink:
     def take(self, step: Step) -> None:
         """A step, while the model is loaded: nothing is decoded here."""
 
-    def pause(self) -> Iterator[Look]:
+    def pause(self) -> Iterator[DecodedFrame]:
         """Sampling pauses: works on what was taken, and yields what it decodes."""
         yield from ()
 
@@ -87,7 +87,7 @@ class JournalSink(Sink):
         if time.monotonic() - self._saved_at > SAVED_EVERY:
             self.save()
 
-    def pause(self) -> Iterator[Look]:
+    def pause(self) -> Iterator[DecodedFrame]:
         self.save()
         yield from ()
 
@@ -116,24 +116,24 @@ class VideoSink(Sink):
     def __init__(self, kept: JournalSink, decode: Decode, frames: int, fps: float):
         self._kept, self._decode, self._frames, self._fps = kept, decode, frames, fps
 
-    def catch_up(self) -> Iterator[Look]:
+    def catch_up(self) -> Iterator[DecodedFrame]:
         """Writes every full segment that has no video yet."""
         segment = self._kept.journal.sizes.segment
         for number in range(self._done // segment):
             yield from self._segment(number, segment)
 
-    def pause(self) -> Iterator[Look]:
+    def pause(self) -> Iterator[DecodedFrame]:
         """Writes full segments; where there is none at the end, decodes the newest frame alone."""
         yield from self.catch_up()
         pending = self._kept.state.pending  # none where a clip that was finished at once ends with a segment
         if self._done % self._kept.journal.sizes.segment and len(pending):
-            yield Look(self._kept.state.frame - 1, self._decode(pending[-1]))
+            yield DecodedFrame(self._kept.state.frame - 1, self._decode(pending[-1]))
 
     @property
     def _done(self) -> int:
         return max(0, min(self._kept.state.frame, self._frames))
 
-    def join(self, frames: int, path: Path) -> Iterator[Look]:
+    def join(self, frames: int, path: Path) -> Iterator[DecodedFrame]:
         """Every segment's video, made where it is missing, joined to one file; what it replaces is removed."""
         if path.exists():
             return
@@ -144,7 +144,7 @@ class VideoSink(Sink):
             if leftover != path:
                 leftover.unlink(missing_ok=True)
 
-    def _joined(self, frames: int, path: Path) -> Generator[Look, None, list[Path]]:
+    def _joined(self, frames: int, path: Path) -> Generator[DecodedFrame, None, list[Path]]:
         """The parts of the joined file; one that cannot be read any more is made again from its latents."""
         segment, remade = self._kept.journal.sizes.segment, set()
         while True:
@@ -161,7 +161,7 @@ class VideoSink(Sink):
                 remade.add(error.part)
                 error.part.unlink()
 
-    def _segment(self, number: int, frames: int) -> Generator[Look, None, Path]:
+    def _segment(self, number: int, frames: int) -> Generator[DecodedFrame, None, Path]:
         """The pictures of one segment, or of its first frames; decoded one by one, so the result depends on nothing else."""
         path = self._kept.journal.video_path(number, frames)
         if path.exists():
@@ -176,7 +176,7 @@ class VideoSink(Sink):
                         f"{self._kept.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
                     )
                 writer.add(picture)
-                yield Look(frame, picture)
+                yield DecodedFrame(frame, picture)
         return path
 
 

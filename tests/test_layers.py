@@ -128,8 +128,8 @@ def test_imports_point_down_only(module: str) -> None:
 @pytest.mark.parametrize("module", [module for module in sources() if within(module, tuple(LIBRARIES))])
 def test_lower_rooms_need_only_what_the_host_has(module: str) -> None:
     allowed = LIBRARIES[module.partition(".")[0]]
-    strangers = {name for kind, name in imports(module) if kind == "outside"} - allowed - sys.stdlib_module_names
-    assert not strangers, f"{module} imports {', '.join(sorted(strangers))}"
+    foreign = {name for kind, name in imports(module) if kind == "outside"} - allowed - sys.stdlib_module_names
+    assert not foreign, f"{module} imports {', '.join(sorted(foreign))}"
 
 
 def circles(arrows: dict[str, set[str]]) -> list[list[str]]:

@@ -31,12 +31,12 @@ PLACES = "zoetrope.places"
 """In `transformer_options`: height and width of the latent that is sampled, and the areas of conditions by their id."""
 TILE = "zoetrope.tile"
 """In `transformer_options`: (top, left, (height, width) of the whole) of a tile that is sampled by itself."""
-MEMORIES = "zoetrope.memories"
-"""In `transformer_options`: what other nodes remember, apart for each window (`run_state.Memories`)."""
+CALL_STATES = "zoetrope.memories"
+"""In `transformer_options`: what other nodes remember, apart for each window (`run_state.CallStates`)."""
 INTERVAL = "zoetrope.interval"
 """In `transformer_options`: the shares of the sampling between which guidance acts."""
-WATCH = "zoetrope.watch"
-"""In `transformer_options`: counts the calls that the model runs (`other_frames.Watch`)."""
+GUARD = "zoetrope.watch"
+"""In `transformer_options`: counts the calls that the model runs (`call_guard.CallGuard`)."""
 
 OTHERS = "*"
 """Wrappers of other packs."""
@@ -57,7 +57,7 @@ def is_ours(key: Any) -> bool:
     return str(key).startswith(OURS)
 
 
-def place_of(key: str) -> tuple[int, int]:
+def wrapper_order(key: str) -> tuple[int, int]:
     """Where a wrapper with this key stands: its place in `ORDER`, and its number among several of one kind."""
     for place, name in enumerate(ORDER):
         if key == name or key.startswith(f"{name}."):
@@ -85,7 +85,7 @@ def wrap_call(model_options: Mapping[str, Any], key: str, wrapper: Wrapper) -> d
 
 
 def _in_order(wrappers: Mapping[Any, Any]) -> dict[Any, Any]:
-    return dict(sorted(wrappers.items(), key=lambda pair: place_of(str(pair[0]))))
+    return dict(sorted(wrappers.items(), key=lambda pair: wrapper_order(str(pair[0]))))
 
 
 def free_key(key: str, options: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ _frames_after: list[int] = [0]
 
 
 @contextmanager
-def hooks_heeded(model: nn.Module, options: Mapping[str, Any]) -> Iterator[None]:
+def hooks_enabled(model: nn.Module, options: Mapping[str, Any]) -> Iterator[None]:
     """Makes compiled code heed hooks for the time of one call of the model; does nothing where nothing is compiled.
 
     model     the network that is called

@@ -55,19 +55,19 @@ def digest(value: Any) -> str:
 def model_settings(patcher: Any) -> dict[str, str]:
     """Named digests of a MODEL: what an artist would call a different setting."""
     models, options = patcher.additional_models, patcher.model_options
-    told = options.get("transformer_options", {})
+    transformer_options = options.get("transformer_options", {})
     wrappers = {kind: _without(named) for kind, named in patcher.wrappers.items()}
     return {
         "model weights": weights(patcher),
         "LoRAs and other weight patches": digest(patcher.patches),
         "motion module": _networks(_only(models, MOTION)),
-        "motion settings": digest(_only(told, MOTION)),
-        "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(told, IMAGE_PROMPT)),
-        "given frames": _networks(_only(models, GUIDE)) + digest(_only(told, GUIDE)),
-        **({"guidance interval": digest(told[INTERVAL])} if INTERVAL in told else {}),
+        "motion settings": digest(_only(transformer_options, MOTION)),
+        "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
+        "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
+        **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
-            {**options, "transformer_options": _without(told)},
+            {**options, "transformer_options": _without(transformer_options)},
             {name: value for name, value in patcher.object_patches.items() if name != "model_sampling"},
             _networks(_without(models)),
             {kind: named for kind, named in wrappers.items() if named},

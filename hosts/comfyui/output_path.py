@@ -20,7 +20,7 @@ DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", 
 
 
 @dataclass(frozen=True)
-class OutputPlace:
+class OutputPath:
     folder: Path
     name: str
     """What files and folders there begin with."""
@@ -28,7 +28,7 @@ class OutputPlace:
     """The folder as the host's /view names it, below output."""
 
 
-def output_place(filename_prefix: str) -> OutputPlace:
+def output_place(filename_prefix: str) -> OutputPath:
     """The folder of a prefix such as `zoetrope/shot`, made where it is missing; `%year%` means what it means in the host.
 
     `%date:yyyy-MM-dd%` is today, as the host's page writes it. Raises ValueError where it leads outside the output folder, also
@@ -58,7 +58,7 @@ def output_place(filename_prefix: str) -> OutputPlace:
         raise refuse(leads_out)
     if name in ("", ".", ".."):
         raise refuse("the name after the last slash is missing")
-    return OutputPlace(Path(folder), name, subfolder)
+    return OutputPath(Path(folder), name, subfolder)
 
 
 def with_date(prefix: str, now: time.struct_time) -> str:

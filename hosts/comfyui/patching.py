@@ -11,11 +11,11 @@ from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor, nn
 
 from ...models.edits.hooks import Edit, Inputs
-from ...models.layers.strength import Dial
+from ...models.layers.strength import Strength
 from .call import LEVELS, wrap_model
-from .compiled import hooks_heeded
+from .compiled import hooks_enabled
 from .latents import check_latent
-from .places import note_places
+from .regions import record_regions
 from .unet import unet_of, unet_places
 
 
@@ -26,7 +26,7 @@ def check_range(start: float, end: float) -> None:
 
 
 @dataclass(frozen=True)
-class Call:
+class UnetCall:
     """One call of the UNet."""
 
     x: Tensor
@@ -52,7 +52,7 @@ class HostEdit(ABC, Generic[Inputs]):
     guard any clone that dies during sampling would leave the rest of the frames without them, silently.
     """
 
-    lies_over_the_picture: ClassVar[bool] = False
+    uses_regions: ClassVar[bool] = False
     """Whether its inputs belong to places of the whole picture (masks, given frames), which areas and tiles cut out."""
 
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
@@ -65,7 +65,7 @@ class HostEdit(ABC, Generic[Inputs]):
         self._ranges: weakref.WeakKeyDictionary[nn.Module, tuple[float, float]] = weakref.WeakKeyDictionary()
 
     @abstractmethod
-    def inputs(self, call: Call) -> Inputs | None:
+    def inputs(self, call: UnetCall) -> Inputs | None:
         """Inputs of the edit for this call; None where it does not act."""
 
     def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
@@ -76,8 +76,8 @@ class HostEdit(ABC, Generic[Inputs]):
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
         wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.apply_model)
-        if self.lies_over_the_picture:
-            note_places(patched)
+        if self.uses_regions:
+            record_regions(patched)
 
     def _sample(self, executor: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
         check_latent(noise, executor.class_obj.model_patcher)
@@ -91,8 +91,8 @@ class HostEdit(ABC, Generic[Inputs]):
             transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
         """A DIFFUSION_MODEL wrapper: gives the edit its inputs for the time of one call."""
         options, unet = transformer_options or {}, executor.class_obj
-        inputs = self.inputs(Call(x, context, options, options.get(self._key) or {}, unet))
-        edit = self.of(unet) if inputs is None else self.at_work(unet)
+        inputs = self.inputs(UnetCall(x, context, options, options.get(self._key) or {}, unet))
+        edit = self.of(unet) if inputs is None else self.running(unet)
         before = edit.give(inputs)
         try:
             return executor(x, timesteps, context, y, control, options, *args, **kwargs)
@@ -118,7 +118,7 @@ class HostEdit(ABC, Generic[Inputs]):
             self._edits[unet] = self._make()
         return self._edits[unet]
 
-    def at_work(self, unet: nn.Module) -> Edit[Inputs]:
+    def running(self, unet: nn.Module) -> Edit[Inputs]:
         """The edit of the UNet that is running. Raises RuntimeError where somebody took its hooks away."""
         edit = self.of(unet)
         if not edit.installed:
@@ -139,12 +139,12 @@ class HostEdit(ABC, Generic[Inputs]):
             sigma_at = model.model_sampling.percent_to_sigma
             self._ranges[unet] = (sigma_at(start), sigma_at(end))
         try:
-            with hooks_heeded(model.diffusion_model, options):
+            with hooks_enabled(model.diffusion_model, options):
                 return executor(x, t, *args, **kwargs)
         finally:
             self._ranges.pop(unet, None)
 
-    def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Dial:
+    def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Strength:
         """1 between start and end, else 0; one of them per frame `(f, 1, 1)` where noise levels differ from frame to frame."""
         sigma = options.get(LEVELS, options.get("sigmas"))
         if unet not in self._ranges or sigma is None:

@@ -11,7 +11,7 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from ...shots.plan import spoken
+from ...shots.plan import in_words
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ LOOK_EVERY = 1.0
 """Seconds between looks at frames that are being written."""
 
 
-class Teller:
+class NodeProgress:
     """Speaks for one node."""
 
     def __init__(self, node_id: Any, frames: int, lines: bool = True):
@@ -43,7 +43,7 @@ class Teller:
         if picture is not None:
             self._picture = as_image(picture)
         if self._lines:
-            left = f", {spoken(seconds_left)} left" if seconds_left else ""
+            left = f", {in_words(seconds_left)} left" if seconds_left else ""
             self.say(where(self._frames - (total - done), self._frames) + left)
         self._update(done, total)
 
@@ -54,12 +54,12 @@ class Teller:
 
     def watched(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Frames on their way to a file, with a look at one of them every now and then."""
-        started, looked = time.monotonic(), 0.0
+        started, frame_decoded = time.monotonic(), 0.0
         for done, frame in enumerate(frames, 1):
             yield frame
             passed = time.monotonic() - started
-            if passed - looked > LOOK_EVERY or done == self._frames:
-                looked = passed
+            if passed - frame_decoded > LOOK_EVERY or done == self._frames:
+                frame_decoded = passed
                 self.progress(done, self._frames, frame, passed / done * (self._frames - done))
 
     def note(self, text: str) -> None:

@@ -28,6 +28,6 @@ def rebuilt_by(patcher: Any, load: Callable[..., Any], *args: Any) -> Any:
     return patcher
 
 
-def with_choice(function: Callable[..., Any], disable_dynamic: bool) -> dict[str, bool]:
+def dynamic_choice(function: Callable[..., Any], disable_dynamic: bool) -> dict[str, bool]:
     """`disable_dynamic` as a keyword for a function of the host; empty where the host has no such choice."""
     return {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(function).parameters else {}

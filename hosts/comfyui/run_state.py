@@ -48,7 +48,7 @@ def _rebound(code: types.CodeType) -> set[str]:
     return found
 
 
-class Memories:
+class CallStates:
     """What functions and objects remember, kept apart for each part of a clip that a model is called for in turn.
 
     Containers that are written into stay one and the same: they may be somebody's record of all calls.

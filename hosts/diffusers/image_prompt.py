@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...models.edits.image_attention import ImageAttention, ImageInputs
-from ...models.image_prompt.family import Look
+from ...models.image_prompt.family import EncoderInput
 from ...models.image_prompt.layers import ImageLayers
 from ...models.image_prompt.pixels import pixels_of
 from ...models.layers.attention import AttentionFunction, scaled_dot_product
@@ -24,7 +24,7 @@ ASKED = ("to_q", "to_out.0")
 """What image prompts are hooked into."""
 
 
-def states_of(tower: Any, pixels: Tensor, look: Look) -> Tensor:
+def states_of(tower: Any, pixels: Tensor, look: EncoderInput) -> Tensor:
     """What a projector is shown `(b, n, d)`, by open_clip's `VisionTransformer`; an embedding is one token."""
     if look.states == "embedding":
         return tower(pixels)[:, None]
@@ -33,7 +33,7 @@ def states_of(tower: Any, pixels: Tensor, look: Look) -> Tensor:
     return torch.cat([seen["image_intermediates_prefix"][0], seen["image_intermediates"][0]], dim=1)
 
 
-def null_states(tower: Any, look: Look, side: int) -> Tensor:
+def null_states(tower: Any, look: EncoderInput, side: int) -> Tensor:
     """The same for no picture `(1, n, d)`."""
     like = next(tower.parameters())
     if look.null == "zero embedding":

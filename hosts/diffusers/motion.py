@@ -17,8 +17,8 @@ from ...models.backbones.places import Named, Places, norms_of, places_of, trans
 from ...models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
 from ...models.layers.attention import AttentionFunction, scaled_dot_product
 from ...models.layers.positions import Beyond
-from ...models.layers.strength import Dial, check_dial
-from ...models.layers.temporal import Clip
+from ...models.layers.strength import Strength, check_strength
+from ...models.layers.temporal import TemporalContext
 from ...models.motion.module import MotionModule
 from .projections import asked, check_separate
 
@@ -88,9 +88,9 @@ def motion_in(
     motion: MotionModule,
     *,
     frames: int,
-    strength: Dial = 1.0,
+    strength: Strength = 1.0,
     attention: AttentionFunction = scaled_dot_product,
-    amount: Dial | tuple[Dial, ...] = 1.0,
+    amount: Strength | tuple[Strength, ...] = 1.0,
     fps: float | None = None,
     beyond: Beyond = "refuse",
     levels: Mapping[str, float] | None = None,
@@ -107,7 +107,7 @@ def motion_in(
     """
     places = unet_places(unet)
     motion.check_fit(places.widths)
-    check_dial("strength", strength)
+    check_strength("strength", strength)
     motion = motion_like(motion, unet)
     edit = TemporalEdit()
     told = {"amount": amount, "fps": fps or motion.fps, "beyond": beyond}
@@ -118,7 +118,7 @@ def motion_in(
         count = frames_per_clip(sample.shape[0], 1, frames)
         motion.check_frames(count, beyond)
         size = (sample.shape[-2], sample.shape[-1])
-        clip = Clip(count, strength, context, attention, size=size, **told)
+        clip = TemporalContext(count, strength, context, attention, size=size, **told)
         edit.give(TemporalInputs(clip, sample.shape[0], levels or {}))
 
     with _watched(unet, motion, places), installed(edit, motion, places, unet, start):

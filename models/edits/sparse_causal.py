@@ -15,21 +15,21 @@ from torch.utils.hooks import RemovableHandle
 
 from ..backbones.places import Places
 from ..backbones.unet import Site
-from ..layers.strength import Dial, over_rows, over_tokens
-from ..layers.temporal import Clip
+from ..layers.strength import Strength, over_rows, over_tokens
+from ..layers.temporal import TemporalContext
 from .hooks import Edit, LevelSize
 
 
 @dataclass(frozen=True)
-class Batch:
+class SparseCausalInputs:
     """Inputs of one call."""
 
-    clip: Clip
+    clip: TemporalContext
     rows: int
     """Frames in the whole batch."""
 
 
-class SparseCausal(Edit[Batch]):
+class SparseCausal(Edit[SparseCausalInputs]):
     """Makes every self-attention of the backbone a sparse-causal one while there is a clip; strength blends the outcome.
 
     Where a node puts a function of its own in an attention's place (PAG, SAG), that one is given the frame's own tokens.
@@ -47,12 +47,12 @@ class SparseCausal(Edit[Batch]):
         for attention in places.self_attentions.values():
             yield from self._in(attention)
 
-    def give(self, inputs: Batch | None) -> Batch | None:
+    def give(self, inputs: SparseCausalInputs | None) -> SparseCausalInputs | None:
         self._size.now = None
         return super().give(inputs)
 
     def _in(self, attention: nn.Module) -> Iterator[RemovableHandle]:
-        running: list[Batch] = []
+        running: list[SparseCausalInputs] = []
         queries: list[int] = []
 
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -80,7 +80,7 @@ class SparseCausal(Edit[Batch]):
             yield attention.get_submodule(name).register_forward_hook(exchange)
         yield attention.register_forward_hook(leave, with_kwargs=True)
 
-    def _share(self, batch: Batch, tokens: Tensor) -> Dial:
+    def _share(self, batch: SparseCausalInputs, tokens: Tensor) -> Strength:
         """The strength for tokens `(b f t) p d`."""
         strength, size = batch.clip.strength, self._size.now or batch.clip.size
         if not isinstance(strength, Tensor):

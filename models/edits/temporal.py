@@ -14,9 +14,9 @@ from torch.utils.hooks import RemovableHandle
 from ..backbones.places import NormKind, Places
 from ..backbones.unet import Site
 from ..layers.strength import is_zero
-from ..layers.temporal import Clip, TemporalLayer
+from ..layers.temporal import TemporalContext, TemporalLayer
 from .hooks import Edit, LevelSize, around, level_strength, on_pictures, rewrite
-from .sparse_causal import Batch, SparseCausal
+from .sparse_causal import SparseCausal, SparseCausalInputs
 
 INSIDE = ("before_text", "before_ff", "block")
 """Kinds of sites inside a spatial transformer, whose layers are given tokens `(b f) (h w) d`."""
@@ -52,7 +52,7 @@ class Temporal(Protocol):
 class TemporalInputs:
     """Inputs of one call."""
 
-    clip: Clip
+    clip: TemporalContext
     rows: int
     """Frames in the whole batch."""
     levels: Mapping[str, float] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class TemporalEdit(Edit[TemporalInputs]):
         if inputs is not None and (is_zero(inputs.clip.strength) or self._acts_nowhere(inputs.levels)):
             inputs = None
         self._embedding = None
-        self._sparse.give(inputs and Batch(inputs.clip, inputs.rows))
+        self._sparse.give(inputs and SparseCausalInputs(inputs.clip, inputs.rows))
         self._size.now = None
         return super().give(inputs)
 
@@ -103,7 +103,7 @@ class TemporalEdit(Edit[TemporalInputs]):
     def _note_embedding(self, module: nn.Module, args: Any) -> None:
         self._embedding = args[1]
 
-    def _clip_at(self, site: Site, layer: TemporalLayer) -> Clip | None:
+    def _clip_at(self, site: Site, layer: TemporalLayer) -> TemporalContext | None:
         """The clip as the layer at a site is given it; None where it does not act."""
         if self.inputs is None:
             return None

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..errors import WrongFile
 from .containers import unpack
-from .damage import is_archive, is_safetensors, is_zip, told
-from .leftovers import settle, words
+from .damage import diagnose, is_archive, is_safetensors, is_zip
+from .leftovers import clean_weights, words
 from .objects import left_objects, of_training, refused, stand_ins
 from .published import Metadata
 from .strict import in_file
@@ -32,14 +32,14 @@ FOLDERS = ("", "unet_ema", "unet", "motion_adapter")
 
 
 @dataclass(frozen=True)
-class Held:
+class FileContents:
     """What a file or folder holds."""
 
     tensors: Mapping[str, Tensor]
     """On the CPU, spelled as the file spells them, without wrappers' names and what training left."""
     metadata: Metadata
     """The text header of safetensors, or texts and numbers beside the weights of a torch file."""
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     """What was done to find the weights, for people; empty where the file holds nothing else."""
 
 
@@ -49,7 +49,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
     return dict(held.tensors), held.metadata
 
 
-def read_file(path: str | Path) -> Held:
+def read_file(path: str | Path) -> FileContents:
     """All weights of a file, averaged ones (EMA) where it has both.
 
     path   a file, or a folder as diffusers writes them (a module's own, or a pipeline's with `unet` in it)
@@ -65,7 +65,7 @@ def read_file(path: str | Path) -> Held:
     suffix = path.suffix.lower()
     if suffix not in SAFETENSORS | TORCH:
         known = ", ".join(sorted(SAFETENSORS | TORCH))
-        what = f"; {why}" if (why := told(path)) else ""
+        what = f"; {why}" if (why := diagnose(path)) else ""
         raise WrongFile(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}{what}")
     with path.open("rb") as file:
         head = file.read(64)
@@ -106,39 +106,39 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in (files_of(path) if path.is_dir() else [path]))
 
 
-def _read_folder(folder: Path) -> Held:
+def _read_folder(folder: Path) -> FileContents:
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     files = files_of(folder)
     inner = files[0].parent.name if files[0].parent != folder else ""
-    said = [f"averaged weights (the folder {inner})"] if words(inner) & {"ema"} else []
+    notes = [f"averaged weights (the folder {inner})"] if words(inner) & {"ema"} else []
     for file in files:
         held = read_file(file)
         tensors |= held.tensors
         metadata |= held.metadata
-        said += held.said
-    return Held(tensors, metadata, tuple(dict.fromkeys(said)))
+        notes += held.notes
+    return FileContents(tensors, metadata, tuple(dict.fromkeys(notes)))
 
 
-def _read_safetensors(path: Path) -> Held:
+def _read_safetensors(path: Path) -> FileContents:
     try:
         with safe_open(path, framework="pt") as file:
             tensors, header = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise WrongFile(f"{path.name}: expected a safetensors file, but it cannot be read{_why(path, error)}") from error
     with in_file(path.name):
-        settled = settle(tensors)
-    return Held(settled.tensors, header, settled.said)
+        settled = clean_weights(tensors)
+    return FileContents(settled.tensors, header, settled.notes)
 
 
 def _why(path: Path, error: Exception) -> str:
     """What is seen of a file that cannot be read, else the reader's own words."""
-    if seen := told(path):
+    if seen := diagnose(path):
         return f": {seen}."
     return f" ({_first_line(error)}). It is truncated, corrupt or of another kind; download it again and compare its size."
 
 
-def _read_torch(path: Path) -> Held:
+def _read_torch(path: Path) -> FileContents:
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
         raise ValueError(
             f"{path.name}: torch {torch.__version__} cannot read torch checkpoints safely (CVE-2025-32434); "
@@ -149,8 +149,8 @@ def _read_torch(path: Path) -> Held:
     content, objects = _content(path)
     with in_file(path.name):
         unpacked = unpack(content)
-    said = (f"left out: objects of training ({', '.join(objects[:3])})",) if objects else ()
-    return Held(unpacked.tensors, unpacked.header, (*unpacked.said, *said))
+    notes = (f"left out: objects of training ({', '.join(objects[:3])})",) if objects else ()
+    return FileContents(unpacked.tensors, unpacked.header, (*unpacked.notes, *notes))
 
 
 def _content(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -182,7 +182,7 @@ def _unreadable(path: Path, error: Exception, objects: tuple[str, ...]) -> Wrong
     if not refused(error):
         return WrongFile(f"{path.name}: expected a torch checkpoint, but it cannot be read{_why(path, error)}")
     found = ", ".join(name for name in objects if not of_training(name)) or _first_line(error)
-    seen = told(path)
+    seen = diagnose(path)
     return WrongFile(
         f"{path.name}: {seen}."
         if seen

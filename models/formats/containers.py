@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import WrongFile
-from .leftovers import AVERAGED, COUNTERS, LEFT, better, in_order, settle, unwrapped, words
+from .leftovers import AVERAGED, COUNTERS, LEFT, better, clean_weights, in_order, unwrapped, words
 
 DEEPEST = 4
 """Levels of tables in tables that are looked through."""
@@ -56,7 +56,7 @@ class Unpacked:
     """The weights in a file, what was done to find them, and texts and numbers that stood beside them."""
 
     tensors: dict[str, Tensor]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     header: dict[str, str]
 
 
@@ -67,9 +67,9 @@ def unpack(content: Any) -> Unpacked:
     tables = _joined([table for table in _tables(content, ()) if table.tensors])
     if not tables:
         raise WrongFile(f"the file holds no tensors{_instead(content)}; it is not a model")
-    table, said = _chosen(tables)
-    settled = settle(table.tensors)
-    return Unpacked(dict(settled.tensors), (*said, *settled.said), dict(_texts(content, ())))
+    table, notes = _chosen(tables)
+    settled = clean_weights(table.tensors)
+    return Unpacked(dict(settled.tensors), (*notes, *settled.notes), dict(_texts(content, ())))
 
 
 def _tables(held: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[Table]:
@@ -106,9 +106,9 @@ def _chosen(tables: list[Table]) -> tuple[Table, list[str]]:
     for several in (raw, averaged):
         if len(several) > 1:
             raise WrongFile(_several(several))
-    said = [f"read from {table.name}" for table in (raw or averaged)[:1] if table.path]
+    notes = [f"read from {table.name}" for table in (raw or averaged)[:1] if table.path]
     if not averaged:
-        return raw[0], said
+        return raw[0], notes
     (shadow,) = averaged
     nameless = shadow.path[-1:] == (SHADOW,)
     if not raw:
@@ -119,9 +119,9 @@ def _chosen(tables: list[Table]) -> tuple[Table, list[str]]:
             )
         return shadow, [f"averaged weights ({shadow.name}), the only ones in the file"]
     plain = unwrapped(raw[0].tensors)
-    others = in_order(plain, list(shadow.tensors.values())) if nameless else settle(shadow.tensors).tensors
+    others = in_order(plain, list(shadow.tensors.values())) if nameless else clean_weights(shadow.tensors).tensors
     if others is None:
-        return raw[0], [*said, f"the raw weights: the averaged ones ({shadow.name}) have no names and other shapes"]
+        return raw[0], [*notes, f"the raw weights: the averaged ones ({shadow.name}) have no names and other shapes"]
     chosen, words = better(plain, others, shadow.name)
     return Table(raw[0].path, chosen), [words]
 

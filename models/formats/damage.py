@@ -37,7 +37,7 @@ LONGEST_HEADER = 100_000_000
 """Of safetensors, in bytes: the format's own limit."""
 
 
-def told(path: Path) -> str | None:
+def diagnose(path: Path) -> str | None:
     """What a file that cannot be read is, and what to do; None where it looks like what its ending says."""
     with path.open("rb") as file:
         head = file.read(64)

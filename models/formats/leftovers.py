@@ -45,28 +45,28 @@ DEEPEST = 3
 
 
 @dataclass(frozen=True)
-class Settled:
+class CleanedWeights:
     """Weights without what training left, and what was done, for people."""
 
     tensors: Mapping[str, Tensor]
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def settle(tensors: Mapping[str, Tensor]) -> Settled:
+def clean_weights(tensors: Mapping[str, Tensor]) -> CleanedWeights:
     """The weights in a table of tensors. What is clean already comes back as it is.
 
     Raises WrongFile where only averaged weights without full names are left.
     """
-    said: list[str] = []
+    notes: list[str] = []
     kept = unwrapped(tensors)
     if left := [key for key, value in kept.items() if is_left(key, value)]:
-        said.append(f"{len(left)} tensors of training are left out ({', '.join(groups(left))})")
+        notes.append(f"{len(left)} tensors of training are left out ({', '.join(groups(left))})")
         kept = unwrapped({key: value for key, value in kept.items() if key not in set(left)})
     averaged = {key: inner for key in kept if (inner := within_average(key)) is not None}
     if averaged:
         kept, words = _flat_average(kept, averaged)
-        said.append(words)
-    return Settled(kept, tuple(said))
+        notes.append(words)
+    return CleanedWeights(kept, tuple(notes))
 
 
 def unwrapped(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -35,13 +35,13 @@ class Spelling:
     name: str
     marks: tuple[str, ...]
     """Published spellings, `{}` for numbers; a file is spelled so when each occurs among its keys, after any common prefix."""
-    strangers: tuple[str, ...]
+    foreign: tuple[str, ...]
     """Published spellings whose presence says that it is a relative, not this."""
     table: Callable[[Shapes, str], KeyTable]
     """(published keys and shapes, prefix before the marks) -> the table for a file with these keys."""
 
-    def knows(self, keys: Collection[str]) -> bool:
-        return all(_occurs(mark, keys) for mark in self.marks) and not any(_occurs(s, keys) for s in self.strangers)
+    def matches(self, keys: Collection[str]) -> bool:
+        return all(_occurs(mark, keys) for mark in self.marks) and not any(_occurs(s, keys) for s in self.foreign)
 
     def prefix(self, keys: Collection[str]) -> str:
         """What stands before the marks, usually nothing."""
@@ -60,7 +60,7 @@ class Published:
 
     def spelling(self, keys: Collection[str]) -> Spelling | None:
         """How a file with these published keys is spelled; None where it is not of this family."""
-        return next((spelling for spelling in self.spellings if spelling.knows(keys)), None)
+        return next((spelling for spelling in self.spellings if spelling.matches(keys)), None)
 
 
 def _occurs(mark: str, keys: Collection[str]) -> bool:

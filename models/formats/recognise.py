@@ -18,7 +18,7 @@ Family = TypeVar("Family", bound=Published)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoaderTarget:
     """What a loader takes."""
 
     name: str
@@ -33,7 +33,7 @@ def kind_of(keys: Collection[str]) -> Kind | None:
     return next((kind for kind in KINDS if all(_first(mark, keys) for mark in kind.marks)), None)
 
 
-def known(tensors: Mapping[str, Tensor], wanted: Wanted, detect: Callable[[Collection[str]], Family | None]) -> Family:
+def known(tensors: Mapping[str, Tensor], wanted: LoaderTarget, detect: Callable[[Collection[str]], Family | None]) -> Family:
     """The family of a file. Raises WrongFile for another sort of file, and for one whose weights are stored quantised."""
     layout = layout_of(tensors)
     plain = as_plain(tensors) if layout else tensors
@@ -45,7 +45,7 @@ def known(tensors: Mapping[str, Tensor], wanted: Wanted, detect: Callable[[Colle
     return family
 
 
-def refusal(keys: Collection[str], wanted: Wanted) -> str:
+def refusal(keys: Collection[str], wanted: LoaderTarget) -> str:
     """Why a file with these keys is not what a loader takes."""
     missing = _missing(keys, wanted)
     kind = kind_of(keys)
@@ -66,7 +66,7 @@ def _evidence(kind: Kind, keys: Collection[str]) -> str:
     return f"recognised by {_first(kind.marks[0], keys)}"
 
 
-def _missing(keys: Collection[str], wanted: Wanted) -> str:
+def _missing(keys: Collection[str], wanted: LoaderTarget) -> str:
     """A key, as it is published, that the nearest spelling has and the file has not."""
     spellings = [spelling.marks for family in wanted.families for spelling in family.spellings]
     nearest = max(spellings, key=lambda marks: sum(_first(mark, keys) is not None for mark in marks) / len(marks))

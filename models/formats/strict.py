@@ -29,7 +29,7 @@ RELATIVE = "It is a relative that Zoetrope does not know, or holds more than wei
 
 
 @dataclass(frozen=True)
-class Spelled:
+class RenamedTensors:
     """A file's tensors, spelled our way."""
 
     spelling: str
@@ -48,11 +48,11 @@ class Spelled:
 
 
 @dataclass(frozen=True)
-class Filled(Generic[Network]):
+class LoadedNetwork(Generic[Network]):
     """A network with a file's weights, which need no gradient, and what else the file holds."""
 
     network: Network
-    spelled: Spelled
+    spelled: RenamedTensors
 
 
 def load_strict(
@@ -61,7 +61,7 @@ def load_strict(
     build: Callable[[Contents, Any], Network],
     ops: Any = nn,
     metadata: Metadata | None = None,
-) -> Filled[Network]:
+) -> LoadedNetwork[Network]:
     """Renames a file's tensors by its family's table and fills the network that `build` makes for their shapes.
 
     build   (what the file holds, namespace of the leaf layers) -> an empty network whose keys are ours
@@ -69,7 +69,7 @@ def load_strict(
     """
     spelled = spell(family, tensors)
     contents = contents_of(spelled, metadata or {})
-    return Filled(fill(family, spelled.weights, spelled.table, lambda ops: build(contents, ops), ops), spelled)
+    return LoadedNetwork(fill(family, spelled.weights, spelled.table, lambda ops: build(contents, ops), ops), spelled)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def in_file(name: str) -> Iterator[None]:
         raise WrongFile(f"{name}: {error}") from error
 
 
-def spell(family: Published, tensors: Mapping[str, Tensor]) -> Spelled:
+def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
     """The tensors in our spelling, sorted into the network's weights and other parts."""
     shapes = FileShapes.of(tensors)
     spelling = family.spelling(shapes)
@@ -105,10 +105,10 @@ def spell(family: Published, tensors: Mapping[str, Tensor]) -> Spelled:
             f"this looks like {family.title}, but has wrong shapes: {some(empty)}, tensors without content. DeepSpeed's ZeRO-3 "
             "leaves such files: make a whole one with its zero_to_fp32.py."
         )
-    return Spelled(spelling.name, table, weights, parts, left)
+    return RenamedTensors(spelling.name, table, weights, parts, left)
 
 
-def contents_of(spelled: Spelled, metadata: Metadata) -> Contents:
+def contents_of(spelled: RenamedTensors, metadata: Metadata) -> Contents:
     """Shapes of what a file holds, as families read them."""
     return Contents(
         weights=FileShapes.of(spelled.weights),
@@ -140,9 +140,9 @@ def _renamed(family: Published, table: KeyTable, tensors: Mapping[str, Tensor]) 
     except WrongFile as error:
         raise WrongFile(f"this looks like {family.title}, but {error}. {WHOLE.capitalize()}.") from error
     left = [key for key in unexpected if key.partition(".")[0] in COMPANIONS or key.rpartition(".")[2] in SCHEDULE]
-    if strangers := [key for key in unexpected if key not in set(left)]:
+    if foreign := [key for key in unexpected if key not in set(left)]:
         raise WrongFile(
-            f"this looks like {family.title}, but has keys that {family.title} does not have: {some(strangers)}. {RELATIVE}"
+            f"this looks like {family.title}, but has keys that {family.title} does not have: {some(foreign)}. {RELATIVE}"
         )
     return ours, tuple(left)
 

@@ -14,7 +14,7 @@ HEAD_WIDTH = 64
 
 
 @dataclass(frozen=True)
-class Look:
+class EncoderInput:
     """What a projector is shown of a picture, and of none."""
 
     states: Literal["embedding", "penultimate", "last"]
@@ -31,7 +31,7 @@ class Look:
 class ProjectorFamily(Published):
     """One design of image projectors. A family is a file in `families/`, never a branch elsewhere."""
 
-    look: Callable[[Shapes], Look]
+    look: Callable[[Shapes], EncoderInput]
     """Reads off the network's shapes, spelled our way."""
     build: Callable[[Shapes, Metadata, Any], nn.Module]
     """Makes the empty network for these shapes: `states` (width of what it is shown), `width` and `tokens` (of what it makes),

@@ -13,12 +13,12 @@ from ..errors import WrongFile
 from ..formats.checkpoint import read_file
 from ..formats.facts import FileShapes, under
 from ..formats.keytable import KeyTable, Row
-from ..formats.leftovers import settle
+from ..formats.leftovers import clean_weights
 from ..formats.published import Metadata, Shapes
-from ..formats.recognise import Wanted, known
+from ..formats.recognise import LoaderTarget, known
 from ..formats.strict import fill, in_file, spell
 from .families import PROJECTORS, VIDEOCRAFTER, detect
-from .family import Look, ProjectorFamily
+from .family import EncoderInput, ProjectorFamily
 from .layers import ImageKeys, ImageLayers
 
 PARTS = ("projector", "image")
@@ -51,11 +51,11 @@ class LoadedProjector:
 
     network: ImageProjector
     family: ProjectorFamily
-    look: Look
+    look: EncoderInput
     table: KeyTable
     dtype: torch.dtype
     file: str
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was done to find the weights in the file."""
 
     @property
@@ -88,17 +88,17 @@ def load_projector(path: str | Path, ops: Any = nn) -> LoadedProjector:
     """
     held = read_file(path)
     with in_file(Path(path).name):
-        return projector_from(held.tensors, held.metadata, Path(path).name, ops, held.said)
+        return projector_from(held.tensors, held.metadata, Path(path).name, ops, held.notes)
 
 
 def projector_from(
-    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn, said: tuple[str, ...] = ()
+    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn, notes: tuple[str, ...] = ()
 ) -> LoadedProjector:
     """As `load_projector`, of a file's tensors."""
-    settled = settle(tensors)
+    settled = clean_weights(tensors)
     tensors = settled.tensors
     _check_identity(tensors)
-    family = known(tensors, Wanted("image projector", PROJECTORS, ("image_prompt",)), detect)
+    family = known(tensors, LoaderTarget("image projector", PROJECTORS, ("image_prompt",)), detect)
     if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1:] == (FACES,):
         raise WrongFile(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
     spelled = spell(family, tensors)
@@ -106,7 +106,7 @@ def projector_from(
     ours_alone = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
     own = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in ours_alone))
     loaded = _filled(family, own, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
-    return replace(loaded, said=(*said, *settled.said))
+    return replace(loaded, notes=(*notes, *settled.notes))
 
 
 def projector_of(file: str, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], ops: Any = nn) -> LoadedProjector:

@@ -9,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .strength import Dial
+from .strength import Strength
 
 
 class Residual(nn.Module):
     """x + s * change (AnimateDiff, ModelScope, VideoCrafter)."""
 
-    def forward(self, x: Tensor, change: Tensor, strength: Dial) -> Tensor:
+    def forward(self, x: Tensor, change: Tensor, strength: Strength) -> Tensor:
         """x, change, result of one shape; strength a number, or a tensor that spreads over them."""
         return x + change if not isinstance(strength, Tensor) and strength == 1 else x + strength * change
 
@@ -39,12 +39,12 @@ class Alpha(nn.Module):
         mix = self.mix.float()
         return {"sigmoid": mix.sigmoid, "clamp": lambda: mix.clamp(0, 1), "raw": lambda: mix}[self.gate]()
 
-    def weight(self, strength: Dial, like: Tensor) -> Tensor:
+    def weight(self, strength: Strength, like: Tensor) -> Tensor:
         """Weight of the temporal side, s * (1 - weight of the spatial side), taken in float32 and handed out like `like`."""
         alpha = self.alpha().to(like.device)
         return (strength * (1 - alpha if self.side == "spatial" else alpha)).to(like.device, like.dtype)
 
-    def forward(self, x: Tensor, branch: Tensor, strength: Dial) -> Tensor:
+    def forward(self, x: Tensor, branch: Tensor, strength: Strength) -> Tensor:
         """x (spatial side), branch (temporal side), result `(b f) c h w`."""
         return x + self.weight(strength, x) * (branch - x)
 
@@ -52,6 +52,6 @@ class Alpha(nn.Module):
 class AlphaOfResidual(Alpha):
     """Alpha over a temporal side that is itself a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
 
-    def forward(self, x: Tensor, branch: Tensor, strength: Dial) -> Tensor:
+    def forward(self, x: Tensor, branch: Tensor, strength: Strength) -> Tensor:
         """branch: the change alone; where it is zero, x comes out to the bit."""
         return x + self.weight(strength, x) * branch

@@ -8,7 +8,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 from torch.nn import functional as F
 
-Dial = float | Tensor
+Strength = float | Tensor
 """A number, or `(f or 1, h or 1, w or 1)`."""
 
 
@@ -25,71 +25,71 @@ class ByFrame(Tensor):
         return self[[min(max(frame, 0), len(self) - 1) for frame in frames]].as_subclass(Tensor)
 
 
-def check_dial(name: str, dial: Dial) -> None:
+def check_strength(name: str, strength: Strength) -> None:
     """Raises ValueError, naming the dial, for numbers that are not finite and tensors of another shape."""
-    if isinstance(dial, Tensor):
-        if dial.ndim != 3:
-            raise ValueError(f"{name}: expected one value per frame, height and width, got shape {list(dial.shape)}")
-        if not bool(torch.isfinite(dial).all()):
+    if isinstance(strength, Tensor):
+        if strength.ndim != 3:
+            raise ValueError(f"{name}: expected one value per frame, height and width, got shape {list(strength.shape)}")
+        if not bool(torch.isfinite(strength).all()):
             raise ValueError(f"{name}: expected finite numbers, got infinite or undefined ones")
-    elif not math.isfinite(dial):
-        raise ValueError(f"{name}: expected a finite number (0 is the image model, 1 the full motion), got {dial}")
+    elif not math.isfinite(strength):
+        raise ValueError(f"{name}: expected a finite number (0 is the image model, 1 the full motion), got {strength}")
 
 
-def is_zero(dial: Dial) -> bool:
-    return not bool(dial.any()) if isinstance(dial, Tensor) else dial == 0
+def is_zero(strength: Strength) -> bool:
+    return not bool(strength.any()) if isinstance(strength, Tensor) else strength == 0
 
 
-def for_rows(name: str, dial: Dial, rows: int, frames: int, chunks: int, window: list[int] | None = None) -> Dial:
+def for_rows(name: str, strength: Strength, rows: int, frames: int, chunks: int, window: list[int] | None = None) -> Strength:
     """The number, or one picture per row of a batch `(rows, h, w)` that holds `chunks` equal parts of whole clips.
 
     A tensor may have one picture for all, one per frame of the batch, one per frame of a clip, or fewer, which are spread
     evenly over each clip. window: absolute frame numbers of a part's rows, where a host shows a part of a longer clip; a
     tensor with a picture for each of its frames is cut to them. Raises ValueError, naming the dial, for more than that.
     """
-    if not isinstance(dial, Tensor):
-        return dial
-    part, count = rows // chunks, dial.shape[0]
-    if isinstance(dial, ByFrame):
+    if not isinstance(strength, Tensor):
+        return strength
+    part, count = rows // chunks, strength.shape[0]
+    if isinstance(strength, ByFrame):
         absolute = window if window and len(window) == part else [row % frames for row in range(part)]
-        return repeat(dial.at(absolute), "f h w -> (b f) h w", b=chunks)
+        return repeat(strength.at(absolute), "f h w -> (b f) h w", b=chunks)
     if window and count > max(window) and len(window) == part:
-        dial, count = dial[window], part
+        strength, count = strength[window], part
     if count == part:
-        return repeat(dial, "f h w -> (b f) h w", b=chunks)
+        return repeat(strength, "f h w -> (b f) h w", b=chunks)
     if count > frames:
         raise ValueError(
             f"{name}: expected 1 value, up to one per frame of a clip ({frames}), or {part} for the batch, got {count}"
         )
-    return repeat(spread(dial, frames), "f h w -> (b f) h w", b=rows // frames)
+    return repeat(spread(strength, frames), "f h w -> (b f) h w", b=rows // frames)
 
 
-def over_pictures(dial: Dial, x: Tensor, frames: int) -> Dial:
+def over_pictures(strength: Strength, x: Tensor, frames: int) -> Strength:
     """For x `(b f) c h w`: the number, or `(b f) 1 h w`."""
-    if not isinstance(dial, Tensor):
-        return dial
-    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "n h w -> n 1 h w")
+    if not isinstance(strength, Tensor):
+        return strength
+    return rearrange(_fit(strength, x, frames, x.shape[-2], x.shape[-1]), "n h w -> n 1 h w")
 
 
-def over_tokens(dial: Dial, x: Tensor, frames: int, size: tuple[int, int]) -> Dial:
+def over_tokens(strength: Strength, x: Tensor, frames: int, size: tuple[int, int]) -> Strength:
     """For x `(b f) (h w) d`: the number, or `(b f) (h w) 1`. size: height and width of the latent."""
-    if not isinstance(dial, Tensor):
-        return dial
-    return rearrange(_fit(dial, x, frames, *picture_of(x.shape[1], size)), "n h w -> n (h w) 1")
+    if not isinstance(strength, Tensor):
+        return strength
+    return rearrange(_fit(strength, x, frames, *picture_of(x.shape[1], size)), "n h w -> n (h w) 1")
 
 
-def over_rows(dial: Dial, x: Tensor, frames: int) -> Dial:
+def over_rows(strength: Strength, x: Tensor, frames: int) -> Strength:
     """For x `(b f) e`, which has no place: the number, or the mean of each frame `(b f) 1`."""
-    if not isinstance(dial, Tensor):
-        return dial
-    return rearrange(_fit(dial.mean((1, 2), keepdim=True), x, frames, 1, 1), "n 1 1 -> n 1")
+    if not isinstance(strength, Tensor):
+        return strength
+    return rearrange(_fit(strength.mean((1, 2), keepdim=True), x, frames, 1, 1), "n 1 1 -> n 1")
 
 
-def over_pixels(dial: Dial, x: Tensor, frames: int) -> Dial:
+def over_pixels(strength: Strength, x: Tensor, frames: int) -> Strength:
     """For x `(b f) c h w` whose pixels become sequences: the number, or `b f (h w)`."""
-    if not isinstance(dial, Tensor):
-        return dial
-    return rearrange(_fit(dial, x, frames, x.shape[-2], x.shape[-1]), "(b f) h w -> b f (h w)", f=frames)
+    if not isinstance(strength, Tensor):
+        return strength
+    return rearrange(_fit(strength, x, frames, x.shape[-2], x.shape[-1]), "(b f) h w -> b f (h w)", f=frames)
 
 
 def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
@@ -102,12 +102,12 @@ def picture_of(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
     return h, w
 
 
-def _fit(dial: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
+def _fit(strength: Tensor, x: Tensor, frames: int, h: int, w: int) -> Tensor:
     """`(b f) h w` for the rows of x, on its device and in its dtype."""
-    dial = resized(dial.to(x.device, torch.float32), h, w)
-    if dial.shape[0] != x.shape[0] or isinstance(dial, ByFrame):
-        dial = repeat(spread(dial, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
-    return dial.to(x.dtype)
+    strength = resized(strength.to(x.device, torch.float32), h, w)
+    if strength.shape[0] != x.shape[0] or isinstance(strength, ByFrame):
+        strength = repeat(spread(strength, frames), "f h w -> (b f) h w", b=x.shape[0] // frames)
+    return strength.to(x.dtype)
 
 
 def resized(pictures: Tensor, h: int, w: int) -> Tensor:
@@ -120,15 +120,15 @@ def resized(pictures: Tensor, h: int, w: int) -> Tensor:
     return F.interpolate(whole, (h, w), mode=mode).reshape(*pictures.shape[:-2], h, w)
 
 
-def spread(dial: Tensor, frames: int) -> Tensor:
+def spread(strength: Tensor, frames: int) -> Tensor:
     """`f h w` of as many pictures as there are: one for all, or fewer than frames with those in between interpolated."""
-    if isinstance(dial, ByFrame):
-        return dial.at(range(frames))
-    if dial.shape[0] in (1, frames):
-        return dial.expand(frames, -1, -1)
-    lines = rearrange(dial.float(), "f h w -> 1 (h w) f")
+    if isinstance(strength, ByFrame):
+        return strength.at(range(frames))
+    if strength.shape[0] in (1, frames):
+        return strength.expand(frames, -1, -1)
+    lines = rearrange(strength.float(), "f h w -> 1 (h w) f")
     spread = F.interpolate(lines, frames, mode="linear", align_corners=True)
-    return rearrange(spread, "1 (h w) f -> f h w", h=dial.shape[1])
+    return rearrange(spread, "1 (h w) f -> f h w", h=strength.shape[1])
 
 
 def picture_mask(mask: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def picture_mask(mask: Tensor) -> Tensor:
     return mask[None] if mask.ndim == 2 else mask
 
 
-def where(mask: Tensor | None, amount: Dial) -> Dial:
+def where(mask: Tensor | None, amount: Strength) -> Strength:
     """The amount where the mask is white, 1 (as trained) where it is black."""
     return amount if mask is None else 1 + picture_mask(mask).to(torch.float32) * (amount - 1)
 

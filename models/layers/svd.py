@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .blend import Alpha
 from .positions import NoPositions, sinusoid
-from .temporal import Clip, FeedForward, FrameAttention, TemporalBlock, TemporalLayer, TextAttention
+from .temporal import FeedForward, FrameAttention, TemporalBlock, TemporalContext, TemporalLayer, TextAttention
 from .tokens import TokenLayer
 
 
@@ -28,7 +28,7 @@ class TimeStackConv(TemporalLayer):
         self.convs = nn.ModuleList(ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(2))
         self.from_time = ops.Linear(embedding, channels) if embedding else None
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
         h = self.convs[0](F.silu(self.norms[0](x)))
         if self.from_time is not None:
@@ -36,7 +36,7 @@ class TimeStackConv(TemporalLayer):
         h = self.convs[1](F.silu(self.norms[1](h)))
         return rearrange(x + h, "b c f h w -> (b f) c h w")
 
-    def _time(self, from_time: nn.Module, clip: Clip) -> Tensor:
+    def _time(self, from_time: nn.Module, clip: TemporalContext) -> Tensor:
         if clip.embedding is None:
             raise ValueError("this motion module needs the time embedding, but the host passed none to the residual block")
         return rearrange(from_time(F.silu(clip.embedding)), "(b f) c -> b c f 1 1", f=clip.frames)
@@ -55,7 +55,7 @@ class TimeStackBlock(TokenLayer):
         to_text = TextAttention(channels, heads, channels // heads, context, "clip", ops)
         self.block = TemporalBlock(channels, [over_frames, to_text], ops)
 
-    def over_frames(self, x: Tensor, clip: Clip) -> Tensor:
+    def over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:
         index = sinusoid(torch.arange(clip.frames, device=x.device), self.channels).to(x.dtype)  # (f, d)
         x = x + self.index_out(F.silu(self.index_in(index)))
         return self.block(x + self.ff_in(self.norm_in(x)), clip)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from .attention import AttentionFunction, attend
 from .positions import Beyond, NoPositions
-from .strength import Dial, check_dial, over_pictures, over_pixels
+from .strength import Strength, check_strength, over_pictures, over_pixels
 
 Scope = Literal["frame", "clip"]
 """What a GroupNorm averages over: one frame, or all frames of the clip together. A property of the family."""
@@ -31,16 +31,16 @@ WIDEST = 1 << 28
 
 
 @dataclass(frozen=True)
-class Clip:
+class TemporalContext:
     """What a temporal layer is told at each call."""
 
     frames: int
     """Frames per clip: the batch is `b * frames` rows, frame index fastest."""
-    strength: Dial
+    strength: Strength
     context: Tensor | None
     """Text tokens `(b f) n d`, for layers that attend to the prompt."""
     attention: AttentionFunction
-    amount: Dial | tuple[Dial, ...] = 1.0
+    amount: Strength | tuple[Strength, ...] = 1.0
     """Multiplies the keys of attention over frames: more or less motion. Several: one per attention of a layer, in turn."""
     fps: float | None = None
     """For families that are told the frame rate."""
@@ -55,13 +55,13 @@ class Clip:
         amounts = self.amount if isinstance(self.amount, tuple) else (self.amount,)
         for name, dial in (("strength", self.strength), *(("amount", amount) for amount in amounts)):
             if not isinstance(dial, Tensor):  # a look into a tensor would wait for the GPU; hosts check theirs once
-                check_dial(name, dial)
+                check_strength(name, dial)
 
-    def at(self, factor: float) -> "Clip":
+    def at(self, factor: float) -> "TemporalContext":
         """The same clip with its strength multiplied."""
         return self if factor == 1 else replace(self, strength=self.strength * factor)
 
-    def of_attention(self, index: int) -> "Clip":
+    def of_attention(self, index: int) -> "TemporalContext":
         """What the attention of this number in a layer is told."""
         return replace(self, amount=self.amount[index % len(self.amount)]) if isinstance(self.amount, tuple) else self
 
@@ -91,7 +91,7 @@ class FrameAttention(nn.Module):
         self.to_v = ops.Linear(width, heads * head_width, bias=False)
         self.to_out = ops.Linear(heads * head_width, width)
 
-    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
+    def forward(self, x: Tensor, clip: TemporalContext) -> Tensor:  # (n, f, d) -> (n, f, d)
         x = self.positions.on_tokens(x, clip.beyond)
         q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
         if isinstance(clip.amount, Tensor) or clip.amount != 1:
@@ -115,7 +115,7 @@ class TextAttention(nn.Module):
         self.to_v = ops.Linear(context, heads * head_width, bias=False)
         self.to_out = ops.Linear(heads * head_width, width)
 
-    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d), n = (b p)
+    def forward(self, x: Tensor, clip: TemporalContext) -> Tensor:  # (n, f, d) -> (n, f, d), n = (b p)
         if clip.context is None:
             raise ValueError("this motion module attends to the text, but the host passed no text context; connect a prompt")
         b = clip.context.shape[0] // clip.frames
@@ -138,7 +138,7 @@ class TemporalBlock(nn.Module):
         self.ff_norm = ops.LayerNorm(width)
         self.ff = FeedForward(width, ops)
 
-    def forward(self, x: Tensor, clip: Clip) -> Tensor:  # (n, f, d) -> (n, f, d)
+    def forward(self, x: Tensor, clip: TemporalContext) -> Tensor:  # (n, f, d) -> (n, f, d)
         for index, (norm, attention) in enumerate(zip(self.norms, self.attentions, strict=True)):
             x = x + attention(norm(x), clip.of_attention(index))
         return x + self.ff(self.ff_norm(x))
@@ -157,15 +157,15 @@ class TemporalLayer(nn.Module):
         self.channels = channels
         self.blend = blend
 
-    def strength(self, x: Tensor, clip: Clip) -> Dial:
+    def strength(self, x: Tensor, clip: TemporalContext) -> Strength:
         """The clip's strength, shaped to multiply x."""
         return over_pictures(clip.strength, x, clip.frames)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         """x, result `(b f) c h w`: the residual's change, or the temporal side of an alpha blend."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, clip: Clip) -> Tensor:
+    def forward(self, x: Tensor, clip: TemporalContext) -> Tensor:
         return self.blend(x, self.branch(x, clip), self.strength(x, clip))
 
 
@@ -180,7 +180,7 @@ class TemporalTransformer(TemporalLayer):
         self.blocks = nn.ModuleList(blocks)
         self.proj_out = ops.Linear(inner, channels)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         h, w = x.shape[-2:]
         pictures = group_norm(self.norm, x, clip.frames, self.scope)
         x = rearrange(pictures, "(b f) c h w -> b f c (h w)", f=clip.frames)
@@ -189,7 +189,7 @@ class TemporalTransformer(TemporalLayer):
         parts = [self._over_frames(part, each) for part, each in zip(x.split(step, dim=-1), told, strict=True)]
         return rearrange(torch.cat(parts, dim=-1), "b f c (h w) -> (b f) c h w", h=h, w=w)
 
-    def _over_frames(self, x: Tensor, clip: Clip) -> Tensor:  # b f c p -> b f c p
+    def _over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:  # b f c p -> b f c p
         b = x.shape[0]
         x = self.proj_in(rearrange(x, "b f c p -> (b p) f c"))
         for block in self.blocks:
@@ -215,14 +215,14 @@ class TemporalConv(TemporalLayer):
         self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=1e-5) for _ in range(stages))
         self.convs = nn.ModuleList(ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) for _ in range(stages))
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             x = conv(F.silu(norm(x)))
         return rearrange(x, "b c f h w -> (b f) c h w")
 
 
-def split_over_pixels(clip: Clip, x: Tensor, step: int) -> list[Clip]:
+def split_over_pixels(clip: TemporalContext, x: Tensor, step: int) -> list[TemporalContext]:
     """What each slice of `step` pixels of x `(b f) c h w` is told: a mask of amounts is cut along."""
     count = -(-x.shape[-2] * x.shape[-1] // step)
     amounts = clip.amount if isinstance(clip.amount, tuple) else (clip.amount,)
@@ -232,13 +232,13 @@ def split_over_pixels(clip: Clip, x: Tensor, step: int) -> list[Clip]:
     return [_with_amount(clip, parts) for parts in zip(*cut, strict=True)]
 
 
-def _cut(amount: Dial, step: int, count: int) -> list[Dial]:
+def _cut(amount: Strength, step: int, count: int) -> list[Strength]:
     if not isinstance(amount, Tensor):
         return [amount] * count
     return [rearrange(part, "b f p -> (b p) f 1") for part in amount.split(step, dim=-1)]
 
 
-def _with_amount(clip: Clip, amounts: tuple[Dial, ...]) -> Clip:
+def _with_amount(clip: TemporalContext, amounts: tuple[Strength, ...]) -> TemporalContext:
     one, *more = amounts
     return replace(clip, amount=amounts if more else one)
 

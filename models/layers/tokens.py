@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from .blend import Residual
 from .positions import sinusoid
-from .strength import Dial, over_rows, over_tokens
-from .temporal import Clip, FrameAttention, TemporalLayer
+from .strength import Strength, over_rows, over_tokens
+from .temporal import FrameAttention, TemporalContext, TemporalLayer
 
 
 class TokenLayer(TemporalLayer):
@@ -18,25 +18,25 @@ class TokenLayer(TemporalLayer):
 
     sees = "tokens"
 
-    def strength(self, x: Tensor, clip: Clip) -> Dial:
+    def strength(self, x: Tensor, clip: TemporalContext) -> Strength:
         return over_tokens(clip.strength, x, clip.frames, clip.size)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         """x, result `(b f) (h w) d`."""
         tokens = rearrange(x, "(b f) p d -> (b p) f d", f=clip.frames)
         change = self.over_frames(tokens, replace(clip, amount=self._amounts(x, clip)))
         return rearrange(change, "(b p) f d -> (b f) p d", p=x.shape[1])
 
-    def over_frames(self, x: Tensor, clip: Clip) -> Tensor:
+    def over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:
         """x, result `(b p) f d`."""
         raise NotImplementedError
 
-    def _amounts(self, x: Tensor, clip: Clip) -> Dial | tuple[Dial, ...]:
+    def _amounts(self, x: Tensor, clip: TemporalContext) -> Strength | tuple[Strength, ...]:
         if isinstance(clip.amount, tuple):
             return tuple(self._amount(amount, x, clip) for amount in clip.amount)
         return self._amount(clip.amount, x, clip)
 
-    def _amount(self, amount: Dial, x: Tensor, clip: Clip) -> Dial:
+    def _amount(self, amount: Strength, x: Tensor, clip: TemporalContext) -> Strength:
         spread = over_tokens(amount, x, clip.frames, clip.size)
         return rearrange(spread, "(b f) p 1 -> (b p) f 1", f=clip.frames) if isinstance(spread, Tensor) else spread
 
@@ -49,7 +49,7 @@ class InBlockAttention(TokenLayer):
         self.norm = ops.LayerNorm(width)
         self.attention = attention
 
-    def over_frames(self, x: Tensor, clip: Clip) -> Tensor:
+    def over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:
         return self.attention(self.norm(x), clip.of_attention(0))
 
 
@@ -65,10 +65,10 @@ class FrameRate(TemporalLayer):
         self.proj_in = ops.Linear(width, channels)
         self.proj_out = ops.Linear(channels, channels)
 
-    def strength(self, x: Tensor, clip: Clip) -> Dial:
+    def strength(self, x: Tensor, clip: TemporalContext) -> Strength:
         return over_rows(clip.strength, x, clip.frames)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         """x, result `(b f) e`."""
         if clip.fps is None:
             raise ValueError("this motion module is told the frame rate; give Apply Motion Module an fps above 0")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .blend import Residual
-from .temporal import Clip, TemporalLayer
+from .temporal import TemporalContext, TemporalLayer
 
 EPS = 1e-6
 
@@ -62,7 +62,7 @@ class ClipResidual(TemporalLayer):
         super().__init__(channels, Residual())
         self.block = FramesBlock(channels, (3, 3), None, ops)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         x = rearrange(x, "(b f) c h w -> b c f h w", f=clip.frames)
         return rearrange(self.block.change(x, None), "b c f h w -> (b f) c h w")
 
@@ -78,7 +78,7 @@ class LevelEnd(TemporalLayer):
         self.picture = PictureBlock(channels, (3, 3), embedding, ops)
         self.out = ops.Conv2d(channels, channels, 1)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         if clip.embedding is None:
             raise ValueError("this motion module needs the time embedding, but the host passed none to the residual blocks")
         embedding = rearrange(clip.embedding, "(b f) e -> b f e", f=clip.frames)

@@ -8,7 +8,7 @@ from ..backbones.places import NormKind
 from ..backbones.unet import BASES, Site
 from ..formats.published import Contents, Published
 from ..layers.temporal import TemporalLayer
-from .frame_guide import Guide
+from .frame_guide import GuideDesign
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Variant:
     """What of the host's own runs such a file whole, where something does."""
     fps: float | None = None
     """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
-    guide: Guide | None = None
+    guide: GuideDesign | None = None
     """How it is shown given frames; None where it is not."""
     sparse_causal: bool = False
     """Whether the image UNet's self-attentions look at frame 0 and the frame before when this module is at work."""

@@ -28,7 +28,7 @@ LATENT = 4
 
 
 @dataclass(frozen=True)
-class Guide:
+class GuideDesign:
     """How one family is shown given frames."""
 
     channels: Channels
@@ -52,12 +52,12 @@ class Guide:
         return sum(1 if channel == "mask" else LATENT for channel in self.channels)
 
 
-DYNAMICRAFTER = Guide(("picture",), "zero", between="ends", one_everywhere=True)
-PIA = Guide(("mask", "picture"), "picture", alike=True)
-SEINE = Guide(("mask", "picture"), "grey", given=0.0, made=1.0, between="ends")
-ANIMATELCM = Guide(("picture",), "picture")
-LAVIE_INTERPOLATION = Guide(("picture",), "picture", between="any")
-CLEAN = Guide((), "zero", between="any")
+DYNAMICRAFTER = GuideDesign(("picture",), "zero", between="ends", one_everywhere=True)
+PIA = GuideDesign(("mask", "picture"), "picture", alike=True)
+SEINE = GuideDesign(("mask", "picture"), "grey", given=0.0, made=1.0, between="ends")
+ANIMATELCM = GuideDesign(("picture",), "picture")
+LAVIE_INTERPOLATION = GuideDesign(("picture",), "picture", between="any")
+CLEAN = GuideDesign((), "zero", between="any")
 """Zoetrope's."""
 
 AFFINITIES: Mapping[str, tuple[float, ...]] = {
@@ -75,7 +75,7 @@ AFFINITIES: Mapping[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenLatents:
     """Frames that are given, as latents."""
 
     frames: Mapping[int, Tensor]
@@ -89,13 +89,13 @@ class Given:
         return min(self.frames, key=lambda given: (abs(given - number), given))
 
 
-def pack(guide: Guide, given: Given, numbers: Sequence[int]) -> Tensor:
+def pack(guide: GuideDesign, given: GivenLatents, numbers: Sequence[int]) -> Tensor:
     """The further channels of the frames with these absolute numbers, `(f, guide.width, h, w)`."""
     parts = [torch.cat([_channel(guide, given, channel, number) for channel in guide.channels]) for number in numbers]
     return torch.stack(parts)
 
 
-def _channel(guide: Guide, given: Given, channel: str, number: int) -> Tensor:
+def _channel(guide: GuideDesign, given: GivenLatents, channel: str, number: int) -> Tensor:
     near = given.nearest(number)
     picture = given.frames[near]
     if channel == "mask":

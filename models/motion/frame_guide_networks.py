@@ -17,7 +17,7 @@ from ..formats.keytable import KeyTable
 from ..formats.published import Published
 from ..formats.strict import fill
 from ..layers.positions import frame_table
-from .frame_guide import LATENT, Guide
+from .frame_guide import LATENT, GuideDesign
 
 
 class ConvBranch(nn.Module):
@@ -96,7 +96,7 @@ INPUT = Published("frame_guide", "the picture input of a motion file", ())
 """For messages of the strict loader."""
 
 
-def guide_network(guide: Guide, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
+def guide_network(guide: GuideDesign, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
     """The network for what a motion file holds in its part `image`; None where the family needs none.
 
     Raises WrongFile for tensors that do not make one.

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..backbones.unet import fitting
 from ..formats.checkpoint import read_file, size_of
-from ..formats.leftovers import groups, settle
+from ..formats.leftovers import clean_weights, groups
 from ..formats.published import Metadata
-from ..formats.recognise import Wanted, known
+from ..formats.recognise import LoaderTarget, known
 from ..formats.strict import Parts, contents_of, fill, in_file, spell, whole
 from .families import FAMILIES, detect
 from .module import MotionModule
@@ -19,7 +19,7 @@ from .report import Report
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedFile:
     """A file, taken apart."""
 
     motion: MotionModule
@@ -37,23 +37,23 @@ def load_motion(path: str | Path, ops: Any = nn) -> tuple[MotionModule, Report]:
     return opened.motion, opened.report
 
 
-def open_file(path: str | Path, ops: Any = nn) -> Opened:
+def open_file(path: str | Path, ops: Any = nn) -> OpenedFile:
     """As `load_motion`, with the other parts of the file. path: a file, or a folder as diffusers writes them."""
     path = Path(path)
     held = read_file(path)
     with in_file(path.name):
-        return take_apart(held.tensors, held.metadata, path.name, size_of(path), ops, held.said)
+        return take_apart(held.tensors, held.metadata, path.name, size_of(path), ops, held.notes)
 
 
 def take_apart(
-    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn, said: tuple[str, ...] = ()
-) -> Opened:
+    tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn, notes: tuple[str, ...] = ()
+) -> OpenedFile:
     """Finds out what tensors are, and sorts them into a motion module and other parts.
 
-    said   what was done to find them, for the report
+    notes   what was done to find them, for the report
     """
-    settled = settle(tensors)
-    family = known(settled.tensors, Wanted("motion module", FAMILIES, ("motion_module",)), detect)
+    settled = clean_weights(tensors)
+    family = known(settled.tensors, LoaderTarget("motion module", FAMILIES, ("motion_module",)), detect)
     spelled = spell(family, settled.tensors)
     contents = contents_of(spelled, metadata)
     with whole(family):
@@ -78,6 +78,6 @@ def take_apart(
         parts={part: len(held) for part, held in spelled.parts.items()},
         widths=motion.widths,
         fits=tuple(name for name in fitting(motion.widths) if not variant.bases or name in variant.bases),
-        said=(*said, *settled.said, *(left if spelled.left else ())),
+        notes=(*notes, *settled.notes, *(left if spelled.left else ())),
     )
-    return Opened(motion, report, spelled.parts)
+    return OpenedFile(motion, report, spelled.parts)

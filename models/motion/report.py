@@ -31,7 +31,7 @@ class Report:
     widths: Mapping[Site, int]
     fits: tuple[str, ...]
     """Names of the base models that it was made for and that have all sites in these widths."""
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was done to find the weights in the file: averaged ones taken, what training left passed over."""
 
     @property
@@ -72,7 +72,7 @@ class Report:
         if lacks := self.lacks:
             base = " or ".join(self.fits) or "its kind"
             lines.append(f"lacks       {' and '.join(lacks)}; connect those of a checkpoint of {base}")
-        lines += [f"read        {line}" for line in self.said]
+        lines += [f"read        {line}" for line in self.notes]
         return "\n".join(lines + [f"note        {note}" for note in variant.notes])
 
 

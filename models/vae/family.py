@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ...sampling.windowing import Cut, TimeRatio
+from ...sampling.windowing import TimeRatio, WindowSpec
 from ..formats.published import Published, Shapes
 
 
@@ -21,7 +21,7 @@ class VaeFamily(Published):
     build: Callable[[Shapes], nn.Module]
     """Makes an empty network for these shapes, spelled our way. It has `side` (pixels per latent and side), `latent` (its
     channels), `encode` and `decode`, which take and give `(f, c, h, w)`, or `(b, c, t, h, w)` where it squeezes time."""
-    windows: Cut
+    windows: WindowSpec
     """How clips are best cut for it."""
     time: Callable[[nn.Module], TimeRatio]
     """What one of its networks does to time."""

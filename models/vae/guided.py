@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..layers.blend import Residual
-from ..layers.temporal import Clip, TemporalLayer
+from ..layers.temporal import TemporalContext, TemporalLayer
 from .kl import Downsample, KLVae, Layout, Norm, OverClip, parts
 from .skeleton import ResBlock
 
@@ -24,7 +24,7 @@ class ConvOverClip(TemporalLayer):
         self.norm = Norm(channels, "clip")
         self.conv = nn.Conv3d(channels, channels, 3, padding=1)
 
-    def branch(self, x: Tensor, clip: Clip) -> Tensor:
+    def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         h = rearrange(nn.functional.silu(self.norm(x)), "f c h w -> 1 c f h w")
         return rearrange(self.conv(h), "1 c f h w -> f c h w")
 

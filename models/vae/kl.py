@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..layers.attention import scaled_dot_product
-from ..layers.temporal import Clip, Scope, TemporalLayer, group_norm
+from ..layers.temporal import Scope, TemporalContext, TemporalLayer, group_norm
 from .skeleton import Decoder, Encoder, Half, Parts
 
 GROUPS = 32
@@ -74,7 +74,7 @@ class OverClip(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:  # (f, c, h, w)
-        return self.layer(x, Clip(len(x), 1.0, None, scaled_dot_product))
+        return self.layer(x, TemporalContext(len(x), 1.0, None, scaled_dot_product))
 
 
 class ConvOverTime(nn.Module):

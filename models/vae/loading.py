@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..formats.checkpoint import read_file
 from ..formats.keytable import KeyTable
-from ..formats.leftovers import settle
-from ..formats.recognise import Wanted, known
+from ..formats.leftovers import clean_weights
+from ..formats.recognise import LoaderTarget, known
 from ..formats.strict import in_file, load_strict
 from .families import VAES, detect
 from .family import VaeFamily
@@ -32,7 +32,7 @@ class Loaded:
     spelling: str
     table: KeyTable
     dtype: torch.dtype
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was done to find the weights in the file."""
 
     @property
@@ -49,8 +49,10 @@ class Loaded:
         """A line for people."""
         count = sum(weight.numel() for weight in self.network.parameters())
         dtype = str(self.dtype).removeprefix("torch.")
-        said = "".join(f"; {line}" for line in self.said)
-        return f"{self.family.title} ({self.spelling} spelling, {count / 1e6:.1f} M weights, {dtype}): {self.family.note}{said}"
+        notes = "".join(f"; {line}" for line in self.notes)
+        return (
+            f"{self.family.title} ({self.spelling} spelling, {count / 1e6:.1f} M weights, {dtype}): {self.family.note}{notes}"
+        )
 
 
 def load_vae(path: str | Path) -> Loaded:
@@ -62,18 +64,18 @@ def load_vae(path: str | Path) -> Loaded:
     inner = next((path / name for name in FOLDERS if (path / name).is_dir()), path)
     read = read_file(inner)
     with in_file(path.name):
-        return vae_from(read.tensors, read.said)
+        return vae_from(read.tensors, read.notes)
 
 
-def vae_from(tensors: Mapping[str, Tensor], said: tuple[str, ...] = ()) -> Loaded:
+def vae_from(tensors: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> Loaded:
     """Makes an autoencoder of tensors in any published spelling. said: what was done to find them."""
-    settled = settle(tensors)
+    settled = clean_weights(tensors)
     held = autoencoder_of(settled.tensors)
-    family = known(held, Wanted("VAE", VAES, ("vae", "video_vae")), detect)
+    family = known(held, LoaderTarget("VAE", VAES, ("vae", "video_vae")), detect)
     filled = load_strict(family, held, lambda contents, _: family.build(contents.weights))
     spelled = filled.spelled
     dtype = next(iter(spelled.weights.values())).dtype
-    return Loaded(filled.network, family, spelled.spelling, spelled.table, dtype, (*said, *settled.said))
+    return Loaded(filled.network, family, spelled.spelling, spelled.table, dtype, (*notes, *settled.notes))
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -82,4 +84,4 @@ def autoencoder_of(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return tensors
     held = {key.removeprefix(FIRST_STAGE): value for key, value in tensors.items() if key.startswith(FIRST_STAGE)}
     beside = {"quant_conv." + key.removeprefix(QUANT): value for key, value in tensors.items() if key.startswith(QUANT)}
-    return beside | dict(settle(held).tensors)
+    return beside | dict(clean_weights(held).tensors)

@@ -10,7 +10,7 @@ from PIL import Image
 from zoetrope.cli import main
 from zoetrope.demo.layout import part_path
 from zoetrope.demo.world import draw, film
-from zoetrope.sampling.queue import PRESETS, Queue
+from zoetrope.sampling.queue import PRESETS, QueueSettings
 from zoetrope.video.io.write import write_video
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +181,7 @@ def test_a_shot_is_planned_filmed_and_lengthened(
     assert out.startswith("time ")
     assert "windows per call" in out
     assert not list(tmp_path.iterdir())
-    monkeypatch.setitem(PRESETS, "fast", Queue(window=4, partitions=2, context=0))  # the real one has 48 levels
+    monkeypatch.setitem(PRESETS, "fast", QueueSettings(window=4, partitions=2, context=0))  # the real one has 48 levels
     status, out, err = run(capsys, *arguments, "--frames", 2)
     assert status == 0
     assert "first clip: 100%" in err

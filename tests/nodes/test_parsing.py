@@ -14,7 +14,7 @@ from zoetrope.models.layers.strength import (
     picture_of,
     where,
 )
-from zoetrope.nodes.parsing import dial_of, read_levels, read_list
+from zoetrope.nodes.parsing import read_levels, read_list, strength_of
 
 
 def test_levels_are_read_and_the_longest_name_counts() -> None:
@@ -43,27 +43,27 @@ def test_levels_that_cannot_be_read_are_refused(text: str, message: str) -> None
 
 def test_numbers_and_masks_multiply() -> None:
     assert read_list("x", "0, 0.5,1") == [0.0, 0.5, 1.0]
-    assert dial_of("strength", 0.7, "", None) == 0.7
-    ramp = dial_of("strength", 0.5, "0, 2", None)
+    assert strength_of("strength", 0.7, "", None) == 0.7
+    ramp = strength_of("strength", 0.5, "0, 2", None)
     assert isinstance(ramp, torch.Tensor)
     assert ramp.flatten().tolist() == [0.0, 1.0]
-    masked = dial_of("strength", 2.0, "1, 0.5", torch.full((2, 3, 4), 0.5))
+    masked = strength_of("strength", 2.0, "1, 0.5", torch.full((2, 3, 4), 0.5))
     assert isinstance(masked, torch.Tensor)
     assert masked[:, 0, 0].tolist() == [1.0, 0.5]
     with pytest.raises(ValueError, match="strength: the list has 3 values and the mask 2 pictures"):
-        dial_of("strength", 1.0, "1, 1, 1", torch.ones(2, 3, 4))
+        strength_of("strength", 1.0, "1, 1, 1", torch.ones(2, 3, 4))
     for text in ("1,,2", "1, one", "1, inf"):
         with pytest.raises(ValueError, match="amount: part"):
-            dial_of("amount", 1.0, text, None)
+            strength_of("amount", 1.0, text, None)
     for text in ("one", "0: 1 / 8: nan", "0: 1 / 8: 1e9"):
         with pytest.raises(ValueError, match="amount, frame .: expected a number from -1000 to 1000, got"):
-            dial_of("amount", 1.0, text, None)
+            strength_of("amount", 1.0, text, None)
     with pytest.raises(ValueError, match="amount: expected frames below 1000000, got 5000000"):
-        dial_of("amount", 1.0, "0: 1 / 5000000: 2", None)
+        strength_of("amount", 1.0, "0: 1 / 5000000: 2", None)
 
 
 def test_a_timeline_of_numbers_goes_by_absolute_frame_and_its_last_one_holds() -> None:
-    dial = dial_of("strength", 0.5, "0: 2 / 2: 0 ~1", None)
+    dial = strength_of("strength", 0.5, "0: 2 / 2: 0 ~1", None)
     assert isinstance(dial, ByFrame)
     assert dial.flatten().tolist() == [1.0, 1.0, 0.5, 0.0]  # cross-faded over one frame
     in_a_clip = for_rows("strength", dial, 12, 6, 2)

@@ -119,7 +119,7 @@ def test_the_nodes_for_graphs_of_ones_own(tiny: Any) -> None:
 
 def test_a_plan_is_text(tiny: Any, output: Path) -> None:
     from zoetrope.nodes.shot import ShotPlan
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
     arguments = (
         tiny.model(),
@@ -132,7 +132,7 @@ def test_a_plan_is_text(tiny: Any, output: Path) -> None:
         "fast",
     )
     with torch.inference_mode():
-        (text,) = ShotPlan.execute(*arguments, queue=Queue(4, 2, 1)).args
+        (text,) = ShotPlan.execute(*arguments, queue=QueueSettings(4, 2, 1)).args
     assert text.startswith("time ")
     assert "windows per call" in text
     tiny.unload()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from zoetrope.sampling.fifo import (
-    Diagonal,
+    FifoLayout,
     base_clip,
     calls_per_frame,
     ddim,
@@ -19,15 +19,15 @@ from zoetrope.sampling.fifo import (
     step_noise,
 )
 from zoetrope.sampling.noise import FrameNoise
-from zoetrope.sampling.queue import PRESETS, Queue, Start, beginning
+from zoetrope.sampling.queue import PRESETS, InitialQueue, QueueSettings, beginning
 from zoetrope.sampling.schedule import LINEAR
 
 NOISE = FrameNoise(seed=7, shape=(4, 3, 5))
 
 
-def shape(levels: int = 16, window: int = 8, context: int = 4, eta: float = 1.0, shift: int = 0) -> Diagonal:
+def shape(levels: int = 16, window: int = 8, context: int = 4, eta: float = 1.0, shift: int = 0) -> FifoLayout:
     times = torch.linspace(0, 999, levels + 1).round().long()[1:]
-    return Diagonal(LINEAR[times].float(), 0.0, window, context, eta, shift)
+    return FifoLayout(LINEAR[times].float(), 0.0, window, context, eta, shift)
 
 
 def shrink(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def clip(frames: int = 8) -> Tensor:
     return torch.stack([FrameNoise(1, (4, 3, 5)).at(frame, 0) for frame in range(frames)])
 
 
-def film(frames: int, diagonal: Diagonal, noise: FrameNoise = NOISE) -> tuple[Tensor, Tensor]:
+def film(frames: int, diagonal: FifoLayout, noise: FrameNoise = NOISE) -> tuple[Tensor, Tensor]:
     queue = queue_of(clip(), diagonal, noise.at)
     made = list(islice(run(shrink, queue, diagonal, noise.at, first_frame(clip(), diagonal)), frames))
     return torch.stack([out for _, out, _ in made]), made[-1][2]
@@ -133,11 +133,11 @@ def test_the_published_queue_and_its_bounds() -> None:
 def test_presets_cost_what_is_said_of_them() -> None:
     costs = {name: calls_per_frame(queue.shape(LINEAR, None)) for name, queue in PRESETS.items()}
     assert costs == {"recommended": 4, "paper": 8, "fast": 3.5}
-    assert costs["recommended"] / calls_per_frame(Queue(context=0, shift=0).shape(LINEAR, None)) <= 1.35
-    assert Queue(window=4, context=1).shape(LINEAR, None).shift == 1  # the usual 7, in windows that change 3
-    assert len(Queue().shape(LINEAR, torch.tensor([9.0, 4, 2, 0])).sigmas) == 3
+    assert costs["recommended"] / calls_per_frame(QueueSettings(context=0, shift=0).shape(LINEAR, None)) <= 1.35
+    assert QueueSettings(window=4, context=1).shape(LINEAR, None).shift == 1  # the usual 7, in windows that change 3
+    assert len(QueueSettings().shape(LINEAR, torch.tensor([9.0, 4, 2, 0])).sigmas) == 3
     with pytest.raises(ValueError, match="no table of noise levels; connect sigmas"):
-        Queue().shape(None, None)
+        QueueSettings().shape(None, None)
 
 
 def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
@@ -187,7 +187,7 @@ def test_the_base_clip_is_the_models_and_its_own_noise() -> None:
     assert [level for level, _ in seen] == pytest.approx(diagonal.sigmas.flip(0).tolist())
     *steps, start = beginning(true_model, diagonal, NOISE, "base clip")
     assert steps == list(range(1, 17))
-    assert isinstance(start, Start)
+    assert isinstance(start, InitialQueue)
     assert seen[0][1] == list(range(8))
     first: list[Tensor] = []
     base_clip(lambda x, sigma, frame: first.append(x) or x, diagonal, NOISE.at)
@@ -255,8 +255,8 @@ def test_impossible_shapes_are_refused(arguments: dict[str, int], message: str) 
     with pytest.raises(ValueError, match=message):
         shape(**arguments)
     with pytest.raises(ValueError, match="noise that grows"):
-        Diagonal(LINEAR[:16].flip(0), 0.0, 8, 4, 1.0)
+        FifoLayout(LINEAR[:16].flip(0), 0.0, 8, 4, 1.0)
     with pytest.raises(ValueError, match="noise that grows"):
-        Diagonal(LINEAR[:16], 1.0, 8, 4, 1.0)
+        FifoLayout(LINEAR[:16], 1.0, 8, 4, 1.0)
     with pytest.raises(ValueError, match="shift: expected 0 to 3"):
         shape(shift=4)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from einops import rearrange, reduce, repeat
 from torch import Tensor
-from zoetrope.sampling.fifo import Denoiser, Diagonal, first_frame, queue_of, run
+from zoetrope.sampling.fifo import Denoiser, FifoLayout, first_frame, queue_of, run
 from zoetrope.sampling.schedule import LINEAR
 
 FILES = golden.claim("fifo_*", unless=("fifo_schedules*",))
@@ -24,7 +24,7 @@ class Case:
         self.c = golden.config(header)
         alphas = self.tensors["ddim_alphas"].double()
         self.sigmas = ((1 - alphas) / alphas).sqrt()
-        self.shape = Diagonal(
+        self.shape = FifoLayout(
             sigmas=self.sigmas,
             last=float(self.sigmas[0]),  # the published schedule steps from its first level to itself
             window=self.c["f"],

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoetrope.sampling.diffusion import spaced_sigmas
 from zoetrope.sampling.stream import euler_stream
 from zoetrope.sampling.upscale import WINDOWS, X4_SIGMAS, late_steps, low_res_noised
-from zoetrope.sampling.windowing import Cut
+from zoetrope.sampling.windowing import WindowSpec
 
 SIGMAS = torch.tensor([8.0, 3.0, 1.0, 0.0])
 
@@ -26,7 +26,7 @@ def model(x: Tensor, sigma: float, numbers: range) -> Tensor:
     return 0.3 * x[:, :2] + 0.5 * mean + 0.1 * x[:, 2:4] + 0.01 * count / (1 + sigma)
 
 
-def windows_of(frames: int, cut: Cut) -> list[tuple[int, int]]:
+def windows_of(frames: int, cut: WindowSpec) -> list[tuple[int, int]]:
     """(first frame, end) of every window of a clip, by the plain definition."""
     onwards = cut.size - cut.overlap
     if frames <= cut.size:
@@ -37,7 +37,7 @@ def windows_of(frames: int, cut: Cut) -> list[tuple[int, int]]:
     return [(start, min(start + cut.size, frames)) for start in starts]
 
 
-def whole_clip(x: Tensor, sigmas: Tensor, cut: Cut) -> Tensor:
+def whole_clip(x: Tensor, sigmas: Tensor, cut: WindowSpec) -> Tensor:
     """The same averaged over the whole clip at each step, by the plain definition."""
     spans = windows_of(len(x), cut)
     x = x.clone()
@@ -58,7 +58,7 @@ def whole_clip(x: Tensor, sigmas: Tensor, cut: Cut) -> Tensor:
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 9), st.data())
 def test_the_chain_is_the_whole_clip_averaged_at_every_step(frames: int, size: int, data: st.DataObject) -> None:
-    cut = Cut(size, data.draw(st.integers(0, size // 2)))
+    cut = WindowSpec(size, data.draw(st.integers(0, size // 2)))
     x = noise(frames, 4, 2, 3, seed=frames) * 8
     out = torch.stack(list(euler_stream(model, x, SIGMAS, cut)))
     assert out.shape == x.shape
@@ -79,7 +79,7 @@ def test_no_window_is_run_twice_and_frames_are_taken_when_they_are_needed() -> N
         seen.append((numbers[0], len(x), sigma))
         return model(x, sigma, numbers)
 
-    cut = Cut(8, 2)
+    cut = WindowSpec(8, 2)
     stream = euler_stream(work, source(), SIGMAS, cut)
     ahead = []
     for number, _ in enumerate(stream):
@@ -149,6 +149,6 @@ def test_steps_that_follow_a_flow_are_those_of_the_paper() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="sigmas: expected two or more, falling"):
-        euler_stream(model, noise(3, 4, 2, 2), torch.tensor([1.0, 2.0]), Cut(4))
-    assert list(euler_stream(model, [], SIGMAS, Cut(4))) == []
+        euler_stream(model, noise(3, 4, 2, 2), torch.tensor([1.0, 2.0]), WindowSpec(4))
+    assert list(euler_stream(model, [], SIGMAS, WindowSpec(4))) == []
     assert len(spaced_sigmas(7, X4_SIGMAS)) == 8

@@ -8,7 +8,7 @@ from zoetrope.shots.cache import Stage, file_digest
 def test_the_same_settings_find_the_video_and_others_make_a_new_one(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "large", {"steps": 20, "seed": 7})
     assert stage.done() is None
-    assert stage.news() == []
+    assert stage.reason() == []
     first = stage.fresh()
     assert first.name == "large_00001_.mp4"
     first.write_bytes(b"video")
@@ -17,7 +17,7 @@ def test_the_same_settings_find_the_video_and_others_make_a_new_one(tmp_path: Pa
     assert stage.done() == first
     other = Stage(tmp_path, "large", {"steps": 30, "seed": 7})
     assert other.done() is None
-    assert other.news() == ["steps (20, now 30)"]
+    assert other.reason() == ["steps (20, now 30)"]
     assert other.fresh().name == "large_00002_.mp4"
     assert Stage(tmp_path, "lar", {"steps": 20, "seed": 7}).done() is None
     first.unlink()
@@ -41,7 +41,7 @@ def test_a_note_that_cannot_be_read_is_no_note(tmp_path: Path) -> None:
     stage.note(path)
     path.with_suffix(".json").write_text("{half")
     assert stage.done() is None
-    assert stage.news() == ["steps (none, now 20)"]
+    assert stage.reason() == ["steps (none, now 20)"]
 
 
 def test_a_files_digest_is_of_its_bytes(tmp_path: Path) -> None:

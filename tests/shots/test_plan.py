@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from zoetrope.shots.machine import disk_free, ram, seconds_of, written
-from zoetrope.shots.plan import Measured, Plan, Work, size, spoken
+from zoetrope.shots.measure import disk_free, ram, seconds_of, written
+from zoetrope.shots.plan import Measured, Plan, Work, in_words, size
 
 WORK = Work(frames=100, warm_up=32, windows_per_frame=4, base_calls=48, latent_values=4 * 64 * 64, places=52)
 MEASURED = Measured(0.5, {1: 0.5, 2: 0.42, 4: 0.41}, 0.1, 6 << 30, 8 << 30, 2 << 30, 16 << 30, 50 << 30, 20_000)
@@ -54,7 +54,7 @@ def test_what_does_not_fit_names_the_number_to_lower() -> None:
 
 
 def test_numbers_are_spoken() -> None:
-    assert [spoken(s) for s in (3, 89, 91, 3600 * 1.4, 3600 * 3.34)] == ["3 s", "89 s", "2 min", "84 min", "3 h 20 min"]
+    assert [in_words(s) for s in (3, 89, 91, 3600 * 1.4, 3600 * 3.34)] == ["3 s", "89 s", "2 min", "84 min", "3 h 20 min"]
     assert [size(n) for n in (5, 999, 1000, 45_000, 2.3e9, 5e14)] == [
         "5 bytes",
         "999 bytes",

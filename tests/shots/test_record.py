@@ -15,7 +15,7 @@ from torch import Tensor
 from zoetrope.shots import record as shot_module
 from zoetrope.shots import sinks
 from zoetrope.shots.journal import State
-from zoetrope.shots.sinks import Look, Step
+from zoetrope.shots.sinks import DecodedFrame, Step
 from zoetrope.video.io.whole_file import write_whole
 
 pytest.importorskip("av")
@@ -86,9 +86,9 @@ def test_a_longer_shot_goes_on_and_a_shorter_one_is_cut(tmp_path: Path, whole: t
     assert torch.equal(shorter.latents, whole[0][:9])
     again = take(folder, FRAMES, StoppingAt(FRAMES))  # nothing is sampled
     assert again.video == longer.video
-    assert again.story(FRAMES, []) == "20 frames, all of them there already"
-    assert longer.story(FRAMES, []) == "20 frames, the first 4 there already"
-    assert again.story(FRAMES, ["cfg (7, now 8)"]) == "20 frames, a new shot because of: cfg (7, now 8)"
+    assert again.message(FRAMES, []) == "20 frames, all of them there already"
+    assert longer.message(FRAMES, []) == "20 frames, the first 4 there already"
+    assert again.message(FRAMES, ["cfg (7, now 8)"]) == "20 frames, a new shot because of: cfg (7, now 8)"
 
 
 def test_looks_in_between_change_nothing(
@@ -96,12 +96,12 @@ def test_looks_in_between_change_nothing(
 ) -> None:
     monkeypatch.setattr(shot_module, "ROUND", 0.0)
     monkeypatch.setattr(sinks, "SAVED_EVERY", 0.0)
-    looks: list[Look] = []
+    looks: list[DecodedFrame] = []
     made = take(tmp_path / "shot", FRAMES, looks=looks)
     assert torch.equal(all_latents(tmp_path / "shot", FRAMES), whole[0])
     assert picture_hash(made.video) == whole[1]
-    assert {look.frame for look in looks} == set(range(FRAMES))
-    assert all(torch.equal(look.picture, CheapSampler().decode(whole[0][look.frame])) for look in looks)
+    assert {decoded.frame for decoded in looks} == set(range(FRAMES))
+    assert all(torch.equal(decoded.picture, CheapSampler().decode(whole[0][decoded.frame])) for decoded in looks)
 
 
 @pytest.mark.parametrize("what", ["latents", "state", "video", "join"])

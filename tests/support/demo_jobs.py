@@ -17,17 +17,17 @@ def world(frames: int, fps: float = 4, seed: int = 3, size: int = 64, **fixed: A
 
 
 def enlargers(large: Any, model: Any = None, vae: Any = None, tile: int = 0) -> Any:
-    from zoetrope.hosts.comfyui.jobs.upscale import Enlargers
-    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleInputs
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 
     parts, with_motion = large
     words = said(parts, "")
-    return Enlargers(model or with_motion, words, words, Lens(vae or parts.vae, Way(tile=4 * tile)))
+    return UpscaleInputs(model or with_motion, words, words, ChunkedVae(vae or parts.vae, ChunkOptions(tile=4 * tile)))
 
 
 def enlarged(large: Any, small: Tensor, model: Any = None, vae: Any = None, **more: Any) -> Tensor:
-    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleRequest, upscale
 
     settings = {"steps": 3, "cfg": 1.0, "seed": 5, **more}
-    crew = enlargers(large, model, vae, settings.get("tile", 0))
-    return torch.stack(list(upscale(crew, iter(small), UpscaleOrder(**settings))))
+    inputs = enlargers(large, model, vae, settings.get("tile", 0))
+    return torch.stack(list(upscale(inputs, iter(small), UpscaleRequest(**settings))))

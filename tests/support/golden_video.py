@@ -9,13 +9,13 @@ import golden
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
-from zoetrope.models.motion.frame_guide import LAVIE_INTERPOLATION, Given, pack
-from zoetrope.models.motion.loading import Opened, take_apart
+from zoetrope.models.motion.frame_guide import LAVIE_INTERPOLATION, GivenLatents, pack
+from zoetrope.models.motion.loading import OpenedFile, take_apart
 
 
 @dataclass(frozen=True)
 class VideoCase:
-    opened: Opened
+    opened: OpenedFile
     spatial: dict[str, Tensor]
     """The image UNet's weights in LDM spelling, all input channels."""
     layout: dict[str, Any]
@@ -46,7 +46,7 @@ def read(path: Path) -> VideoCase:
     return reader(tensors, golden.config(header), path)
 
 
-def open_weights(weights: dict[str, Tensor], name: str, **said: int) -> tuple[Opened, dict[str, Tensor]]:
+def open_weights(weights: dict[str, Tensor], name: str, **said: int) -> tuple[OpenedFile, dict[str, Tensor]]:
     opened = take_apart(weights, {f"zoetrope.{key}": str(value) for key, value in said.items()}, name, 0)
     spatial = dict(opened.parts["unet"])
     first, more = "input_blocks.0.0.weight", opened.parts.get("image", {}).get("conv_in.weight")
@@ -159,7 +159,7 @@ def interpolation_pack(tensors: dict[str, Tensor]) -> Tensor:
     """`b c f h w`: the noise, and what the guide says of the key frames."""
     video, noise = tensors["in.latent_video"], tensors["in.noise"]
     keys = {frame: video[0, :, frame] for frame in range(0, video.shape[2], 4)}
-    told = pack(LAVIE_INTERPOLATION, Given(keys), range(video.shape[2]))
+    told = pack(LAVIE_INTERPOLATION, GivenLatents(keys), range(video.shape[2]))
     return torch.cat([noise, rearrange(told, "f c h w -> 1 c f h w")], dim=1)
 
 

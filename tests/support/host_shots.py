@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from zoetrope.shots.sinks import Look
+from zoetrope.shots.sinks import DecodedFrame
 
 WINDOW = 4
 
@@ -15,16 +15,16 @@ class Audience:
     def __init__(self, tell: Any = None):
         self.tell, self.steps = tell, 0
 
-    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
-        self.opened = (folder, resumed, list(news))
+    def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None:
+        self.opened = (folder, resumed, list(reason))
 
     def starting(self, step: int, steps: int) -> None:
         self.steps += 1
         assert self.steps == step <= steps
 
-    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
         if self.tell:
-            self.tell(done, total, look, seconds_left)
+            self.tell(done, total, decoded, seconds_left)
 
 
 def guider_for(

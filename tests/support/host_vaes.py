@@ -49,20 +49,20 @@ def host_vae(kind: str) -> Any:
     return FileVae(vae_from(published(kind)))
 
 
-def lens(vae: Any, *way: Any, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+def chunked_vae(vae: Any, *way: Any, **more: Any) -> Any:
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 
-    return Lens(vae, Way(*way, **more))
+    return ChunkedVae(vae, ChunkOptions(*way, **more))
 
 
 def decoded(vae: Any, latents: Tensor, *way: Any, **more: Any) -> Tensor:
     from zoetrope.hosts.comfyui.vae.video import decode_all
 
-    return decode_all(latents, lens(vae, *way, **more))
+    return decode_all(latents, chunked_vae(vae, *way, **more))
 
 
 def encoded(vae: Any, pictures: Tensor, *way: Any, **more: Any) -> Tensor:
     from zoetrope.hosts.comfyui.vae.video import clip_of, encode_all
 
     clip = clip_of(pictures)
-    return encode_all(clip.frames, clip.count, lens(vae, *way, **more))
+    return encode_all(clip.frames, clip.count, chunked_vae(vae, *way, **more))

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from zoetrope.models.formats.ldm import diffusers_table
 from zoetrope.models.layers.attention import scaled_dot_product
-from zoetrope.models.layers.temporal import Clip
+from zoetrope.models.layers.temporal import TemporalContext
 from zoetrope.models.motion.families import zoetrope as own
 from zoetrope.models.motion.families.animatediff.module import ANIMATEDIFF, transformer
 from zoetrope.models.motion.loading import take_apart
@@ -18,8 +18,8 @@ from zoetrope.models.motion.module import MotionModule
 from zoetrope.models.motion.report import Report
 
 
-def clip_of(frames: int, strength: float = 1.0, context: Tensor | None = None) -> Clip:
-    return Clip(frames, strength, context, scaled_dot_product)
+def clip_of(frames: int, strength: float = 1.0, context: Tensor | None = None) -> TemporalContext:
+    return TemporalContext(frames, strength, context, scaled_dot_product)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

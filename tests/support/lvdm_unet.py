@@ -13,7 +13,7 @@ from einops import einsum, rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 from zoetrope.models.formats.keytable import Drop, KeyTable, Row, prefixed, product, weights
-from zoetrope.models.formats.temporal_rows import SCHEDULE_BUFFERS
+from zoetrope.models.formats.shared_rows import SCHEDULE_BUFFERS
 from zoetrope.models.layers.attention import attend, scaled_dot_product
 from zoetrope.models.layers.positions import sinusoid
 from zoetrope.models.layers.temporal import group_norm

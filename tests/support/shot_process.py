@@ -23,7 +23,7 @@ from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
-from zoetrope.shots.sinks import Look, Step  # noqa: E402
+from zoetrope.shots.sinks import DecodedFrame, Step  # noqa: E402
 
 LATENT = (4, 4, 4)
 SHAPE = fifo.published_shape(LINEAR.float(), 8, 2, 2)
@@ -68,12 +68,12 @@ def journal(folder: Path) -> Journal:
     return Journal.open(folder) if (folder / "shot.json").exists() else Journal.create(folder, sizes, SETTINGS, {})
 
 
-def take(folder: Path, frames: int, sampler: Sampler | None = None, looks: list[Look] | None = None) -> Shot:
+def take(folder: Path, frames: int, sampler: Sampler | None = None, looks: list[DecodedFrame] | None = None) -> Shot:
     recording = Recording(journal(folder), sampler or CheapSampler(), frames, 8.0, tail=16)
     with closing(recording):
-        for look in recording:
+        for decoded in recording:
             if looks is not None:
-                looks.append(look)
+                looks.append(decoded)
     return recording.shot
 
 

@@ -51,16 +51,16 @@ def steady_shot(rooms: Any, tiny: Any, folder: Path, monkeypatch: pytest.MonkeyP
     picture = torch.full((1, 64, 64, 3), 0.5)
     strength = rooms.cues.read_numbers("0: 1 / 12: 0.5 ~4", "strength", 0, 2)
     patched = tiny.applied(model, motion, 0.875)
-    patched = rooms.image_prompt.apply_picture(
-        patched, projector, None, picture, rooms.image_prompt.PictureSettings(strength=0.5, by_frame=strength)
+    patched = rooms.image_prompt.apply_image_prompt(
+        patched, projector, None, picture, rooms.image_prompt.ImagePromptSettings(strength=0.5, by_frame=strength)
     )
     patched = rooms.frame_guide.apply_guide(
-        patched, motion, tiny.Vae(), torch.zeros(4, 4, 8, 8), rooms.frame_guide.Pictures(picture, None),
+        patched, motion, tiny.Vae(), torch.zeros(4, 4, 8, 8), rooms.frame_guide.GuideImages(picture, None),
         rooms.frame_guide.GuideSettings(),
     )  # fmt: skip
     cues = rooms.cues.read_timeline("0: a red square / 12: a blue circle ~4", "text")
     positive = rooms.timeline.encode_timeline(Words(), cues, 16)
     guider = rooms.guider_of(patched, positive, Words().encode_from_tokens_scheduled("nothing"), 3.0)
     scene, order = rooms.shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
-    queue = rooms.queue.Queue(window=4, partitions=2, context=1)
+    queue = rooms.queue.QueueSettings(window=4, partitions=2, context=1)
     return scene, replace(order, fps=8.0, seed=5, queue=queue, schedules=rooms.queue.Schedules(strength=strength))

@@ -252,9 +252,9 @@ def picture(count: int = 1, seed: int = 3, channels: int = 3, size: tuple[int, i
 
 def prompted(model: Any, projector: Any, vision: Any, images: Tensor, strength: float = 1.0, **more: Any) -> Any:
     """`model` with an image prompt."""
-    from zoetrope.hosts.comfyui.conditioning.image_prompt import PictureSettings, apply_picture
+    from zoetrope.hosts.comfyui.conditioning.image_prompt import ImagePromptSettings, apply_image_prompt
 
-    return apply_picture(model, projector, vision, images, PictureSettings(strength, **more))
+    return apply_image_prompt(model, projector, vision, images, ImagePromptSettings(strength, **more))
 
 
 class PictureVae:
@@ -278,7 +278,7 @@ def denoised(
 ) -> Tensor:  # fmt: skip
     """What a guider says of four frames at four noise levels, or of some rows alone; without motion frames are strangers."""
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
-    from zoetrope.hosts.comfyui.sampling.rounds import Rounds
+    from zoetrope.hosts.comfyui.sampling.rounds import RoundRunner
     from zoetrope.sampling.queue import Schedules
 
     x = noise(4, 4, *size, seed=9) * (1 + LEVELS.reshape(-1, 1, 1, 1))
@@ -286,7 +286,7 @@ def denoised(
     calls = [list(range(4))] if rows is None else [[row] for row in rows]
     guider = guider_of(wrap(model) if wrap else model, positive, negative, cfg)
     levels = torch.tensor([14.0, 0.0])
-    rounds = Rounds(guider, (4, *size), count, levels, 1, "", window=count, schedules=schedules or Schedules())
+    rounds = RoundRunner(guider, (4, *size), count, levels, 1, "", window=count, schedules=schedules or Schedules())
     answers: list[Tensor] = []
 
     def asked() -> Iterator[int]:

@@ -148,8 +148,8 @@ def test_any_change_to_any_text_leaves_one_that_can_be_read() -> None:
     for change, text in zip(changes, ask(*changes), strict=True):
         before, after = cues_of(change[1]) or [], cues_of(text)
         assert after, (change, text)
-        kept = [cue.said for number, cue in enumerate(before) if change[0] != "removeCue" or number != change[2]]
-        assert [cue.said for cue in after] == kept
+        kept = [cue.text for number, cue in enumerate(before) if change[0] != "removeCue" or number != change[2]]
+        assert [cue.text for cue in after] == kept
 
 
 def test_both_languages_of_the_panels_have_the_same_words() -> None:

@@ -15,7 +15,7 @@ from ...demo.text import TextEncoder
 from ...demo.world import draw, film, write_caption
 from ...hosts.diffusers.image_prompt import picture_in, states_of
 from ...models.image_prompt.families import IP_ADAPTER
-from ...models.image_prompt.family import Look
+from ...models.image_prompt.family import EncoderInput
 from ...models.image_prompt.loading import ImageProjector
 from ...models.image_prompt.pixels import pixels_of
 from ...models.motion.module import MotionModule
@@ -26,7 +26,7 @@ from .denoising import Batch, denoising_error, draw_paths, pick, video_loss
 from .levels import draw_levels
 from .library import FPS, LENGTH, Library, pick_rate
 
-LOOK: Look = IP_ADAPTER.look({"latents.table": ()})
+LOOK: EncoderInput = IP_ADAPTER.look({"latents.table": ()})
 """IP-Adapter plus's."""
 
 

@@ -53,7 +53,7 @@ class Timed:
 def opening_of(source: Source) -> Opening:
     """Decodes the first picture. Raises ValueError for a file that holds no readable video."""
     with opened(source) as container:
-        stream = film_of(container, source)
+        stream = video_stream(container, source)
         number = container.streams.video.index(stream)
         rate = _rate(stream)
         first = next(iter(_decoded(container, stream, Fraction(0), rate, source)))
@@ -68,23 +68,23 @@ def _length(container: Any) -> Fraction:
     return Fraction((container.duration or 0) + begins, 1_000_000)
 
 
-def film_of(container: Any, source: Source) -> Any:
+def video_stream(container: Any, source: Source) -> Any:
     """The stream of pictures that players show: the default one, no cover. Raises ValueError where there is none."""
-    films = films_in(container)
+    films = video_streams(container)
     if not films:
         raise ValueError(f"{name_of(source)}: this file holds no video, only {container.format.long_name}")
-    film = favourite(films)
+    film = default_stream(films)
     if getattr(film, "codec_context", None) is None:
         raise ValueError(f"{name_of(source)}: its pictures are coded in a way that FFmpeg does not know; convert it to H.264")
     return film
 
 
-def films_in(container: Any) -> list[Any]:
+def video_streams(container: Any) -> list[Any]:
     """Its streams of pictures but for covers and thumbnails."""
     return [one for one in container.streams.video if not _disposition(one) & NOT_FILMS]
 
 
-def favourite(streams: Any) -> Any:
+def default_stream(streams: Any) -> Any:
     """The stream that is marked as the default, else the first."""
     return next((one for one in streams if _disposition(one) & DEFAULT), streams[0])
 
@@ -114,14 +114,14 @@ def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]
             return
         found.close()
     with opened(source) as container:
-        yield from _decoded(container, film_of(container, source), opening.origin, opening.rate, source, opening.seconds)
+        yield from _decoded(container, video_stream(container, source), opening.origin, opening.rate, source, opening.seconds)
 
 
 def _after(source: Source, opening: Opening, start: float) -> Generator[Timed, None, None]:
     """From the last place before a second on at which decoding can begin; nothing where the file cannot be searched."""
     av = pyav("reading a video")
     with opened(source) as container:
-        stream = film_of(container, source)
+        stream = video_stream(container, source)
         if container.format.name in RAW:
             return
         try:

@@ -100,7 +100,7 @@ def _turns(frame: Any) -> tuple[tuple[bool, bool, bool], tuple[str, ...]]:
     return (exchanged, right < 0, down < 0), notes
 
 
-def painter(display: Display) -> Callable[[Any], Tensor]:
+def frame_converter(display: Display) -> Callable[[Any], Tensor]:
     """A function of a decoded frame that gives its picture `(3, h, w)` in [0, 1], as it is shown.
 
     Frames of another size than the first are stretched to it.

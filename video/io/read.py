@@ -9,8 +9,8 @@ from torch import Tensor
 
 from .containers import Source, missing_bytes, name_of
 from .decoding import opening_of, timed
-from .display import painter
-from .hearing import wave_of
+from .display import frame_converter
+from .soundtrack import wave_of
 from .webp import animation_in
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Ten
     opening = opening_of(source)
     for note in opening.display.notes:
         log.warning("Zoetrope: %s: %s", name_of(source), note)
-    paint = painter(opening.display)
+    paint = frame_converter(opening.display)
     for one in timed(source, opening, part.start):
         if one.moment >= part.end:
             return

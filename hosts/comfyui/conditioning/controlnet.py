@@ -50,7 +50,7 @@ def _within(link: Any, levels: Tensor) -> Tensor:
     return (levels <= first) & (levels >= last)
 
 
-class Apart:
+class UnbatchedControl:
     """Keeps a condition in a call of its own: the host puts conditions together only where they share a control object."""
 
     def __init__(self, control: Any):

@@ -17,7 +17,7 @@ from torch import Tensor
 from ....models.backbones.unet import Site
 from ....models.edits.features import FeatureEdit, as_added, check_guide_fit
 from ....models.edits.temporal import frames_per_clip
-from ....models.motion.frame_guide import AFFINITIES, Given, Guide, pack
+from ....models.motion.frame_guide import AFFINITIES, GivenLatents, GuideDesign, pack
 from ..call import (
     COUNTED,
     FRAMES,
@@ -36,8 +36,8 @@ from ..call import (
 )
 from ..latents import check_shape
 from ..motion.apply import HostMotion
-from ..patching import Call, HostEdit, check_range
-from ..places import places_in
+from ..patching import HostEdit, UnetCall, check_range
+from ..regions import regions_of
 from ..unet import unet_of, unet_places
 from .per_frame import add_frames
 
@@ -58,14 +58,16 @@ class GuideSettings:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class GuideImages:
     """Pictures for the first and the last frames, `(n, h, w, c)` in [0, 1] each; None where there are none."""
 
     first: Tensor | None
     last: Tensor | None
 
 
-def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictures: Pictures, settings: GuideSettings) -> Any:
+def apply_guide(
+    model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictures: GuideImages, settings: GuideSettings
+) -> Any:
     """A clone of MODEL that is shown the pictures, at the size of the latent `(f, c, h, w)` that will be sampled.
 
     Raises ValueError for a motion module that takes none, for no picture at all and for more pictures than frames.
@@ -97,7 +99,7 @@ def apply_guide(model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictur
     return patched
 
 
-def apply_between(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
+def apply_keyframes(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
     """A clone of MODEL that takes key frames, and the key of its options: each call finds them there, as `given`.
 
     size   of a latent, h w
@@ -135,7 +137,7 @@ def _add_to(patched: Any, motion: HostMotion, frames: "GivenFrames", own: dict[s
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, frames.key, CleanFrames(frames).sample)
 
 
-def _grey(guide: Guide, height: int, width: int) -> Tensor | None:
+def _grey(guide: GuideDesign, height: int, width: int) -> Tensor | None:
     return torch.full((1, 8 * height, 8 * width, 3), 0.5) if guide.elsewhere == "grey" else None
 
 
@@ -155,10 +157,10 @@ def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Te
 class GivenFrames:
     """Which frames of a clip are given: known when the clip's length is."""
 
-    def __init__(self, key: str, guide: Guide):
+    def __init__(self, key: str, guide: GuideDesign):
         self.key, self.guide = key, guide
 
-    def of(self, own: Any, size: Sequence[int], length: int | None) -> Given:
+    def of(self, own: Any, size: Sequence[int], length: int | None) -> GivenLatents:
         """size: height and width of the whole latent; length: of the clip, None in a shot without an end."""
         frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
         last = own.get("last")
@@ -170,16 +172,16 @@ class GivenFrames:
                 f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
                 f"{size[1]}x{size[0]}. Connect the latent that is sampled to the guide as well."
             )
-        return Given(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
+        return GivenLatents(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
 
     def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuses more pictures than frames before any model is loaded. A shot without an end has no last frame."""
-        told = executor.class_obj.model_options["transformer_options"]
-        own, clip = told.get(self.key, {}), clip_frames(told, len(noise))
+        transformer_options = executor.class_obj.model_options["transformer_options"]
+        own, clip = transformer_options.get(self.key, {}), clip_frames(transformer_options, len(noise))
         endless = getattr(sampler, "has_own_windows", False)
         if endless and "last" in own:
             log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
-        if not is_set(MOTION, told):
+        if not is_set(MOTION, transformer_options):
             log.warning("Zoetrope: First/Last Frame Guide is on a MODEL without motion; frames do not know of the given one")
         pictures = len(own.get("first", ())) + len(own.get("last", ()))
         if not endless and pictures > clip:
@@ -190,7 +192,7 @@ class GivenFrames:
 class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
     """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
 
-    lies_over_the_picture = True
+    uses_regions = True
 
     def __init__(self, frames: GivenFrames, network: Any):
         super().__init__(frames.key, "guide", FeatureEdit)
@@ -199,12 +201,12 @@ class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         return self._frames.count(executor, *args, **kwargs)
 
-    def inputs(self, call: Call) -> Mapping[Site, Tensor] | None:
+    def inputs(self, call: UnetCall) -> Mapping[Site, Tensor] | None:
         x, own = call.x, call.own
         part = frames_per_clip(x.shape[0], call.chunks, 0)
         active = self.active(call.unet, call.options)
         numbers, length = numbering(call.options, part)
-        places = places_in(call.options, call.chunks, x.shape[-2:])
+        places = regions_of(call.options, call.chunks, x.shape[-2:])
         given = self._frames.of(own, places[0].whole, length) if own else None
         if given is None or not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
             return None
@@ -236,11 +238,11 @@ class CleanFrames:
             guider.model_options = before
 
     def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
-        told = options["transformer_options"]
-        own = told.get(self._frames.key)
+        transformer_options = options["transformer_options"]
+        own = transformer_options.get(self._frames.key)
         if not own:
             return executor(model, conds, x, timestep, options, *more)
-        numbers, length = numbering(told, len(x))
+        numbers, length = numbering(transformer_options, len(x))
         given = self._frames.of(own, x.shape[-2:], length)
         own_levels = levels_of(timestep, x)
         levels = own_levels.clone()
@@ -256,10 +258,10 @@ class CleanFrames:
         for row, latent in kept.items():
             x[row] = torch.lerp(x[row], latent, strength)
             levels[row] = (levels[row] * (1 - strength)).clamp(min=lowest)
-        told = {**told, LEVELS: own_levels}
-        if FRAMES not in told:
-            told |= {FRAMES: frame_numbers(told, len(x)), LENGTH: length, COUNTED: True}
-        halves = executor(model, conds, x, levels, {**options, "transformer_options": told}, *more)
+        transformer_options = {**transformer_options, LEVELS: own_levels}
+        if FRAMES not in transformer_options:
+            transformer_options |= {FRAMES: frame_numbers(transformer_options, len(x)), LENGTH: length, COUNTED: True}
+        halves = executor(model, conds, x, levels, {**options, "transformer_options": transformer_options}, *more)
         for half in halves:
             for row, latent in kept.items():
                 half[row] = torch.lerp(half[row], latent, strength)

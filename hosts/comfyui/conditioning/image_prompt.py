@@ -20,7 +20,7 @@ from ....models.image_prompt.loading import LoadedProjector, load_projector
 from ....models.layers.strength import check_levels
 from ....sampling.timeline import Numbers
 from ..call import IMAGE_PROMPT, clip_frames, free_key, host_attention, numbering
-from ..patching import Call, HostEdit, check_range
+from ..patching import HostEdit, UnetCall, check_range
 from ..rebuild import patcher_for, rebuilt_by
 from ..unet import unet_of, unet_places
 from .clip_vision import null_states, states
@@ -42,7 +42,7 @@ class HostProjector:
 
 
 @dataclass(frozen=True)
-class PictureSettings:
+class ImagePromptSettings:
     """How pictures are shown; all plain data."""
 
     strength: float = 1.0
@@ -81,7 +81,7 @@ def _part_again(name: str, again: Callable[..., HostProjector], *args: Any, disa
     return patcher_for(getattr(again(*args).loaded.network, name), disable_dynamic)
 
 
-def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Tensor, settings: PictureSettings) -> Any:
+def apply_image_prompt(model: Any, projector: HostProjector, vision: Any, images: Tensor, settings: ImagePromptSettings) -> Any:
     """A clone of MODEL that looks at the pictures `(n, h, w, c)` in [0, 1].
 
     Raises ValueError where the projector does not fit this model, or the CLIP-Vision does not fit the projector.
@@ -100,7 +100,7 @@ def apply_picture(model: Any, projector: HostProjector, vision: Any, images: Ten
         "strength": settings.strength, "by_frame": settings.by_frame, "start": settings.start, "end": settings.end,
         "levels": dict(settings.levels),
     }  # fmt: skip
-    PictureHooks(key).add_to(patched, projector.keys, own)
+    ImagePromptHooks(key).add_to(patched, projector.keys, own)
     return patched
 
 
@@ -124,7 +124,7 @@ def _sets(tokens: Tensor, batch: str) -> Tensor:
     return tokens.mean(0, keepdim=True) if batch == AVERAGE else tokens
 
 
-class PictureHooks(HostEdit[ImageInputs]):
+class ImagePromptHooks(HostEdit[ImageInputs]):
     """The hooks of one image prompt."""
 
     def __init__(self, key: str):
@@ -149,7 +149,7 @@ class PictureHooks(HostEdit[ImageInputs]):
             return [name in self._negative for name in names]
         return [chunk != 0 for chunk in chunks]
 
-    def inputs(self, call: Call) -> ImageInputs | None:
+    def inputs(self, call: UnetCall) -> ImageInputs | None:
         own, options = call.own, call.options
         if not own:
             return None

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ....sampling.timeline import Cue, mix_at
 from ..call import COUNTED, FRAMES, LENGTH, levels_of, wrap_call
-from ..other_frames import asking
+from ..call_guard import asking
 from .concat import ConcatByFrame, Condition
-from .controlnet import Apart, per_frame_control, rows_at
+from .controlnet import UnbatchedControl, per_frame_control, rows_at
 
 CUE = "zoetrope.cue"
 """In a condition: which part of a prompt timeline it is."""
@@ -28,7 +28,7 @@ BY_FRAME = (comfy.conds.CONDRegular, comfy.conds.CONDCrossAttn)
 
 
 @dataclass(frozen=True)
-class Part:
+class TimelinePart:
     """One condition of a timeline."""
 
     cues: tuple[Cue, ...]
@@ -48,12 +48,12 @@ class _PerFrame:
         self._concat = ConcatByFrame()
 
     def __call__(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
-        told = options.get("transformer_options", {})
-        frames = told.get(FRAMES)
+        transformer_options = options.get("transformer_options", {})
+        frames = transformer_options.get(FRAMES)
         if frames is None:
             return executor(model, conds, x, timestep, options, *more)
         levels = levels_of(timestep, x)
-        length = len(x) if told.get(COUNTED) else told.get(LENGTH)
+        length = len(x) if transformer_options.get(COUNTED) else transformer_options.get(LENGTH)
         results = []
         for index, half in enumerate(conds):
             if half is None:
@@ -63,8 +63,10 @@ class _PerFrame:
             found = conditions_of(half, frames, levels, x)
             found = [self._concat.at(one, frames, length, model, x) for one in found]
             found = [self._control(one, frames, levels, model) for one in found]
-            alone[index] = found if len(found) == 1 else [{**one, "control": Apart(one.get("control"))} for one in found]
-            with asking(told, len(found)):
+            alone[index] = (
+                found if len(found) == 1 else [{**one, "control": UnbatchedControl(one.get("control"))} for one in found]
+            )
+            with asking(transformer_options, len(found)):
                 results.append(executor(model, alone, x, timestep, options, *more)[index])
         return results
 

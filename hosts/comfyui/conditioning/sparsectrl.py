@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ....models.backbones.places import Places
 from ....models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
 from ....models.layers.positions import Beyond
-from ....models.layers.temporal import Clip
+from ....models.layers.temporal import TemporalContext
 from ....models.motion.families.animatediff.sparsectrl import STAGES, SparseCtrl, load_sparsectrl, place
 from ..call import MOTION, clip_frames, host_attention, numbering
 from ..unet import down_sites
@@ -57,7 +57,7 @@ class SparseNetwork(nn.Module):
         made._install()
         return made.eval()
 
-    def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, clip: Clip, **more: Any) -> Any:
+    def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, clip: TemporalContext, **more: Any) -> Any:
         """x `(b f) c h w`, hint `(b f) c h w`, of the latent's or the picture's size."""
         before = self._edit.give(TemporalInputs(clip, x.shape[0]))
         try:
@@ -103,7 +103,7 @@ class SparseControl(comfy.controlnet.ControlNet):
         beyond: Beyond = next((own["beyond"] for own in motions if "beyond" in own), "refuse")
         clip, size = clip_frames(transformer_options, part), (x_noisy.shape[-2], x_noisy.shape[-1])
         self.control_model.motion.check_frames(clip, beyond)
-        told = Clip(clip, 1.0, None, host_attention(transformer_options), size=size, beyond=beyond)
+        told = TemporalContext(clip, 1.0, None, host_attention(transformer_options), size=size, beyond=beyond)
         self.extra_args = {"clip": told}
         try:
             return super().get_control(x_noisy, t, cond, batched_number, transformer_options)

@@ -7,19 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from ....sampling.between import Between, fill, takes
+from ....sampling.interpolation import InterpolationSpec, fill, takes
 from ....sampling.noise import FrameNoise
 from ....video.frames.cuts import is_cut
-from ..conditioning.frame_guide import apply_between
+from ..conditioning.frame_guide import apply_keyframes
 from ..motion.apply import HostMotion
 from ..sampling.guider import guider_of
-from ..sampling.rounds import ROUND, Ahead, Rounds, sigmas_for
-from ..vae.chunked import Lens
+from ..sampling.rounds import ROUND, Prefetched, RoundRunner, sigmas_for
+from ..vae.chunked import ChunkedVae
 from ..vae.video import fitted
 
 
 @dataclass(frozen=True)
-class BetweenOrder:
+class InterpolationRequest:
     """What an artist asks for."""
 
     factor: int = 4
@@ -37,36 +37,36 @@ class BetweenOrder:
 
 
 @dataclass(frozen=True)
-class Fillers:
+class InterpolationInputs:
     """Who fills in."""
 
     model: Any
     positive: Any
     negative: Any
     motion: HostMotion
-    lens: Lens
+    chunked_vae: ChunkedVae
 
 
-def plan_for(motion: HostMotion, order: BetweenOrder) -> Between:
+def plan_for(motion: HostMotion, request: InterpolationRequest) -> InterpolationSpec:
     """How the clip is cut. Raises ValueError for a factor that the model cannot do at once."""
-    guide, clip = motion.report.variant.guide, order.window or motion.report.variant.frames
-    return Between(order.factor, clip, order.shared, bool(guide and guide.between == "ends"))
+    guide, clip = motion.report.variant.guide, request.window or motion.report.variant.frames
+    return InterpolationSpec(request.factor, clip, request.shared, bool(guide and guide.between == "ends"))
 
 
-def interpolate(crew: Fillers, frames: Iterable[Tensor], order: BetweenOrder) -> Iterator[Tensor]:
+def interpolate(inputs: InterpolationInputs, frames: Iterable[Tensor], request: InterpolationRequest) -> Iterator[Tensor]:
     """Key frames `(3, h, w)` in [0, 1], one at a time, to all frames, one at a time, in the memory of a few windows.
 
     Where a scene ends, its last frame stands until the next one begins. Raises ValueError for a clip of one frame, and for
     what the motion module cannot do.
     """
-    plan, stage, number, last = plan_for(crew.motion, order), None, 0, None
-    keys = (fitted(frame, crew.lens) for frame in frames)
-    for take in takes(keys, lambda before, after: is_cut(before, after, order.cut)):
+    plan, stage, number, last = plan_for(inputs.motion, request), None, 0, None
+    keys = (fitted(frame, inputs.chunked_vae) for frame in frames)
+    for take in takes(keys, lambda before, after: is_cut(before, after, request.cut)):
         if last is not None:
             yield from [last] * (plan.factor - 1)
             number += plan.factor - 1
         first, second = next(take), next(take, None)
-        stage = stage or _Filling(crew, first, plan, order)
+        stage = stage or _Interpolation(inputs, first, plan, request)
         made = iter([first]) if second is None else stage.filled(chain([first, second], take), number)
         for last in made:
             yield last
@@ -75,34 +75,34 @@ def interpolate(crew: Fillers, frames: Iterable[Tensor], order: BetweenOrder) ->
         raise ValueError(f"expected two key frames or more to fill in between, got {number}; connect a clip, not a picture")
 
 
-class _Filling:
+class _Interpolation:
     """One size of frames, one model."""
 
-    def __init__(self, crew: Fillers, first: Tensor, plan: Between, order: BetweenOrder):
-        vae, lens = crew.lens.vae, crew.lens
-        if lens.squeezes:
+    def __init__(self, inputs: InterpolationInputs, first: Tensor, plan: InterpolationSpec, request: InterpolationRequest):
+        vae, chunked_vae = inputs.chunked_vae.vae, inputs.chunked_vae
+        if chunked_vae.squeezes:
             raise ValueError("this VAE squeezes time, but every key frame needs a latent of its own; connect an image VAE")
-        size = (first.shape[1] // lens.side, first.shape[2] // lens.side)
-        model, self._key = apply_between(crew.model, crew.motion, vae, size)
+        size = (first.shape[1] // chunked_vae.side, first.shape[2] // chunked_vae.side)
+        model, self._key = apply_keyframes(inputs.model, inputs.motion, vae, size)
         self._own: Mapping[str, Any] = model.model_options["transformer_options"][self._key]
-        self._plan, self._lens, self._originals, self._base = plan, lens, order.originals, model.model
-        self._noise = FrameNoise(order.seed, (vae.latent_channels, *size))
-        sigmas = sigmas_for(model, order.steps)
-        guider = guider_of(model, crew.positive, crew.negative, order.cfg)
+        self._plan, self._chunked_vae, self._originals, self._base = plan, chunked_vae, request.originals, model.model
+        self._noise = FrameNoise(request.seed, (vae.latent_channels, *size))
+        sigmas = sigmas_for(model, request.steps)
+        guider = guider_of(model, inputs.positive, inputs.negative, request.cfg)
         remedy = "factor, or window, then the size of the pictures"
         shape = (vae.latent_channels, *size)
-        self._rounds = Rounds(guider, shape, min(plan.cut.size, plan.clip), sigmas, order.seed, remedy)
+        self._rounds = RoundRunner(guider, shape, min(plan.cut.size, plan.clip), sigmas, request.seed, remedy)
 
     def filled(self, keys: Iterable[Tensor], first: int) -> Iterator[Tensor]:
         """One scene; first: number of its first frame in the whole clip."""
         pictures: list[Tensor] = []
         source = _noted(keys, pictures) if self._originals else keys
-        latents = Ahead(self._base.process_latent_in(one[None])[0] for one in self._lens.encode(source))
+        latents = Prefetched(self._base.process_latent_in(one[None])[0] for one in self._chunked_vae.encode(source))
         sigmas, plan = self._rounds.sigmas, self._plan
         stream = fill(self._filler, latents, plan, sigmas, self._noise, first)
         held = (len(sigmas) * plan.cut.size + ROUND) // plan.factor + 2  # keys that the steps hold, and those of a round
         made = self._rounds.outside(stream, lambda: latents.make(held))
-        out = self._lens.decode(self._base.process_latent_out(one[None])[0] for one in made)
+        out = self._chunked_vae.decode(self._base.process_latent_out(one[None])[0] for one in made)
         for number, frame in enumerate(out):
             yield pictures.pop(0) if self._originals and number % plan.factor == 0 else frame
 

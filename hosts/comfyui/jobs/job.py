@@ -19,8 +19,8 @@ from ..api import VideoFromFile
 from ..fingerprint import digest, model_settings, weights
 from ..motion.apply import HostMotion
 from ..output_path import output_place
-from ..progress import Teller
-from ..vae.video import Clip, clip_of, stream_of
+from ..progress import NodeProgress
+from ..vae.video import InputClip, clip_of, stream_of
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True)
-class Made:
+class FinishedStage:
     """A finished stage."""
 
     path: Path
@@ -41,15 +41,17 @@ class Job:
 
     def __init__(self, node_id: Any, images: Any, filename_prefix: str, fps: float, factor: int = 1):
         """images: IMAGE or VIDEO; fps: of the new video, 0: the old one's times factor"""
-        self.clip: Clip = clip_of(images, all_of_it=True)
+        self.clip: InputClip = clip_of(images, all_of_it=True)
         self.fps: float | Fraction = fps or self.clip.fps * factor
         if self.fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
-        self.teller = Teller(node_id, 0)
+        self.node_progress = NodeProgress(node_id, 0)
         self._images = images
         self._place = output_place(filename_prefix)
 
-    def film(self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]) -> Made:
+    def run(
+        self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]
+    ) -> FinishedStage:
         """Writes what `make` makes of the clip's frames, or finds the file that these settings made before.
 
         total   frames to expect, about
@@ -60,17 +62,17 @@ class Job:
         stage = Stage(self._place.folder, self._place.name, told)
         done = stage.done()
         if done:
-            self.teller.note(f"{done.name} was made with these settings already; it is used again")
-            return Made(done, self._place.subfolder)
-        for line in stage.news():
+            self.node_progress.note(f"{done.name} was made with these settings already; it is used again")
+            return FinishedStage(done, self._place.subfolder)
+        for line in stage.reason():
             log.info("Zoetrope: %s", line)
         path = stage.fresh()
-        self.teller.expect(total)
-        count = write_video(path, self.teller.watched(make(self.clip.frames)), self.fps)
+        self.node_progress.expect(total)
+        count = write_video(path, self.node_progress.watched(make(self.clip.frames)), self.fps)
         silent = self._add_sound(path)
         stage.note(path)
-        self.teller.say(f"{count} frames at {float(self.fps):g} per second{silent}")
-        return Made(path, self._place.subfolder)
+        self.node_progress.say(f"{count} frames at {float(self.fps):g} per second{silent}")
+        return FinishedStage(path, self._place.subfolder)
 
     def _add_sound(self, path: Path) -> str:
         """What to say where the clip's sound cannot be added: the pictures are worth more than it."""

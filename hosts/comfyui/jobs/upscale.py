@@ -13,15 +13,15 @@ from ....models.vae.guided import GuidedVae
 from ....sampling.stream import euler_stream
 from ....sampling.tiles import Grid, over_tiles
 from ....sampling.upscale import LATENT, RGB, WINDOWS, laid_out, late_steps
-from ....sampling.windowing import Cut
+from ....sampling.windowing import WindowSpec
 from ....video.frames.colour import MATCHES, STEADY, carried
 from ....video.frames.flow import flow_between, has_flow
 from ....video.frames.warp import propagate
 from ..call import TILE, UPSCALE
 from ..sampling.guider import guider_of
-from ..sampling.rounds import Rounds, sigmas_for
+from ..sampling.rounds import RoundRunner, sigmas_for
 from ..unet import is_upscaler, unet_of
-from ..vae.chunked import Lens
+from ..vae.chunked import ChunkedVae
 
 TIMES = 4
 COLOURS = (STEADY, *MATCHES, "off")
@@ -29,7 +29,7 @@ COLOURS = (STEADY, *MATCHES, "off")
 
 
 @dataclass(frozen=True)
-class UpscaleOrder:
+class UpscaleRequest:
     """What an artist asks for."""
 
     steps: int = 20
@@ -54,66 +54,68 @@ class UpscaleOrder:
 
 
 @dataclass(frozen=True)
-class Enlargers:
+class UpscaleInputs:
     """Who makes pictures large."""
 
     model: Any
     positive: Any
     negative: Any
-    lens: Lens
+    chunked_vae: ChunkedVae
 
 
-def upscale(crew: Enlargers, frames: Iterable[Tensor], order: UpscaleOrder) -> Iterator[Tensor]:
+def upscale(inputs: UpscaleInputs, frames: Iterable[Tensor], request: UpscaleRequest) -> Iterator[Tensor]:
     """Frames `(3, h, w)` in [0, 1] to `(3, 4 h, 4 w)`, one at a time in and out, in the memory of a few windows.
 
     Raises ValueError for a MODEL that is no x4 upscaler, a VAE that is not an upscaler's, and a level it does not know.
     """
-    _check(crew, order)
+    _check(inputs, request)
     source = iter(frames)
     first = next(source, None)
     if first is None:
         raise ValueError("expected one frame or more, got none")
-    yield from _Upscaling(crew, order, first.shape[-2:]).large(first, source)
+    yield from _Upscaling(inputs, request, first.shape[-2:]).large(first, source)
 
 
-def _check(crew: Enlargers, order: UpscaleOrder) -> None:
-    if not is_upscaler(crew.model):
+def _check(inputs: UpscaleInputs, request: UpscaleRequest) -> None:
+    if not is_upscaler(inputs.model):
         raise ValueError(
             "Upscale Video needs a Stable Diffusion x4 upscaler, but this MODEL takes no small pictures. Load one with Load "
             "Video Upscaler, or Load Demo Upscaler."
         )
-    if crew.lens.side != TIMES or crew.lens.squeezes:
+    if inputs.chunked_vae.side != TIMES or inputs.chunked_vae.squeezes:
         raise ValueError(
             f"Upscale Video needs the upscaler's own VAE, whose latents are {TIMES} pixels wide; this one's are "
-            f"{crew.lens.side}. Connect the VAE of the upscaler's file, or load it with Load Temporal VAE."
+            f"{inputs.chunked_vae.side}. Connect the VAE of the upscaler's file, or load it with Load Temporal VAE."
         )
-    placed = [one for half in (crew.positive, crew.negative) for _, one in half if "mask" in one or "area" in one]
-    if order.tile and placed:
+    placed = [one for half in (inputs.positive, inputs.negative) for _, one in half if "mask" in one or "area" in one]
+    if request.tile and placed:
         raise ValueError("conditions for a part of the picture (mask, area) and tiles do not go together; set tile_size to 0")
-    most = unet_of(crew.model).label_emb.num_embeddings - 1
-    if not 0 <= order.level <= most:
-        raise ValueError(f"noise_level: expected 0 to {most}, which is what this upscaler knows, got {order.level}")
+    most = unet_of(inputs.model).label_emb.num_embeddings - 1
+    if not 0 <= request.level <= most:
+        raise ValueError(f"noise_level: expected 0 to {most}, which is what this upscaler knows, got {request.level}")
 
 
 class _Upscaling:
     """One size of frames, one model."""
 
-    def __init__(self, crew: Enlargers, order: UpscaleOrder, size: Sequence[int]):
+    def __init__(self, inputs: UpscaleInputs, request: UpscaleRequest, size: Sequence[int]):
         height, width = size
-        self._order, self._lens, self._base = order, crew.lens, crew.model.model
-        self._cut = Cut(order.window, order.overlap)
-        self._grid = Grid(order.tile, order.tile // 4, 1, 1) if 0 < order.tile < max(size) else None
-        guider = guider_of(crew.model, crew.positive, crew.negative, order.cfg)
-        sigmas = sigmas_for(crew.model, order.steps)
-        seen = (order.tile, order.tile) if self._grid else (height, width)  # memory is set aside for what a call sees
-        remedy = f"tile_size, or window (now {order.window})"
-        self._rounds = Rounds(
-            guider, (LATENT, *seen), order.window, sigmas, order.seed, remedy, wrappers={UPSCALE: _with_small_pictures}
+        self._request, self._chunked_vae, self._base = request, inputs.chunked_vae, inputs.model.model
+        self._cut = WindowSpec(request.window, request.overlap)
+        self._grid = Grid(request.tile, request.tile // 4, 1, 1) if 0 < request.tile < max(size) else None
+        guider = guider_of(inputs.model, inputs.positive, inputs.negative, request.cfg)
+        sigmas = sigmas_for(inputs.model, request.steps)
+        seen = (request.tile, request.tile) if self._grid else (height, width)  # memory is set aside for what a call sees
+        remedy = f"tile_size, or window (now {request.window})"
+        self._rounds = RoundRunner(
+            guider, (LATENT, *seen), request.window, sigmas, request.seed, remedy, wrappers={UPSCALE: _with_small_pictures}
         )
         self._pictures: list[Tensor] = []
         self._flows: dict[int, tuple[Tensor, Tensor]] = {}
-        self._late = set(late_steps(sigmas)) if order.flow else set()
-        self._looks_back = isinstance(crew.lens.vae.first_stage_model, GuidedVae) and crew.lens.vae.first_stage_model.guide
+        self._late = set(late_steps(sigmas)) if request.flow else set()
+        self._looks_back = (
+            isinstance(inputs.chunked_vae.vae.first_stage_model, GuidedVae) and inputs.chunked_vae.vae.first_stage_model.guide
+        )
 
     def large(self, first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
         pictures = self._pictures
@@ -124,12 +126,12 @@ class _Upscaling:
                 if frame.shape != first[:RGB].shape:
                     raise ValueError(f"frame {number}: expected the size of the first, got {tuple(frame.shape[1:])}")
                 pictures.append(frame)
-                yield laid_out(number, frame, self._order.level, float(self._rounds.sigmas[0]), self._order.seed)
+                yield laid_out(number, frame, self._request.level, float(self._rounds.sigmas[0]), self._request.seed)
 
         stream = (self._with_picture(latent, pictures, n) for n, latent in enumerate(self._sampled(noted())))
-        frames = self._lens.decode(stream)
+        frames = self._chunked_vae.decode(stream)
         pairs = self._paired(frames)
-        yield from (frame for frame, _ in pairs) if self._order.colours == "off" else carried(pairs, self._order.colours)
+        yield from (frame for frame, _ in pairs) if self._request.colours == "off" else carried(pairs, self._request.colours)
 
     def _paired(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each large frame with its small one, which is then let go."""
@@ -148,7 +150,7 @@ class _Upscaling:
 
     def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
         def denoised(part: Tensor, corner: tuple[int, int]) -> Tensor:
-            told = {UPSCALE: (part[:, LATENT:], self._order.level), TILE: (*corner, (window.shape[-2], window.shape[-1]))}
+            told = {UPSCALE: (part[:, LATENT:], self._request.level), TILE: (*corner, (window.shape[-2], window.shape[-1]))}
             return self._rounds.live.at_level(part[:, :LATENT], sigma, numbers, **told)
 
         clean = over_tiles(denoised, window, self._grid) if self._grid else denoised(window, (0, 0))
@@ -163,7 +165,7 @@ class _Upscaling:
         if number not in self._flows:
             pair = self._pictures[number], self._pictures[number + 1]
             self._flows[number] = flow_between(*pair), flow_between(*reversed(pair))
-            for old in [n for n in self._flows if n < number - len(self._rounds.sigmas) * self._order.window]:
+            for old in [n for n in self._flows if n < number - len(self._rounds.sigmas) * self._request.window]:
                 del self._flows[old]
         return self._flows[number]
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from ....models.errors import WrongFile
 from ....models.image_prompt.loading import projector_of
 from ....models.layers.strength import is_zero
-from ....models.motion.loading import Opened, Parts, open_file
+from ....models.motion.loading import OpenedFile, Parts, open_file
 from ..conditioning.image_prompt import HostProjector, host_projector
 from ..motion.apply import HostMotion, Settings, apply, host_motion
 from ..motion.schedule import set_rescale, set_schedule
-from ..rebuild import rebuilt_by, with_choice
+from ..rebuild import dynamic_choice, rebuilt_by
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
     return VideoCheckpoint(patched, clip, vae, motion, _projector(opened, path))
 
 
-def _weights(path: str, opened: Opened | None = None) -> dict[str, Tensor]:
+def _weights(path: str, opened: OpenedFile | None = None) -> dict[str, Tensor]:
     """The image model in a file, spelled as whole checkpoints are.
 
     Text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint.
@@ -80,7 +80,7 @@ def _weights(path: str, opened: Opened | None = None) -> dict[str, Tensor]:
     return {prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()}
 
 
-def _projector(opened: Opened, path: str) -> HostProjector | None:
+def _projector(opened: OpenedFile, path: str) -> HostProjector | None:
     projector, image = opened.parts.get("projector"), opened.parts.get("image", {})
     if not projector:
         return None
@@ -112,7 +112,7 @@ def _guessed(weights: dict[str, Tensor], path: str, disable_dynamic: bool = Fals
         output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
         output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
-        **with_choice(load, disable_dynamic),
+        **dynamic_choice(load, disable_dynamic),
     )
     if not found or found[0] is None:
         raise WrongFile(f"{Path(path).name}: the host does not know the image UNet in it; update ComfyUI")

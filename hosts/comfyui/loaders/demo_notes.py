@@ -6,7 +6,7 @@ from typing import Any
 from comfy_execution.utils import get_executing_context
 
 from ....demo.prompt import Reading
-from ..progress import Teller
+from ..progress import NodeProgress
 
 log = logging.getLogger(__name__)
 
@@ -36,4 +36,4 @@ class PromptNotes:
             self._marked.add(context.node_id)
         elif self._lines or context.node_id not in self._marked:
             return
-        Teller(context.node_id, 0).say("\n".join(self._lines) or f"read as {reading.prompt!r}")
+        NodeProgress(context.node_id, 0).say("\n".join(self._lines) or f"read as {reading.prompt!r}")

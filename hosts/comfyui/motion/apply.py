@@ -23,10 +23,10 @@ from ....models.edits.temporal import TemporalEdit
 from ....models.errors import DoesNotFit
 from ....models.formats.strict import in_file
 from ....models.layers.positions import Beyond
-from ....models.layers.strength import Dial, check_dial, check_levels, is_zero, where
+from ....models.layers.strength import Strength, check_levels, check_strength, is_zero, where
 from ....models.motion.families.animatediff.lora import MotionLora, factors_for
 from ....models.motion.frame_guide_networks import guide_network
-from ....models.motion.loading import Opened, open_file
+from ....models.motion.loading import OpenedFile, open_file
 from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import MOTION, free_key
@@ -58,11 +58,11 @@ class HostMotion:
 class Settings:
     """How a motion module is applied; all plain data."""
 
-    strength: Dial = 1.0
+    strength: Strength = 1.0
     """0 gives the host's output bit for bit, 1 the family as published; or `(f or 1, h or 1, w or 1)`."""
     levels: Mapping[str, float] = field(default_factory=dict)
     """Beginnings of sites -> factor of the strength there."""
-    amount: Dial = 1.0
+    amount: Strength = 1.0
     """More or less motion: multiplies the keys of attention over frames."""
     amount_mask: Tensor | None = None
     """Where the amount acts `(f or 1, h, w)`; elsewhere it is 1."""
@@ -84,8 +84,8 @@ class Settings:
     """`eps` or `v` where the image model's weights are the family's own."""
 
     def __post_init__(self) -> None:
-        check_dial("strength", self.strength)
-        check_dial("amount", self.amount)
+        check_strength("strength", self.strength)
+        check_strength("amount", self.amount)
         check_range(self.start, self.end)
 
 
@@ -98,9 +98,9 @@ def load(path: str) -> HostMotion:
     return host_motion(open_file(path, comfy.ops.manual_cast), path)
 
 
-def host_motion(opened: Opened, path: str) -> HostMotion:
+def host_motion(opened: OpenedFile, path: str) -> HostMotion:
     """Hands the temporal layers of an opened file to the host."""
-    for line in opened.report.said:
+    for line in opened.report.notes:
         log.info("Zoetrope: %s: %s", opened.report.file, line)
     for note in opened.report.variant.notes:
         log.warning("Zoetrope: %s: %s", opened.report.file, note)
@@ -109,7 +109,7 @@ def host_motion(opened: Opened, path: str) -> HostMotion:
     return HostMotion(motion, opened.report, Path(path), guide=network and rebuilt_by(patcher_for(network), _guide_again, path))
 
 
-def _guide_of(opened: Opened) -> Any:
+def _guide_of(opened: OpenedFile) -> Any:
     """The network for given frames, where the file holds one."""
     guide = opened.report.variant.guide
     if guide is None:
@@ -140,7 +140,7 @@ def _stored(report: Report) -> torch.dtype | None:
 
 def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
     """The module with a LoRA: patched by the host when it is loaded, or kept for the image model where it is a spatial one."""
-    for line in lora.said:
+    for line in lora.notes:
         log.info("Zoetrope: %s: %s", lora.file, line)
     if lora.spatial:
         log.info("Zoetrope: %s is an ordinary LoRA of the image model; it is applied there", lora.file)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ....models.edits.temporal import TemporalEdit, TemporalInputs, frames_per_clip
-from ....models.layers.strength import Dial, for_rows, is_zero
-from ....models.layers.temporal import Clip
+from ....models.layers.strength import Strength, for_rows, is_zero
+from ....models.layers.temporal import TemporalContext
 from ....models.motion.module import MotionModule
 from ....models.motion.report import Report
 from ..call import WINDOWS, host_attention, window_of
-from ..patching import Call, HostEdit
-from ..places import places_in
+from ..patching import HostEdit, UnetCall
+from ..regions import regions_of
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class MotionHooks(HostEdit[TemporalInputs]):
     """The hooks of one applied motion module."""
 
-    lies_over_the_picture = True
+    uses_regions = True
 
     def __init__(self, key: str, module: MotionModule, report: Report):
         super().__init__(key, "motion", TemporalEdit)
@@ -50,8 +50,8 @@ class MotionHooks(HostEdit[TemporalInputs]):
         self._say_where_it_rests(options.get("transformer_options", {}))
         return executor(noise, latent, sampler, *args, **kwargs)
 
-    def _say_where_it_rests(self, told: Mapping[str, Any]) -> None:
-        replaced = told.get("patches_replace", {}).get("attn1", {}).values()
+    def _say_where_it_rests(self, transformer_options: Mapping[str, Any]) -> None:
+        replaced = transformer_options.get("patches_replace", {}).get("attn1", {}).values()
         if self._module.sparse_causal and replaced:
             names = sorted({getattr(one, "__qualname__", type(one).__name__).partition(".")[0] for one in replaced})
             log.warning(
@@ -60,12 +60,12 @@ class MotionHooks(HostEdit[TemporalInputs]):
                 ", ".join(names), self._report.name,
             )  # fmt: skip
 
-    def inputs(self, call: Call) -> TemporalInputs | None:
+    def inputs(self, call: UnetCall) -> TemporalInputs | None:
         comfy.model_management.throw_exception_if_processing_interrupted()
         clip = self._clip(call, self.active(call.unet, call.options))
         return clip and TemporalInputs(clip, call.x.shape[0], call.own.get("levels") or {})
 
-    def _clip(self, call: Call, active: Dial) -> Clip | None:
+    def _clip(self, call: UnetCall, active: Strength) -> TemporalContext | None:
         own, x = call.own, call.x
         strength = own.get("strength", 0)
         if is_zero(strength) or is_zero(active):
@@ -79,15 +79,15 @@ class MotionHooks(HostEdit[TemporalInputs]):
             active = active.to(strength.device if isinstance(strength, Tensor) else active.device)
         beyond = own.get("beyond", "refuse")
         self._module.check_frames(frames, beyond)
-        return Clip(
+        return TemporalContext(
             frames, strength * active, call.context, host_attention(call.options), amount=amount,
             fps=own.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
         )  # fmt: skip
 
-    def _placed(self, dial: Dial, call: Call) -> Dial:
+    def _placed(self, dial: Strength, call: UnetCall) -> Strength:
         """What of a mask `(b f) h w` lies where each part of the call does."""
         if not isinstance(dial, Tensor) or dial.shape[1:] == (1, 1):
             return dial
-        places = places_in(call.options, call.chunks, call.x.shape[-2:])
+        places = regions_of(call.options, call.chunks, call.x.shape[-2:])
         parts = zip(places, dial.chunk(call.chunks), strict=True)
         return torch.cat([place.cut(part) for place, part in parts]) if not all(p.is_whole for p in places) else dial

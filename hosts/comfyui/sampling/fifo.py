@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
-from ....sampling.queue import Queue, Schedules, begin
+from ....sampling.queue import QueueSettings, Schedules, begin
 from ..latents import check_latent
 from .guider import LongShot, denoiser
 
@@ -21,7 +21,7 @@ class FifoSampler(LongShot):
     An empty latent starts from a base clip or from noise (`queue.start`); other latents are frames to go on after.
     """
 
-    def __init__(self, queue: Queue, frames: int, schedules: Schedules, published: bool):
+    def __init__(self, queue: QueueSettings, frames: int, schedules: Schedules, published: bool):
         self._queue, self._frames, self._schedules, self._published = queue, frames, schedules, published
 
     def sample(

@@ -14,9 +14,9 @@ from ....models.layers.strength import ByFrame, spread
 from ....sampling.queue import Schedules
 from ....sampling.timeline import Numbers
 from ..call import FRAMES, MOTION, Wrapper, wrap_call
+from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.controlnet import rows_at
 from ..conditioning.per_frame import add_frames
-from ..other_frames import for_other_frames, memories_of, watched
 
 LONG_SHOT = "a long shot"
 
@@ -53,8 +53,8 @@ def denoiser(
     options = add_frames(for_other_frames(extra_args.get("model_options", {}), base.model_sampling, LONG_SHOT))
     for key, wrapper in (wrappers or {}).items():
         options = wrap_call(options, key, wrapper)
-    told, memories = options["transformer_options"], memories_of(options)
-    motions = motion_options(told)
+    transformer_options, call_states = options["transformer_options"], call_states_of(options)
+    motions = motion_options(transformer_options)
     if schedules.cfg:
         _check_guidance(guided, options)
         options["sampler_post_cfg_function"] = [_cfg_by_frame(schedules.cfg), *options.get("sampler_post_cfg_function", ())]
@@ -63,22 +63,24 @@ def denoiser(
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
-        told[FRAMES] = numbers
-        told.update(motions(numbers, window or len(numbers), schedules.strength), **more)
+        transformer_options[FRAMES] = numbers
+        transformer_options.update(motions(numbers, window or len(numbers), schedules.strength), **more)
         # no step is counted: the frames of a window never stand so again, and whatever remembers begins anew
-        with memories.of(None), watched(base, told, LONG_SHOT, numbers) as watch:
-            told.update(watch)
+        with call_states.of(None), guarded(base, transformer_options, LONG_SHOT, numbers) as guard:
+            transformer_options.update(guard)
             return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
 
     return denoise
 
 
-def motion_options(told: dict[str, Any], clip: int = 0) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
+def motion_options(
+    transformer_options: dict[str, Any], clip: int = 0
+) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
     """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame).
 
     clip   length over which lists of fewer values are spread; 0: they hold a value per frame
     """
-    usual = {key: dict(value) for key, value in told.items() if key.startswith(MOTION + ".")}
+    usual = {key: dict(value) for key, value in transformer_options.items() if key.startswith(MOTION + ".")}
     for own in usual.values():
         for name in ("strength", "amount"):
             value = own.get(name)
@@ -144,11 +146,11 @@ class LongShot(comfy.samplers.Sampler):
     has_own_windows = True
 
 
-class Round(LongShot):
+class RoundSampler(LongShot):
     """Pulls a stream to its end while the guider is ready: the host calls a sampler once, a shot is made in rounds."""
 
     def __init__(
-        self, live: "Live", stream: Iterator[Any], window: int, schedules: Schedules,
+        self, live: "LiveModel", stream: Iterator[Any], window: int, schedules: Schedules,
         wrappers: Mapping[str, Wrapper] | None = None,
     ):  # fmt: skip
         self._live, self._stream, self._window, self._schedules, self._wrappers = live, stream, window, schedules, wrappers
@@ -166,7 +168,7 @@ class Round(LongShot):
         return noise
 
 
-class Live:
+class LiveModel:
     """The guider as a model, while the host has it ready: `(x, sigma (f,), frame (f,), **options) -> clean`."""
 
     def __init__(self) -> None:

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from ....sampling.queue import Schedules
 from ..call import Wrapper
-from .guider import Live, Round, enough_memory
+from .guider import LiveModel, RoundSampler, enough_memory
 
 ROUND = 48
 """Latents that are made before they are decoded."""
 
 
 @dataclass(frozen=True)
-class Rounds:
+class RoundRunner:
     """How the host is set up for the rounds of one stream, which asks the model through `live`."""
 
     guider: Any
@@ -40,13 +40,13 @@ class Rounds:
     schedules: Schedules = field(default_factory=Schedules)
     kept: str = "Stages that are finished are kept."
     wrappers: Mapping[str, Wrapper] = field(default_factory=dict)
-    live: Live = field(default_factory=Live)
+    live: LiveModel = field(default_factory=LiveModel)
 
     def run(self, stream: Iterator[Any]) -> None:
         """One round: the host loads models for the rows of a call, and the stream is pulled to its end."""
         rows = torch.zeros(self.rows, *self.latent)
         with enough_memory(f"a call of {self.rows} frames", self.remedy, self.kept):
-            sampler = Round(self.live, stream, self.window, self.schedules, self.wrappers)
+            sampler = RoundSampler(self.live, stream, self.window, self.schedules, self.wrappers)
             self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)
 
     def outside(self, stream: Iterator[Tensor], before: Callable[[], object] = lambda: None) -> Iterator[Tensor]:
@@ -66,7 +66,7 @@ def _kept_in(made: list[Tensor], stream: Iterator[Tensor]) -> Iterator[Tensor]:
         yield one
 
 
-class Ahead:
+class Prefetched:
     """Items that are made before they are needed, because making one inside a round would move models about."""
 
     def __init__(self, source: Iterable[Tensor]):

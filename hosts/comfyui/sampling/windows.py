@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ....sampling.noise import shuffled
 from ....sampling.windows import Windows, denoise_in_windows
-from ..call import FRAMES, LENGTH, MEMORIES, WINDOWS, levels_of, wrap_model
+from ..call import CALL_STATES, FRAMES, LENGTH, WINDOWS, levels_of, wrap_model
+from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.per_frame import add_frames
 from ..latents import check_latent, check_shape
-from ..other_frames import for_other_frames, memories_of, watched
 from .guider import motion_options
 
 
@@ -29,7 +29,7 @@ def in_windows(model: Any, cut: Windows) -> Any:
         check_latent(noise, guider.model_patcher)
         sampling = guider.model_patcher.get_model_object("model_sampling")
         options = for_other_frames(add_frames(guider.model_options), sampling, "Sliding Windows")
-        options["transformer_options"][MEMORIES] = memories_of(options)
+        options["transformer_options"][CALL_STATES] = call_states_of(options)
         guider.model_options = options
         return executor(noise, *args, **kwargs)  # the host puts its own options back after the run
 
@@ -51,21 +51,21 @@ def _predict(
     Guidance belongs to the window: nodes that act after it (SAG) look at what the model has just computed.
     """
     options: dict[str, Any] = model_options or {}
-    told, base = options["transformer_options"], executor.class_obj.inner_model
-    if FRAMES in told:  # a queue has windows of its own
+    transformer_options, base = options["transformer_options"], executor.class_obj.inner_model
+    if FRAMES in transformer_options:  # a queue has windows of its own
         return executor(x, timestep, options, seed, *more)
     levels = levels_of(timestep, x)
-    motions, memories = motion_options(told, len(x)), told[MEMORIES]
-    memories.step()
+    motions, call_states = motion_options(transformer_options, len(x)), transformer_options[CALL_STATES]
+    call_states.step()
 
     def denoise(part: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
-        with memories.of(tuple(numbers)), watched(base, told, "Sliding Windows", numbers) as watch:
-            here = {**told, FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None), **watch}
+        with call_states.of(tuple(numbers)), guarded(base, transformer_options, "Sliding Windows", numbers) as guard:
+            here = {**transformer_options, FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None), **guard}
             return executor(part, sigma, {**options, "transformer_options": here}, seed, *more)
 
-    return denoise_in_windows(denoise, x, levels, cut, _step(told.get("sample_sigmas"), float(levels.max())))
+    return denoise_in_windows(denoise, x, levels, cut, _step(transformer_options.get("sample_sigmas"), float(levels.max())))
 
 
 def _step(sigmas: Tensor | None, sigma: float) -> int:

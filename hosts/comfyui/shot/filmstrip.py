@@ -19,8 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from ....shots.sinks import Look
-from ..progress import LARGEST_SIDE, Teller, as_image
+from ....shots.sinks import DecodedFrame
+from ..progress import LARGEST_SIDE, NodeProgress, as_image
 
 log = logging.getLogger(__name__)
 
@@ -28,37 +28,42 @@ EVENT = "zoetrope.shot"
 
 
 class Filmstrip:
-    """A `ProgressListener` of a shot: the line and bar of a `Teller`, and the filmstrip's messages."""
+    """A `ProgressListener` of a shot: the line and bar of a `NodeProgress`, and the filmstrip's messages."""
 
     def __init__(self, node_id: Any, workflow_id: str, frames: int):
-        self._teller, self._workflow, self._frames, self._resumed = Teller(node_id, frames, lines=False), workflow_id, frames, 0
+        self._node_progress, self._workflow, self._frames, self._resumed = (
+            NodeProgress(node_id, frames, lines=False),
+            workflow_id,
+            frames,
+            0,
+        )
 
     def _send(self, kind: str, **data: Any) -> None:
-        self._teller.send(EVENT, {"workflow": self._workflow, "kind": kind, **data})
+        self._node_progress.send(EVENT, {"workflow": self._workflow, "kind": kind, **data})
 
-    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+    def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None:
         self._resumed = resumed
-        self._send("open", folder=folder, resumed=resumed, frames=self._frames, news=list(news))
+        self._send("open", folder=folder, resumed=resumed, frames=self._frames, news=list(reason))
 
     def starting(self, step: int, steps: int) -> None:
-        self._teller.starting(step, steps)
+        self._node_progress.starting(step, steps)
         self._send("base", step=step, steps=steps)
 
-    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
         frame = self._frames - (total - done)
-        if look is not None:
-            self._send("look", number=look.frame, picture=jpeg(look))
+        if decoded is not None:
+            self._send("look", number=decoded.frame, picture=jpeg(decoded))
         self._send("frame", frame=frame, frames=self._frames, left=seconds_left)
-        self._teller.progress(done, total, look.picture if look else None, 0.0)  # the strip has the time left
+        self._node_progress.progress(done, total, decoded.picture if decoded else None, 0.0)  # the strip has the time left
 
-    def closing(self, story: str) -> None:
-        log.info("Zoetrope: %s", story)
+    def closing(self, message: str) -> None:
+        log.info("Zoetrope: %s", message)
         self._send("done", resumed=self._resumed, frames=self._frames)
 
 
-def jpeg(look: Look) -> str:
+def jpeg(decoded: DecodedFrame) -> str:
     """A frame as base64 of a JPEG, no side longer than `LARGEST_SIDE`."""
-    image = as_image(look.picture)
+    image = as_image(decoded.picture)
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
     written = BytesIO()
     image.save(written, "JPEG", quality=85)

@@ -5,17 +5,17 @@ from typing import Any
 
 from torch import Tensor
 
-from ....sampling.queue import Queue, Schedules
+from ....sampling.queue import QueueSettings, Schedules
 
 
 @dataclass(frozen=True)
-class Order:
+class ShotRequest:
     """What an artist asks for."""
 
     frames: int = 96
     fps: float = 8.0
     seed: int = 0
-    queue: Queue = field(default_factory=Queue)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     sigmas: Tensor | None = None
     """None: the published levels of the model's own schedule."""
     schedules: Schedules = field(default_factory=Schedules)
@@ -24,7 +24,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShotInputs:
     """Who plays: a guider with its conditions set, the VAE, and the size of a latent."""
 
     guider: Any

@@ -9,20 +9,20 @@ import torch
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import trial_call, work_before
-from ....shots.machine import disk_free, ram, seconds_of, written
+from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
-from .inputs import Order, Scene
+from .inputs import ShotInputs, ShotRequest
 from .sampler import Progress, ShotSampler
 from .shot import shape_for
 
 
-def plan(scene: Scene, order: Order, folder: Path) -> Plan:
+def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
     """Measures calls with one, two, four ... windows, as many as an iteration has and the device can hold."""
-    shape = shape_for(scene, order)
-    sampler = ShotSampler(scene, order, shape, Progress(None, order.frames))
+    shape = shape_for(inputs, request)
+    sampler = ShotSampler(inputs, request, shape, Progress(None, request.frames))
     shared: dict[int, float] = {}
     peak: list[int] = []
-    free, noise = _free(), FrameNoise(0, scene.latent)
+    free, noise = _free(), FrameNoise(0, inputs.latent)
 
     def measurements() -> Iterator[int]:
         for together in _counts(len(shape.windows())):
@@ -40,18 +40,18 @@ def plan(scene: Scene, order: Order, folder: Path) -> Plan:
     sampler.host.run(measurements())
     latent = noise.at(0, 0)
     decode = seconds_of(lambda: sampler.decode(latent))
-    write, video_bytes = written(sampler.decode(latent), order.fps)
+    write, video_bytes = written(sampler.decode(latent), request.fps)
     measured = Measured(
-        shared.get(order.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
+        shared.get(request.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
         ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder), video_bytes,
     )  # fmt: skip
-    return Plan(work_of(shape, order, scene), measured)
+    return Plan(work_of(shape, request, inputs), measured)
 
 
-def work_of(shape: fifo.Diagonal, order: Order, scene: Scene) -> Work:
-    base_calls, warm_up = work_before(shape, order.given is None and order.queue.start == "base clip")
-    c, h, w = scene.latent
-    return Work(order.frames, warm_up, fifo.calls_per_frame(shape), base_calls, c * h * w, shape.places)
+def work_of(shape: fifo.FifoLayout, request: ShotRequest, inputs: ShotInputs) -> Work:
+    base_calls, warm_up = work_before(shape, request.given is None and request.queue.start == "base clip")
+    c, h, w = inputs.latent
+    return Work(request.frames, warm_up, fifo.calls_per_frame(shape), base_calls, c * h * w, shape.places)
 
 
 def _counts(most: int) -> list[int]:

@@ -11,24 +11,24 @@ from torch import Tensor
 
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
-from ....sampling.queue import Start, beginning
+from ....sampling.queue import InitialQueue, beginning
 from ....shots.journal import State
-from ....shots.sinks import Look, Step
+from ....shots.sinks import DecodedFrame, Step
 from ..sampling.guider import enough_memory
-from ..sampling.rounds import Rounds
-from .inputs import Order, Scene
+from ..sampling.rounds import RoundRunner
+from .inputs import ShotInputs, ShotRequest
 
 
 class ProgressListener(Protocol):
     """Receives the events of a shot."""
 
-    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None:
+    def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None:
         """Where the shot is written, how many of its frames are there already, and why it is a new one, where it is."""
 
     def starting(self, step: int, steps: int) -> None:
         """The base clip, before the first frame."""
 
-    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None:
+    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
         """Frames done, warm-up included; look: a frame that was decoded, where one was."""
 
 
@@ -55,31 +55,31 @@ class Progress:
         self._frame = min(frame, self._frames)
         self._tell(None)
 
-    def looked(self, look: Look) -> None:
-        self._tell(look)
+    def frame_decoded(self, decoded: DecodedFrame) -> None:
+        self._tell(decoded)
 
-    def _tell(self, look: Look | None) -> None:
+    def _tell(self, decoded: DecodedFrame | None) -> None:
         first = self._frames if self._first is None else self._first
         done, total = self._frame - first, self._frames - first
         left = (time.monotonic() - self._started) / done * (total - done) if done else 0.0
         if self._listener:
-            self._listener.progress(done, total, look, left)
+            self._listener.progress(done, total, decoded, left)
 
 
 class ShotSampler:
     """A scene in the host's hands, as `shots.record.Sampler`."""
 
-    def __init__(self, scene: Scene, order: Order, shape: fifo.Diagonal, progress: Progress):
+    def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout, progress: Progress):
         self.progress = progress
-        self._scene, self._order, self._shape = scene, order, shape
-        self._noise = FrameNoise(order.seed, scene.latent)
-        base, together = scene.model.model, order.queue.windows_per_call
-        self._given = None if order.given is None else base.process_latent_in(order.given.float()).cpu()
+        self._inputs, self._request, self._shape = inputs, request, shape
+        self._noise = FrameNoise(request.seed, inputs.latent)
+        base, together = inputs.model.model, request.queue.windows_per_call
+        self._given = None if request.given is None else base.process_latent_in(request.given.float()).cpu()
         fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
-        self.host = Rounds(
-            scene.guider, scene.latent, shape.window * together,
-            torch.cat([shape.sigmas.flip(0), torch.tensor([shape.last])]), order.seed,
-            f"{fewer}window (now {shape.window}), then width and height", shape.window, order.schedules,
+        self.host = RoundRunner(
+            inputs.guider, inputs.latent, shape.window * together,
+            torch.cat([shape.sigmas.flip(0), torch.tensor([shape.last])]), request.seed,
+            f"{fewer}window (now {shape.window}), then width and height", shape.window, request.schedules,
             "The frames that are finished are kept.",
         )  # fmt: skip
 
@@ -90,14 +90,14 @@ class ShotSampler:
             self.progress.begun(state.frame)
             yield Step(state.frame, state.queue, state.pending)
         self.progress.begun(state.frame)
-        queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._order.queue.windows_per_call
+        queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._request.queue.windows_per_call
         run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given)
         for frame, latent, now in run:
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 
-    def _start(self) -> Start:
-        for made in beginning(self.host.live, self._shape, self._noise, self._order.queue.start, self._given):
-            if isinstance(made, Start):
+    def _start(self) -> InitialQueue:
+        for made in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given):
+            if isinstance(made, InitialQueue):
                 return made
             self.progress.starting(made, len(self._shape.sigmas))
         raise AssertionError("a beginning ends with a filled queue")
@@ -115,5 +115,5 @@ class ShotSampler:
     def decode(self, latent: Tensor) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         with enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
-            picture = self._scene.vae.decode(self._scene.latent_out(latent[None]))
+            picture = self._inputs.vae.decode(self._inputs.latent_out(latent[None]))
         return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]

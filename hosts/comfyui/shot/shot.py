@@ -12,19 +12,19 @@ import comfyui_version
 import torch
 
 from ....sampling import fifo
-from ....shots.folder import Place, journal_for
+from ....shots.folder import ShotFolder, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
 from ..fingerprint import digest, model_settings, weights
 from ..latents import frames_in
 from ..vae.chunked import sees_time
-from .inputs import Order, Scene
+from .inputs import ShotInputs, ShotRequest
 from .sampler import Progress, ProgressListener, ShotSampler
 
 log = logging.getLogger(__name__)
 
 
-def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order]:
+def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, ShotRequest]:
     """The scene, and an order that goes on after the latents, where they hold pictures. Raises ValueError for other latents."""
     if latent.get("noise_mask") is not None:
         raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
@@ -34,60 +34,62 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[Scene, Order
             "Zoetrope: a long shot is decoded frame by frame, so this VAE cannot see the frames around; see the help page"
         )
     c, h, w = samples.shape[1:]
-    return Scene(guider, vae, (c, h, w)), Order(given=samples if bool(samples.any()) else None)
+    return ShotInputs(guider, vae, (c, h, w)), ShotRequest(given=samples if bool(samples.any()) else None)
 
 
-def shape_for(scene: Scene, order: Order) -> fifo.Diagonal:
-    return order.queue.shape(getattr(scene.model.get_model_object("model_sampling"), "sigmas", None), order.sigmas)
+def shape_for(inputs: ShotInputs, request: ShotRequest) -> fifo.FifoLayout:
+    return request.queue.shape(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
 
 
-def shoot(scene: Scene, order: Order, place: Place, listener: ProgressListener) -> tuple[Shot, list[str]]:
+def make_shot(
+    inputs: ShotInputs, request: ShotRequest, place: ShotFolder, listener: ProgressListener
+) -> tuple[Shot, list[str]]:
     """Makes a shot in a folder of its own, or continues the one that was begun with the same settings.
 
     Returns what was made, and in words what is different from the last shot of this name, where it could not continue that.
     """
-    shape = shape_for(scene, order)
-    sizes = Sizes(shape.places, SEGMENT, scene.latent)
-    journal, news = journal_for(place, sizes, settings_of(scene, order, shape), _made_with(scene))
-    sampler = ShotSampler(scene, order, shape, Progress(listener, order.frames))
-    recording = Recording(journal, sampler, order.frames, order.fps, tail=len(shape.sigmas))
-    listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, news)
+    shape = shape_for(inputs, request)
+    sizes = Sizes(shape.places, SEGMENT, inputs.latent)
+    journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), _made_with(inputs))
+    sampler = ShotSampler(inputs, request, shape, Progress(listener, request.frames))
+    recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas))
+    listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
     if recording.stands is not None:  # pictures of earlier frames may come before the first step
         sampler.progress.begun(recording.stands)
     with closing(recording):
-        for look in recording:
-            sampler.progress.looked(look)
-    return recording.shot, news
+        for decoded in recording:
+            sampler.progress.frame_decoded(decoded)
+    return recording.shot, reason
 
 
-def settings_of(scene: Scene, order: Order, shape: fifo.Diagonal) -> Mapping[str, Scalar]:
+def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout) -> Mapping[str, Scalar]:
     """Everything that decides about a bit of the shot, by the name that an artist gives it. Its length does not."""
-    plain = {name: value for name, value in vars(scene.guider).items() if isinstance(value, bool | int | float | str)}
-    others = {n: one for n, one in vars(scene.guider).items() if one is not scene.model and hasattr(one, "model_options")}
+    plain = {name: value for name, value in vars(inputs.guider).items() if isinstance(value, bool | int | float | str)}
+    others = {n: one for n, one in vars(inputs.guider).items() if one is not inputs.model and hasattr(one, "model_options")}
     return {
-        **model_settings(scene.model),
-        "guider": type(scene.guider).__name__,
+        **model_settings(inputs.model),
+        "guider": type(inputs.guider).__name__,
         **plain,
         **{f"{owner}: {name}": value for owner, one in others.items() for name, value in model_settings(one).items()},
-        **{name: digest(conds) for name, conds in scene.guider.original_conds.items()},
-        "vae": weights(scene.vae.patcher),
-        "seed": order.seed,
-        "fps": order.fps,
-        "width and height": f"{scene.latent[2]}x{scene.latent[1]} latent pixels",
+        **{name: digest(conds) for name, conds in inputs.guider.original_conds.items()},
+        "vae": weights(inputs.vae.patcher),
+        "seed": request.seed,
+        "fps": request.fps,
+        "width and height": f"{inputs.latent[2]}x{inputs.latent[1]} latent pixels",
         "noise levels": digest(torch.cat([torch.tensor([shape.last]), shape.sigmas])),
-        **order.queue.settings(shape),
-        "cfg by frame": str(order.schedules.cfg),
-        "motion strength by frame": str(order.schedules.strength),
-        "frames to go on after": digest(order.given),
+        **request.queue.settings(shape),
+        "cfg by frame": str(request.schedules.cfg),
+        "motion strength by frame": str(request.schedules.strength),
+        "frames to go on after": digest(request.given),
     }
 
 
-def _made_with(scene: Scene) -> Mapping[str, Scalar]:
+def _made_with(inputs: ShotInputs) -> Mapping[str, Scalar]:
     device = comfy.model_management.get_torch_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    sampled_in = scene.model.model.manual_cast_dtype or scene.model.model_dtype()
+    sampled_in = inputs.model.model.manual_cast_dtype or inputs.model.model_dtype()
     return {
-        "device": name, "precision": str(sampled_in), "VAE precision": str(getattr(scene.vae, "vae_dtype", "")),
+        "device": name, "precision": str(sampled_in), "VAE precision": str(getattr(inputs.vae, "vae_dtype", "")),
         "attention": comfy_attention.optimized_attention.__name__, "torch": torch.__version__,
         "ComfyUI": comfyui_version.__version__,
     }  # fmt: skip

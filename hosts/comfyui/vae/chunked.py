@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from ....models.vae.norms import WholePicture, small_copy
 from ....sampling.tiles import Grid, over_tiles
-from ....sampling.windowing import Cut, TimeRatio, decode_stream, encode_stream
+from ....sampling.windowing import TimeRatio, WindowSpec, decode_stream, encode_stream
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,13 @@ Around = Callable[[nn.Module], AbstractContextManager[Any]]
 SMALLEST_TILE = 16
 """Latent cells; a device that cannot take this has no room for the VAE at all."""
 
-IMAGES, CLIPS, SVD = Cut(16), Cut(16, 2), Cut(14, 4)
+IMAGES, CLIPS, SVD = WindowSpec(16), WindowSpec(16, 2), WindowSpec(14, 4)
 """Windows in latents for VAEs that are not ours: of single frames, of whole clips that squeeze time (core's own tiles have as
 many), and Stable Video Diffusion's."""
 
 
 @dataclass(frozen=True)
-class Way:
+class ChunkOptions:
     """How an artist wants a clip cut."""
 
     window: int = 0
@@ -48,22 +48,22 @@ class Way:
     """Side of a tile in pixels; 0: whole pictures."""
 
 
-class Lens:
+class ChunkedVae:
     """A VAE of the host, as something that long clips go through.
 
     ratio   frames per latent; side: pixels per latent and side; notes: what an artist should know about the result
     """
 
-    def __init__(self, vae: Any, way: Way | None = None, tell: Callable[[str], None] | None = None):
-        way = way or Way()
+    def __init__(self, vae: Any, options: ChunkOptions | None = None, tell: Callable[[str], None] | None = None):
+        options = options or ChunkOptions()
         vae.throw_exception_if_invalid()
         if vae.latent_dim not in (2, 3) or vae.extra_1d_channel is not None:
             raise ValueError("this VAE is for sound, not for pictures; connect the VAE of an image or video checkpoint")
         self.vae, self.side = vae, int(vae.spacial_compression_encode())
         self.squeezes = vae.latent_dim == 3 and not vae.not_video
         self.ratio = ratio_of(vae) if self.squeezes else TimeRatio()
-        self.cut = _cut(own_cut(vae, self.squeezes), way)
-        self._tile = -(-way.tile // self.side)
+        self.cut = _cut(native_windows(vae, self.squeezes), options)
+        self._tile = -(-options.tile // self.side)
         self._tell = tell or log.warning
         self.notes: list[str] = []
 
@@ -182,7 +182,7 @@ def ratio_of(vae: Any) -> TimeRatio:
     return TimeRatio(each=round(count(3) - count(2)), first=round(count(1)))
 
 
-def own_cut(vae: Any, squeezes: bool) -> Cut:
+def native_windows(vae: Any, squeezes: bool) -> WindowSpec:
     """How a VAE likes long clips cut, where nobody says otherwise."""
     told = getattr(vae, "zoetrope_cut", None)
     if told is not None:
@@ -207,10 +207,10 @@ def wider(dtype: torch.dtype, device: Any) -> tuple[torch.dtype, ...]:
     return (dtype, *((torch.bfloat16,) if half else ()), *((torch.float32,) if dtype != torch.float32 else ()))
 
 
-def _cut(own: Cut, way: Way) -> Cut:
-    size = way.window or own.size
-    overlap = min(own.overlap, size // 2) if way.overlap < 0 else way.overlap
-    return Cut(size, overlap, own.fade if way.fade is None else way.fade)
+def _cut(own: WindowSpec, options: ChunkOptions) -> WindowSpec:
+    size = options.window or own.size
+    overlap = min(own.overlap, size // 2) if options.overlap < 0 else options.overlap
+    return WindowSpec(size, overlap, own.fade if options.fade is None else options.fade)
 
 
 def _name(dtype: torch.dtype) -> str:

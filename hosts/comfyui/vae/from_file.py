@@ -12,7 +12,7 @@ from torch import Tensor
 from ....models.vae.loading import Loaded, load_vae
 from ....video.frames.images import as_images
 from ..rebuild import rebuilt_by
-from .chunked import Lens, Way
+from .chunked import ChunkedVae, ChunkOptions
 from .video import decode_all, encode_all
 
 SHELL: dict[str, Any] = {
@@ -75,7 +75,7 @@ class FileVae(comfy.sd.VAE):
 
     def decode(self, samples_in: Tensor, vae_options: Any = None) -> Tensor:
         """As core's: `(f, h, w, 3)`, in the family's windows."""
-        return decode_all(samples_in, Lens(self)).to(self.output_device)
+        return decode_all(samples_in, ChunkedVae(self)).to(self.output_device)
 
     def decode_tiled(
         self, samples: Tensor, tile_x: Any = None, tile_y: Any = None, overlap: Any = None, tile_t: Any = None,
@@ -83,26 +83,26 @@ class FileVae(comfy.sd.VAE):
     ) -> Tensor:  # fmt: skip
         """As core's, with the clip whole in every tile. Sizes are latents'."""
         side = self.spacial_compression_decode()
-        way = Way(
+        options = ChunkOptions(
             tile_t or 0, overlap_t if tile_t and overlap_t is not None else -1, tile=max(tile_x or 32, tile_y or 32) * side
         )
-        return decode_all(samples, Lens(self, way)).to(self.output_device)
+        return decode_all(samples, ChunkedVae(self, options)).to(self.output_device)
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """As core's: pictures `(f, h, w, 3)` to latents."""
-        return self._encoded(pixel_samples, Lens(self))
+        return self._encoded(pixel_samples, ChunkedVae(self))
 
     def encode_tiled(
         self, pixel_samples: Tensor, tile_x: Any = None, tile_y: Any = None, overlap: Any = None, tile_t: Any = None,
         overlap_t: Any = None,
     ) -> Tensor:  # fmt: skip
         """As core's, with the clip whole in every tile. Sizes are pictures'."""
-        return self._encoded(pixel_samples, Lens(self, Way(tile=max(tile_x or 512, tile_y or 512))))
+        return self._encoded(pixel_samples, ChunkedVae(self, ChunkOptions(tile=max(tile_x or 512, tile_y or 512))))
 
-    def _encoded(self, pictures: Tensor, lens: Lens) -> Tensor:
+    def _encoded(self, pictures: Tensor, chunked_vae: ChunkedVae) -> Tensor:
         pictures = as_images(pictures, "pixels")
         frames = (rearrange(picture, "h w c -> c h w") for picture in pictures)
-        return encode_all(frames, len(pictures), lens).to(self.output_device)
+        return encode_all(frames, len(pictures), chunked_vae).to(self.output_device)
 
     def get_sd(self) -> dict[str, Tensor]:
         """For core's Save VAE: the weights as they were published."""

@@ -13,8 +13,8 @@ from ....video.quality.chart import chart_of, curves, stacked
 from ....video.quality.clip_metrics import along_flow, lines_of, measure
 from ....video.quality.clip_metrics import table_of as quality_table
 from ....video.quality.study import study, table_of
-from .chunked import Lens
-from .video import Clip, clip_of
+from .chunked import ChunkedVae
+from .video import InputClip, clip_of
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Study:
     """`(1, h, w, 3)`"""
 
 
-def study_of(clip: Clip, vaes: Mapping[str, Any], changes: Sequence[str], frames: int) -> Study:
+def study_of(clip: InputClip, vaes: Mapping[str, Any], changes: Sequence[str], frames: int) -> Study:
     """The first frames of a clip through every VAE, changed in every way. Raises ValueError as `study` does."""
     held = list(islice(clip.frames, frames))
     if not held:
         raise ValueError("expected a clip of 2 frames or more, got none")
     truth = torch.stack(held)[:, :3].float()
-    lenses = {name: Lens(vae) for name, vae in vaes.items()}
-    results = study(truth, {name: (trip(lens), lens.side) for name, lens in lenses.items()}, changes)
+    lenses = {name: ChunkedVae(vae) for name, vae in vaes.items()}
+    results = study(truth, {name: (trip(chunked_vae), chunked_vae.side) for name, chunked_vae in lenses.items()}, changes)
     return Study(table_of(results), _as_images(chart_of(results)))
 
 
@@ -51,10 +51,10 @@ def _as_images(page: Any) -> Tensor:
     return torch.from_numpy(np.asarray(page).copy())[None] / 255
 
 
-def trip(lens: Lens) -> Callable[[Tensor], Tensor]:
+def trip(chunked_vae: ChunkedVae) -> Callable[[Tensor], Tensor]:
     """There and back."""
 
     def go(clip: Tensor) -> Tensor:
-        return torch.stack(list(lens.decode(lens.encode(clip))))
+        return torch.stack(list(chunked_vae.decode(chunked_vae.encode(clip))))
 
     return go

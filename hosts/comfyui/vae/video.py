@@ -14,11 +14,11 @@ from torch import Tensor
 from ....video.frames.images import as_images
 from ....video.io.read import Part, check_whole, facts_of, frames_of, sound_of
 from ..api import VideoFromFile
-from .chunked import Lens
+from .chunked import ChunkedVae
 
 
 @dataclass(frozen=True)
-class Clip:
+class InputClip:
     """What came in as IMAGE or VIDEO."""
 
     frames: Iterable[Tensor]
@@ -31,7 +31,7 @@ class Clip:
     """The host's AUDIO; None where there is none."""
 
 
-def clip_of(images: Any, all_of_it: bool = False) -> Clip:
+def clip_of(images: Any, all_of_it: bool = False) -> InputClip:
     """An IMAGE `(f, h, w, c)`, or a VIDEO, which is read from its file frame by frame. Raises ValueError for a broken file.
 
     all_of_it   refuse a file whose end is missing before its first frame is read
@@ -39,17 +39,17 @@ def clip_of(images: Any, all_of_it: bool = False) -> Clip:
     if isinstance(images, Tensor):
         images = as_images(images)
         frames = (rearrange(picture.cpu(), "h w c -> c h w") for picture in images)
-        return Clip(frames, len(images), Fraction(0), None)
+        return InputClip(frames, len(images), Fraction(0), None)
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
         clip = clip_of(parts.images)
-        return Clip(clip.frames, clip.count, Fraction(parts.frame_rate).limit_denominator(100_000), parts.audio)
+        return InputClip(clip.frames, clip.count, Fraction(parts.frame_rate).limit_denominator(100_000), parts.audio)
     source, part = stream_of(images)
     if all_of_it and not part.seconds:
         check_whole(source)
     facts, heard = facts_of(source, part), sound_of(source, part)
     audio = {"waveform": heard[0][None], "sample_rate": heard[1]} if heard else None
-    return Clip(frames_of(source, part), facts.frames, facts.fps, audio)
+    return InputClip(frames_of(source, part), facts.frames, facts.fps, audio)
 
 
 def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
@@ -67,19 +67,21 @@ def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tenso
     return frames, clip.fps
 
 
-def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
+def clips_of(samples: Any, chunked_vae: ChunkedVae) -> list[Tensor]:
     """The clips of a LATENT, each `(n, c, h, w)`. Raises ValueError for latents that are not this VAE's."""
     if not isinstance(samples, Tensor) or getattr(samples, "is_nested", False):
         raise ValueError("these latents hold several kinds of things (picture and sound); separate them first")
-    wanted = lens.vae.latent_channels
-    if samples.ndim == 5 and samples.shape[2] == 1 and not lens.squeezes:
+    wanted = chunked_vae.vae.latent_channels
+    if samples.ndim == 5 and samples.shape[2] == 1 and not chunked_vae.squeezes:
         samples = rearrange(samples, "f c 1 h w -> f c h w")  # an image VAE of either kind
-    if samples.ndim == 5 and lens.squeezes:
+    if samples.ndim == 5 and chunked_vae.squeezes:
         clips = [rearrange(one, "c n h w -> n c h w") for one in samples]
-    elif samples.ndim == 4 and not lens.squeezes:
+    elif samples.ndim == 4 and not chunked_vae.squeezes:
         clips = [samples]
     else:
-        kind = "one latent per frame (f, c, h, w)" if not lens.squeezes else "clips (b, c, t, h, w), whose time is squeezed"
+        kind = (
+            "one latent per frame (f, c, h, w)" if not chunked_vae.squeezes else "clips (b, c, t, h, w), whose time is squeezed"
+        )
         raise ValueError(
             f"expected latents of this VAE, {kind}, got {tuple(samples.shape)}; connect the VAE they were made for"
         )
@@ -92,46 +94,48 @@ def clips_of(samples: Any, lens: Lens) -> list[Tensor]:
     return clips
 
 
-def decoded(samples: Any, lens: Lens, node_id: Any = None) -> tuple[int, Iterator[Tensor]]:
+def decoded(samples: Any, chunked_vae: ChunkedVae, node_id: Any = None) -> tuple[int, Iterator[Tensor]]:
     """How many frames a LATENT has, and the frames `(3, h, w)`, one at a time; tells the host how far it is."""
-    clips = clips_of(samples, lens)
-    total = sum(lens.ratio.frames(len(clip)) for clip in clips)
-    return total, _counted((frame for clip in clips for frame in lens.decode(clip)), total, node_id)
+    clips = clips_of(samples, chunked_vae)
+    total = sum(chunked_vae.ratio.frames(len(clip)) for clip in clips)
+    return total, _counted((frame for clip in clips for frame in chunked_vae.decode(clip)), total, node_id)
 
 
-def decode_all(samples: Any, lens: Lens) -> Tensor:
+def decode_all(samples: Any, chunked_vae: ChunkedVae) -> Tensor:
     """Latents to an IMAGE `(f, h, w, 3)`."""
-    total, frames = decoded(samples, lens)
+    total, frames = decoded(samples, chunked_vae)
     return _collected(frames, total, "c h w -> h w c")
 
 
-def encode_all(frames: Iterable[Tensor], count: int, lens: Lens) -> Tensor:
+def encode_all(frames: Iterable[Tensor], count: int, chunked_vae: ChunkedVae) -> Tensor:
     """Frames `(3, h, w)` to the samples of a LATENT: `(f, c, h, w)`, or `(1, c, t, h, w)` where the VAE squeezes time.
 
     count   of the frames, as far as it is known: for the progress bar
     Raises ValueError for no frames.
     """
-    latents = list(lens.encode(_counted((fitted(frame, lens) for frame in frames), count)))
+    latents = list(chunked_vae.encode(_counted((fitted(frame, chunked_vae) for frame in frames), count)))
     if not latents:
         raise ValueError("expected one frame or more, got none")
     clip = torch.stack(latents)
     return (
         clip
-        if lens.vae.latent_dim == 2
-        else rearrange(clip, "n c h w -> 1 c n h w" if lens.squeezes else "n c h w -> n c 1 h w")
+        if chunked_vae.vae.latent_dim == 2
+        else rearrange(clip, "n c h w -> 1 c n h w" if chunked_vae.squeezes else "n c h w -> n c 1 h w")
     )
 
 
-def fitted(frame: Tensor, lens: Lens) -> Tensor:
+def fitted(frame: Tensor, chunked_vae: ChunkedVae) -> Tensor:
     """A frame without its transparency, cut in the middle to sides that the VAE can take, as core does."""
-    h, w = (side - side % lens.side for side in frame.shape[-2:])
+    h, w = (side - side % chunked_vae.side for side in frame.shape[-2:])
     if not h or not w:
         raise ValueError(
-            f"this VAE takes pictures of {lens.side}x{lens.side} pixels or more, got {frame.shape[2]}x{frame.shape[1]}"
+            f"this VAE takes pictures of {chunked_vae.side}x{chunked_vae.side} pixels or more, got {frame.shape[2]}x{frame.shape[1]}"
         )
     top, left = ((side - cut) // 2 for side, cut in zip(frame.shape[-2:], (h, w), strict=True))
     if (h, w) != tuple(frame.shape[-2:]):
-        lens.say(f"cut from {frame.shape[2]}x{frame.shape[1]} to {w}x{h} pixels, multiples of {lens.side}, about the middle")
+        chunked_vae.say(
+            f"cut from {frame.shape[2]}x{frame.shape[1]} to {w}x{h} pixels, multiples of {chunked_vae.side}, about the middle"
+        )
     return frame[:3, top : top + h, left : left + w]
 
 

@@ -14,11 +14,11 @@ from ....demo.layout import FOLDER, PARTS, part_path
 from ....sampling import fifo
 from ....sampling.fifo import Denoiser
 from ....sampling.noise import FrameNoise
-from ....sampling.queue import Queue, Start, beginning, trial_call, work_before
+from ....sampling.queue import InitialQueue, QueueSettings, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
 from ....sampling.timeline import Cue, Numbers, mix_at, text_of
 from ....shots.journal import SEGMENT, Scalar, Sizes, State
-from ....shots.machine import disk_free, ram, seconds_of, written
+from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
 from ....shots.sinks import Step
 from ..motion import motion_in
@@ -34,7 +34,7 @@ def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -
     window    frames of a clip; a call may hold several
     """
     with torch.inference_mode():
-        texts = demo.text(demo.text.tokenize([*(cue.said for cue in cues), ""]).to(demo.unet.device))  # (cues + 1, n, d)
+        texts = demo.text(demo.text.tokenize([*(cue.text for cue in cues), ""]).to(demo.unet.device))  # (cues + 1, n, d)
 
     @torch.inference_mode()
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
@@ -64,10 +64,10 @@ class DemoShot:
     guidance: Numbers
     seed: int
     fps: int
-    queue: Queue
+    queue: QueueSettings
 
     @property
-    def shape(self) -> fifo.Diagonal:
+    def shape(self) -> fifo.FifoLayout:
         return self.queue.shape(LINEAR, None)
 
     @property
@@ -133,7 +133,7 @@ class DemoSampler:
         assert self._denoise, "steps are pulled inside a round only"
         if state is None:
             for made in beginning(self._denoise, shape, self._noise, shot.queue.start):
-                if isinstance(made, Start):
+                if isinstance(made, InitialQueue):
                     state = State(made.frame, made.queue, made.finished)
                     yield Step(state.frame, state.queue, state.pending)
                 else:

@@ -26,8 +26,8 @@ from ....demo.layout import (
 from ....demo.text import TextEncoder
 from ....models.motion.loading import load_motion
 from ....models.motion.module import MotionModule
-from ....sampling.between import Between, Filler, fill
 from ....sampling.diffusion import SD_SIGMAS, spaced_sigmas, v_denoiser
+from ....sampling.interpolation import Filler, InterpolationSpec, fill
 from ....sampling.noise import FrameNoise
 from ....sampling.stream import Work, euler_stream
 from ....sampling.upscale import WINDOWS, X4_SIGMAS, laid_out
@@ -49,7 +49,7 @@ def between(
     first = next(source)
     noise = FrameNoise(seed, tuple(first.shape))
     sigmas = spaced_sigmas(steps, SD_SIGMAS)
-    made = fill(_filler(demo, prompt), chain([first], source), Between(factor, FRAMES), sigmas, noise)
+    made = fill(_filler(demo, prompt), chain([first], source), InterpolationSpec(factor, FRAMES), sigmas, noise)
     for latent in made:
         yield (vae or demo.decode)(latent[None])[0]
 

@@ -20,7 +20,7 @@ from ...errors import WrongFile
 from ...formats.facts import axes, largest, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, same, weights
 from ...formats.published import Metadata, Shapes, Spelling
-from ..family import Look, ProjectorFamily, head_width
+from ..family import EncoderInput, ProjectorFamily, head_width
 from ..layers import places_of
 from ..networks import LinearProjector, Resampler
 
@@ -71,10 +71,10 @@ def table_for(base: Base, projector: str = PROJECTORS[0], layers: str = LAYERS[0
     return KeyTable((*prefixed((*RESAMPLER, *LINEAR), f"{projector}.", "projector:"), *rows, TRAINED))
 
 
-def look(shapes: Shapes) -> Look:
+def look(shapes: Shapes) -> EncoderInput:
     if "latents.table" in shapes:
-        return Look("penultimate", crop=True, null="zero picture")
-    return Look("embedding", crop=True, null="zero embedding")
+        return EncoderInput("penultimate", crop=True, null="zero picture")
+    return EncoderInput("embedding", crop=True, null="zero embedding")
 
 
 def build(shapes: Shapes, metadata: Metadata, ops: Any) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ...formats.published import Metadata, Shapes, Spelling
 from ...motion.families.videocrafter import table
-from ..family import Look, ProjectorFamily
+from ..family import EncoderInput, ProjectorFamily
 from .ip_adapter import resampler
 
 TOKENS = 16
@@ -19,8 +19,8 @@ TOKENS = 16
 KEYS = "input_blocks.{}.{}.transformer_blocks.{}.attn2.to_k_ip.weight"
 
 
-def look(shapes: Shapes) -> Look:
-    return Look("last", crop=False, null="grey picture")
+def look(shapes: Shapes) -> EncoderInput:
+    return EncoderInput("last", crop=False, null="grey picture")
 
 
 def build(shapes: Shapes, metadata: Metadata, ops: Any) -> nn.Module:

@@ -12,7 +12,7 @@ from ...formats.facts import axes, shared, smallest
 from ...formats.keytable import Drop, KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
-from ...formats.temporal_rows import ATTENTION, SCHEDULE_BUFFERS
+from ...formats.shared_rows import ATTENTION, SCHEDULE_BUFFERS
 from ...layers.positions import RelativeTable
 from ...layers.temporal import FrameAttention, TemporalLayer
 from ...layers.tokens import InBlockAttention

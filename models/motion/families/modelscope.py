@@ -11,7 +11,7 @@ from ...backbones.unet import SD2, Site
 from ...formats.keytable import KeyTable, Row, prefixed, product
 from ...formats.ldm import diffusers_spatial, ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
-from ...formats.temporal_rows import CONV, TRANSFORMER, TRANSFORMER_AS_CONV
+from ...formats.shared_rows import CONV, TRANSFORMER, TRANSFORMER_AS_CONV
 from ...layers.blend import Residual
 from ...layers.temporal import TemporalConv, TemporalLayer
 from ..family import Contents, Family, NoiseSchedule, Variant

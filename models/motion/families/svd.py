@@ -12,7 +12,7 @@ from ...formats.facts import axes, header_number
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import diffusers_spatial, four_channels, ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
-from ...formats.temporal_rows import BLOCK, FEED_FORWARD
+from ...formats.shared_rows import BLOCK, FEED_FORWARD
 from ...layers.blend import Alpha
 from ...layers.svd import TimeStackBlock, TimeStackConv
 from ...layers.temporal import TemporalLayer

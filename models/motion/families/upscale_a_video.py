@@ -15,7 +15,7 @@ from ...formats.facts import axes, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import diffusers_spatial
 from ...formats.published import Shapes, Spelling
-from ...formats.temporal_rows import ATTENTION
+from ...formats.shared_rows import ATTENTION
 from ...layers.positions import RotaryT5
 from ...layers.temporal import FrameAttention, TemporalLayer
 from ...layers.tokens import InBlockAttention

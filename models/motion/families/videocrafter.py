@@ -24,7 +24,7 @@ from ...formats.facts import axes, shared
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.ldm import Layout, four_channels, ldm_layout, ldm_spatial
 from ...formats.published import Shapes, Spelling
-from ...formats.temporal_rows import CONV, SCHEDULE_BUFFERS, TRANSFORMER, TRANSFORMER_AS_CONV
+from ...formats.shared_rows import CONV, SCHEDULE_BUFFERS, TRANSFORMER, TRANSFORMER_AS_CONV
 from ...layers.blend import Residual
 from ...layers.positions import NoPositions, RelativeTable
 from ...layers.temporal import FrameAttention, TemporalBlock, TemporalConv, TemporalLayer, TemporalTransformer

@@ -5,7 +5,7 @@ AILab-CVC/CV-VAE 375f18a, `vae3d`. Published use cuts clips into 17 frames or 5 
 
 from torch import nn
 
-from ....sampling.windowing import Cut, TimeRatio
+from ....sampling.windowing import TimeRatio, WindowSpec
 from ...formats.keytable import KeyTable, prefixed, weights
 from ...formats.published import Shapes, Spelling
 from ..causal import CausalVae
@@ -36,6 +36,6 @@ CV_VAE = VaeFamily(
     spellings=(Spelling("published", ("decoder.mid.attn_1.q_t.weight",), (), table),),
     build=build,
     time=time,
-    windows=Cut(size=5, overlap=1, fade=False),
+    windows=WindowSpec(size=5, overlap=1, fade=False),
     note="squeezes 4 frames into a latent of Stable Diffusion 2.1's kind",
 )

@@ -5,7 +5,7 @@ YingqingHe/LVDM d251dcc. Files hold the weight of every padded convolution twice
 
 from torch import nn
 
-from ....sampling.windowing import Cut, TimeRatio
+from ....sampling.windowing import TimeRatio, WindowSpec
 from ...formats.keytable import KeyTable, Row, prefixed, weights
 from ...formats.published import Shapes, Spelling
 from ..family import VaeFamily
@@ -47,6 +47,6 @@ LVDM = VaeFamily(
     ),
     build=build,
     time=time,
-    windows=Cut(size=4, overlap=2),
+    windows=WindowSpec(size=4, overlap=2),
     note="squeezes 4 frames into a latent; its latents are LVDM's own",
 )

@@ -4,7 +4,7 @@ import re
 
 from torch import nn
 
-from ....sampling.windowing import Cut, TimeRatio
+from ....sampling.windowing import TimeRatio, WindowSpec
 from ...formats.facts import largest, under
 from ...formats.keytable import KeyTable, prefixed, same, weights
 from ...formats.published import Shapes, Spelling
@@ -46,6 +46,6 @@ OPEN_SORA = VaeFamily(
     spellings=(Spelling("published", ("temporal_vae.encoder.block_res_blocks.{}.{}.norm1.weight",), (), table),),
     build=build,
     time=time,
-    windows=Cut(size=5, overlap=0),
+    windows=WindowSpec(size=5, overlap=0),
     note="squeezes 17 frames into 5 latents of its own, block by block",
 )

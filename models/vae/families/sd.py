@@ -7,7 +7,7 @@ was trained.
 
 from torch import nn
 
-from ....sampling.windowing import Cut
+from ....sampling.windowing import WindowSpec
 from ...formats.keytable import KeyTable, prefixed
 from ...formats.published import Shapes, Spelling
 from ..family import VaeFamily, still
@@ -59,6 +59,6 @@ SD = VaeFamily(
     ),
     build=build,
     time=still,
-    windows=Cut(size=16, overlap=0),
+    windows=WindowSpec(size=16, overlap=0),
     note="an image VAE: frames do not see each other",
 )

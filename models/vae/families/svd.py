@@ -6,7 +6,7 @@ side, the other way round than in the same paper's UNet. It decodes the latents 
 
 from torch import nn
 
-from ....sampling.windowing import Cut
+from ....sampling.windowing import WindowSpec
 from ...formats.keytable import KeyTable, Row, prefixed, weights
 from ...formats.published import Shapes, Spelling
 from ...layers.blend import Alpha
@@ -59,6 +59,6 @@ SVD = VaeFamily(
     ),
     build=build,
     time=still,
-    windows=Cut(size=14, overlap=4),
+    windows=WindowSpec(size=14, overlap=4),
     note="decodes the latents of SD 1.x, SD 2.x and AnimateDiff as well, with less flicker than their own decoder",
 )

@@ -6,7 +6,7 @@ keys of an image autoencoder: families/sd.py.
 
 from torch import nn
 
-from ....sampling.windowing import Cut
+from ....sampling.windowing import WindowSpec
 from ...formats.keytable import KeyTable, Row, prefixed, product, weights
 from ...formats.published import Shapes, Spelling
 from ..family import VaeFamily, still
@@ -36,6 +36,6 @@ UPSCALE_A_VIDEO = VaeFamily(
     spellings=(Spelling("published", ("decoder.up_blocks.{}.resnets.{}.conv_3d.weight",), (), table),),
     build=build,
     time=still,
-    windows=Cut(size=8, overlap=2),
+    windows=WindowSpec(size=8, overlap=2),
     note="decodes the latents of the SD x4 upscaler; the low-res video that its upscaler shows it is left out here",
 )

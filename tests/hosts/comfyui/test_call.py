@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 def nodes(tiny: Any, folder: Path) -> dict[str, Any]:
     """What each node does to a MODEL."""
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
     from zoetrope.hosts.comfyui.sampling.windows import in_windows
     from zoetrope.sampling.windows import Windows
 
@@ -29,7 +29,7 @@ def nodes(tiny: Any, folder: Path) -> dict[str, Any]:
         "motion": lambda model: tiny.applied(model, motion, end=0.9),
         "prompt": lambda model: tiny.prompted(model, projector, vision, picture, end=0.8),
         "guide": lambda model: apply_guide(
-            model, motion, tiny.PictureVae(), latent, Pictures(picture, None), GuideSettings(start=0.1)
+            model, motion, tiny.PictureVae(), latent, GuideImages(picture, None), GuideSettings(start=0.1)
         ),
     }
 
@@ -52,7 +52,7 @@ def stranger(seen: list[list[str]]) -> Any:
 
 
 def test_the_order_holds_whichever_way_nodes_are_connected(tiny: Any, tmp_path: Path) -> None:
-    from zoetrope.hosts.comfyui.call import place_of
+    from zoetrope.hosts.comfyui.call import wrapper_order
 
     made = nodes(tiny, tmp_path)
     base = made.pop("base")
@@ -66,7 +66,7 @@ def test_the_order_holds_whichever_way_nodes_are_connected(tiny: Any, tmp_path: 
             model = (made | {"stranger": stranger(calls)})[name](model)
         for kind, wrappers in model.wrappers.items():
             ours = [str(key) for key in wrappers if str(key).startswith("zoetrope.")]
-            assert ours == sorted(ours, key=place_of), kind
+            assert ours == sorted(ours, key=wrapper_order), kind
         results.append(tiny.sample(model, frames=8, steps=2))
         seen[order] = calls[0]
     assert len(set(map(tuple, seen.values()))) == 1, seen
@@ -76,19 +76,19 @@ def test_the_order_holds_whichever_way_nodes_are_connected(tiny: Any, tmp_path: 
 
 
 def test_every_wrapper_is_added_in_one_place() -> None:
-    strangers = [
+    foreign = [
         path.relative_to(ROOT).as_posix()
         for room in ("hosts", "nodes")
         for path in (ROOT / room).rglob("*.py")
         if "add_wrapper" in path.read_text()
     ]
-    assert strangers == ["hosts/comfyui/call.py"]
+    assert foreign == ["hosts/comfyui/call.py"]
 
 
 def test_keys_that_are_not_ours_stand_with_the_others() -> None:
-    from zoetrope.hosts.comfyui.call import FRAMES, GUIDE, ORDER, OTHERS, WINDOWS, place_of
+    from zoetrope.hosts.comfyui.call import FRAMES, GUIDE, ORDER, OTHERS, WINDOWS, wrapper_order
 
-    assert place_of("EasyCache") == (ORDER.index(OTHERS), 0)
-    assert place_of("zoetrope.guidebook") == (ORDER.index(OTHERS), 0)
+    assert wrapper_order("EasyCache") == (ORDER.index(OTHERS), 0)
+    assert wrapper_order("zoetrope.guidebook") == (ORDER.index(OTHERS), 0)
     keys = [FRAMES, f"{GUIDE}.10", f"{GUIDE}.2", "x", WINDOWS]
-    assert sorted(keys, key=place_of) == [WINDOWS, "x", f"{GUIDE}.2", f"{GUIDE}.10", FRAMES]
+    assert sorted(keys, key=wrapper_order) == [WINDOWS, "x", f"{GUIDE}.2", f"{GUIDE}.10", FRAMES]

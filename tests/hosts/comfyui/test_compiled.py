@@ -45,7 +45,7 @@ class Block(nn.Module):
 
 @torch.inference_mode()
 def test_hooks_of_one_module_of_a_class_act_whatever_was_compiled_before() -> None:
-    from zoetrope.hosts.comfyui.compiled import hooks_heeded
+    from zoetrope.hosts.comfyui.compiled import hooks_enabled
 
     block, x = randomise(Block(), 1).eval(), torch.ones(2, 4)
     compiled: Any = torch.compile(block, backend="eager")
@@ -53,7 +53,7 @@ def test_hooks_of_one_module_of_a_class_act_whatever_was_compiled_before() -> No
     def hooked(network: Any) -> Tensor:
         handle = block.attn2.to_out.register_forward_hook(lambda module, args, output: output + 1)
         try:
-            with hooks_heeded(compiled, {}):
+            with hooks_enabled(compiled, {}):
                 return network(x)
         finally:
             handle.remove()
@@ -86,11 +86,11 @@ def test_an_image_prompt_acts_on_a_model_that_was_compiled_without(tiny: Any, tm
 
 def test_torchs_setting_is_put_back() -> None:
     import torch._dynamo
-    from zoetrope.hosts.comfyui.compiled import hooks_heeded
+    from zoetrope.hosts.comfyui.compiled import hooks_enabled
 
     config: Any = torch._dynamo.config
     before = config.skip_nnmodule_hook_guards
-    with hooks_heeded(nn.Linear(1, 1), {}):
+    with hooks_enabled(nn.Linear(1, 1), {}):
         assert not config.skip_nnmodule_hook_guards
     assert config.skip_nnmodule_hook_guards == before
 

@@ -44,11 +44,11 @@ def test_they_are_refused_by_every_node(tiny: Any, tmp_path: Path, what: str) ->
 
 
 def test_they_are_refused_by_the_queue_the_shot_and_the_guide(tiny: Any, tmp_path: Path) -> None:
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
     from zoetrope.hosts.comfyui.shot.shot import prepare
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
 
     base = tiny.model()
     guider = guider_of(base, tiny.text(), tiny.text(seed=2), 1.0)
@@ -56,11 +56,11 @@ def test_they_are_refused_by_the_queue_the_shot_and_the_guide(tiny: Any, tmp_pat
         latent = torch.rand(shape)
         with pytest.raises(ValueError, match=message):
             prepare(guider, tiny.Vae(), {"samples": latent})
-        sampler = FifoSampler(Queue(window=2, partitions=2), 2, Schedules(), published=True)
+        sampler = FifoSampler(QueueSettings(window=2, partitions=2), 2, Schedules(), published=True)
         with pytest.raises(ValueError, match=message):
             guider.sample(latent, latent, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
     motion = tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
-    pictures = Pictures(tiny.picture(size=(64, 64)), None)
+    pictures = GuideImages(tiny.picture(size=(64, 64)), None)
     with pytest.raises(ValueError, match=OTHERS["video latent"][1]):
         apply_guide(base, motion, tiny.PictureVae(), torch.rand(1, 4, 5, 8, 8), pictures, GuideSettings())
     tiny.unload()

@@ -18,10 +18,10 @@ def test_a_teller_ticks_the_hosts_bar_and_makes_small_pictures_large(monkeypatch
     from zoetrope.hosts.comfyui import progress as comfyui_progress
 
     said: list[str] = []
-    teller = comfyui_progress.Teller("7", 40)
-    monkeypatch.setattr(teller, "say", said.append)
-    teller.starting(3, 48)
-    teller.progress(0, 72, None, 0.0)
-    teller.progress(53, 72, torch.rand(3, 64, 48), 18.4)
+    node_progress = comfyui_progress.NodeProgress("7", 40)
+    monkeypatch.setattr(node_progress, "say", said.append)
+    node_progress.starting(3, 48)
+    node_progress.progress(0, 72, None, 0.0)
+    node_progress.progress(53, 72, torch.rand(3, 64, 48), 18.4)
     assert said == ["first clip, step 3 of 48", "warming up, 33 to go", "frame 21 of 40, 18 s left"]
-    assert teller._picture.size == (192, 256)
+    assert node_progress._picture.size == (192, 256)

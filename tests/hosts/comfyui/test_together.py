@@ -52,9 +52,9 @@ class Bench:
         return self.tiny.host_motion(MotionModule({}, None, **more), report)
 
     def guide(self, motion: Any, model: Any) -> Any:
-        from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+        from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
 
-        pictures = Pictures(self.tiny.picture(size=(64, 64)), None)
+        pictures = GuideImages(self.tiny.picture(size=(64, 64)), None)
         return apply_guide(model, motion, self.tiny.PictureVae(), torch.zeros(4, 4, 8, 8), pictures, GuideSettings())
 
     def windows(self, model: Any) -> Any:
@@ -143,9 +143,9 @@ def check_windows(bench: Bench, patch: Patch, row: Row) -> None:
     moving = bench.sampled(patch(bench.motion(bench.base)))
     assert row.by_batch or alike(bench.sampled(patch(bench.windows(bench.motion(bench.base)))), moving)
     expected = bench.base if row.cell("windows") == RESTS else patch(bench.base)
-    strangers = bench.sampled(patch(bench.windows(bench.base)), 6)
-    assert alike(strangers, bench.sampled(bench.windows(patch(bench.base)), 6))
-    assert row.by_batch or alike(strangers, bench.sampled(expected, 6))
+    foreign = bench.sampled(patch(bench.windows(bench.base)), 6)
+    assert alike(foreign, bench.sampled(bench.windows(patch(bench.base)), 6))
+    assert row.by_batch or alike(foreign, bench.sampled(expected, 6))
 
 
 def check_queue(bench: Bench, patch: Patch, row: Row) -> None:

@@ -13,7 +13,7 @@ from layers import as_diffusers, diffusers_unet
 from zoetrope.hosts.diffusers.image_prompt import null_states, picture_in, states_of
 from zoetrope.hosts.diffusers.motion import motion_in, unet_places
 from zoetrope.models.edits.features import FeatureEdit
-from zoetrope.models.image_prompt.family import Look
+from zoetrope.models.image_prompt.family import EncoderInput
 from zoetrope.models.image_prompt.pixels import pixels_of
 
 
@@ -68,19 +68,21 @@ def test_a_tower_gives_tokens_before_its_last_norm_and_its_embedding() -> None:
     before = x = visual._embeds(pixels)
     for block in visual.transformer.resblocks:
         before, x = x, block(x)
-    assert torch.allclose(states_of(visual, pixels, Look("last", True, "grey picture")), x, atol=1e-5)
-    assert torch.allclose(states_of(visual, pixels, Look("penultimate", True, "zero picture")), before, atol=1e-5)
+    assert torch.allclose(states_of(visual, pixels, EncoderInput("last", True, "grey picture")), x, atol=1e-5)
+    assert torch.allclose(states_of(visual, pixels, EncoderInput("penultimate", True, "zero picture")), before, atol=1e-5)
     embedding = visual.ln_post(x[:, 0]) @ visual.proj
-    assert torch.allclose(states_of(visual, pixels, Look("embedding", True, "zero embedding"))[:, 0], embedding, atol=1e-5)
+    assert torch.allclose(
+        states_of(visual, pixels, EncoderInput("embedding", True, "zero embedding"))[:, 0], embedding, atol=1e-5
+    )
 
 
 def test_no_picture_is_what_each_family_was_trained_with() -> None:
     visual = tower()
     zero = torch.zeros(1, 3, 32, 32)
-    assert torch.equal(null_states(visual, Look("embedding", True, "zero embedding"), 32), torch.zeros(1, 1, 24))
-    look = Look("penultimate", True, "zero picture")
+    assert torch.equal(null_states(visual, EncoderInput("embedding", True, "zero embedding"), 32), torch.zeros(1, 1, 24))
+    look = EncoderInput("penultimate", True, "zero picture")
     assert torch.equal(null_states(visual, look, 32), states_of(visual, zero, look))
-    look = Look("last", False, "grey picture")
+    look = EncoderInput("last", False, "grey picture")
     assert torch.equal(null_states(visual, look, 32), states_of(visual, pixels_of(zero + 0.5, 32, False), look))
 
 

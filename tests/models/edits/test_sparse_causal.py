@@ -8,7 +8,7 @@ import torch
 from layers import clip_of, noise
 from torch import Tensor, nn
 from zoetrope.models.backbones.places import Places
-from zoetrope.models.edits.sparse_causal import Batch, SparseCausal, of_first_and_before
+from zoetrope.models.edits.sparse_causal import SparseCausal, SparseCausalInputs, of_first_and_before
 
 
 def test_each_frame_gets_the_first_and_the_one_before() -> None:
@@ -39,7 +39,7 @@ def attention_and_places() -> tuple[Any, Places]:
 def output(attention: Any, places: Places, x: Tensor, strength: Any) -> Tensor:
     edit = SparseCausal()
     edit.install(None, places)
-    edit.give(Batch(replace(clip_of(4, strength), size=(2, 3)), len(x)))
+    edit.give(SparseCausalInputs(replace(clip_of(4, strength), size=(2, 3)), len(x)))
     out = attention(x)
     edit.remove()
     return out
@@ -76,5 +76,5 @@ def test_a_replaced_attention_is_given_the_frames_own_tokens() -> None:
     x = noise(4, 6, 16)
     edit = SparseCausal()
     edit.install(None, places)
-    edit.give(Batch(clip_of(4, 1.0), 4))
+    edit.give(SparseCausalInputs(clip_of(4, 1.0), 4))
     assert attention.to_v(x).shape == (4, 6, 16)

@@ -124,7 +124,7 @@ def test_averaged_weights_come_first_and_it_is_said(tmp_path: Path, name: str, c
     state = motion.state_dict()
     assert all(torch.equal(state[key], value) for key, value in OTHER.items())
     if name != "AveragedModel":
-        assert any("averaged weights" in line for line in report.said), report.said
+        assert any("averaged weights" in line for line in report.notes), report.notes
         assert "averaged weights" in report.text()
 
 
@@ -133,7 +133,7 @@ def test_averaged_weights_of_other_names_or_shapes_are_not_taken_and_it_is_said(
         torch.save({"model": WEIGHTS, "ema": shadow}, tmp_path / f"{name}.ckpt")
         motion, report = load_motion(tmp_path / f"{name}.ckpt")
         assert all(torch.equal(motion.state_dict()[key], value) for key, value in WEIGHTS.items())
-        assert any("raw weights" in line for line in report.said)
+        assert any("raw weights" in line for line in report.notes)
 
 
 def test_averages_of_a_part_leave_the_rest_as_it_is(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_averages_of_a_part_leave_the_rest_as_it_is(tmp_path: Path) -> None:
     torch.save({"model": WEIGHTS, "ema": {key: OTHER[key]}}, tmp_path / "m.ckpt")
     held = read_file(tmp_path / "m.ckpt")
     assert [name for name, value in held.tensors.items() if torch.equal(value, OTHER[name])] == [key]
-    assert any(f"1 of {len(WEIGHTS)}" in line for line in held.said)
+    assert any(f"1 of {len(WEIGHTS)}" in line for line in held.notes)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -176,7 +176,7 @@ def test_objects_of_other_names_are_refused_by_them(tmp_path: Path) -> None:
 def test_objects_of_training_are_named_and_never_made(tmp_path: Path) -> None:
     torch.save({"state_dict": WEIGHTS, "args": argparse.Namespace(lr=1)}, tmp_path / "m.ckpt")
     held = read_file(tmp_path / "m.ckpt")
-    assert any("argparse.Namespace" in line for line in held.said)
+    assert any("argparse.Namespace" in line for line in held.notes)
     assert "args" not in held.metadata
 
 
@@ -238,4 +238,4 @@ def test_the_averaged_folder_of_diffusers_training_comes_first(tmp_path: Path) -
         save_file(tensors, tmp_path / folder / "diffusion_pytorch_model.safetensors")
     motion, report = load_motion(tmp_path)
     assert all(torch.equal(motion.state_dict()[key], value) for key, value in OTHER.items())
-    assert report.said == ("averaged weights (the folder unet_ema)",)
+    assert report.notes == ("averaged weights (the folder unet_ema)",)

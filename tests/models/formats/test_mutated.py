@@ -38,14 +38,14 @@ def changed(folder: Path, sort: str, seeds: range) -> None:
     for seed in seeds:
         rng = random.Random(seed)
         path, damaged = mutations.written(folder / "changed", dict(sound), rng)
-        told = ""
+        diagnose = ""
         try:
             loaded += bool(load(path))
         except ValueError as error:  # and nothing else
-            told = str(error)
+            diagnose = str(error)
         path.unlink()
-        assert not told or told.startswith("changed."), (seed, told)
-        assert itself not in told, (seed, told)
-        assert AGAIN not in told or damaged, (seed, told)
-        assert len(told) < 1500, (seed, told)
+        assert not diagnose or diagnose.startswith("changed."), (seed, diagnose)
+        assert itself not in diagnose, (seed, diagnose)
+        assert AGAIN not in diagnose or damaged, (seed, diagnose)
+        assert len(diagnose) < 1500, (seed, diagnose)
     assert 0 < loaded < len(seeds)

@@ -73,12 +73,12 @@ def test_a_sort_of_file_is_told_by_a_key_and_then_where_it_belongs(sort: str, lo
     tensors, place = SORTS[sort]
     with pytest.raises(ValueError, match=place) as error:
         LOADERS[loader](tensors)
-    told = str(error.value)
-    assert "recognised by" in told
-    assert "no key such as" in told
-    assert told.index("recognised by") < told.index("no key such as") < told.index(place)
-    assert any(key in told for key in tensors)
-    assert "again" not in told
+    diagnose = str(error.value)
+    assert "recognised by" in diagnose
+    assert "no key such as" in diagnose
+    assert diagnose.index("recognised by") < diagnose.index("no key such as") < diagnose.index(place)
+    assert any(key in diagnose for key in tensors)
+    assert "again" not in diagnose
 
 
 @pytest.mark.parametrize("loader", LOADERS)
@@ -112,13 +112,13 @@ def test_every_published_list_has_its_kind(name: str) -> None:
 def test_no_loader_advises_itself(loader: str) -> None:
     refused = 0
     for name in LISTS:
-        told = ""
+        diagnose = ""
         try:
             LOADERS[loader](formats.published(name))
         except ValueError as error:
-            told = str(error)
-        refused += bool(told)
-        assert OWN[loader] not in told.partition(": ")[2]
+            diagnose = str(error)
+        refused += bool(diagnose)
+        assert OWN[loader] not in diagnose.partition(": ")[2]
     assert refused >= 7
 
 

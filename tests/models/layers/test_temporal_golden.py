@@ -13,7 +13,7 @@ from layers import clip_of, error_of, frames_first
 from torch import nn
 from unused_options import Causal
 from zoetrope.models.formats.keytable import KeyTable, Row
-from zoetrope.models.formats.temporal_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
+from zoetrope.models.formats.shared_rows import ATTENTION, CONV, TRANSFORMER, TRANSFORMER_AS_CONV
 from zoetrope.models.layers.blend import Alpha, Residual
 from zoetrope.models.layers.positions import NoPositions, RelativeTable, RotaryT5, sinusoid, t5_buckets
 from zoetrope.models.layers.svd import TimeStackBlock, TimeStackConv

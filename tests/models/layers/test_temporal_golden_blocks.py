@@ -20,9 +20,9 @@ from zoetrope.models.motion.loading import take_apart
 from zoetrope.models.motion.module import MotionModule
 
 
-def only_layer(published: dict[str, torch.Tensor], site: str, **said: int) -> TemporalLayer:
+def only_layer(published: dict[str, torch.Tensor], site: str, **notes: int) -> TemporalLayer:
     """The layer at `site` of a file with these keys; said: what its header tells."""
-    header = {f"zoetrope.{name}": str(value) for name, value in said.items()}
+    header = {f"zoetrope.{name}": str(value) for name, value in notes.items()}
     return take_apart(published, header, "golden", 0).motion.layer(site)
 
 

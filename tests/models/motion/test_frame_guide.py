@@ -10,7 +10,17 @@ from torch import nn
 from torch.nn import functional as F
 from zoetrope.models.edits.features import check_guide_fit
 from zoetrope.models.layers.positions import frame_table
-from zoetrope.models.motion.frame_guide import AFFINITIES, ANIMATELCM, CLEAN, DYNAMICRAFTER, PIA, SEINE, Given, Guide, pack
+from zoetrope.models.motion.frame_guide import (
+    AFFINITIES,
+    ANIMATELCM,
+    CLEAN,
+    DYNAMICRAFTER,
+    PIA,
+    SEINE,
+    GivenLatents,
+    GuideDesign,
+    pack,
+)
 from zoetrope.models.motion.frame_guide_networks import ConvBranch, PictureEncoder, guide_network
 from zoetrope.models.motion.loading import take_apart
 
@@ -29,7 +39,7 @@ def test_seine_packs_mask_and_pictures_as_the_original(path: Path) -> None:
         mask = tensors[f"out.{name}"][0, 0]  # f h w
         assert [frame for frame in range(frames) if float(mask[frame, 0, 0]) == 0] == list(given)
         for frame in given:  # the hidden frames of the recording are random numbers, so each is looked at by itself
-            shown = Given({n: masked[item, :, n] for n in given}, grey=masked[item, :, 1])
+            shown = GivenLatents({n: masked[item, :, n] for n in given}, grey=masked[item, :, 1])
             ours = pack(SEINE, shown, range(frames))
             assert torch.equal(ours[frame], packed[item, 4:, frame])
             assert torch.equal(ours[1], packed[item, 4:, 1])
@@ -41,16 +51,16 @@ def test_dynamicrafter_repeats_one_picture_and_leaves_frames_between_two_empty(p
     tensors, _ = golden.read(path)
     frames = tensors["concat"].shape[2]
     for clip in range(2):
-        one = pack(DYNAMICRAFTER, Given({0: tensors["image_latent"][clip]}), range(frames))
+        one = pack(DYNAMICRAFTER, GivenLatents({0: tensors["image_latent"][clip]}), range(frames))
         assert torch.equal(one, tensors["concat"][clip].transpose(0, 1))
         ends = {n: tensors["concat_interp"][clip, :, n] for n in (0, frames - 1)}
-        two = pack(DYNAMICRAFTER, Given(ends), range(frames))
+        two = pack(DYNAMICRAFTER, GivenLatents(ends), range(frames))
         assert torch.equal(two, tensors["concat_interp"][clip].transpose(0, 1))
 
 
 def test_pia_says_how_alike_each_frame_is_to_the_nearest_picture() -> None:
     affinity = AFFINITIES["large motion"]
-    shown = pack(PIA, Given({0: picture(1.0), 19: picture(2.0)}, affinity=affinity), range(20))
+    shown = pack(PIA, GivenLatents({0: picture(1.0), 19: picture(2.0)}, affinity=affinity), range(20))
     assert shown.shape == (20, 5, 2, 3)
     assert shown[:, 0, 0, 0].tolist() == pytest.approx([affinity[min(n, 19 - n, 12)] for n in range(20)])
     assert shown[:, 1, 0, 0].tolist() == [1.0] * 10 + [2.0] * 10
@@ -58,7 +68,7 @@ def test_pia_says_how_alike_each_frame_is_to_the_nearest_picture() -> None:
 
 
 def test_animatelcm_sees_the_picture_in_every_frame_and_zoetrope_needs_no_channels() -> None:
-    assert torch.equal(pack(ANIMATELCM, Given({0: picture(3.0)}), [0, 5, 900]), torch.full((3, 4, 2, 3), 3.0))
+    assert torch.equal(pack(ANIMATELCM, GivenLatents({0: picture(3.0)}), [0, 5, 900]), torch.full((3, 4, 2, 3), 3.0))
     assert (SEINE.width, PIA.width, DYNAMICRAFTER.width, ANIMATELCM.width, CLEAN.width) == (5, 5, 4, 4, 0)
     assert guide_network(CLEAN, {}, nn) is None
 
@@ -97,7 +107,9 @@ def test_animatelcms_encoder_is_what_its_code_says() -> None:
         ("dynamicrafter_256", DYNAMICRAFTER, {"input": 320}),
     ],
 )
-def test_published_files_bring_the_network_that_their_guide_needs(name: str, guide: Guide, widths: dict[str, int]) -> None:
+def test_published_files_bring_the_network_that_their_guide_needs(
+    name: str, guide: GuideDesign, widths: dict[str, int]
+) -> None:
     opened = take_apart(formats.published(name), {}, name, 0)
     assert opened.report.variant.guide == guide
     network = guide_network(guide, opened.parts["image"], nn)

@@ -25,7 +25,7 @@ def test_a_little_more_light_and_grain_are_no_cut() -> None:
 
 
 def test_a_hundred_cuts_are_a_hundred_scenes() -> None:
-    from zoetrope.sampling.between import takes
+    from zoetrope.sampling.interpolation import takes
 
     frames = [torch.full((3, 16, 16), float(n % 2)) for n in range(100)]
     parts = [list(part) for part in takes(frames, lambda a, b: is_cut(a, b, 0.3))]

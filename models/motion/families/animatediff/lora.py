@@ -20,11 +20,11 @@ from torch import Tensor
 from ....errors import DoesNotFit, WrongFile
 from ....formats.checkpoint import SAFETENSORS, TORCH, read_file
 from ....formats.keytable import KeyTable, Row, compiled, product
-from ....formats.leftovers import settle
+from ....formats.leftovers import clean_weights
 from ....formats.lora import BUNDLED, LONGEST, Part, Scaling, alpha_in, from_config, part_of, scaling_of
 from ....formats.published import Metadata, Published, Spelling
 from ....formats.quantised import REMEDY, is_plain, layout_of
-from ....formats.recognise import Wanted, kind_of, refusal
+from ....formats.recognise import LoaderTarget, kind_of, refusal
 from ....formats.strict import in_file, is_finite, some
 from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows
@@ -40,7 +40,7 @@ SPATIAL = compiled("{*}attentions.{}.transformer_blocks.{}.attn{}.processor.to_{
 MARKS = (
     "down_blocks.{}.motion_modules.{}.temporal_transformer.transformer_blocks.{}.attention_blocks.{}.processor.to_q_lora.down.weight",
 )
-WANTED = Wanted(
+WANTED = LoaderTarget(
     "LoRA for AnimateDiff's motion modules",
     (Published("motion_lora", "AnimateDiff's motion LoRAs", (Spelling("published", MARKS, (), lambda *_: table()),)),),
     ("motion_lora",),
@@ -78,7 +78,7 @@ class MotionLora:
     """Our key of a weight -> (down `(rank, in)`, up `(out, rank)`); up is scaled as the file says."""
     spatial: Mapping[str, Tensor]
     """Of a domain adapter: the file's tensors, for the host's own LoRA loader."""
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was done to read the file, for people."""
 
 
@@ -103,21 +103,21 @@ def load_lora(path: str | Path) -> MotionLora:
     path = Path(path)
     held = read_file(path)
     with in_file(path.name):
-        return lora_from(held.tensors, path.name, held.metadata, held.said, _config_beside(path))
+        return lora_from(held.tensors, path.name, held.metadata, held.notes, _config_beside(path))
 
 
 def lora_from(
-    tensors: Mapping[str, Tensor], file: str, metadata: Metadata | None = None, said: tuple[str, ...] = (),
+    tensors: Mapping[str, Tensor], file: str, metadata: Metadata | None = None, notes: tuple[str, ...] = (),
     beside: Scaling | None = None,
 ) -> MotionLora:  # fmt: skip
     """As `load_lora`, of a file's tensors and its header. beside: the scale that settings beside the file say."""
-    settled = settle(tensors)
-    tensors, said = settled.tensors, (*said, *settled.said)
+    settled = clean_weights(tensors)
+    tensors, notes = settled.tensors, (*notes, *settled.notes)
     scaling = scaling_of(metadata or {})
     if layout := layout_of(tensors):
         raise WrongFile(f"{refusal(tensors, WANTED)} Its weights are stored as {layout}. {REMEDY}")
     if all(map(SPATIAL.fullmatch, tensors)):
-        return MotionLora(file, {}, _scaled_spatial(tensors, scaling), said)
+        return MotionLora(file, {}, _scaled_spatial(tensors, scaling), notes)
     halves, rest = _sorted(tensors)
     if not halves:
         raise WrongFile(refusal(tensors, WANTED))
@@ -127,7 +127,7 @@ def lora_from(
         raise WrongFile(_other_adapter(scaling.adapter, scaling.source))
     scales = {key: _scale(half, scaling) for key, half in halves.items()}
     factors = {key: _pair(key, half, scales[key]) for key, half in halves.items()}
-    return MotionLora(file, factors, {}, (*said, *_scale_said(scales, scaling), *_rest_said(rest)))
+    return MotionLora(file, factors, {}, (*notes, *_scale_said(scales, scaling), *_rest_said(rest)))
 
 
 def _sorted(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Half], list[str]]:
@@ -265,11 +265,11 @@ def factors_for(motion: MotionModule, lora: MotionLora) -> dict[str, tuple[Tenso
     """
     shapes = {key: tuple(value.shape) for key, value in motion.state_dict().items()}
     fitting = {key: pair for key, pair in lora.factors.items() if key in shapes}
-    strangers = [key for key in lora.factors if key not in shapes and not key.startswith("mid.")]
-    strangers += [key for key, (down, up) in fitting.items() if shapes[key] != (up.shape[0], down.shape[1])]
-    if strangers or not fitting:
+    foreign = [key for key in lora.factors if key not in shapes and not key.startswith("mid.")]
+    foreign += [key for key, (down, up) in fitting.items() if shapes[key] != (up.shape[0], down.shape[1])]
+    if foreign or not fitting:
         raise DoesNotFit(
-            f"{lora.file}: this motion LoRA does not fit this motion module ({(strangers or ['no weight in common'])[0]}). "
+            f"{lora.file}: this motion LoRA does not fit this motion module ({(foreign or ['no weight in common'])[0]}). "
             "Camera LoRAs are made for AnimateDiff v2; they also load on v1, v3 and AnimateLCM."
         )
     return fitting

@@ -22,12 +22,12 @@ from ....formats.facts import largest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial, four_channels
 from ....formats.published import Shapes, Spelling
-from ....formats.temporal_rows import FEED_FORWARD, TRANSFORMER
+from ....formats.shared_rows import FEED_FORWARD, TRANSFORMER
 from ....layers.blend import Residual
 from ....layers.positions import FormulaSinusoid, NoPositions, SharedPositions, Sinusoid
 from ....layers.temporal import FrameAttention, Scope, TemporalBlock, TemporalLayer, TemporalTransformer
 from ...family import Contents, Family, NoiseSchedule, Variant
-from ...frame_guide import ANIMATELCM, PIA, Guide
+from ...frame_guide import ANIMATELCM, PIA, GuideDesign
 
 HEADS = 8
 BUILT_FRAMES = 64
@@ -100,7 +100,7 @@ class Member:
     clip_norms: tuple[NormKind, ...]
     note: str
     schedule: NoiseSchedule = SCHEDULE
-    guide: Guide | None = None
+    guide: GuideDesign | None = None
 
 
 MEMBERS = {

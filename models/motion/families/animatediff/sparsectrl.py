@@ -17,9 +17,9 @@ from ....formats.checkpoint import read_file
 from ....formats.facts import FileShapes, largest, smallest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial
-from ....formats.leftovers import settle
+from ....formats.leftovers import clean_weights
 from ....formats.published import Contents, Published, Shapes, Spelling
-from ....formats.recognise import Wanted, known
+from ....formats.recognise import LoaderTarget, known
 from ....formats.strict import check_numbers, in_file, load_strict
 from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows, transformers
@@ -83,7 +83,7 @@ class SparseCtrl:
     layout: Mapping[str, Any]
     """Constructor arguments of the host's ControlNet."""
     table: KeyTable
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What was done to find the weights in the file."""
 
     def published(self) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ def load_sparsectrl(path: str | Path, ops: Any = nn) -> SparseCtrl:
     """Raises WrongFile, naming file and remedy, for anything else."""
     held = read_file(path)
     with in_file(Path(path).name):
-        return sparsectrl_from(held.tensors, Path(path).name, ops, held.said)
+        return sparsectrl_from(held.tensors, Path(path).name, ops, held.notes)
 
 
 def detect(keys: Collection[str]) -> Published | None:
@@ -104,10 +104,10 @@ def detect(keys: Collection[str]) -> Published | None:
     return SPARSECTRL if SPARSECTRL.spelling(keys) else None
 
 
-def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, said: tuple[str, ...] = ()) -> SparseCtrl:
+def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, notes: tuple[str, ...] = ()) -> SparseCtrl:
     """As `load_sparsectrl`, of a file's tensors."""
-    settled = settle(tensors)
-    known(settled.tensors, Wanted("SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
+    settled = clean_weights(tensors)
+    known(settled.tensors, LoaderTarget("SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
     layout: dict[str, Any] = {}
 
     def build(contents: Contents, ops: Any) -> MotionModule:
@@ -119,7 +119,7 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, sai
     control, table = filled.spelled.parts["control"], filled.spelled.table
     check_numbers({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
-    return SparseCtrl(file, kind, filled.network, control, layout, table, (*said, *settled.said))
+    return SparseCtrl(file, kind, filled.network, control, layout, table, (*notes, *settled.notes))
 
 
 def layout_of(shapes: Shapes) -> dict[str, Any]:

@@ -57,9 +57,9 @@ def windows(tiny: Any, made: Any, positive: Any, negative: Any) -> None:
 def queue(tiny: Any, made: Any, positive: Any, negative: Any) -> None:
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
 
-    sampler = FifoSampler(Queue(window=4, partitions=1, context=1, start="noise"), FRAMES, Schedules(), published=True)
+    sampler = FifoSampler(QueueSettings(window=4, partitions=1, context=1, start="noise"), FRAMES, Schedules(), published=True)
     latent = torch.zeros(4, 4, 8, 8)
     with torch.inference_mode():
         guider_of(made, positive, negative, 3.0).sample(

@@ -13,10 +13,10 @@ pytestmark = pytest.mark.host
 
 
 def guided(tiny: Any, model: Any, motion: Any, first: Tensor | None = None, last: Tensor | None = None, **more: Any) -> Any:
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
 
     latent = torch.zeros(4, 4, 8, 8)
-    return apply_guide(model, motion, tiny.PictureVae(), latent, Pictures(first, last), GuideSettings(**more))
+    return apply_guide(model, motion, tiny.PictureVae(), latent, GuideImages(first, last), GuideSettings(**more))
 
 
 def latent_of(tiny: Any, model: Any, image: Tensor) -> Tensor:
@@ -84,13 +84,15 @@ def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, b
     """The queue meets the given frame at every level on its way out; later frames are made from those before them."""
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
 
     first = square(tiny)
     moving = tiny.applied(base, motion)
 
     def shot(model: Any, start: str) -> Tensor:
-        sampler = FifoSampler(Queue(window=4, partitions=2, context=1, shift=1, start=start), 10, Schedules(), published=True)
+        sampler = FifoSampler(
+            QueueSettings(window=4, partitions=2, context=1, shift=1, start=start), 10, Schedules(), published=True
+        )
         empty = torch.zeros(4, 4, 8, 8)
         guider = guider_of(model, tiny.text(), tiny.text(seed=2), 3.0)
         return guider.sample(empty, empty, sampler, torch.tensor([14.0, 0.0]), disable_pbar=True, seed=1)
@@ -106,7 +108,7 @@ def test_a_long_shot_begins_with_the_picture_and_goes_on_without_it(tiny: Any, b
 
 
 def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: Any, motion: Any) -> None:
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
 
     moving = tiny.applied(base, motion)
     with pytest.raises(ValueError, match="has 5 pictures for 4 frames; give it fewer"):
@@ -118,7 +120,7 @@ def test_more_pictures_than_frames_and_other_sizes_are_refused(tiny: Any, base: 
     with pytest.raises(ValueError, match=r"image: expected at least one picture .* got \(0, 64, 64, 3\)"):
         guided(tiny, moving, motion, square(tiny)[:0])
     small = apply_guide(
-        moving, motion, tiny.PictureVae(), torch.zeros(4, 4, 4, 6), Pictures(square(tiny), None), GuideSettings()
+        moving, motion, tiny.PictureVae(), torch.zeros(4, 4, 4, 6), GuideImages(square(tiny), None), GuideSettings()
     )
     with pytest.raises(ValueError, match="made for latents of 6x4, the sampler works on 8x8. Connect the latent"):
         tiny.sample(small)
@@ -208,7 +210,7 @@ def test_further_channels_are_those_of_a_wider_first_convolution(tiny: Any, base
     wide = tiny.model({**tiny.LAYOUT, "in_channels": 4 + guide.width}, weights)
     grey = latent_of(tiny, base, torch.full((1, 64, 64, 3), 0.5))[0]
     frames = {0: latent_of(tiny, base, first)[0], 3: latent_of(tiny, base, last)[0]}
-    channels = guides.pack(guide, guides.Given(frames, grey), range(4))
+    channels = guides.pack(guide, guides.GivenLatents(frames, grey), range(4))
     x, t, text = noise(4, 4, 8, 8), torch.full((4,), 500.0), noise(4, 7, 16)
     ours = tiny.call_unet(patched, torch.cat([x, x]), torch.cat([t, t]), torch.cat([text, text]), chunks=2)
     tiny.unload()

@@ -30,9 +30,9 @@ def counted(model: Any, halves: list[int]) -> Any:
         halves.append(len(args["cond_or_uncond"]))
         return apply_model(args["input"], args["timestep"], **args["c"])
 
-    watched = model.clone()
-    watched.set_model_unet_function_wrapper(note)
-    return watched
+    guarded = model.clone()
+    guarded.set_model_unet_function_wrapper(note)
+    return guarded
 
 
 def test_the_whole_sampling_is_plain_guidance_and_no_part_of_it_is_none(tiny: Any, model: Any) -> None:

@@ -26,7 +26,7 @@ def test_cores_context_windows_count_the_frame_in_front_of_later_windows() -> No
 
 def test_a_shot_knows_its_pictures_by_what_they_are(tiny: Any, base: Any, vision: Any, tmp_path: Path) -> None:
     """What a journal compares: the same picture is the same shot, another one, its strength or a guide is not."""
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
     from zoetrope.hosts.comfyui.fingerprint import model_settings
 
     projector = tiny.projector(base)
@@ -40,7 +40,7 @@ def test_a_shot_knows_its_pictures_by_what_they_are(tiny: Any, base: Any, vision
     for other in (settings(seed=2), settings(strength=0.5), settings(levels={"mid": 0.5})):
         assert [name for name in first if first[name] != other[name]] == ["image prompts"]
     motion = tiny.own_file(base, tmp_path / "m.safetensors", seed=1)
-    latent, pictures = torch.zeros(4, 4, 8, 8), Pictures(tiny.picture(), None)
+    latent, pictures = torch.zeros(4, 4, 8, 8), GuideImages(tiny.picture(), None)
     guided = model_settings(apply_guide(base, motion, tiny.PictureVae(), latent, pictures, GuideSettings()))
     again = model_settings(apply_guide(base, motion, tiny.PictureVae(), latent, pictures, GuideSettings()))
     assert guided == again
@@ -105,7 +105,7 @@ def test_open_clips_tower_and_the_hosts_say_the_same(tiny: Any, tmp_path: Path) 
     from zoetrope.hosts.comfyui.conditioning.clip_vision import null_states, states
     from zoetrope.hosts.diffusers.image_prompt import null_states as open_null
     from zoetrope.hosts.diffusers.image_prompt import states_of
-    from zoetrope.models.image_prompt.family import Look
+    from zoetrope.models.image_prompt.family import EncoderInput
     from zoetrope.models.image_prompt.pixels import pixels_of
 
     torch.manual_seed(3)
@@ -117,9 +117,9 @@ def test_open_clips_tower_and_the_hosts_say_the_same(tiny: Any, tmp_path: Path) 
     assert not left
     images = tiny.picture(2)
     for look in (
-        Look("embedding", True, "zero embedding"),
-        Look("penultimate", True, "zero picture"),
-        Look("last", False, "grey picture"),
+        EncoderInput("embedding", True, "zero embedding"),
+        EncoderInput("penultimate", True, "zero picture"),
+        EncoderInput("last", False, "grey picture"),
     ):
         width = 12 if look.states == "embedding" else 16
 

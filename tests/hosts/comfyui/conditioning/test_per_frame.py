@@ -34,14 +34,14 @@ def timeline(text: str, tiny: Any) -> Any:
     from zoetrope.hosts.comfyui.conditioning.timeline import encode_timeline
     from zoetrope.sampling.timeline import read_timeline
 
-    class Clip:
+    class TemporalContext:
         def tokenize(self, said: str) -> str:
             return said
 
         def encode_from_tokens_scheduled(self, said: str) -> Any:
             return prompt(said, tiny)
 
-    return encode_timeline(Clip(), read_timeline(text), 8)
+    return encode_timeline(TemporalContext(), read_timeline(text), 8)
 
 
 def prompt(said: str, tiny: Any) -> Any:

@@ -23,7 +23,7 @@ def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: 
     import comfy.ops
     from zoetrope.hosts.comfyui.call import host_attention
     from zoetrope.hosts.comfyui.conditioning.sparsectrl import SparseNetwork
-    from zoetrope.models.layers.temporal import Clip
+    from zoetrope.models.layers.temporal import TemporalContext
     from zoetrope.models.motion.families.animatediff.sparsectrl import sparsectrl_from
     from zoetrope.models.motion.loading import take_apart
 
@@ -39,7 +39,7 @@ def test_sparsectrl_gives_the_reference_residuals_and_the_unet_its_output(tiny: 
     hint = torch.cat([rows("controlnet_cond"), rows("conditioning_mask")], dim=1)
     steps = repeat(tensors["timestep"], "b -> (b f)", f=frames).float()
     text = repeat(tensors["encoder_hidden_states"], "b n d -> (b f) n d", f=frames)
-    clip = Clip(frames, 1.0, None, host_attention({}), size=(8, 8))
+    clip = TemporalContext(frames, 1.0, None, host_attention({}), size=(8, 8))
     found = network(rows("sample"), hint, steps, text, clip)
     residuals = [
         *((f"down_residual.{n:02d}", out) for n, out in enumerate(found["output"])),

@@ -12,24 +12,24 @@ pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
 
 
 def fillers(demo: Any, prompt: str = "moving right at 16 fps") -> Any:
-    from zoetrope.hosts.comfyui.jobs.interpolate import Fillers
-    from zoetrope.hosts.comfyui.vae.chunked import Lens
+    from zoetrope.hosts.comfyui.jobs.interpolate import InterpolationInputs
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
 
     parts, model = demo
     words = said(parts, prompt)
-    return Fillers(model, words, words, parts.motion, Lens(parts.vae))
+    return InterpolationInputs(model, words, words, parts.motion, ChunkedVae(parts.vae))
 
 
-def order(**more: Any) -> Any:
-    from zoetrope.hosts.comfyui.jobs.interpolate import BetweenOrder
+def request(**more: Any) -> Any:
+    from zoetrope.hosts.comfyui.jobs.interpolate import InterpolationRequest
 
-    return BetweenOrder(**{"factor": 4, "steps": 4, "seed": 5, **more})
+    return InterpolationRequest(**{"factor": 4, "steps": 4, "seed": 5, **more})
 
 
 def filled(demo: Any, keys: Tensor, prompt: str = "moving right at 16 fps", **more: Any) -> Tensor:
     from zoetrope.hosts.comfyui.jobs.interpolate import interpolate
 
-    return torch.stack(list(interpolate(fillers(demo, prompt), iter(keys), order(**more))))
+    return torch.stack(list(interpolate(fillers(demo, prompt), iter(keys), request(**more))))
 
 
 @pytest.mark.one_host
@@ -83,7 +83,7 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
             taken.append(1)
             yield picture
 
-    made = interpolate(fillers(demo), keys(), order(steps=1))
+    made = interpolate(fillers(demo), keys(), request(steps=1))
     ahead = [len(taken) - number // 4 for number, _ in enumerate(islice(made, 160))]
     assert max(ahead) <= 44
     assert max(ahead[80:]) <= max(ahead[:80])
@@ -149,7 +149,7 @@ def test_odd_sizes_are_cut_about_the_middle_and_other_factors_work(demo: Any) ->
 def test_what_cannot_be_is_refused(demo: Any, tiny: Any, tmp_path: Any) -> None:
     from dataclasses import replace
 
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import apply_between
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import apply_keyframes
 
     with pytest.raises(ValueError, match="two key frames or more to fill in between, got 1"):
         filled(demo, world(1))
@@ -162,7 +162,7 @@ def test_what_cannot_be_is_refused(demo: Any, tiny: Any, tmp_path: Any) -> None:
     parts, model = demo
     report = replace(parts.motion.report, variant=replace(parts.motion.report.variant, guide=None))
     with pytest.raises(ValueError, match="which fills in no frames"):
-        apply_between(model, replace(parts.motion, report=report), parts.vae, (8, 8))
-    guided, _ = apply_between(model, parts.motion, parts.vae, (8, 8))
+        apply_keyframes(model, replace(parts.motion, report=report), parts.vae, (8, 8))
+    guided, _ = apply_keyframes(model, parts.motion, parts.vae, (8, 8))
     with pytest.raises(ValueError, match="has a First/Last Frame Guide"):
-        apply_between(guided, parts.motion, parts.vae, (8, 8))
+        apply_keyframes(guided, parts.motion, parts.vae, (8, 8))

@@ -84,9 +84,9 @@ def enlarged_none(large: Any) -> None:
 
 
 def enlarged_list(large: Any, frames: list[Tensor]) -> None:
-    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleRequest, upscale
 
-    list(upscale(enlargers(large), iter(frames), UpscaleOrder(steps=2, cfg=1.0)))
+    list(upscale(enlargers(large), iter(frames), UpscaleRequest(steps=2, cfg=1.0)))
 
 
 @pytest.fixture
@@ -137,9 +137,9 @@ def test_a_stage_is_found_again_and_sound_counts(large: Any, output: Any) -> Non
 def test_tiles_and_conditions_for_a_part_of_the_picture_are_refused(large: Any) -> None:
     from dataclasses import replace
 
-    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleOrder, upscale
+    from zoetrope.hosts.comfyui.jobs.upscale import UpscaleRequest, upscale
 
-    crew = enlargers(large, tile=16)
-    masked = [[crew.positive[0][0], {**crew.positive[0][1], "mask": torch.ones(1, 32, 32)}]]
+    inputs = enlargers(large, tile=16)
+    masked = [[inputs.positive[0][0], {**inputs.positive[0][1], "mask": torch.ones(1, 32, 32)}]]
     with pytest.raises(ValueError, match="mask, area"):
-        list(upscale(replace(crew, positive=masked), iter(world(1, size=32)), UpscaleOrder(steps=1, cfg=1.0, tile=16)))
+        list(upscale(replace(inputs, positive=masked), iter(world(1, size=32)), UpscaleRequest(steps=1, cfg=1.0, tile=16)))

@@ -64,10 +64,10 @@ def sample(demo: Any, tiny: Any, frames: int, seed: int = 7, prompt: str = PROMP
 
 @torch.inference_mode()
 def decode(demo: Any, latents: torch.Tensor) -> torch.Tensor:
-    from zoetrope.hosts.comfyui.vae.chunked import Lens
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
     from zoetrope.hosts.comfyui.vae.video import decode_all
 
-    return decode_all(latents, Lens(demo.vae)).permute(0, 3, 1, 2)
+    return decode_all(latents, ChunkedVae(demo.vae)).permute(0, 3, 1, 2)
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------------

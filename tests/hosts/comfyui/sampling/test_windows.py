@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from zoetrope.shots.sinks import Look
+from zoetrope.shots.sinks import DecodedFrame
 
 pytestmark = pytest.mark.host
 
@@ -37,9 +37,9 @@ def test_a_longer_clip_is_sampled_in_windows(tiny: Any, moving: Any) -> None:
         rows.append(len(args["input"]))
         return apply_model(args["input"], args["timestep"], **args["c"])
 
-    watched = cut(moving).clone()
-    watched.set_model_unet_function_wrapper(note)
-    out = tiny.sample(watched, frames=10)
+    guarded = cut(moving).clone()
+    guarded.set_model_unet_function_wrapper(note)
+    out = tiny.sample(guarded, frames=10)
     assert out.shape == (10, 4, 8, 8)
     assert bool(out.isfinite().all())
     assert set(rows) == {4}
@@ -87,8 +87,8 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
     from zoetrope.hosts.comfyui.shot import plan as comfyui_plan
     from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
-    from zoetrope.sampling.queue import Queue
-    from zoetrope.shots.folder import Place
+    from zoetrope.sampling.queue import QueueSettings
+    from zoetrope.shots.folder import ShotFolder
 
     rows: list[int] = []
 
@@ -100,12 +100,12 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
     guider = guider_of(moving, tiny.text(), tiny.text(seed=2), 3.0)
     scene, _ = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
     for start in ("base clip", "noise"):
-        order = comfyui_shot.Order(frames=5, queue=Queue(window=4, partitions=2, context=1, shift=0, start=start))
+        order = comfyui_shot.ShotRequest(frames=5, queue=QueueSettings(window=4, partitions=2, context=1, shift=0, start=start))
         with torch.inference_mode():
             plan = comfyui_plan.plan(scene, order, tmp_path)
             assert set(rows) == {4, 8, 12}
             rows.clear()
-            comfyui_shot.shoot(scene, order, Place(tmp_path / start, "shot"), Silent())
+            comfyui_shot.make_shot(scene, order, ShotFolder(tmp_path / start, "shot"), Silent())
         work = plan.work
         assert len(rows) == 2 * ((work.frames + work.warm_up) * work.windows_per_frame + work.base_calls)
         assert plan.measured.call > 0
@@ -117,8 +117,8 @@ def test_a_plan_counts_what_the_shot_does(tiny: Any, moving: Any, tmp_path: Path
 
 
 class Silent:
-    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None: ...
+    def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None: ...
 
     def starting(self, step: int, steps: int) -> None: ...
 
-    def progress(self, done: int, total: int, look: Look | None, seconds_left: float) -> None: ...
+    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None: ...

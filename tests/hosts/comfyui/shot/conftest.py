@@ -15,24 +15,24 @@ from torch import Tensor
 def film(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """film(frames, folder=..., ...) -> (shot, news), a tiny model with motion and LoRA, in segments of 4 frames."""
     from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
-    from zoetrope.sampling.queue import Queue
-    from zoetrope.shots.folder import Place
+    from zoetrope.sampling.queue import QueueSettings
+    from zoetrope.shots.folder import ShotFolder
 
-    usual = Queue(window=WINDOW, partitions=2, context=1)
+    usual = QueueSettings(window=WINDOW, partitions=2, context=1)
     monkeypatch.setattr(comfyui_shot, "SEGMENT", 4)
 
     def run(
         frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.0,
         queue: Any = usual, samples: Tensor | None = None, strength: float = 1.0, tell: Any = None, guider: Any = None,
-        **order: Any,
+        **request: Any,
     ) -> Any:  # fmt: skip
         guider = guider or guider_for(tiny, tmp_path, prediction, scale, cfg, hint, strength)
         latent = torch.zeros(1, 4, 8, 8) if samples is None else samples
-        scene, prepared = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": latent})
-        prepared = replace(prepared, frames=frames, queue=queue, **order)
-        place = Place(tmp_path / folder, "shot")
+        inputs, prepared = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": latent})
+        prepared = replace(prepared, frames=frames, queue=queue, **request)
+        place = ShotFolder(tmp_path / folder, "shot")
         with torch.inference_mode():
-            return comfyui_shot.shoot(scene, prepared, place, Audience(tell))
+            return comfyui_shot.make_shot(inputs, prepared, place, Audience(tell))
 
     yield run
     tiny.unload()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from steady_shot import steady_shot
-from zoetrope.shots.folder import Place
+from zoetrope.shots.folder import ShotFolder
 from zoetrope.shots.journal import Journal
 
 pytestmark = pytest.mark.host
@@ -21,11 +21,11 @@ FRAMES, LONGER = 18, 22
 
 
 class Quiet:
-    def opening(self, folder: str, resumed: int, news: Sequence[str]) -> None: ...
+    def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None: ...
 
     def starting(self, step: int, steps: int) -> None: ...
 
-    def progress(self, done: int, total: int, look: Any, seconds_left: float) -> None: ...
+    def progress(self, done: int, total: int, decoded: Any, seconds_left: float) -> None: ...
 
 
 def rooms() -> Any:
@@ -45,10 +45,10 @@ def test_a_shot_begun_by_0_1_goes_on(tiny: Any, tmp_path: Path, monkeypatch: pyt
     house = rooms()
     shutil.copytree(BEGUN / "shot_00001", tmp_path / "shot_00001")
     with torch.inference_mode():
-        scene, order = steady_shot(house, tiny, tmp_path, monkeypatch)
-        shot, news = house.shot.shoot(scene, replace(order, frames=LONGER), Place(tmp_path, "shot"), Quiet())
+        inputs, request = steady_shot(house, tiny, tmp_path, monkeypatch)
+        shot, reason = house.shot.make_shot(inputs, replace(request, frames=LONGER), ShotFolder(tmp_path, "shot"), Quiet())
     tiny.unload()
-    assert (news, shot.resumed, shot.video.parent.name) == ([], FRAMES, "shot_00001")
+    assert (reason, shot.resumed, shot.video.parent.name) == ([], FRAMES, "shot_00001")
     state = Journal.open(shot.video.parent).state()
     assert state is not None
     expected = load_file(BEGUN / "frames_18_to_21.safetensors")["latents"]

@@ -18,7 +18,7 @@ def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
 ) -> None:
     from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
 
     class Noise:
         seed = 3
@@ -26,7 +26,7 @@ def test_the_sampler_in_a_graph_of_ones_own_gives_the_same_frames(
         def generate_noise(self, latent: Any) -> Tensor:
             return torch.zeros_like(latent["samples"])
 
-    queue = Queue(window=WINDOW, partitions=2, context=1)
+    queue = QueueSettings(window=WINDOW, partitions=2, context=1)
     guider = guider_for(tiny, tmp_path, prediction)
     sampler = FifoSampler(queue, 6, Schedules(), published=True)
     run = getattr(SamplerCustomAdvanced, "execute", None) or SamplerCustomAdvanced().sample
@@ -46,7 +46,7 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
     film: Any, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import comfy.model_management as management
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
     whole = all_latents(film(10, "whole")[0], 10)
     decodes: list[int] = []
@@ -69,7 +69,7 @@ def test_out_of_memory_says_which_number_to_lower_and_loses_nothing(
         if done == 6:
             raise management.OOM_EXCEPTION("out of memory")
 
-    queue = Queue(window=WINDOW, partitions=2, context=1, windows_per_call=2)
+    queue = QueueSettings(window=WINDOW, partitions=2, context=1, windows_per_call=2)
     message = r"a call of 8 frames; lower windows_per_call \(now 2\) in Queue Settings, then window \(now 4\), then width"
     with pytest.raises(RuntimeError, match=message):
         film(10, "call", queue=queue, tell=tell)
@@ -81,12 +81,12 @@ def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt
     from zoetrope.hosts.comfyui.shot import shot as comfyui_shot
 
     guider = guider_for(tiny, tmp_path)
-    scene, order = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
+    inputs, request = comfyui_shot.prepare(guider, tiny.Vae(), {"samples": torch.zeros(1, 4, 8, 8)})
     with torch.inference_mode():
-        comfyui_plan.plan(scene, replace(order, frames=4), tmp_path)  # loads everything before the first digest
+        comfyui_plan.plan(inputs, replace(request, frames=4), tmp_path)  # loads everything before the first digest
     assert film(2, guider=guider)[1] == []
-    longer, news = film(4, guider=guider)
-    assert (news, longer.resumed) == ([], 2)
+    longer, reason = film(4, guider=guider)
+    assert (reason, longer.resumed) == ([], 2)
 
     def tell(done: int, total: int, picture: Any, left: float) -> None:
         if done == 2:
@@ -94,17 +94,17 @@ def test_the_same_objects_queued_again_go_on_after_an_end_and_after_an_interrupt
 
     with pytest.raises(management.InterruptProcessingException):
         film(8, guider=guider, tell=tell)
-    resumed, news = film(8, guider=guider)
-    assert (news, resumed.resumed) == ([], 6)
-    fresh, news = film(9)  # as after a restart
-    assert (news, fresh.resumed) == ([], 8)
+    resumed, reason = film(8, guider=guider)
+    assert (reason, resumed.resumed) == ([], 6)
+    fresh, reason = film(9)  # as after a restart
+    assert (reason, fresh.resumed) == ([], 8)
 
 
 @pytest.mark.one_host
 def test_windows_of_a_call_may_be_more_frames_than_the_module_can_tell_apart(film: Any) -> None:
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
-    queue = Queue(window=WINDOW, partitions=6, context=0, windows_per_call=6)  # 24 rows, a table of 16
+    queue = QueueSettings(window=WINDOW, partitions=6, context=0, windows_per_call=6)  # 24 rows, a table of 16
     assert len(all_latents(film(2, "many", queue=queue)[0], 2)) == 2
 
 
@@ -120,6 +120,6 @@ def test_pictures_that_are_decoded_before_the_first_step_are_counted_from_where_
     for part in made.video.parent.glob("*.mp4"):
         part.unlink()
     counted: list[tuple[int, int, float]] = []
-    film(8, tell=lambda done, total, look, left: counted.append((done, total, left)))
+    film(8, tell=lambda done, total, decoded, left: counted.append((done, total, left)))
     assert [counted[0][:2], counted[-1][:2]] == [(0, 4), (4, 4)]
     assert all(0 <= done <= total and left >= 0 for done, total, left in counted), counted

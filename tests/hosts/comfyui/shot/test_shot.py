@@ -16,11 +16,11 @@ pytestmark = pytest.mark.host
 def test_a_shot_with_lora_and_controlnet_is_made_lengthened_and_resumed(film: Any, prediction: str) -> None:
     from films import read_video
 
-    short, news = film(6, prediction=prediction, hint=0.5)
-    assert (news, short.resumed) == ([], 0)
+    short, reason = film(6, prediction=prediction, hint=0.5)
+    assert (reason, short.resumed) == ([], 0)
     assert len(read_video(short.video)[0]) == 6
-    longer, news = film(10, prediction=prediction, hint=0.5)
-    assert (news, longer.resumed) == ([], 6)
+    longer, reason = film(10, prediction=prediction, hint=0.5)
+    assert (reason, longer.resumed) == ([], 6)
     straight, _ = film(10, "other", prediction=prediction, hint=0.5)
     assert torch.equal(all_latents(longer, 10), all_latents(straight, 10))
     assert torch.equal(all_latents(longer, 6), all_latents(short, 6))
@@ -56,10 +56,10 @@ def test_an_interrupt_is_honoured_within_a_call_and_the_shot_goes_on_from_the_sa
 
 @pytest.mark.one_host
 def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
     from zoetrope.sampling.timeline import read_numbers
 
-    small = Queue(window=2, partitions=1, context=0, shift=0)
+    small = QueueSettings(window=2, partitions=1, context=0, shift=0)
     film(1, queue=small)
     changes: list[tuple[dict[str, Any], list[str]]] = [
         ({"cfg": 4.0}, ["cfg (3.0, now 4.0)"]),
@@ -76,11 +76,11 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
         ({"prediction": "V_PREDICTION"}, ["noise schedule"]),
     ]
     for change, words in changes:
-        shot, news = film(1, **{"queue": small, **change})
-        assert news == words, change
+        shot, reason = film(1, **{"queue": small, **change})
+        assert reason == words, change
         assert shot.video.parent.name == "shot_00002"
-        shot, news = film(1, queue=small)  # the first one is found again
-        assert (news, shot.video.parent.name, shot.resumed) == ([], "shot_00001", 1)
+        shot, reason = film(1, queue=small)  # the first one is found again
+        assert (reason, shot.video.parent.name, shot.resumed) == ([], "shot_00001", 1)
         shutil.rmtree(shot.video.parent.with_name("shot_00002"))
     by_frame = Schedules(cfg=read_numbers("0: 3 / 5: 4", "cfg", 0, 9))
     assert film(1, queue=small, schedules=by_frame)[1][0] == "cfg by frame (none, now 0: 3 / 5: 4)"
@@ -88,11 +88,11 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
 
 @pytest.mark.one_host
 def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
     made = []
     for together in (1, 2, 3):
-        queue = Queue(window=WINDOW, partitions=2, context=1, windows_per_call=together)
+        queue = QueueSettings(window=WINDOW, partitions=2, context=1, windows_per_call=together)
         made.append(all_latents(film(4, f"together{together}", queue=queue)[0], 4))
     assert (made[0] - made[1]).abs().max() <= 1e-4
     assert (made[0] - made[2]).abs().max() <= 1e-4
@@ -100,12 +100,12 @@ def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
 
 @pytest.mark.one_host
 def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: Any) -> None:
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
-    small = Queue(window=2, partitions=2, context=0, shift=0)
+    small = QueueSettings(window=2, partitions=2, context=0, shift=0)
     first, second = (all_latents(film(3, f"seed{seed}", seed=seed, queue=small)[0], 3) for seed in (1, 2))
     assert not torch.allclose(first, second, atol=1e-2)
-    noise = film(3, "noise", queue=Queue(window=WINDOW, partitions=2, context=1, start="noise"))[0]
+    noise = film(3, "noise", queue=QueueSettings(window=WINDOW, partitions=2, context=1, start="noise"))[0]
     assert len(all_latents(noise, 3)) == 3
     few, _ = film(5, "few", sigmas=torch.tensor([14.0, 3.0, 0.0]))
     assert len(all_latents(few, 5)) == 5
@@ -115,17 +115,17 @@ def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: An
 
 @pytest.mark.one_host
 def test_a_shot_goes_on_after_another(film: Any, tiny: Any) -> None:
-    from zoetrope.sampling.queue import Queue
+    from zoetrope.sampling.queue import QueueSettings
 
-    small = Queue(window=2, partitions=2, context=0, shift=0)
+    small = QueueSettings(window=2, partitions=2, context=0, shift=0)
     first, _ = film(5, "first", queue=small)
     given = first.latents / 0.18215
     after, _ = film(3, "after", samples=given, queue=small)
     straight, _ = film(8, "straight", queue=small)
     assert all_latents(after, 3).shape == (3, 4, 8, 8)
     assert not torch.equal(all_latents(after, 3), all_latents(straight, 8)[5:])  # its own noise, its own shot
-    again, news = film(3, "after", samples=given, queue=small)
-    assert (news, again.resumed) == ([], 3)
+    again, reason = film(3, "after", samples=given, queue=small)
+    assert (reason, again.resumed) == ([], 3)
 
 
 def test_latents_that_cannot_be_filmed_are_refused(film: Any) -> None:

@@ -143,10 +143,10 @@ def test_out_of_memory_makes_the_tiles_smaller_and_says_so(demo_vae: Any) -> Non
 
     demo_vae.first_stage_model.decode = little
     told: list[str] = []
-    from zoetrope.hosts.comfyui.vae.chunked import Lens, Way
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
     from zoetrope.hosts.comfyui.vae.video import decode_all
 
-    through = Lens(demo_vae, Way(window=3), told.append)
+    through = ChunkedVae(demo_vae, ChunkOptions(window=3), told.append)
     out = decode_all(latents, through)
     assert alike(out, whole)[1] > WORST
     assert told == through.notes

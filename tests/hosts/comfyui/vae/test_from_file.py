@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from host_vaes import decoded, encoded, host_vae, lens, noise, published
+from host_vaes import chunked_vae, decoded, encoded, host_vae, noise, published
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
 
@@ -21,7 +21,7 @@ def overflowing() -> Any:
 def test_a_window_that_overflows_is_made_again_with_wider_numbers() -> None:
     vae, latents = overflowing(), noise(6, 4, 4, 4)
     assert not torch.isfinite(vae.first_stage_model.decode(latents.half())).all()
-    through, before = lens(vae), {k: v.clone() for k, v in vae.first_stage_model.state_dict().items()}
+    through, before = chunked_vae(vae), {k: v.clone() for k, v in vae.first_stage_model.state_dict().items()}
     frames = torch.stack(list(through.decode(latents)))
     assert torch.isfinite(frames).all()
     assert "NaN) in float16: decoded again in" in through.notes[0]

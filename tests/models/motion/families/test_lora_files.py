@@ -169,7 +169,7 @@ def test_the_scale_stands_in_the_header(tmp_path: Path, motion: MotionModule, wh
     save_file({key: value.contiguous() for key, value in PEFT.items()}, tmp_path / "l.safetensors", metadata=header)
     lora = load_lora(tmp_path / "l.safetensors")
     near(change(motion, lora), whole, factor)
-    assert any("scaled by" in line for line in lora.said) == (factor != 1)
+    assert any("scaled by" in line for line in lora.notes) == (factor != 1)
 
 
 def test_patterns_of_alpha_and_rank_belong_to_their_layers(motion: MotionModule) -> None:
@@ -225,8 +225,8 @@ def test_the_motion_part_of_a_file_is_applied_and_the_rest_is_said(
 ) -> None:
     lora = lora_from(SPELLINGS["kohya"] | other, "l")
     near(change(motion, lora), whole, 1.0)
-    assert any(f"{len(other)} tensors that are no motion module's are left out" in line for line in lora.said)
-    assert any("core's Load LoRA" in line for line in lora.said) == ("bundle_emb.cat.string_to_param.*" not in other)
+    assert any(f"{len(other)} tensors that are no motion module's are left out" in line for line in lora.notes)
+    assert any("core's Load LoRA" in line for line in lora.notes) == ("bundle_emb.cat.string_to_param.*" not in other)
 
 
 Q = "lora_unet_down_blocks_0_motion_modules_0_temporal_transformer_transformer_blocks_0_attention_blocks_0_to_q"

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from .call import WATCH, is_ours
+from .call import GUARD, is_ours
 from .compiled import is_compiled
-from .run_state import Memories
+from .run_state import CallStates
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ def for_other_frames(options: Mapping[str, Any], sampling: Any, by: str) -> dict
     sampling   the model's sampling object
     by         the node that calls the model for parts of the clip, for messages
     """
-    told = {**options.get("transformer_options", {})}
-    changed = {**options, "transformer_options": told}
+    transformer_options = {**options.get("transformer_options", {})}
+    changed = {**options, "transformer_options": transformer_options}
     if changed.pop("context_handler", None) is not None:
         log.warning("Zoetrope: core's context windows on this MODEL rest: %s cuts the clip by itself", by)
-    cache = told.get(STEP_CACHE)
+    cache = transformer_options.get(STEP_CACHE)
     if cache is not None:
-        told[STEP_CACHE] = _resting(cache, sampling)
+        transformer_options[STEP_CACHE] = _resting(cache, sampling)
         log.warning(
             "Zoetrope: %s on this MODEL rests: it reuses the last call of the model, and in %s that was of other frames",
             getattr(cache, "name", "a step cache"), by,
@@ -42,11 +42,13 @@ def for_other_frames(options: Mapping[str, Any], sampling: Any, by: str) -> dict
     return changed
 
 
-def memories_of(options: Mapping[str, Any]) -> Memories:
+def call_states_of(options: Mapping[str, Any]) -> CallStates:
     """What nodes on the MODEL remember, from a run's options; our own wrappers are left alone."""
-    told = options.get("transformer_options", {})
-    others = {name: value for name, value in told.items() if name not in ("wrappers", STEP_CACHE) and not is_ours(name)}
-    return Memories({name: value for name, value in options.items() if name != "transformer_options"}, others)
+    transformer_options = options.get("transformer_options", {})
+    others = {
+        name: value for name, value in transformer_options.items() if name not in ("wrappers", STEP_CACHE) and not is_ours(name)
+    }
+    return CallStates({name: value for name, value in options.items() if name != "transformer_options"}, others)
 
 
 def _resting(cache: Any, sampling: Any) -> Any:
@@ -56,7 +58,7 @@ def _resting(cache: Any, sampling: Any) -> Any:
     return resting.prepare_timesteps(sampling)
 
 
-class Watch:
+class CallGuard:
     """Counts what was asked of the model and what it ran, to notice an answer that was not computed."""
 
     def __init__(self, by: str, frames: Sequence[int]):
@@ -83,7 +85,7 @@ class Watch:
 
 
 @contextmanager
-def watched(model: Any, options: Mapping[str, Any], by: str, frames: Sequence[int]) -> Iterator[dict[str, Any]]:
+def guarded(model: Any, options: Mapping[str, Any], by: str, frames: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Around one call of a guider: gives what belongs into `transformer_options`. Raises RuntimeError for a reused answer.
 
     model     the host's BaseModel; nothing is counted where it is no UNet, or compiled (each new hook is compiled anew)
@@ -93,24 +95,24 @@ def watched(model: Any, options: Mapping[str, Any], by: str, frames: Sequence[in
     if layer is None or is_compiled(model.diffusion_model, options):
         yield {}
         return
-    watch = Watch(by, frames)
+    guard = CallGuard(by, frames)
 
     def count(*_: Any) -> None:
-        watch.ran += 1
+        guard.ran += 1
 
     handle = layer.register_forward_hook(count)
     try:
-        yield {WATCH: watch}
+        yield {GUARD: guard}
     finally:
         handle.remove()
-    if not watch.asked:
-        raise RuntimeError(watch.message)
+    if not guard.asked:
+        raise RuntimeError(guard.message)
 
 
 def asking(options: Mapping[str, Any], conditions: int) -> Any:
     """A context around a call of the model, where somebody watches."""
-    watch = options.get(WATCH)
-    return watch.asking(conditions) if watch else nullcontext()
+    guard = options.get(GUARD)
+    return guard.asking(conditions) if guard else nullcontext()
 
 
 def _middle(unet: Any) -> nn.Module | None:

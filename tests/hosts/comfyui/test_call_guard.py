@@ -21,9 +21,11 @@ def windows(model: Any) -> Any:
 def in_queue(tiny: Any, model: Any) -> Tensor:
     from zoetrope.hosts.comfyui.sampling.fifo import FifoSampler
     from zoetrope.hosts.comfyui.sampling.guider import guider_of
-    from zoetrope.sampling.queue import Queue, Schedules
+    from zoetrope.sampling.queue import QueueSettings, Schedules
 
-    sampler = FifoSampler(Queue(window=2, partitions=3, context=0, shift=0, start="noise"), 4, Schedules(), published=True)
+    sampler = FifoSampler(
+        QueueSettings(window=2, partitions=3, context=0, shift=0, start="noise"), 4, Schedules(), published=True
+    )
     latent = torch.zeros(2, 4, 8, 8)
     with torch.inference_mode():
         guider = guider_of(model, tiny.text(), tiny.text(seed=2), 3.0)

@@ -68,10 +68,10 @@ def test_an_amount_mask_and_windows_too(tiny: Any, base: Any, motion: Any) -> No
 
 def test_tiles_are_parts_of_the_picture() -> None:
     from zoetrope.hosts.comfyui.call import TILE
-    from zoetrope.hosts.comfyui.places import places_in
+    from zoetrope.hosts.comfyui.regions import regions_of
 
     mask = torch.arange(16.0).reshape(1, 4, 4)
-    (place,) = places_in({TILE: (2, 1, (4, 4))}, 1, (2, 2))
+    (place,) = regions_of({TILE: (2, 1, (4, 4))}, 1, (2, 2))
     assert place.cut(mask).tolist() == [[[9, 10], [13, 14]]]
     assert place.cut(torch.ones(3, 1, 1)).shape == (3, 1, 1)
 
@@ -118,7 +118,7 @@ def test_masks_inside_blocks_follow_deep_shrink(tiny: Any, base: Any, factor: fl
 
 def guided_by(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
     import comfy.model_patcher
-    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideSettings, Pictures, apply_guide
+    from zoetrope.hosts.comfyui.conditioning.frame_guide import GuideImages, GuideSettings, apply_guide
     from zoetrope.models.motion.module import MotionModule
 
     variant = SimpleNamespace(frames=4, schedule=None, notes=(), guide=guide)
@@ -126,7 +126,7 @@ def guided_by(tiny: Any, base: Any, guide: Any, network: Any) -> Any:
     randomise(network.requires_grad_(False), 4)
     patcher = comfy.model_patcher.ModelPatcher(network, base.load_device, base.offload_device)
     motion = type(made)(made.patcher, made.report, made.path, guide=patcher)
-    pictures = Pictures(tiny.picture(size=(64, 64)), None)
+    pictures = GuideImages(tiny.picture(size=(64, 64)), None)
     return apply_guide(base, motion, tiny.PictureVae(), torch.zeros(4, 4, 8, 8), pictures, GuideSettings())
 
 

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from .noise import FrameNoise
 from .stream import Work, euler_stream
-from .windowing import Cut
+from .windowing import WindowSpec
 
 Filler = Callable[[Tensor, float, Sequence[int], Mapping[int, Tensor]], Tensor]
 """(noisy frames `(f, c, h, w)`, noise level, their numbers, number -> given latent) -> clean frames."""
 
 
 @dataclass(frozen=True)
-class Between:
+class InterpolationSpec:
     """How a clip is filled in."""
 
     factor: int
@@ -47,9 +47,9 @@ class Between:
         return 1 if self.ends else (self.clip - 1) // self.factor
 
     @property
-    def cut(self) -> Cut:
+    def cut(self) -> WindowSpec:
         shared = min(self.shared, (self.steps - 1) // 2)
-        return Cut(self.steps * self.factor + 1, shared * self.factor + 1)
+        return WindowSpec(self.steps * self.factor + 1, shared * self.factor + 1)
 
     def frames(self, keys: int) -> int:
         """Frames of a clip of so many keys."""
@@ -57,7 +57,7 @@ class Between:
 
 
 def fill(
-    filler: Filler, keys: Iterable[Tensor], plan: Between, sigmas: Tensor, noise: FrameNoise, first: int = 0
+    filler: Filler, keys: Iterable[Tensor], plan: InterpolationSpec, sigmas: Tensor, noise: FrameNoise, first: int = 0
 ) -> Iterator[Tensor]:
     """Key latents `(c, h, w)`, one at a time, to all frames, one at a time.
 

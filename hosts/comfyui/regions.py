@@ -16,7 +16,7 @@ from .call import PLACES, TILE, wrap_model
 
 
 @dataclass(frozen=True)
-class Place:
+class Region:
     """A rectangle of the whole latent."""
 
     top: int
@@ -38,7 +38,7 @@ class Place:
         return whole[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def note_places(patched: Any) -> None:
+def record_regions(patched: Any) -> None:
     """Lets every call of a MODEL know where its conditions lie. Several edits may ask for it."""
     if PLACES not in patched.wrappers.get(WrappersMP.CALC_COND_BATCH, {}):
         wrap_model(patched, WrappersMP.CALC_COND_BATCH, PLACES, _note)
@@ -51,11 +51,11 @@ def _note(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, op
         for one in half or ()
         if one.get("area") is not None and len(one["area"]) == 4 and "uuid" in one
     }
-    told = {**options["transformer_options"], PLACES: (tuple(x.shape[-2:]), areas)}
-    return executor(model, conds, x, timestep, {**options, "transformer_options": told}, *more)
+    transformer_options = {**options["transformer_options"], PLACES: (tuple(x.shape[-2:]), areas)}
+    return executor(model, conds, x, timestep, {**options, "transformer_options": transformer_options}, *more)
 
 
-def places_in(options: Any, chunks: int, size: Sequence[int]) -> list[Place]:
+def regions_of(options: Any, chunks: int, size: Sequence[int]) -> list[Region]:
     """The place of each part of a call.
 
     options   `transformer_options`
@@ -77,5 +77,5 @@ def places_in(options: Any, chunks: int, size: Sequence[int]) -> list[Place]:
                 f"a mask or a given frame: the model is called for {width}x{height} of the {sampled[1]}x{sampled[0]} latent, "
                 "and nothing says where that lies (a node that samples in tiles). Take that node away, or the mask or guide."
             )
-        found.append(Place(top + y, left + x, height, width, tuple(whole)))
+        found.append(Region(top + y, left + x, height, width, tuple(whole)))
     return found

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .av import pyav, words_of
 from .containers import Source, missing_bytes, name_of, opened
-from .decoding import favourite, films_in, opening_of
+from .decoding import default_stream, opening_of, video_streams
 from .mix import LAYOUTS
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | No
     with opened(source) as container:
         if not container.streams.audio:
             return None
-        filmed = bool(films_in(container))
+        filmed = bool(video_streams(container))
     opening = opening_of(source) if filmed else None
     with opened(source) as container:
-        stream = favourite(container.streams.audio)
+        stream = default_stream(container.streams.audio)
         origin = opening.origin if opening else Fraction(stream.start_time or 0) * stream.time_base
         longest = opening.seconds if opening and opening.seconds else Fraction(container.duration or 0, 1_000_000)
         sound = _Track(Fraction(start), end, longest)
@@ -86,7 +86,7 @@ class _Track:
 def _chunks(source: Source, container: Any, stream: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
     """(second of the file's own clock, samples `(channels, n)`, rate), all at the rate and with the channels of the first."""
     av = pyav("reading a video")
-    turn = _Turner(av)
+    turn = _Resampler(av)
     failed = 0
     for packet in container.demux(stream):
         try:
@@ -102,7 +102,7 @@ def _chunks(source: Source, container: Any, stream: Any) -> Iterator[tuple[Fract
     yield from turn.rest()
 
 
-class _Turner:
+class _Resampler:
     """Decoded sound as float32 of one rate and one order of channels."""
 
     def __init__(self, av: Any):
