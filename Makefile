@@ -20,6 +20,7 @@ help:
 	@echo "make check                ruff, format, pyright, tests"
 	@echo "make slow                 property, fuzz and full-size tests as well"
 	@echo "make host SOURCE=... [NAME=ComfyUI]   a real ComfyUI for the host tests, from a path or a git URL"
+	@echo "                          NAME=extra/ComfyUI-0.33: one that only COMFYUI_PATH= chooses (docs/hosts.md)"
 	@echo "make e2e                  real servers and a real browser, where they are found; a report in output/e2e/index.html"
 	@echo "make oldest               the lower bounds of all requirements, in $(OLDEST), and what has to hold with them"
 	@echo "make parity               runs the golden tests on every host found and writes docs/parity.md"

@@ -152,7 +152,10 @@ def _frames() -> list[Any]:
 
 
 def _per_frame() -> list[Any]:
-    lists = "Comma-separated, one number per frame; fewer numbers are spread evenly over each clip (0, 1 is a ramp). Empty: 1."
+    lists = (
+        "0: 1 / 48: 0.5 ~12 starts at 1 and falls to 0.5 from frame 48 to frame 60. A plain list such as 0, 1 has a number per "
+        "frame; fewer numbers than frames are spread evenly over each clip. Empty: 1."
+    )
     mask = "White: full, black: none. One mask for the clip, or one per frame."
     return [
         io.String.Input("strength_per_frame", default="", tooltip=f"Multiplier of strength by frame. {lists}"),

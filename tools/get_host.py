@@ -1,7 +1,8 @@
 """`make host`: puts a real ComfyUI where host tests look, and its requirements into this environment.
 
 --source   a ComfyUI checkout or a git URL; empty: what lies there already, else comfy-cli installs the current one
---name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) takes another name
+--name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) takes another name. `make test` runs on every host
+           named ComfyUI*; one that is used only by name (COMFYUI_PATH=...) goes deeper: extra/ComfyUI-0.33
 --torch    torch, torchvision and torchaudio that go together; hosts import all three
 """
 
@@ -45,16 +46,28 @@ def run(*command: str, remedy: str) -> None:
 
 
 def requirements(host: Path, torch: str) -> None:
-    """Installs what the host needs; its frontend and templates go beside it, so that two hosts can each have their own."""
+    """Installs what the host needs.
+
+    Its frontend and templates go beside it, so that two hosts can each have their own. Of a host that is used by name only, so
+    does everything that it pins to one version: this environment has what the other hosts pin.
+    """
     lines = [line.strip() for line in (host / "requirements.txt").read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    own = [line for line in lines if line.startswith("comfyui-")]
-    shared = [line for line in lines if line not in own and line not in ("torch", "torchvision", "torchaudio")]
+    by_name = host.parent != CACHE
+    pinned = [line for line in lines if "==" in line and (by_name or line.startswith("comfyui-"))]
+    shared = [line for line in lines if line not in pinned and line not in ("torch", "torchvision", "torchaudio")]
     print(f"installing {torch} (which go together) and ComfyUI's requirements into this environment", flush=True)
     run(*PIP, *torch.split(), *shared, remedy="the requirements could not be installed")
     run(sys.executable, "-c", "import torch, torchvision, torchaudio", remedy=f"{torch} do not go together; choose HOST_TORCH=")
-    if not packages(host).is_dir():
-        run(*PIP, "--target", str(packages(host)), *own, remedy="the frontend could not be installed")
+    if lacking := [line for line in pinned if not beside(host, line)]:
+        target = ("--upgrade", "--target", str(packages(host)))  # a target's older version is replaced only so
+        run(*PIP, *target, *lacking, remedy=f"{', '.join(lacking)} could not be installed")
+
+
+def beside(host: Path, requirement: str) -> bool:
+    """Whether the host's own folder has exactly this version of a package."""
+    name, _, pinned = requirement.partition("==")
+    return (packages(host) / f"{name.strip().replace('-', '_')}-{pinned.strip()}.dist-info").is_dir()
 
 
 if __name__ == "__main__":

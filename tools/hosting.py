@@ -1,6 +1,7 @@
 """Finds a real ComfyUI and puts it on the path of this process; says aloud where there is none.
 
-Looked for, in this order: $COMFYUI_PATH, the ComfyUI that encloses the checkout, ~/.cache/zoetrope/ComfyUI.
+Looked for, in this order: $COMFYUI_PATH, the ComfyUI that encloses the checkout, ~/.cache/zoetrope/ComfyUI*. A host deeper
+down (~/.cache/zoetrope/extra/ComfyUI-0.33) is used only where $COMFYUI_PATH names it.
 """
 
 import os
@@ -26,7 +27,7 @@ def version(host: Path) -> str:
 
 
 def packages(host: Path) -> Path:
-    """Where `make host` puts the packages that only this host wants: its frontend, templates and help pages."""
+    """Where `make host` puts what only this host wants: every package that its requirements pin to one version."""
     return host.parent / f"{host.name}.packages"
 
 
@@ -37,8 +38,7 @@ def enter_host() -> tuple[Path | None, str]:
         return None, "no ComfyUI found: `make host SOURCE=<path or URL>` puts one where tests look"
     import torch
 
-    sys.path.insert(0, str(hosts[0]))
-    sys.path.append(str(packages(hosts[0])))
+    sys.path[:0] = [str(hosts[0]), str(packages(hosts[0]))]  # before the environment, whose packages are another host's
     try:
         from comfy.cli_args import args
 
@@ -46,7 +46,7 @@ def enter_host() -> tuple[Path | None, str]:
         import comfy.sd  # noqa: F401
         import comfy_api.latest  # noqa: F401
     except (ImportError, RuntimeError, OSError) as error:
-        sys.path.remove(str(hosts[0]))
+        del sys.path[:2]
         for name in [n for n in sys.modules if n.partition(".")[0] in {"comfy", "comfy_api", "comfy_execution"}]:
             del sys.modules[name]
         return None, f"ComfyUI {version(hosts[0])} found, but it cannot be imported here ({error}): run `make host`"

@@ -37,7 +37,15 @@ FIRST_HOMES = {
     "hosts.comfyui.motion.schedule": "hosts.comfyui_sampling",
     "models.motion.frame_guide": "models.guide",
 }
-"""Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 goes on only under those."""
+"""Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 is continued only under those."""
+FIRST_CLASSES = {
+    "hosts.comfyui.conditioning.per_frame.TimelinePart": "hosts.comfyui_frames.Part",
+    "models.motion.frame_guide.GivenLatents": "models.guide.Given",
+    "models.motion.frame_guide.GuideDesign": "models.guide.Guide",
+}
+"""Class -> its name in 0.1, for the same reason."""
+FIRST_FIELDS = {"sampling.timeline.Cue": {"text": "said"}}
+"""Class -> its attributes -> their names in 0.1."""
 
 PLAIN_HOMES = {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"}
 """Packages whose objects are no settings."""
@@ -155,10 +163,11 @@ def _is_control(value: Any) -> bool:
 
 def _name_of(kind: type) -> str:
     home = kind.__module__
-    if home.startswith(PACK):
-        room = home[len(PACK) :]
-        home = PACK + FIRST_HOMES.get(room, room)
-    return f"{home}.{kind.__qualname__}"
+    if not home.startswith(PACK):
+        return f"{home}.{kind.__qualname__}"
+    room = home[len(PACK) :]
+    first = f"{FIRST_HOMES.get(room, room)}.{kind.__qualname__}"
+    return PACK + FIRST_CLASSES.get(f"{room}.{kind.__qualname__}", first)
 
 
 def _parts(value: Any, memory: frozenset[int]) -> Iterable[Any]:
@@ -198,7 +207,9 @@ def _plain_object(value: Any) -> Iterable[Any]:
     if home in PLAIN_HOMES or not hasattr(value, "__dict__"):
         return [str(value)] if home == "numpy" else []
     passed = run_state.attributes(type(value)) if not type(value).__module__.startswith(PACK) else ()
-    return [{n: part for n, part in vars(value).items() if n not in passed and not isinstance(part, weakref.ref)}]
+    names = FIRST_FIELDS.get(f"{type(value).__module__.removeprefix(PACK)}.{type(value).__qualname__}", {})
+    named = {names.get(n, n): part for n, part in vars(value).items() if n not in passed}
+    return [{n: part for n, part in named.items() if not isinstance(part, weakref.ref)}]
 
 
 def _remembering(value: Any) -> frozenset[int]:

@@ -74,9 +74,10 @@ class LoadedProjector:
         count = sum(weight.numel() for weight in self.network.parameters())
         tokens, shown = getattr(self.network.projector, "tokens"), {"embedding": "the pooled embedding"}  # noqa: B009
         what = shown.get(self.look.states, f"the {self.look.states} layer's tokens")
+        notes = "".join(f"; {note}" for note in self.notes)
         return (
             f"{self.family.title}: {tokens} tokens of {what} ({self.states} wide), {len(self.network.image.places)} layers, "
-            f"{count / 1e6:.1f} M weights{''.join(f'; {line}' for line in self.said)}"
+            f"{count / 1e6:.1f} M weights{notes}"
         )
 
 

@@ -71,7 +71,7 @@ class FrameRate(TemporalLayer):
     def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
         """x, result `(b f) e`."""
         if clip.fps is None:
-            raise ValueError("this motion module is told the frame rate; give Apply Motion Module an fps above 0")
+            raise ValueError("this motion module needs a frame rate; set conditioning_fps above 0 in Motion Settings")
         rates = x.new_full((1,), clip.fps)
         embedding = self.proj_out(F.silu(self.proj_in(sinusoid(rates, self.width).to(x.dtype))))
         return repeat(embedding, "1 e -> n e", n=x.shape[0])

@@ -43,7 +43,7 @@ export async function show(page, graph, near = null) {
 export async function frame(page, near) {
   await page.evaluate(near => {
     const { canvas, graph } = window.app
-    const nodes = graph._nodes.filter(node => !near || near.includes(node.id))
+    const nodes = graph._nodes.filter(node => !near || near.map(String).includes(String(node.id))) // newer frontends make strings of ids
     const [left, right] = [Math.min(...nodes.map(node => node.pos[0])), Math.max(...nodes.map(node => node.pos[0] + node.size[0]))]
     const above = near ? 60 : Math.max(160, 80 - Math.min(0, ...[...(graph.reroutes?.values() ?? [])].map(knot => knot.pos[1])))
     const [top, bottom] = [Math.min(...nodes.map(node => node.pos[1])) - above, Math.max(...nodes.map(node => node.pos[1] + node.size[1]))]

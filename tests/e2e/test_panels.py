@@ -71,7 +71,8 @@ def check_timeline(told: dict[str, Any]) -> None:
     assert told["removed by Delete"].split("\n")[1:] == added[2:]
     assert told["loaded again"] == told["removed by Delete"]
     before, after = (json.loads(told[name])["nodes"] for name in ("saved", "reloaded"))
-    assert [node["widgets_values"] for node in before] == [node["widgets_values"] for node in after]
+    # nodes without widgets have no such key in newer frontends
+    assert [node.get("widgets_values") for node in before] == [node.get("widgets_values") for node in after]
 
 
 def check_filmstrip(told: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def test_every_workflow_opens_as_it_was_drawn(server: Server, tmp_path: Path, re
 
 def values(graph: dict[str, Any]) -> dict[int, Any]:
     """What a workflow file keeps of its widgets: the panels add nothing. (Core's loaders add a preview of theirs.)"""
-    return {node["id"]: node["widgets_values"] for node in graph["nodes"] if node["type"].startswith("Zoetrope")}
+    return {node["id"]: node.get("widgets_values", []) for node in graph["nodes"] if node["type"].startswith("Zoetrope")}
 
 
 def overlap(one: list[float], other: list[float]) -> bool:

@@ -98,3 +98,47 @@ def test_the_editor_renames_links_and_widgets_in_graphs_and_subgraphs() -> None:
         }  # fmt: skip
         assert one["widgets_values"] == [7, 16, 1]
     assert second == other
+
+
+TEMPLATES = sorted((Path(__file__).parent / "data" / "templates_0_1").glob("*.json"))
+WIDGETS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool, "COMBO": (str, int, float)}
+
+
+def widgets(schema: Any) -> list[tuple[str, Any, list[Any] | None]]:
+    """(name, type, options) of a node's widgets in the order in which a graph stores their values."""
+    found: list[tuple[str, Any, list[Any] | None]] = []
+    for one in schema.inputs:
+        kind = str(one.get_io_type())
+        if kind in WIDGETS and not getattr(one, "force_input", False):
+            found.append((one.id, WIDGETS[kind], list(one.options) if kind == "COMBO" else None))
+            if getattr(one, "control_after_generate", False):
+                found.append(("control_after_generate", str, ["fixed", "increment", "decrement", "randomize"]))
+    return found
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_every_template_of_0_1_opens_with_its_links_and_values(path: Path) -> None:
+    """Values are stored by position: as many as there are widgets, each of its widget's type and among its options."""
+    from zoetrope.nodes import comfy_entrypoint
+
+    nodes = asyncio.run(asyncio.run(comfy_entrypoint()).get_node_list())
+    schemas = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in nodes}
+    graph = editor(json.loads(path.read_text()))["graph"]
+    ours = [node for node in graph["nodes"] if node["type"].startswith("Zoetrope")]
+    assert ours
+    for node in ours:
+        schema = schemas[node["type"]]
+        assert {one["name"] for one in node.get("inputs", ())} <= {one.id for one in schema.inputs}, node["type"]
+        assert [one["name"] for one in node.get("outputs", ())] == [one.display_name for one in schema.outputs][
+            : len(node["outputs"])
+        ]
+        values = node.get("widgets_values", [])
+        expected = widgets(schema)
+        assert len(values) <= len(expected), (node["type"], values)
+        for value, (name, kind, options) in zip(values, expected, strict=False):
+            assert isinstance(value, kind), (node["type"], name, value)
+            assert options is None or name.endswith("_name") or value in options, (node["type"], name, value)
+
+
+def test_there_are_templates_of_0_1() -> None:
+    assert len(TEMPLATES) == 26

@@ -23,7 +23,9 @@ TONES = {
     "note": {"color": "#432", "bgcolor": "#653"},
     "": {},
 }
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
+"""A choice with inputs of its own; SaveVideo's format is one since ComfyUI 0.33."""
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC}
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,21 @@ def _view(nodes: list[dict[str, Any]]) -> dict[str, Any]:
 
 def slots_of(one: Node, info: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
     """(name, type, options, whether it is a widget) of every input, as the frontend orders them."""
-    declared = info[one.type]["input"]
+    yield from _slots(one, info[one.type]["input"], "")
+
+
+def _slots(one: Node, declared: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
     for part in ("required", "optional"):
-        for name, spec in declared.get(part, {}).items():
-            kind = "COMBO" if isinstance(spec[0], list) else spec[0]
+        for short, spec in declared.get(part, {}).items():
+            name, kind = prefix + short, "COMBO" if isinstance(spec[0], list) else spec[0]
             options = {**({"options": spec[0]} if isinstance(spec[0], list) else {}), **(spec[1] if len(spec) > 1 else {})}
+            of_choice = {}
+            if kind == DYNAMIC:
+                of_choice = {choice["key"]: choice["inputs"] for choice in options["options"]}
+                options["options"] = list(of_choice)
             yield name, kind, options, kind in WIDGETS and not options.get("forceInput")
+            if of_choice:
+                yield from _slots(one, of_choice[value_of(one, name, kind, options)], f"{name}.")
 
 
 def _node(one: Node, ids: Mapping[str, int], places: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:

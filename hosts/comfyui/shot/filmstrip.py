@@ -31,12 +31,8 @@ class Filmstrip:
     """A `ProgressListener` of a shot: the line and bar of a `NodeProgress`, and the filmstrip's messages."""
 
     def __init__(self, node_id: Any, workflow_id: str, frames: int):
-        self._node_progress, self._workflow, self._frames, self._resumed = (
-            NodeProgress(node_id, frames, lines=False),
-            workflow_id,
-            frames,
-            0,
-        )
+        self._node_progress = NodeProgress(node_id, frames, lines=False)
+        self._workflow, self._frames, self._resumed = workflow_id, frames, 0
 
     def _send(self, kind: str, **data: Any) -> None:
         self._node_progress.send(EVENT, {"workflow": self._workflow, "kind": kind, **data})

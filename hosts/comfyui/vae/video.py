@@ -52,7 +52,7 @@ def clip_of(images: Any, all_of_it: bool = False) -> InputClip:
     return InputClip(frames_of(source, part), facts.frames, facts.fps, audio)
 
 
-def stream_of(video: VideoFromFile) -> tuple[Any, Part]:
+def stream_of(video: Any) -> tuple[Any, Part]:
     """The file of a VIDEO (a path, or bytes in memory), and the part of it that is meant."""
     trimmed = getattr(video, "get_active_trim_window", None)
     return video.get_stream_source(), Part(*trimmed()) if trimmed else Part()
@@ -63,7 +63,7 @@ def segment(images: Any, start: int, count: int, every: int) -> tuple[list[Tenso
     clip = clip_of(images)
     frames = [rearrange(frame[:3], "c h w -> h w c") for frame in islice(clip.frames, start, start + count * every, every)]
     if not frames:
-        raise ValueError(f"start: expected a frame of the video, which has about {clip.count}, got {start}")
+        raise ValueError(f"first_frame: expected a frame of the video, which has about {clip.count}, got {start}")
     return frames, clip.fps
 
 
@@ -129,7 +129,8 @@ def fitted(frame: Tensor, chunked_vae: ChunkedVae) -> Tensor:
     h, w = (side - side % chunked_vae.side for side in frame.shape[-2:])
     if not h or not w:
         raise ValueError(
-            f"this VAE takes pictures of {chunked_vae.side}x{chunked_vae.side} pixels or more, got {frame.shape[2]}x{frame.shape[1]}"
+            f"this VAE takes pictures of {chunked_vae.side}x{chunked_vae.side} pixels or more, "
+            f"got {frame.shape[2]}x{frame.shape[1]}"
         )
     top, left = ((side - cut) // 2 for side, cut in zip(frame.shape[-2:], (h, w), strict=True))
     if (h, w) != tuple(frame.shape[-2:]):

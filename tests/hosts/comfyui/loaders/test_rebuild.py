@@ -61,7 +61,9 @@ def test_the_parts_of_a_whole_checkpoint_can_be_made_anew(monkeypatch: pytest.Mo
 
     read: list[Any] = []
     monkeypatch.setattr(checkpoint, "_guessed", guessed)
-    model, clip, vae = checkpoint.through_the_host(lambda path: dict.fromkeys(checkpoint.PREFIXES.values()), "a.safetensors")
+    model, clip, vae = checkpoint.through_the_host(
+        lambda path: dict.fromkeys(checkpoint.PREFIXES.values(), torch.zeros(0)), "a.safetensors"
+    )
     for patcher in (model, clip.patcher, vae.patcher):
         if not hasattr(patcher, "cached_patcher_init"):
             pytest.skip("this ComfyUI makes no network anew")
