@@ -33,7 +33,7 @@ from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.queue import QueueSettings, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.timeline import read_numbers, read_timeline  # noqa: E402
-from zoetrope.training.demo.evaluation import drawings, read_set, summarise  # noqa: E402
+from zoetrope.training.demo.evaluation import Asked, drawings, read_set, summarise  # noqa: E402
 from zoetrope.video.quality.image_metrics import psnr  # noqa: E402
 from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
@@ -75,7 +75,7 @@ def clips(demo: Demo, way: ChunkOptions, items: Sequence[tuple[Scene, list[int]]
             pictures=shown, likeness=way.likeness, starts=way.starts,
         )  # fmt: skip
         rows += list(made)
-        seen += [(scene, watch(clip)) for scene, clip in zip(scenes, made, strict=True)]
+        seen += [(Asked.whole(scene), watch(clip)) for scene, clip in zip(scenes, made, strict=True)]
         starts += [float(psnr(clip[:1], picture[None])) for clip, picture in zip(made, shown, strict=True)]
     f = summarise(seen)
     kept = statistics.mean(sum(s == t.shapes[0] for s in t.shapes) / len(t.shapes) for _, t in seen if t.shapes[0] != "none")

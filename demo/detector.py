@@ -10,6 +10,7 @@ from math import pi
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
 from .world import BACKGROUNDS, COLOURS, MOTIONS
 
@@ -19,6 +20,12 @@ JITTER = 0.02
 """Picture widths that a shape which stands still may tremble per frame."""
 COHERENT = 0.6
 """Least share of the way from frame to frame that goes in the mean direction; aimless jumps of 16 frames reach 0.26."""
+
+
+FAINT = 0.25
+"""Most saturation of a frame in which nothing is seen."""
+SPECK = 0.008
+"""Share of the picture from which on a separate area counts as a shape; the world's smallest covers 0.07."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ class Sighting:
     """Root mean square of the second difference of the track, in picture widths per frame squared."""
     drift: float
     """Largest distance in RGB between the shape's colour in a frame and in the first quarter of the clip."""
+    objects: tuple[int, ...]
+    """How many separate shapes each frame shows, trails not counted."""
 
 
 def watch(clip: Tensor) -> Sighting:
@@ -65,6 +74,7 @@ def watch(clip: Tensor) -> Sighting:
         velocity=(float(velocity[0]), float(velocity[1])),
         jerk=float(step.diff(dim=0).square().sum(-1).mean().sqrt()) if len(step) > 1 else 0.0,
         drift=float((inks - early).norm(dim=-1).max()),
+        objects=tuple(_count(frame) for frame in clip),
     )
 
 
@@ -107,8 +117,24 @@ def _mask(clip: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     inks = pixels.gather(1, top[..., None].expand(-1, -1, 3)).mean(1)  # (f, 3)
     span = inks - background
     along = ((pixels - background) * span[:, None]).sum(-1) / span.square().sum(-1, keepdim=True).clamp(min=1e-6)
-    seen = ((along - 0.5) / 0.5).clamp(0, 1) * (saturation.amax(1, keepdim=True) > 0.25)
+    seen = ((along - 0.5) / 0.5).clamp(0, 1) * (saturation.amax(1, keepdim=True) > FAINT)
     return rearrange(seen, "f (h w) -> f h w", h=clip.shape[2]), inks
+
+
+def _count(frame: Tensor) -> int:
+    """Connected saturated areas of a frame `(3, h, w)` on the torus, specks left out."""
+    saturation = frame.amax(0) - frame.amin(0)
+    top = saturation.flatten().topk(max(8, saturation.numel() // 40)).values.mean()
+    ink = saturation > 0.5 * top
+    if top <= FAINT:
+        return 0
+    labels = (torch.arange(1.0, ink.numel() + 1).reshape(ink.shape) * ink)[None, None]
+    while True:  # each pixel takes the highest label around it
+        around = F.max_pool2d(F.pad(labels, (1, 1, 1, 1), mode="circular"), 3, stride=1) * ink
+        if torch.equal(around, labels):
+            break
+        labels = around
+    return int((labels[labels > 0].unique(return_counts=True)[1] >= SPECK * ink.numel()).sum())
 
 
 def _nearest_colour(ink: Tensor) -> str:

@@ -42,6 +42,8 @@ TRANSFORMERS = (True, True, True, False)
 UNET_BLOCKS, VAE_BLOCKS = 2, 1
 """Residual blocks per level on the way down; one more on the way up."""
 HEADS = 2
+GUIDANCE_END = 0.325
+"""Share of the sampling after which guidance only distorts outlines and colours; sigma 3 of Stable Diffusion's schedule."""
 PATCH, VISION_LAYERS, VISION_HEADS = 8, 3, 2
 """The image encoder: patches of so many pixels on `PIXELS` a side, `WIDTH` wide. Its last layer is not used: plus reads the one
 before."""

@@ -9,6 +9,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeApplyMotionModule": "animatediff, evolved, evolved sampling, t2v, txt2vid",
     "ZoetropeMotionSettings": "multival, scale multival, effect multival, motion scale",
     "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
+    "ZoetropeGuidanceInterval": "limited interval guidance, cfg interval, guidance limiter, skip cfg, dynamic cfg",
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",

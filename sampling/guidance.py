@@ -1,6 +1,48 @@
-"""What classifier-free guidance does to a prediction, put right: guidance rescale (Lin et al. 2023, arXiv 2305.08891, 3.4)."""
+"""Classifier-free guidance: the noise levels it acts at, and guidance rescale (Lin et al. 2023, arXiv 2305.08891, 3.4)."""
+
+from dataclasses import dataclass
+from math import inf
 
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Noise levels (sigma) at which guidance acts (Kynkaanniemi et al. 2024, arXiv 2404.07724), both ends included."""
+
+    low: float
+    high: float
+
+    def holds(self, sigma: Tensor) -> Tensor:
+        """Which of the levels `(f,)` lie in it, bool."""
+        return (sigma >= self.low) & (sigma <= self.high)
+
+    @classmethod
+    def between(cls, start: float, end: float, sigmas: Tensor) -> "Interval":
+        """Between two shares of the sampling, 0 being pure noise.
+
+        sigmas   one per timestep, cleanest first
+        """
+        return cls(_sigma_at(end, sigmas), _sigma_at(start, sigmas))
+
+
+EVERYWHERE = Interval(0.0, inf)
+
+
+def _sigma_at(share: float, sigmas: Tensor) -> float:
+    if not 0 < share < 1:
+        return inf if share <= 0 else 0.0
+    place = (1 - share) * (len(sigmas) - 1)
+    log = sigmas.double().log()
+    return float(log[int(place)].lerp(log[int(place) + 1], place % 1).exp())
+
+
+def limited(conditional: Tensor, unconditional: Tensor, acts: Tensor) -> Tensor:
+    """The unconditional prediction in the rows where guidance `acts` `(f,)`, elsewhere the conditional one.
+
+    Guidance of any scale, a formula linear in the difference of the two, then changes nothing in the other rows.
+    """
+    return unconditional.where(acts.reshape(-1, *[1] * (conditional.ndim - 1)), conditional)
 
 
 def rescaled(guided: Tensor, conditional: Tensor, share: float, clips: int = 1) -> Tensor:

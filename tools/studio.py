@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,9 @@ name_the_checkout()
 import thumbnails  # noqa: E402
 from real_server import Server, error_of, serve  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
+from zoetrope.hosts.diffusers.demo.model import load_demo  # noqa: E402
+from zoetrope.sampling.guidance import EVERYWHERE  # noqa: E402
+from zoetrope.training.demo.evaluation import read_set  # noqa: E402
 from zoetrope.video.io.read import frames_of  # noqa: E402
 from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
@@ -181,6 +185,15 @@ def long_clips(studio: Studio) -> None:
     put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
 
 
+def guidance(studio: Studio) -> None:
+    """Stills of every fourth square of the evaluation set: guidance at every step, and in the demo model's interval."""
+    demo = replace(load_demo(), motion=None)
+    items = [(scene.caption, seeds[0]) for scene, seeds in read_set() if scene.shape == "square"][::4]
+    prompts, seeds = map(list, zip(*items, strict=True))
+    rows = [one.film_batch(prompts, 1, seeds)[:, 0] for one in (replace(demo, interval=EVERYWHERE), demo)]
+    put(sheet(rows), help_page("GuidanceInterval"))
+
+
 def colour(studio: Studio) -> None:
     parts = studio.files("16_match_colours_demo", "PreviewImage")
     before, after = (torch.stack([pixels(path) for path in parts[at : at + 8]]) for at in (0, 8))
@@ -190,7 +203,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, study, long_clips, colour, template_dialog,
+    another_look, study, long_clips, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

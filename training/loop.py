@@ -28,6 +28,7 @@ from .run import Run
 Loss = Callable[[torch.Generator, torch.Generator], tuple[Tensor, dict[str, float]]]
 """(what kind of step, the same in all processes; its data) -> loss, figures to show"""
 Show = Callable[[Mapping[str, Any]], Image]
+STATE = "state.pt"
 
 
 class Averaged:
@@ -41,8 +42,8 @@ class Averaged:
     def follow(self, modules: Mapping[str, nn.Module], step: int) -> None:
         decay = min(self.decay, (1 + step) / (10 + step))  # early averages forget the random start
         for name, module in modules.items():
-            for key, value in module.state_dict().items():
-                self.weights[name][key].lerp_(value.to(self.weights[name][key].dtype), 1 - decay)
+            current = module.state_dict()
+            torch._foreach_lerp_([self.weights[name][key] for key in current], list(current.values()), 1 - decay)
 
     def on_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Copies of the modules with the averaged weights, in eval mode."""
@@ -62,7 +63,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=config.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimiser = torch.optim.AdamW(parameters, lr=config.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     average = Averaged(modules, config.ema)
     step = resume(config, modules, optimiser, average, folder)
     last = min(config.steps, until or config.steps)
@@ -149,12 +150,12 @@ def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int
         "optimiser": optimiser.state_dict(),
     }
     torch.save(state, folder / "state.new")
-    os.replace(folder / "state.new", folder / "state.pt")
+    os.replace(folder / "state.new", folder / STATE)
 
 
 def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder: Path) -> int:
     """Loads `folder/state.pt` where there is one. Returns the number of steps done."""
-    path = folder / "state.pt"
+    path = folder / STATE
     if not path.is_file():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -171,7 +172,7 @@ def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder:
 
 def averaged_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
     """Module -> key -> averaged weight, from a stage's output folder."""
-    path = folder / "state.pt"
+    path = folder / STATE
     if not path.is_file():
         raise ValueError(f"{folder}: no state.pt there; expected the output folder of a stage that has been trained")
     return torch.load(path, map_location="cpu", weights_only=True)["average"]

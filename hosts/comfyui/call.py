@@ -33,16 +33,18 @@ TILE = "zoetrope.tile"
 """In `transformer_options`: (top, left, (height, width) of the whole) of a tile that is sampled by itself."""
 CALL_STATES = "zoetrope.memories"
 """In `transformer_options`: what other nodes remember, apart for each window (`run_state.CallStates`)."""
+INTERVAL = "zoetrope.interval"
+"""In `transformer_options`: the shares of the sampling between which guidance acts."""
 GUARD = "zoetrope.watch"
 """In `transformer_options`: counts the calls that the model runs (`call_guard.CallGuard`)."""
 
 OTHERS = "*"
 """Wrappers of other packs."""
-ORDER = (WINDOWS, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
+ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
 """Every wrapper of ours by its key, from the outermost to the innermost, whatever it wraps.
 
-Windows cut a clip before anything is put into it; given frames are put in before each frame gets its conditioning; small
-pictures go along with the rows that are left.
+Windows cut a clip before anything is put into it; guidance is limited per window; given frames are put in before each frame
+gets its conditioning; small pictures go along with the rows that are left.
 """
 
 OURS = "zoetrope."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, MOTION, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MOTION, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -68,6 +68,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(transformer_options, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
+        **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(transformer_options)},

@@ -60,3 +60,14 @@ def test_the_detector_is_not_fooled() -> None:
 def test_a_contact_sheet_has_a_row_per_clip_and_a_column_per_frame() -> None:
     clip = film(scene(), 5, 32)
     assert contact_sheet([clip, clip], gap=2, scale=2).size == (5 * 66, 2 * 66)
+
+
+def test_the_detector_counts_objects() -> None:
+    fixed = {"motion": "standing still", "background": "black", "shape": "circle", "size": 0.15}
+    one, other = (draw(torch.Generator(), colour=colour, x=at, y=at, **fixed) for colour, at in (("red", 0.0), ("green", 0.5)))
+    both = film(one, 2, 64).maximum(film(other, 2, 64))
+    assert watch(film(one, 2, 64)).objects == (1, 1)  # across all four edges
+    assert watch(both).objects == (2, 2)
+    assert watch(torch.full((2, 3, 64, 64), 0.36)).objects == (0, 0)
+    both[:, :, 2, 2] = torch.tensor([0.9, 0.1, 0.1])
+    assert watch(both).objects == (2, 2), "a speck is none"

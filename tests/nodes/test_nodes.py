@@ -66,6 +66,7 @@ IDS = {
     "ZoetropeVideoMetrics",
     "ZoetropeLoadVideoSegment",
     "ZoetropeLoadSparseCtrl",
+    "ZoetropeGuidanceInterval",
 }
 
 

@@ -8,10 +8,28 @@ import pytest
 import torch
 from einops import rearrange
 from zoetrope.models.motion.families.videocrafter import MEMBERS, SCHEDULE, ZERO_SNR
-from zoetrope.sampling.guidance import rescaled
+from zoetrope.sampling.diffusion import SD_SIGMAS
+from zoetrope.sampling.guidance import EVERYWHERE, Interval, limited, rescaled
 from zoetrope.sampling.schedule import betas, scale_table, zero_terminal
 
 FILES = golden.claim("schedules_dynamicrafter*")
+
+
+def test_an_interval_between_shares_of_the_sampling() -> None:
+    sigmas = torch.tensor([0.1, 1.0, 10.0, 100.0, 1000.0])
+    interval = Interval.between(0.25, 0.625, sigmas)  # a quarter from the noisy end; halfway between 1 and 10
+    assert (interval.low, interval.high) == pytest.approx((10**0.5, 100.0))
+    held = interval.holds(torch.tensor([0.0, 3.1, 3.2, 10.0, 99.9, 100.1]))
+    assert held.tolist() == [False, False, True, True, True, False]
+    assert Interval.between(0.0, 1.0, sigmas) == EVERYWHERE
+    assert Interval.between(0.0, 0.325, SD_SIGMAS).low == pytest.approx(3.01, abs=0.01)
+
+
+def test_guidance_changes_nothing_outside_its_interval() -> None:
+    conditional, unconditional = torch.tensor([[2.0], [4.0]]), torch.tensor([[1.0], [1.0]])
+    plain = limited(conditional, unconditional, torch.tensor([True, False]))
+    assert plain.tolist() == [[1.0], [4.0]]
+    assert (plain + 3 * (conditional - plain)).tolist() == [[4.0], [4.0]]
 
 
 @pytest.mark.parametrize("path", FILES)

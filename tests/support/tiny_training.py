@@ -16,6 +16,7 @@ def tiny_run(**change: Any) -> ImageRun:
     fields: dict[str, Any] = {
         "stage": "image", "seed": 7, "steps": 12, "batch": 2, "rate": 0.01, "warmup": 3, "ema": 0.9, "size": 64,
         "save_every": 4, "show_every": 6, "shots": 6, "dropped_prompts": 0.0,
+        "loose_prompts": 0.0, "level_weights": (1.0,), "straight": 0.0,
     }  # fmt: skip
     return ImageRun(**fields | change)
 

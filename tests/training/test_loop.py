@@ -30,12 +30,12 @@ from zoetrope.training.loop import average_gradients, averaged_weights, generato
 def test_the_shipped_stages_can_be_read() -> None:
     kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
     decoders = {"decoder": DecoderRun, "decoder_whole": DecoderRun}
-    pictures = {"sight": SightRun, "picture": PictureRun}
+    pictures = {"sight": SightRun, "picture": PictureRun, "picture_long": PictureRun}
     upscalers = {
         "upscaler_vae": UpscalerVaeRun, "upscaler_vae_whole": UpscalerVaeRun, "upscaler": UpscalerRun,
         "upscaler_video": UpscalerRun,
     }  # fmt: skip
-    others = {"vae": VaeRun, "image": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
+    others = {"vae": VaeRun, "image": ImageRun, "image_long": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
     assert kinds == {**others, **decoders, **pictures, **upscalers}
     video = read_config(STAGES / "video.json")
     assert isinstance(video, VideoRun)

@@ -87,6 +87,8 @@ Press **Run**. Forty frames by both other ways, each through core's *Sampler Cus
 - above, **FIFO Sampler**: frames stand in a queue; *Queue Settings* sets its length
 - below, **Sliding Windows** over the whole clip, with **Long-Shot Noise** (FreeNoise), so that neighbouring windows match
 
+**Guidance Interval** limits `cfg` to a part of the sampling; the demo model needs it in the first third only. Set its `end` to 1 to see what guidance at every step does to shapes.
+
 All latents come out at once and are held in memory. For shots without an end take **Endless Shot** (`03_endless_shot_demo`): it writes while it samples.
 
 **First, change** the prompt, `partitions` of the queue, `overlap` of the windows. The files land in `output/zoetrope`.
@@ -98,12 +100,15 @@ All latents come out at once and are held in memory. For shots without an end ta
                node("queue", "ZoetropeQueueSettings", "The queue", window=16, partitions=2),
                node("plain", "RandomNoise", "Noise for the queue", noise_seed=0),
                node("noise", "ZoetropeLongShotNoise", "Noise for windows", seed=0, window=16, overlap=8)),
+        column("Interval",
+               node("interval", "ZoetropeGuidanceInterval", "Guidance in the first third", model="@motion.model", start=0.0,
+                    end=0.325)),
         column("Two ways, and guidance",
                node("fifo", "ZoetropeFifoSampler", "4. Forty frames by a queue", queue="@queue.queue", frames=40),
-               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@motion.model", window=16, overlap=8),
+               node("windows", "ZoetropeSlidingWindows", "5. Forty frames by windows", model="@interval.model", window=16, overlap=8),
                node("levels", "BasicScheduler", "32 levels, one for each place", model="@motion.model", scheduler="normal", steps=32,
                     denoise=1.0),
-               node("guided", "CFGGuider", "For the queue", model="@motion.model", positive="@prompt.CONDITIONING",
+               node("guided", "CFGGuider", "For the queue", model="@interval.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0),
                node("guided_2", "CFGGuider", "For the windows", model="@windows.model", positive="@prompt.CONDITIONING",
                     negative="@negative.CONDITIONING", cfg=3.0)),

@@ -7,6 +7,9 @@ python -m zoetrope.training.demo image   --output runs/image --vae runs/vae
 python -m zoetrope.training.demo video   --output runs/video --vae runs/vae --from runs/image
 python -m zoetrope.training.demo sight   --output runs/sight --vae runs/vae --from runs/video
 python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
+python -m zoetrope.training.demo image_long   --output runs/image   --vae runs/vae --half  then, longer:
+python -m zoetrope.training.demo sight        --output runs/sight   --vae runs/vae --from runs/image
+python -m zoetrope.training.demo picture_long --output runs/picture --vae runs/vae --from runs/image --sight runs/sight --half
 torchrun --nproc-per-node 2 -m zoetrope.training.demo video ...          two processes, twice the batch
 python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae runs/vae
 python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae
@@ -17,6 +20,7 @@ python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --f
 """
 
 import argparse
+import copy
 import os
 import sys
 from dataclasses import replace
@@ -31,12 +35,13 @@ from torch import nn
 
 from ...demo.layout import load_text, new_upscaler_motion
 from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
+from ..half import half_precision
 from ..loop import Loss, averaged_weights, leads, train
 from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .export import calibrated_vae, upscaler_vae, write_demo, write_upscaler
-from .library import build_library, build_starts, fingerprint
+from .library import Library, build_library, build_starts, fingerprint
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
 from .pictures import picture_loss, sight_loss
 from .samples import show_clips, show_decoder, show_upscaler, show_vae
@@ -92,7 +97,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
-        "--half", action="store_true", help="upscaler stages: activations in bfloat16, twice as fast where the CPU has it"
+        "--half", action="store_true", help="activations in bfloat16, faster where the CPU has it (not: sight, decoder)"
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
     arguments = parser.parse_args()
@@ -143,9 +148,7 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     vae = calibrated_vae(arguments.vae).to(device)
     if not leads():
         dist.barrier()  # the first process encodes, the others read what it wrote
-    library = build_library(arguments.vae / "library.pt", vae, fingerprint(vae), run.shots, run.size, note)
-    if isinstance(run, PictureRun):
-        library = replace(library, starts=build_starts(arguments.vae / "starts.pt", vae, fingerprint(vae), run.shots, run.size))
+    library = encoded_library(run, arguments.vae, vae, arguments.half)
     if dist.is_initialized() and leads():
         dist.barrier()
     unet, text, motion = new_unet().to(device), new_text().to(device), new_motion().to(device)
@@ -165,7 +168,17 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
         if arguments.start:
             start_from(arguments.sight or arguments.start, {"vision": vision, "projector": projector})
         loss = picture_loss(run, library, unet, text, motion, vision, projector)
+    loss = in_half(loss) if arguments.half else loss
     train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
+
+
+def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any, half: bool) -> Library:
+    """The run's shots, encoded in bfloat16 where `half`."""
+    maker, encoder = fingerprint(vae), copy.deepcopy(vae).bfloat16() if half else vae
+    library = build_library(folder / "library.pt", encoder, maker, run.shots, run.size, note)
+    if not isinstance(run, PictureRun):
+        return library
+    return replace(library, starts=build_starts(folder / "starts.pt", encoder, maker, run.shots, run.size))
 
 
 def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
@@ -181,7 +194,7 @@ def in_half(loss: Loss) -> Loss:
     """The same with bfloat16 activations; weights stay wide."""
 
     def half(kind: torch.Generator, data: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             return loss(kind, data)
 
     return half

@@ -48,6 +48,13 @@ class ImageRun(Run):
     """Encoded shots to learn from, each 61 frames at 16 per second; they are kept beside the VAE."""
     dropped_prompts: float
     """Share of prompts replaced by nothing, for classifier-free guidance."""
+    loose_prompts: float
+    """Share of the other prompts that leave words out or have them in another order (training/demo/captions.py)."""
+    level_weights: tuple[float, ...]
+    """Weights of the error at timesteps evenly spaced from the cleanest to the noisiest, linear in between."""
+    straight: float
+    """Share of clips on the straight path between picture and pure noise: a sampler starts with noise without a trace of a
+    picture, whereas Stable Diffusion's noisiest level holds one (arXiv 2305.08891)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,9 @@ class VideoRun(Run):
     level_bias: float
     """Exponent of the draw of noise levels: 1 is even, less prefers high ones."""
     dropped_prompts: float
+    loose_prompts: float
+    level_weights: tuple[float, ...]
+    straight: float
     train_image: bool
     """False freezes UNet and text: the pure Align Your Latents recipe, for comparison."""
 

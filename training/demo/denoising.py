@@ -1,5 +1,6 @@
 """What UNet, text encoder and motion module learn: v-prediction on stills, and on clips with one noise level per frame."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,9 @@ from torch import Tensor
 from ...demo.text import TextEncoder
 from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
-from ...sampling.diffusion import SD_SIGMAS, add_noise, velocity
+from ...sampling.diffusion import SD_SIGMAS, rows
 from ..loop import Loss
+from .captions import caption_of
 from .config import ImageRun, VideoRun
 from .levels import draw_levels
 from .library import Library, pick_rate
@@ -34,14 +36,16 @@ class Batch:
     """(b f) bool, frames that are shown clean and not learned from."""
     prompts: list[str]
     frames: int
+    straight: Tensor
+    """(b f) bool, frames on the straight path between picture and pure noise."""
 
 
 def image_loss(run: ImageRun, library: Library, unet: Any, text: TextEncoder) -> Loss:
     """Single pictures: the image model, before any motion."""
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = draw_batch(library, run.batch, 1, run.dropped_prompts, STILL, 1.0, data)
-        value = denoising_error(unet, text, None, batch)
+        batch = draw_batch(run, library, run.batch, 1, STILL, 1.0, data)
+        value = denoising_error(unet, text, None, batch, run.level_weights)
         return value, {"still": float(value.detach())}
 
     return loss
@@ -53,48 +57,78 @@ def video_loss(run: VideoRun, library: Library, unet: Any, text: TextEncoder, mo
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         if float(torch.rand((), generator=kind)) < run.image_share:
-            batch = draw_batch(library, pictures, 1, run.dropped_prompts, STILL, 1.0, data)
-            value = denoising_error(unet, text, None, batch)
+            batch = draw_batch(run, library, pictures, 1, STILL, 1.0, data)
+            value = denoising_error(unet, text, None, batch, run.level_weights)
             return value, {"still": float(value.detach())}
         frames = run.frames[int(torch.randint(len(run.frames), (), generator=kind))]
-        batch = draw_batch(library, pictures // frames, frames, run.dropped_prompts, run.levels, run.level_bias, data)
-        value = denoising_error(unet, text, motion, batch)
+        batch = draw_batch(run, library, pictures // frames, frames, run.levels, run.level_bias, data)
+        value = denoising_error(unet, text, motion, batch, run.level_weights)
         return value, {"clip": float(value.detach())}
 
     return loss
 
 
-def denoising_error(unet: Any, text: TextEncoder, motion: MotionModule | None, batch: Batch) -> Tensor:
-    """Mean squared error of v over the frames that are not given clean."""
+def denoising_error(
+    unet: Any, text: TextEncoder, motion: MotionModule | None, batch: Batch, weights: Sequence[float] = (1.0,)
+) -> Tensor:
+    """Mean squared error of v over the frames that are not given clean, weighted by noise level."""
     clean, noise, times, given = (part.to(unet.device) for part in (batch.clean, batch.noise, batch.times, batch.given))
     sigma = SD_SIGMAS.to(unet.device)[times] * ~given
     tokens = text(text.tokenize(batch.prompts).to(unet.device))
     context = repeat(tokens, "b n d -> (b f) n d", f=batch.frames)
     with motion_in(unet, motion, frames=batch.frames) if motion else nullcontext():
-        v = unet(add_noise(clean, noise, sigma), times, context).sample
-    error = (v - velocity(clean, noise, sigma)).square().mean((1, 2, 3))
+        noisy, wanted = noised(clean, noise, sigma, batch.straight.to(unet.device))
+        v = unet(noisy, times, context).sample
+    error = (v.float() - wanted).square().mean((1, 2, 3)) * level_weight(times, weights)
     return error[~given].mean()
 
 
+def noised(clean: Tensor, noise: Tensor, sigma: Tensor, straight: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames at noise level sigma `(f,)` as the network gets them, and the v that leads from them to the clean ones.
+
+    The straight path (1 - sigma / highest) * clean + sigma * noise has the same equation dx/dsigma = (x - clean) / sigma as
+    clean + sigma * noise, so every sampler follows it as well.
+    """
+    pull = rows(straight / SD_SIGMAS[-1].to(sigma.device), clean)
+    sigma = rows(sigma, clean)
+    scale = (1 + sigma**2).sqrt()
+    return ((1 - pull * sigma) * clean + sigma * noise) / scale, (noise - (sigma + pull) * clean) / scale
+
+
+def level_weight(times: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weights of timesteps `(f,)`, from those at evenly spaced ones."""
+    table = torch.tensor([*weights, weights[-1]], device=times.device)
+    place = times / (len(SD_SIGMAS) - 1) * (len(weights) - 1)
+    low = place.long()
+    return table[low].lerp(table[low + 1], place - low)
+
+
 def draw_batch(
-    library: Library, clips: int, frames: int, dropped: float, kinds: dict[str, float], bias: float, generator: torch.Generator
-) -> Batch:
-    clean, prompts = draw_clips(library, clips, frames, dropped, generator)
+    run: ImageRun | VideoRun, library: Library, clips: int, frames: int, kinds: dict[str, float], bias: float,
+    generator: torch.Generator,
+) -> Batch:  # fmt: skip
+    clean, prompts = draw_clips(run, library, clips, frames, generator)
     drawn = (draw_levels(kind, frames, bias, generator) for kind in pick(kinds, clips, generator))
     times, given = (torch.cat(part) for part in zip(*drawn, strict=True))
-    return Batch(clean, torch.randn(clean.shape, generator=generator), times, given, prompts, frames)
+    noise = torch.randn(clean.shape, generator=generator)
+    return Batch(clean, noise, times, given, prompts, frames, draw_paths(run.straight, clips, frames, generator))
+
+
+def draw_paths(share: float, clips: int, frames: int, generator: torch.Generator) -> Tensor:
+    """Which frames `(b f)` are on the straight path: whole clips."""
+    return (torch.rand(clips, generator=generator) < share).repeat_interleave(frames)
 
 
 def draw_clips(
-    library: Library, clips: int, frames: int, dropped: float, generator: torch.Generator
+    run: ImageRun | VideoRun, library: Library, clips: int, frames: int, generator: torch.Generator
 ) -> tuple[Tensor, list[str]]:
     """Latents `(b f) c h w` and a prompt per clip."""
     parts, prompts = [], []
     for index in torch.randint(len(library.scenes), (clips,), generator=generator).tolist():
         fps = pick_rate(generator)
         parts.append(library.clip(index, frames, fps, generator))
-        empty = float(torch.rand((), generator=generator)) < dropped
-        prompts.append("" if empty else library.prompt(index, fps))
+        empty = float(torch.rand((), generator=generator)) < run.dropped_prompts
+        prompts.append("" if empty else caption_of(library.scenes[index], fps, run.loose_prompts, generator))
     return rearrange(torch.stack(parts), "b f c h w -> (b f) c h w"), prompts
 
 

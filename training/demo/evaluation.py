@@ -1,7 +1,7 @@
 """The evaluation set and the judge: what share of a model's clips shows what the prompt asked for.
 
   python -m zoetrope.training.demo.evaluation --output DIR [--demo DIR] [--without motion] [--ceiling]
-          [--picture motion] [--seeds 2]
+          [--picture motion] [--words loose] [--guidance everywhere] [--seeds 2]
 
 The set is `training/demo/evaluation.json`: every colour, shape and motion of the world once, backgrounds in turn, each with the
 scene that the ceiling films and the seeds of the model's noise. Training draws its scenes and noise from other seeds.
@@ -11,7 +11,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -24,12 +24,16 @@ from ...demo.detector import Sighting, watch
 from ...demo.layout import FOLDER, FRAMES, PIXELS
 from ...demo.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, Scene, draw, film, write_caption
 from ...hosts.diffusers.demo.model import Demo, load_demo
+from ...sampling.guidance import EVERYWHERE
 from ...video.quality.image_metrics import psnr
 from ...video.quality.sheet import contact_sheet
 
 SET = Path(__file__).with_name("evaluation.json")
-Maker = Callable[[Sequence[Scene], Sequence[int]], Tensor]
-"""Scenes and noise seeds to clips `(b, f, 3, h, w)` in [0, 1]."""
+SHEET = 24
+"""Clips on the sheet at most."""
+PROPERTIES = ("colour", "shape", "motion", "background")
+Maker = Callable[[Sequence["Asked"], Sequence[int]], Tensor]
+"""Prompts and noise seeds to clips `(b, f, 3, h, w)` in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,11 @@ class Figures:
 
     clips: int
     colour: float
-    """Frames whose shape has the right colour."""
+    """Frames whose shape has the right colour; this and the next are of clips whose prompt has the word for it."""
     shape: float
     """Frames with the right shape."""
+    ground: float
+    """Clips on the right ground."""
     direction: float
     """Moving clips that move the right way."""
     still: float
@@ -49,6 +55,32 @@ class Figures:
     """Median over moving clips whose direction is right; None where there is none."""
     drift: float
     """Median over clips."""
+    no_object: float
+    """Frames without a shape."""
+    more_objects: float
+    """Frames with two shapes or more."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A prompt for a scene and the properties that it names."""
+
+    scene: Scene
+    prompt: str
+    named: frozenset[str]
+
+    @classmethod
+    def whole(cls, scene: Scene) -> "Asked":
+        return cls(scene, scene.caption, frozenset(PROPERTIES))
+
+    @classmethod
+    def loose(cls, scene: Scene, index: int) -> "Asked":
+        """One property left out, each in turn, and the others in random order in every second prompt."""
+        named = [name for place, name in enumerate(PROPERTIES) if place != index % len(PROPERTIES)]
+        words = [f"on {scene.background}" if name == "background" else getattr(scene, name) for name in named]
+        if index // len(PROPERTIES) % 2:
+            words = [words[place] for place in torch.randperm(len(words), generator=torch.Generator().manual_seed(index))]
+        return cls(scene, " ".join(words), frozenset(named))
 
 
 def make_set() -> list[dict[str, object]]:
@@ -67,13 +99,14 @@ def read_set(path: Path = SET) -> list[tuple[Scene, list[int]]]:
 
 
 def by_model(demo: Demo) -> Maker:
-    return lambda scenes, seeds: demo.film_batch([scene.caption for scene in scenes], FRAMES, list(seeds))
+    return lambda asked, seeds: demo.film_batch([one.prompt for one in asked], FRAMES, list(seeds))
 
 
 def by_picture(demo: Demo, said: str) -> Maker:
     """Clips that begin with a drawing of the scene at rest; `said` is how much the prompt says beside it: `all` or `motion`."""
 
-    def make(scenes: Sequence[Scene], seeds: Sequence[int]) -> Tensor:
+    def make(asked: Sequence[Asked], seeds: Sequence[int]) -> Tensor:
+        scenes = [one.scene for one in asked]
         prompts = [scene.caption if said == "all" else write_caption({"motion": scene.motion}) for scene in scenes]
         return demo.film_batch(prompts, FRAMES, list(seeds), pictures=drawings(scenes))
 
@@ -89,69 +122,108 @@ def by_reconstruction(demo: Demo) -> Maker:
     """The ceiling: the truth through the VAE and back."""
 
     @torch.inference_mode()
-    def make(scenes: Sequence[Scene], seeds: Sequence[int]) -> Tensor:
-        truth = torch.cat([film(scene, FRAMES, PIXELS) for scene in scenes])
+    def make(asked: Sequence[Asked], seeds: Sequence[int]) -> Tensor:
+        truth = torch.cat([film(one.scene, FRAMES, PIXELS) for one in asked])
         back = [demo.vae.decode(demo.vae.encode(part * 2 - 1).latent_dist.mean).sample for part in truth.split(16)]
         return rearrange((torch.cat(back) / 2 + 0.5).clamp(0, 1), "(b f) c h w -> b f c h w", f=FRAMES)
 
     return make
 
 
-def evaluate(make: Maker, items: Sequence[tuple[Scene, list[int]]], batch: int = 6) -> Iterator[tuple[Scene, Tensor, Sighting]]:
-    """Each scene with the clip that was made of it and what the detector sees there."""
-    tasks = [(scene, seed) for scene, seeds in items for seed in seeds]
+def evaluate(make: Maker, tasks: Sequence[tuple[Asked, int]], batch: int = 6) -> Iterator[tuple[Asked, Tensor, Sighting]]:
+    """Each prompt with the clip that was made of it and what the detector sees there."""
     for start in range(0, len(tasks), batch):
-        scenes, seeds = zip(*tasks[start : start + batch], strict=True)
-        for scene, clip in zip(scenes, make(scenes, seeds), strict=True):
-            yield scene, clip, watch(clip)
+        asked, seeds = zip(*tasks[start : start + batch], strict=True)
+        for one, clip in zip(asked, make(asked, seeds), strict=True):
+            yield one, clip, watch(clip)
 
 
-def summarise(seen: Sequence[tuple[Scene, Sighting]]) -> Figures:
-    moving = [(scene, sight) for scene, sight in seen if any(MOTIONS[scene.motion])]
-    standing = [(scene, sight) for scene, sight in seen if not any(MOTIONS[scene.motion])]
+def summarise(seen: Sequence[tuple[Asked, Sighting]]) -> Figures:
+    def of(name: str) -> list[tuple[Scene, Sighting]]:
+        return [(asked.scene, sight) for asked, sight in seen if name in asked.named]
+
+    moving = [(scene, sight) for scene, sight in of("motion") if any(MOTIONS[scene.motion])]
+    standing = [(scene, sight) for scene, sight in of("motion") if not any(MOTIONS[scene.motion])]
     right = [sight for scene, sight in moving if sight.motion == scene.motion]
     speeds = [torch.tensor(sight.velocity).norm().item() for sight in right]
+    objects = [count for _, sight in seen for count in sight.objects]
     return Figures(
         clips=len(seen),
-        colour=statistics.mean(sum(c == scene.colour for c in sight.colours) / len(sight.colours) for scene, sight in seen),
-        shape=statistics.mean(sum(s == scene.shape for s in sight.shapes) / len(sight.shapes) for scene, sight in seen),
+        colour=_mean(_share(scene.colour, sight.colours) for scene, sight in of("colour")),
+        shape=_mean(_share(scene.shape, sight.shapes) for scene, sight in of("shape")),
+        ground=_mean(scene.background == sight.background for scene, sight in of("background")),
         direction=len(right) / max(1, len(moving)),
         still=sum(sight.motion == scene.motion for scene, sight in standing) / max(1, len(standing)),
         jerk=statistics.median(s.jerk / v for s, v in zip(right, speeds, strict=True)) if right else None,
         drift=statistics.median(sight.drift for _, sight in seen),
+        no_object=_mean(count == 0 for count in objects),
+        more_objects=_mean(count > 1 for count in objects),
     )
 
 
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / max(1, len(values))
+
+
+def _share(name: str, names: Sequence[str]) -> float:
+    return sum(one == name for one in names) / len(names)
+
+
 def main() -> None:
+    arguments = read_arguments()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    tasks = tasks_of(arguments)
+    rows, seen, starts = [], [], []
+    stride = max(1, len(tasks) // SHEET)
+    stride += stride > 1 and stride % len(BACKGROUNDS) == 0  # grounds come in turn: the sheet has them all
+    for asked, clip, sight in evaluate(maker_of(arguments), tasks):
+        seen.append((asked, sight))
+        starts.append(float(psnr(clip[:1], drawings([asked.scene]))))
+        if len(rows) < SHEET and len(seen) % stride == 0:
+            rows.append(clip)
+        print(f"\r{len(seen)}/{len(tasks)}", end="", file=sys.stderr, flush=True)
+    figures = asdict(summarise(seen)) | ({"first frame (dB)": statistics.mean(starts)} if arguments.picture else {})
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+    contact_sheet(rows).save(arguments.output / "sheet.png")
+    print(f"\n{json.dumps(figures)}")
+
+
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m zoetrope.training.demo.evaluation", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--output", type=Path, required=True, help="folder for figures.json and sheet.png")
     parser.add_argument("--demo", type=Path, default=FOLDER, help="folder of the model's files")
     parser.add_argument("--without", choices=["motion"], help="leave the motion module out: the image model frame by frame")
     parser.add_argument("--picture", choices=["all", "motion"], help="begin with a drawing; what the prompt says beside it")
+    parser.add_argument("--words", choices=["whole", "loose"], default="whole", help="loose: a word left out, others reordered")
+    parser.add_argument(
+        "--guidance", choices=["interval", "everywhere"], default="interval", help="noise levels at which guidance acts"
+    )
     parser.add_argument("--ceiling", action="store_true", help="the truth through the VAE instead of a model's clips")
     parser.add_argument("--seeds", type=int, choices=(1, 2), default=2, help="noise seeds per scene")
     parser.add_argument("--every", type=int, default=1, help="only every n-th scene, for a quick look")
     parser.add_argument("--threads", type=int, default=0)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    return parser.parse_args()
+
+
+def tasks_of(arguments: argparse.Namespace) -> list[tuple[Asked, int]]:
+    """Prompts and noise seeds."""
+    loose = arguments.words == "loose"
+    items = [(Asked.loose(s, n) if loose else Asked.whole(s), seeds) for n, (s, seeds) in enumerate(read_set())]
+    return [(asked, seed) for asked, seeds in items[:: arguments.every] for seed in seeds[: arguments.seeds]]
+
+
+def maker_of(arguments: argparse.Namespace) -> Maker:
     demo = load_demo(arguments.demo)
-    make = by_reconstruction(demo) if arguments.ceiling else by_model(replace(demo, motion=None) if arguments.without else demo)
-    make = by_picture(demo, arguments.picture) if arguments.picture else make
-    items = [(scene, seeds[: arguments.seeds]) for scene, seeds in read_set()[:: arguments.every]]
-    rows, seen, starts = [], [], []
-    for scene, clip, sight in evaluate(make, items):
-        seen.append((scene, sight))
-        starts.append(float(psnr(clip[:1], drawings([scene]))))
-        if len(rows) < 24 and len(seen) % max(1, len(items) * arguments.seeds // 24) == 0:
-            rows.append(clip)
-        print(f"\r{len(seen)}/{len(items) * arguments.seeds}", end="", file=sys.stderr, flush=True)
-    figures = asdict(summarise(seen)) | ({"first frame (dB)": statistics.mean(starts)} if arguments.picture else {})
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
-    contact_sheet(rows).save(arguments.output / "sheet.png")
-    print(f"\n{json.dumps(figures)}")
+    demo = replace(demo, interval=EVERYWHERE) if arguments.guidance == "everywhere" else demo
+    if arguments.ceiling:
+        return by_reconstruction(demo)
+    if arguments.picture:
+        return by_picture(demo, arguments.picture)
+    return by_model(replace(demo, motion=None) if arguments.without else demo)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,12 @@ from ...demo.layout import (
     text_header,
 )
 from ...demo.world import draw, film
+from ...hosts.diffusers.demo.model import filled
 from ...hosts.diffusers.demo.superres import new_upscaler_vae
 from ...models.backbones.unet import SD1
 from ...models.image_prompt.families import ip_adapter
 from ...models.vae.families import svd
-from ..loop import averaged_weights
+from ..loop import STATE, averaged_weights
 from .networks import new_text, new_vae
 
 PICTURES = 256
@@ -39,7 +40,10 @@ def calibrated_vae(folder: Path) -> Any:
     """The trained VAE in eval mode, with latents of zero mean and unit variance after SD's scaling factor.
 
     The shift and scale of each channel are folded into `quant_conv` and `post_quant_conv`, so that no host needs to know them.
+    A folder with an exported `vae.safetensors` in place of a training state gives that VAE.
     """
+    if not (folder / STATE).is_file() and (folder / "vae.safetensors").is_file():
+        return filled("vae", new_vae(), folder)
     return calibrated(new_vae(), averaged_weights(folder)["vae"], PIXELS)
 
 

@@ -40,12 +40,9 @@ class Library:
     def from_rest(self, index: int, frames: int, fps: int) -> Tensor:
         """The beginning of shot `index` where it starts from rest, `(frames, 4, h, w)` float32."""
         assert self.starts is not None, "the library was built without starts"
-        whole = torch.cat([self.starts[index], self.latents[index, STARTS:]])
+        whole = torch.cat([self.starts[index].float(), self.latents[index, STARTS:].float()])
         stride = FPS // fps
-        return whole[: stride * (frames - 1) + 1 : stride].float()
-
-    def prompt(self, index: int, fps: int) -> str:
-        return f"{self.scenes[index].caption} at {fps} fps"
+        return whole[: stride * (frames - 1) + 1 : stride]
 
 
 def scene_of(index: int) -> Scene:

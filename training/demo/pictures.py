@@ -20,8 +20,9 @@ from ...models.image_prompt.loading import ImageProjector
 from ...models.image_prompt.pixels import pixels_of
 from ...models.motion.module import MotionModule
 from ..loop import Loss
+from .captions import caption_of
 from .config import PictureRun, SightRun
-from .denoising import Batch, denoising_error, pick, video_loss
+from .denoising import Batch, denoising_error, draw_paths, pick, video_loss
 from .levels import draw_levels
 from .library import FPS, LENGTH, Library, pick_rate
 
@@ -73,7 +74,7 @@ def picture_loss(
         tokens = projector.projector(states_of(vision, drawn.pixels.to(unet.device), LOOK))
         rows = repeat(torch.arange(len(tokens)), "b -> (b f)", f=frames)
         with picture_in(unet, projector.image, tokens, rows):
-            value = denoising_error(unet, text, motion, drawn.batch)
+            value = denoising_error(unet, text, motion, drawn.batch, run.level_weights)
         return value, {"picture": float(value.detach())}
 
     return loss
@@ -96,11 +97,13 @@ def draw_pictures(run: PictureRun, library: Library, clips: int, frames: int, ge
         shown = first if clean_first else first + stride * int(torch.randint(frames, (), generator=generator))
         picture = pixels_of(film(scene, 1, run.size, FPS, shown, rest), run.size, False)
         pixels.append(picture * (not chance(run.dropped_pictures)))
-        words = {"all": scene.caption, "motion": write_caption({"motion": scene.motion}), "nothing": ""}[what]
-        prompts.append(f"{words} at {fps} fps" if words else "")
+        whole = caption_of(scene, fps, run.loose_prompts, generator)
+        motion = f"{write_caption({'motion': scene.motion})} at {fps} fps"
+        prompts.append({"all": whole, "motion": motion, "nothing": ""}[what])
         level, clean = draw_levels(kind, frames, run.level_bias, generator)
         times.append(level)
         given.append(clean)
     clean = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w")
     noise = torch.randn(clean.shape, generator=generator)
-    return Shown(Batch(clean, noise, torch.cat(times), torch.cat(given), prompts, frames), torch.cat(pixels))
+    straight = draw_paths(run.straight, clips, frames, generator)
+    return Shown(Batch(clean, noise, torch.cat(times), torch.cat(given), prompts, frames, straight), torch.cat(pixels))

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ....demo.layout import (
     FOLDER,
+    GUIDANCE_END,
     HEADS,
     LEVELS,
     PROJECTOR,
@@ -39,6 +40,7 @@ from ....demo.layout import (
 )
 from ....demo.prompt import read_tokens, tokens_of
 from ....demo.text import PAD, TextEncoder
+from ..conditioning.guidance_interval import limited
 from ..conditioning.image_prompt import HostProjector
 from ..conditioning.image_prompt import load as load_picture
 from ..motion.apply import HostMotion, load
@@ -99,7 +101,8 @@ class HostDemo:
 def load_demo(folder: Path = FOLDER) -> HostDemo:
     """Raises ValueError where a file is missing, corrupt or another model's."""
     motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
-    parts = (unet_part("unet", DemoConfig, UNET_LAYOUT, folder), demo_clip(folder), _vae(folder))
+    model = limited(unet_part("unet", DemoConfig, UNET_LAYOUT, folder), 0.0, GUIDANCE_END)
+    parts = (model, demo_clip(folder), _vae(folder))
     return HostDemo(*parts, motion, _temporal_vae(folder), projector, _vision(folder))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ....demo.layout import (
     FOLDER,
+    GUIDANCE_END,
     HEADS,
     LEVELS,
     PATCH,
@@ -41,7 +42,8 @@ from ....models.image_prompt.loading import LoadedProjector, load_projector
 from ....models.image_prompt.pixels import pixels_of
 from ....models.motion.loading import load_motion
 from ....models.motion.module import MotionModule
-from ....sampling.diffusion import Denoiser, euler, spaced_sigmas, v_denoiser
+from ....sampling.diffusion import SD_SIGMAS, Denoiser, euler, spaced_sigmas, v_denoiser
+from ....sampling.guidance import Interval, limited
 from ..image_prompt import null_states, picture_in, states_of
 from ..motion import motion_in, unet_places
 
@@ -49,6 +51,7 @@ log = logging.getLogger(__name__)
 
 STEPS = 25
 GUIDANCE = 3.0
+GUIDED = Interval.between(0.0, GUIDANCE_END, SD_SIGMAS)
 FPS = 8
 
 
@@ -112,6 +115,8 @@ class Demo:
     """None gives the image model frame by frame."""
     sight: Sight | None = None
     """What sees pictures; None where it is not there."""
+    interval: Interval = GUIDED
+    """Noise levels at which guidance acts; at others a call computes the prompt alone."""
 
     def film(
         self,
@@ -169,15 +174,16 @@ class Demo:
         told = rearrange(context[:-1], "b f n d -> (b f) n d")
         untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
         given = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        shown = pictures is not None and bool(likeness)
         with ExitStack() as stack:
             if self.motion:
                 stack.enter_context(motion_in(self.unet, self.motion, frames=frames))
-            if pictures is not None and likeness:
+            if shown:
                 stack.enter_context(self._showing(pictures.to(x), frames, guidance != 1, likeness))
             if pictures is not None and starts:
                 x[::frames] = self.encode(pictures.to(x))
                 given[::frames] = True
-            latents = euler(self.guided(told, untold, guidance), x, sigmas, given, note)
+            latents = euler(self.guided(told, untold, guidance, both=shown), x, sigmas, given, note)
         return rearrange(torch.cat([self.decode(part) for part in latents.split(16)]), "(b f) c h w -> b f c h w", f=frames)
 
     @torch.inference_mode()
@@ -216,14 +222,20 @@ class Demo:
             log.log(logging.WARNING if reading.misses else logging.INFO, "Zoetrope: %s", "; ".join(notes))
         return reading.prompt
 
-    def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor) -> Denoiser:
-        """Classifier-free guidance, one scale or one per frame `(f, 1, 1, 1)`, both halves in one call of the network."""
+    def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor, both: bool = False) -> Denoiser:
+        """Classifier-free guidance in the interval, both halves in one call of the network.
+
+        guidance   one scale, or one per frame `(f, 1, 1, 1)`
+        both       compute both halves at every level, because an image prompt has rows for both
+        """
         context = torch.cat([told, untold])
 
         def predict(x: Tensor, times: Tensor) -> Tensor:
-            if not isinstance(guidance, Tensor) and guidance == 1:
+            acts = self.interval.holds(SD_SIGMAS.to(x.device)[times])
+            if not isinstance(guidance, Tensor) and guidance == 1 or not (both or bool(acts.any())):
                 return self.unet(x, times, told).sample
             wanted, plain = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
+            plain = limited(wanted, plain, acts)
             return plain + guidance * (wanted - plain)
 
         return v_denoiser(predict)

@@ -86,7 +86,7 @@ class DemoShot:
             files.update(part_path(part, FOLDER).read_bytes())
         return {
             "model": f"sha256:{files.hexdigest()}", "prompt": f"sha256:{prompt.hexdigest()}", "guidance": str(self.guidance),
-            "seed": self.seed, "fps": self.fps, **self.queue.settings(self.shape),
+            "guidance interval": str(self.demo.interval), "seed": self.seed, "fps": self.fps, **self.queue.settings(self.shape),
         }  # fmt: skip
 
     def made_with(self) -> dict[str, Scalar]:

@@ -67,7 +67,7 @@ def test_a_calibrated_vae_gives_the_same_pictures_and_normal_latents(tmp_path: P
 def test_given_frames_are_shown_clean_and_not_learned_from() -> None:
     clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     given = torch.tensor([True, False, False])
-    batch = Batch(clean, noise, torch.tensor([0, 400, 900]), given, ["a red circle"], 3)
+    batch = Batch(clean, noise, torch.tensor([0, 400, 900]), given, ["a red circle"], 3, torch.zeros(3, dtype=torch.bool))
 
     class Unet:
         device = torch.device("cpu")
@@ -222,9 +222,12 @@ class Stages:
         sight = self.run("sight", "sight", "--vae", vae, "--from", video)
         more = {"shots": 2, "picture_share": 1.0, "image_share": 0.0, "levels": {"first": 1.0}, "rest": 1.0}
         picture = self.run("picture", "picture", "--vae", vae, "--from", video, "--sight", sight, **more)
+        begun = self.run("image_long", "begun", "--vae", vae, "--half", shots=2)
+        long = self.run("picture_long", "long", "--vae", vae, "--from", begun, "--sight", sight, "--half", **more)
         demo = self.folder / "demo"
         self.call("export", "--output", demo, "--vae", vae, "--from", picture, "--decoder", whole)
-        return {"image": image, "video": video, "picture": picture, "decoder": decoder, "whole": whole, "demo": demo}
+        return {"image": image, "video": video, "picture": picture, "decoder": decoder, "whole": whole,
+                "begun": begun, "long": long, "demo": demo}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -246,6 +249,9 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
     table = demo.sight.projector.network.state_dict()["projector.latents.table"]
     assert torch.equal(table.half(), eyes["projector"]["projector.latents.table"].half())
     assert (folders["image"] / "sheet_000001.png").is_file()
+    begun, long = (averaged_weights(folders[stage]) for stage in ("begun", "long"))
+    assert 0 < (long["unet"]["conv_in.weight"] - begun["unet"]["conv_in.weight"]).abs().max() < 1e-2
+    assert set(long) == {"unet", "text", "motion", "vision", "projector"}
     decoder = load_vae(part_path(TEMPORAL_VAE, folders["demo"]))
     assert decoder.family.name == "svd"
     first, second = (averaged_weights(folders[stage])["decoder"] for stage in ("decoder", "whole"))

@@ -66,7 +66,7 @@ def test_the_model_is_asked_once_per_window_and_step(demo: Any, counted: list[tu
     assert {shape[0] for shape in counted} == {13}
     counted.clear()
     filled(demo, world(9), cfg=2.0)
-    assert len(counted) == 2 * 4 * 4
+    assert len(counted) == (2 * 2 + 2) * 4, "the demo model is guided in the first two of four steps"
 
 
 @pytest.mark.one_host

@@ -11,6 +11,7 @@ from zoetrope.demo.detector import watch
 from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.hosts.diffusers.demo.model import Demo, load_demo
 from zoetrope.models.motion.loading import load_motion
+from zoetrope.sampling.guidance import EVERYWHERE
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,31 @@ def test_a_part_of_another_model_is_named(tmp_path: Path) -> None:
     shutil.copy(folder / "vae.safetensors", folder / "unet.safetensors")
     with pytest.raises(ValueError, match="unet.safetensors.*not the embedded model's unet"):
         load_demo(folder)
+
+
+def test_calls_outside_the_guidance_interval_compute_the_prompt_alone(demo: Demo) -> None:
+    rows: list[int] = []
+    handle = demo.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    try:
+        limited = demo.film("a red circle", 2, steps=6)
+        assert rows == [4, 4, 2, 2, 2, 2]  # a third of the steps is above sigma 3
+        none = demo.film("a red circle", 2, steps=6, guidance=1)
+        everywhere = replace(demo, interval=EVERYWHERE).film("a red circle", 2, steps=6)
+    finally:
+        handle.remove()
+    assert rows[6:] == [2] * 6 + [4] * 6
+    assert not torch.allclose(limited, none, atol=1e-3)
+    assert not torch.allclose(limited, everywhere, atol=1e-3)
+
+
+def test_each_frame_is_guided_by_its_own_noise_level(demo: Demo) -> None:
+    still, x = replace(demo, motion=None), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    sigma = torch.tensor([12.0, 0.5])
+    told, untold = (demo.text(demo.text.tokenize([prompt])).repeat(2, 1, 1) for prompt in ("a red circle", ""))
+    with torch.inference_mode():
+        mixed = still.guided(told, untold, 3.0)(x, sigma)
+        guided = replace(still, interval=EVERYWHERE).guided(told, untold, 3.0)(x, sigma)
+        plain = still.guided(told, untold, 1.0)(x, sigma)
+    assert torch.allclose(mixed[0], guided[0], atol=1e-5)
+    assert torch.allclose(mixed[1], plain[1], atol=1e-5)
+    assert not torch.allclose(guided[1], plain[1], atol=1e-3)

@@ -1,0 +1,28 @@
+"""Captions of training scenes: whole, or with words left out and in another order, as people write them."""
+
+import torch
+
+from ...demo.world import Scene
+
+KEPT = 0.75
+"""Share of the parts that a loose caption keeps."""
+SHUFFLED = 0.5
+"""Share of the loose captions whose parts are in random order."""
+
+
+def caption_of(scene: Scene, fps: int, loose: float, generator: torch.Generator) -> str:
+    """The scene's caption with its frame rate.
+
+    loose   share of captions that leave out any of colour, shape, motion, background, article and rate
+    """
+
+    def chance(share: float) -> bool:
+        return float(torch.rand((), generator=generator)) < share
+
+    rate = f"at {fps} fps"
+    if not chance(loose):
+        return f"{scene.caption} {rate}"
+    parts = [part for part in (scene.colour, scene.shape, scene.motion, f"on {scene.background}") if chance(KEPT)]
+    if chance(SHUFFLED):
+        parts = [parts[index] for index in torch.randperm(len(parts), generator=generator).tolist()]
+    return " ".join([*(["a"] if chance(KEPT) else []), *parts, *([rate] if chance(KEPT) else [])])
