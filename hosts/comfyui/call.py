@@ -33,6 +33,14 @@ TILE = "zoetrope.tile"
 """In `transformer_options`: (top, left, (height, width) of the whole) of a tile that is sampled by itself."""
 CALL_STATES = "zoetrope.memories"
 """In `transformer_options`: what other nodes remember, apart for each window (`run_state.CallStates`)."""
+LORA = "zoetrope.lora"
+"""In `transformer_options`: LoRAs with a strength by frame; a number follows."""
+SHARED = "zoetrope.shared"
+"""In `transformer_options`: settings of attention across frames; a number follows."""
+MERGED = "zoetrope.merged"
+"""In `transformer_options`: settings of tokens merged across frames; a number follows."""
+FLOW = "zoetrope.flow"
+"""In `transformer_options`: optical flow of a source video, and where predictions follow it; a number follows."""
 INTERVAL = "zoetrope.interval"
 """In `transformer_options`: the shares of the sampling between which guidance acts."""
 GUARD = "zoetrope.watch"
@@ -40,7 +48,7 @@ GUARD = "zoetrope.watch"
 
 OTHERS = "*"
 """Wrappers of other packs."""
-ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
+ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
 """Every wrapper of ours by its key, from the outermost to the innermost, whatever it wraps.
 
 Windows cut a clip before anything is put into it; guidance is limited per window; given frames are put in before each frame

@@ -54,6 +54,8 @@ class HostEdit(ABC, Generic[Inputs]):
 
     uses_regions: ClassVar[bool] = False
     """Whether its inputs belong to places of the whole picture (masks, given frames), which areas and tiles cut out."""
+    has_network: ClassVar[bool] = True
+    """Whether it has weights of its own, which the host loads as an additional model."""
 
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
         """key: of the additional model and of the options; what: how to call it in a message."""
@@ -68,10 +70,11 @@ class HostEdit(ABC, Generic[Inputs]):
     def inputs(self, call: UnetCall) -> Inputs | None:
         """Inputs of the edit for this call; None where it does not act."""
 
-    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
+    def add_to(self, patched: Any, patcher: Any | None, options: Mapping[str, Any]) -> None:
         """Puts the edit on a MODEL: its network as an additional model, its options under its key, hooks, wrappers."""
         patched.model_options["transformer_options"][self._key] = options
-        patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
+        if patcher is not None:
+            patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
         patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
@@ -103,8 +106,9 @@ class HostEdit(ABC, Generic[Inputs]):
         unet = unet_of(patcher)
         self._owners[unet] = weakref.ref(patcher)
         places = unet_places(unet)
-        for additional in patcher.get_additional_models_with_key(self._key):
-            self.of(unet).install(additional.model, places)
+        networks = patcher.get_additional_models_with_key(self._key) if self.has_network else [None]
+        for network in networks:
+            self.of(unet).install(network and network.model, places)
 
     def eject(self, patcher: Any) -> None:
         unet = patcher.model.diffusion_model
