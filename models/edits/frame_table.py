@@ -1,7 +1,7 @@
 """Frame tables: the frames whose keys and values each frame of a clip attends to.
 
 Most zero-shot video methods are one table. Text2Video-Zero (arXiv 2303.13439): `first`. Tune-A-Video (2212.11565, 4.2), LaVie's
-interpolation model (2309.15103, 3.3) and Rerender-A-Video (2306.07954): `first and previous`. TokenFlow's keyframes (2307.10373):
+interpolation model (2309.15103, 3.3), Rerender-A-Video (2306.07954): `first and previous`. TokenFlow's keyframes (2307.10373):
 `every n-th frame`. ControlVideo (2305.13077): `all frames`. RAVE (2312.04524): `random groups`.
 """
 
