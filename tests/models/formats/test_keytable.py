@@ -66,7 +66,7 @@ def test_only_places_that_a_unet_has_are_sites() -> None:
         for site in sites_of(base):
             check_site(site)
     for wrong in ("down.0.0.before_f", "down.0.out", "middle.attention", "mid.0.before_ff", "up.1.1", "inputs"):
-        with pytest.raises(ValueError, match="is no site"):
+        with pytest.raises(ValueError, match="is not a site"):
             check_site(wrong)
     assert [sees(site) for site in ("time", "up.0.1.before_ff", "mid.block", "mid.attention")] == [
         "rows", "tokens", "tokens", "pictures",
