@@ -108,8 +108,8 @@ def of_first_and_before(tokens: Tensor, frames: int, rows: int, strips: int = 1)
     """
     if len(tokens) % rows or tokens.shape[1] % strips:
         raise ValueError(
-            f"expected tokens of {rows} frames, or of the same number of tiles for each, got {len(tokens)} rows. Another node has "
-            "changed the batch of the self-attention; remove it from this MODEL."
+            f"expected tokens of {rows} frames, or of the same number of tiles for each, got {len(tokens)} rows. Another node "
+            "has changed the batch of the self-attention; remove it from this MODEL."
         )
     tokens = rearrange(tokens, "(b f t) (s p) d -> b f t s p d", f=frames, t=len(tokens) // rows, s=strips)
     first = tokens[:, :1].expand_as(tokens)
