@@ -78,8 +78,8 @@ def test_a_layer_at_a_place_that_shows_it_something_else_is_refused() -> None:
     pictures: TemporalLayer = TemporalConv(32, 1, Residual(), nn)
     MotionModule({"mid.before_ff": tokens, "mid.0.resnet": pictures}, None)
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"mid.attention": tokens}, "mid.attention: expected a layer that sees pictures, got InBlockAttention"),
-        ({"mid.block": pictures}, "mid.block: expected a layer that sees tokens, got TemporalConv"),
+        ({"mid.attention": tokens}, "mid.attention: expected a layer for pictures, got InBlockAttention"),
+        ({"mid.block": pictures}, "mid.block: expected a layer for tokens, got TemporalConv"),
     ]
     for layers, message in wrong:
         with pytest.raises(ValueError, match=message):

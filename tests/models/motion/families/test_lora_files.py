@@ -225,7 +225,7 @@ def test_the_motion_part_of_a_file_is_applied_and_the_rest_is_said(
 ) -> None:
     lora = lora_from(SPELLINGS["kohya"] | other, "l")
     near(change(motion, lora), whole, 1.0)
-    assert any(f"{len(other)} tensors that are no motion module's are left out" in line for line in lora.notes)
+    assert any(f"{len(other)} tensors that do not belong to a motion module are left out" in line for line in lora.notes)
     assert any("core's Load LoRA" in line for line in lora.notes) == ("bundle_emb.cat.string_to_param.*" not in other)
 
 

@@ -65,7 +65,7 @@ def test_pictures_are_spread_over_the_clip_or_stand_where_they_are_told() -> Non
         ("0, x", 2, 16, "whole numbers separated by commas .* got '0, x'"),
         ("0, 3", 3, 16, "a number for each of 3 pictures, got 2"),
         ("0, 16", 2, 16, "from 0 to 15 in a clip of 16 frames, got '0, 16'"),
-        ("3, -13", 2, 16, "two pictures stand on one frame in '3, -13'"),
+        ("3, -13", 2, 16, "expected a different frame for each picture, got '3, -13'"),
         ("-1", 1, None, "a long shot has no end to count from, got -1"),
         ("", 2, None, "a long shot has no length to spread pictures over"),
         ("", 17, 16, "at most 16 pictures for a clip of 16 frames, got 17"),
