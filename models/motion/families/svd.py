@@ -85,7 +85,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    """Empty layers for the shapes in a file; `zoetrope.head_width` in its header replaces the published 64 per head."""
+    """Empty layers for the shapes in a file. Heads have 64 channels, or `zoetrope.head_width` of the file's header."""
     head = header_number(contents.metadata, "zoetrope.head_width", HEAD_WIDTH)
     layers: dict[Site, TemporalLayer] = {}
     for key in contents.weights:
