@@ -61,9 +61,9 @@ class ImageLayers(nn.Module):
             if expected != (inner, context):
                 lines.append(f"{place}: {expected[0]} x {expected[1]} in the file, {inner} x {context} in the UNet")
         if lines:
-            rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+            more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
             raise DoesNotFit(
-                f"the image projector does not fit this model: {'; '.join(lines[:3])}{rest}. Its keys and values are for "
+                f"the image projector does not fit this model: {'; '.join(lines[:3])}{more}. Its keys and values are for "
                 f"text {self.at(self.places[0]).context} wide (SD1.x: 768, SD2.x: 1024, SDXL: 2048); load a checkpoint of that "
                 "kind, or a projector for this one."
             )

@@ -100,7 +100,7 @@ def projector_from(
     cleaned = clean_weights(tensors)
     tensors = cleaned.tensors
     _check_identity(tensors)
-    family = known(tensors, LoaderTarget("image projector", PROJECTORS, ("image_prompt",)), detect)
+    family = known(tensors, LoaderTarget("an image projector", PROJECTORS, ("image_prompt",)), detect)
     if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1:] == (FACES,):
         raise WrongFile(
             f"this is an IP-Adapter for faces (InstantID and the like): it takes the {FACES} numbers of a face encoder. {PICK}"

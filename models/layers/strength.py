@@ -32,7 +32,7 @@ def check_strength(name: str, strength: Strength) -> None:
         if strength.ndim != 3:
             raise ValueError(f"{name}: expected one value per frame, height and width, got shape {list(strength.shape)}")
         if not bool(torch.isfinite(strength).all()):
-            raise ValueError(f"{name}: expected finite numbers, got infinite or undefined ones")
+            raise ValueError(f"{name}: expected finite numbers, got infinite or NaN ones")
     elif not math.isfinite(strength):
         raise ValueError(f"{name}: expected a finite number (0 is the image model, 1 the full motion), got {strength}")
 

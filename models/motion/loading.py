@@ -54,7 +54,7 @@ def take_apart(
     Raises WrongFile where they are not those of a motion module.
     """
     cleaned = clean_weights(tensors)
-    family = known(cleaned.tensors, LoaderTarget("motion module", FAMILIES, ("motion_module",)), detect)
+    family = known(cleaned.tensors, LoaderTarget("a motion module", FAMILIES, ("motion_module",)), detect)
     spelled = spell(family, cleaned.tensors)
     contents = contents_of(spelled, metadata)
     with whole(family):

@@ -62,9 +62,9 @@ class MotionModule(nn.Module):
     def check_fit(self, found: Mapping[Site, int]) -> None:
         """Raises DoesNotFit for a UNet that lacks sites of the file or has other widths. found: site -> width of the UNet."""
         if lines := misfits(self.widths, found):
-            rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+            more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
             bases = " or ".join(fitting(self.widths)) or "a UNet of another layout than Stable Diffusion's at full size"
             raise DoesNotFit(
-                f"the motion module does not fit this model: {'; '.join(lines[:3])}{rest}. "
+                f"the motion module does not fit this model: {'; '.join(lines[:3])}{more}. "
                 f"The file was made for {bases}; load a checkpoint of that kind, or a motion module for this one."
             )

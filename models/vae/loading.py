@@ -71,7 +71,7 @@ def vae_from(tensors: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> Load
     """An autoencoder from tensors in any published spelling. notes: how they were found in the file."""
     cleaned = clean_weights(tensors)
     inner = autoencoder_of(cleaned.tensors)
-    family = known(inner, LoaderTarget("VAE", VAES, ("vae", "video_vae")), detect)
+    family = known(inner, LoaderTarget("a VAE", VAES, ("vae", "video_vae")), detect)
     loaded = load_strict(family, inner, lambda contents, _: family.build(contents.weights))
     spelled = loaded.spelled
     dtype = next(iter(spelled.weights.values())).dtype

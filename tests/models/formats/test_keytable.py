@@ -56,7 +56,7 @@ def test_a_tensor_that_is_not_what_its_row_promises_is_refused_by_name() -> None
 
 
 def test_slots_must_match_and_prefixes_stand_before_the_published_side() -> None:
-    with pytest.raises(ValueError, match="as many {} on both sides"):
+    with pytest.raises(ValueError, match="equally many {} on both sides"):
         Row("a.{}", "b")
     assert prefixed((Row("a", "b", Drop(0)),), "p.", "q.") == (Row("p.a", "q.b", Drop(0)),)
 

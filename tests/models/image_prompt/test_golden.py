@@ -216,13 +216,13 @@ def test_a_file_that_is_not_whole_or_not_a_projector_is_refused_with_its_name(tm
         (
             "lacks",
             {"ip_adapter.1.to_k_ip.weight": None},
-            "not whole|lacks keys: ip_adapter.1.to_k_ip.weight|31 layers|15 layers",
+            "incomplete|lacks keys: ip_adapter.1.to_k_ip.weight|31 layers|15 layers",
         ),
         ("odd", {"image_proj.more": torch.zeros(1)}, "has keys that IP-Adapter does not have: image_proj.more"),
         (
             "nan",
             {"image_proj.norm.bias": torch.full((4,), float("nan"))},
-            "infinite or undefined weights: image_proj.norm.bias",
+            "infinite or NaN weights: image_proj.norm.bias",
         ),
         ("half", {"image_proj.proj.weight": None}, "looks like an IP-Adapter .*no key such as image_proj.proj.weight"),
         ("face", {"image_proj.proj.0.weight": torch.zeros(1)}, "IP-Adapter of a kind that Zoetrope does not support"),
@@ -237,5 +237,5 @@ def test_a_file_that_is_not_whole_or_not_a_projector_is_refused_with_its_name(tm
     with pytest.raises(ValueError, match="instant.safetensors: this is an IP-Adapter for faces .*Use a plain or plus"):
         load_projector(tmp_path / "instant.safetensors")
     save_file({"visual.transformer.resblocks.0.attn.in_proj_weight": torch.zeros(1)}, tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match="no image projector but a CLIP vision encoder .*: core's Load CLIP Vision"):
+    with pytest.raises(ValueError, match="not an image projector but a CLIP vision encoder .* with core's Load CLIP Vision"):
         load_projector(tmp_path / "v.safetensors")

@@ -41,7 +41,7 @@ MARKS = (
     "down_blocks.{}.motion_modules.{}.temporal_transformer.transformer_blocks.{}.attention_blocks.{}.processor.to_q_lora.down.weight",
 )
 WANTED = LoaderTarget(
-    "LoRA for AnimateDiff's motion modules",
+    "a LoRA for AnimateDiff's motion modules",
     (Published("motion_lora", "AnimateDiff's motion LoRAs", (Spelling("published", MARKS, (), lambda *_: table()),)),),
     ("motion_lora",),
 )
@@ -153,7 +153,7 @@ def _put(half: Half, part: Part, value: Tensor, key: str) -> None:
         raise WrongFile(_other_adapter(part.role, key))
     if half.adapter != part.adapter and part.role != "alpha" and half.parts.keys() - {"alpha"}:
         names = f"{half.adapter or 'one without a name'} and {part.adapter or 'one without a name'}"
-        raise WrongFile(f"the file holds two LoRAs, {names}, for {half.layer}. Save the one you want to a file of its own")
+        raise WrongFile(f"the file holds two LoRAs, {names}, for {half.layer}. Save the one you want to a separate file")
     if part.role in half.parts:
         raise WrongFile(f"the file holds two LoRAs for one weight: {half.layer} and {part.module}. Save one of them alone")
     half.adapter = part.adapter or half.adapter
@@ -165,7 +165,7 @@ def _refusal_of(key: str, tensors: Mapping[str, Tensor]) -> str:
     if any((part := part_of(each)) and weight_of(part.module) for each in tensors):
         return (
             f"this looks like a LoRA for a motion module, but has keys that no LoRA of AnimateDiff's motion modules has: "
-            f"{key}. Take one trained on their attention and feed-forward layers alone"
+            f"{key}. Use one trained only on their attention and feed-forward layers"
         )
     return refusal(tensors, WANTED)
 
@@ -173,7 +173,7 @@ def _refusal_of(key: str, tensors: Mapping[str, Tensor]) -> str:
 def _other_adapter(name: str, where: str) -> str:
     return (
         f"this is {name} for a motion module ({where}). Apply Motion LoRA reads plain LoRAs: a down and an up factor per "
-        "layer, with or without alpha. Take one trained as a plain LoRA, or convert it with the tool that trained it"
+        "layer, with or without alpha. Use one trained as a plain LoRA, or convert it with the tool that trained it"
     )
 
 
@@ -182,9 +182,7 @@ def _pair(key: str, half: Half, scale: float) -> tuple[Tensor, Tensor]:
     down, up = (_matrix(half.parts.get(role), f"{half.layer}, {role} factor") for role in ("down", "up"))
     if down is None or up is None or down.shape[0] != up.shape[1] or not down.shape[0]:
         shapes = " and ".join("none" if each is None else str(list(each.shape)) for each in (down, up))
-        raise WrongFile(
-            f"{half.layer}: expected a down and an up factor of one rank, got {shapes}; take one that was saved whole"
-        )
+        raise WrongFile(f"{half.layer}: expected a down and an up factor of one rank, got {shapes}; use a complete file")
     wide = [each if each.element_size() > 1 else each.to(torch.float32) for each in (down, up)]  # hosts cannot add fp8
     return wide[0], wide[1] if scale == 1 else wide[1].float() * scale
 
@@ -194,7 +192,7 @@ def _matrix(value: Tensor | None, name: str) -> Tensor | None:
     if value is None:
         return None
     if not is_plain(value) or value.layout != torch.strided or not is_finite(value):
-        raise WrongFile(f"{name}: expected finite floating-point numbers; take one that was saved whole, in fp16 or fp32")
+        raise WrongFile(f"{name}: expected finite floating-point numbers; use a complete file in fp16 or fp32")
     if value.ndim > 2 and all(size == 1 for size in value.shape[2:]):
         value = value.flatten(1)
     if value.ndim != 2:

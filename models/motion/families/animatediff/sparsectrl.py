@@ -107,7 +107,7 @@ def detect(keys: Collection[str]) -> Published | None:
 def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, notes: tuple[str, ...] = ()) -> SparseCtrl:
     """As `load_sparsectrl`, from the tensors of a file."""
     cleaned = clean_weights(tensors)
-    known(cleaned.tensors, LoaderTarget("SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
+    known(cleaned.tensors, LoaderTarget("a SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
     layout: dict[str, Any] = {}
 
     def build(contents: Contents, ops: Any) -> MotionModule:
