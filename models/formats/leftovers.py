@@ -125,7 +125,7 @@ def better(raw: Mapping[str, Tensor], shadow: Mapping[str, Tensor], name: str) -
     for pairs in _pairings(raw, shadow):
         if len(pairs) == len(shadow) and all(raw[key].shape == value.shape for key, value in pairs.items()):
             some = "" if len(pairs) == len(raw) else f" for {len(pairs)} of {len(raw)} tensors"
-            return {**raw, **pairs}, f"averaged weights ({name}){some}, used in place of the raw ones"
+            return {**raw, **pairs}, f"averaged weights ({name}){some}, in place of the raw ones beside them"
     return raw, f"the raw weights: the averaged ones ({name}) do not have the same names and shapes"
 
 

@@ -10,7 +10,7 @@ from ..formats.published import Published, Shapes
 
 
 def still(network: nn.Module) -> TimeRatio:
-    """Time ratio of image autoencoders: one latent per frame."""
+    """One latent per frame."""
     return TimeRatio()
 
 

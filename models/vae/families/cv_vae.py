@@ -37,5 +37,5 @@ CV_VAE = VaeFamily(
     build=build,
     time=time,
     windows=WindowSpec(size=5, overlap=1, fade=False),
-    note="compresses 4 frames into a latent that is compatible with Stable Diffusion 2.1",
+    note="squeezes 4 frames into a latent of Stable Diffusion 2.1's kind",
 )

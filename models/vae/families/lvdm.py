@@ -48,5 +48,5 @@ LVDM = VaeFamily(
     build=build,
     time=time,
     windows=WindowSpec(size=4, overlap=2),
-    note="compresses 4 frames into a latent; only LVDM uses its latents",
+    note="squeezes 4 frames into a latent; its latents are LVDM's own",
 )

@@ -47,5 +47,5 @@ OPEN_SORA = VaeFamily(
     build=build,
     time=time,
     windows=WindowSpec(size=5, overlap=0),
-    note="compresses 17 frames into 5 latents, block by block; only Open-Sora uses its latents",
+    note="squeezes 17 frames into 5 latents of its own, block by block",
 )

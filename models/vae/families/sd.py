@@ -60,5 +60,5 @@ SD = VaeFamily(
     build=build,
     time=still,
     windows=WindowSpec(size=16, overlap=0),
-    note="an image VAE: every frame is encoded and decoded by itself",
+    note="an image VAE: frames do not see each other",
 )

@@ -37,5 +37,5 @@ UPSCALE_A_VIDEO = VaeFamily(
     build=build,
     time=still,
     windows=WindowSpec(size=8, overlap=2),
-    note="decodes the latents of the SD x4 upscaler; only Upscale Video guides it by the low-res video",
+    note="decodes the latents of the SD x4 upscaler; the low-res video that its upscaler shows it is left out here",
 )
