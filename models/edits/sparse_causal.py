@@ -1,7 +1,7 @@
-"""Sparse-causal attention: each frame's picture looks at frame 0 and at the frame before it, not at itself.
+"""Sparse-causal attention: each frame attends to frame 0 and to the frame before it, not to itself.
 
-Tune-A-Video (arXiv 2212.11565, 4.2), LaVie's interpolation model (arXiv 2309.15103, 3.3). Keys and values of a token do not
-depend on who looks, so the image UNet's own `to_k` and `to_v` are called once per frame, and two hooks exchange their outputs.
+Tune-A-Video (arXiv 2212.11565, 4.2), LaVie's interpolation model (arXiv 2309.15103, 3.3). Keys and values do not depend on the
+query, so the image UNet's `to_k` and `to_v` run once per frame, and two hooks rearrange their outputs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,13 +26,13 @@ class SparseCausalInputs:
 
     clip: TemporalContext
     rows: int
-    """Frames in the whole batch."""
+    """Number of frames in the batch."""
 
 
 class SparseCausal(Edit[SparseCausalInputs]):
-    """Makes every self-attention of the backbone a sparse-causal one while there is a clip; strength blends the outcome.
+    """Makes every self-attention of the backbone sparse-causal during a clip; strength blends the result with the ordinary one.
 
-    Where a node puts a function of its own in an attention's place (PAG, SAG), that one is given the frame's own tokens.
+    Where another node replaces an attention by a function (PAG, SAG), that function gets the frame's own tokens.
     """
 
     def __init__(self) -> None:
@@ -68,20 +68,20 @@ class SparseCausal(Edit[SparseCausalInputs]):
         def leave(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
             if not running:
                 return None
-            batch = running.pop()  # from here on the attention is the backbone's own
+            batch = running.pop()  # so that the forward pass below is the backbone's ordinary attention
             clip = batch.clip
             if not isinstance(clip.strength, Tensor) and clip.strength == 1:
                 return None
-            own = module.forward(*args, **kwargs)
-            return own + self._share(batch, own) * (output - own)
+            ordinary = module.forward(*args, **kwargs)
+            return ordinary + self._strength(batch, ordinary) * (output - ordinary)
 
         yield attention.register_forward_pre_hook(enter, with_kwargs=True)
         for name in ("to_k", "to_v"):
             yield attention.get_submodule(name).register_forward_hook(exchange)
         yield attention.register_forward_hook(leave, with_kwargs=True)
 
-    def _share(self, batch: SparseCausalInputs, tokens: Tensor) -> Strength:
-        """The strength for tokens `(b f t) p d`."""
+    def _strength(self, batch: SparseCausalInputs, tokens: Tensor) -> Strength:
+        """Strength in a shape that multiplies tokens `(b f t) p d`."""
         strength, size = batch.clip.strength, self._size.now or batch.clip.size
         if not isinstance(strength, Tensor):
             return strength
@@ -92,23 +92,24 @@ class SparseCausal(Edit[SparseCausalInputs]):
             raise ValueError(
                 f"strength mask: expected the tokens of a {size[0]}x{size[1]} picture per frame, got {tokens.shape[1]} tokens "
                 f"in {len(tokens)} rows for {batch.rows} frames. Another node cuts or merges them (HyperTile, Token Merging); "
-                "take it away from this MODEL, or use a strength without a mask."
+                "remove it from this MODEL, or use a strength without a mask."
             )
         return over_tokens(strength, tokens, batch.clip.frames, size)
 
 
 def of_first_and_before(tokens: Tensor, frames: int, rows: int, strips: int = 1) -> Tensor:
-    """Tokens `(b f t) (s p) d` to those of frame 0 and of the frame before (of frame 0: itself) `(b f t) (s two p) d`.
+    """Replaces the tokens of each frame by those of frame 0 and of the frame before it (of frame 0 itself for frame 0):
+    `(b f t) (s p) d` to `(b f t) (s two p) d`.
 
-    rows     b * f; where other nodes cut pictures into tiles, each frame has t rows of them, one after another
-    strips   s: rows of queries for each row of tokens. Core's HyperTile cuts the queries alone, and the attention then reads
-             the tokens of a row as so many strips, one for each tile.
-    Raises ValueError for tokens that are no whole number of rows per frame.
+    rows     b * f; where other nodes cut frames into tiles, each frame has t consecutive rows
+    strips   s, rows of queries per row of tokens: core's HyperTile cuts only the queries, and the attention then treats the
+             tokens of a row as s strips, one for each tile
+    Raises ValueError where the number of rows is not a multiple of the number of frames.
     """
     if len(tokens) % rows or tokens.shape[1] % strips:
         raise ValueError(
-            f"expected tokens of {rows} frames, or of as many tiles for each of them, got {len(tokens)} rows. Another node has "
-            "changed the batch of the self-attention; take it away from this MODEL."
+            f"expected tokens of {rows} frames, or of the same number of tiles for each, got {len(tokens)} rows. Another node "
+            "has changed the batch of the self-attention; remove it from this MODEL."
         )
     tokens = rearrange(tokens, "(b f t) (s p) d -> b f t s p d", f=frames, t=len(tokens) // rows, s=strips)
     first = tokens[:, :1].expand_as(tokens)

@@ -216,7 +216,7 @@ def test_files_in_the_wrong_loader_are_told_apart(server: Server) -> None:
     demo = Path(__file__).parents[2] / "demo" / "weights"
     (folder / "motion.safetensors").write_bytes((demo / "motion.safetensors").read_bytes())
     server.get("/object_info")
-    for name, words in (("lora", "this is a LoRA: core's Load LoRA takes it"), ("motion", "temporal layers only")):
+    for name, words in (("lora", "this is a LoRA: load it with core's Load LoRA"), ("motion", "temporal layers only")):
         queued = {
             "up": node("ZoetropeLoadVideoUpscaler", upscaler_name=f"{name}.safetensors"),
             "empty": node("EmptyImage", width=8, height=8, batch_size=1, color=0),

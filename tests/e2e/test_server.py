@@ -98,7 +98,7 @@ def test_bad_input_is_explained_and_the_server_goes_on(server: Server) -> None:
             small_graph(server, motion_name="truncated.ckpt"),
             "truncated.ckpt: expected a torch checkpoint, but it cannot",
         ),
-        (small_graph(server, frames=33), "32 frames apart, got a clip of 33. Lower the latent's batch size"),
+        (small_graph(server, frames=33), "32 frames, got a clip of 33. Lower the latent's batch size"),
     ):
         assert words in error_of(server.run(graph))
     status, body = server.post("/prompt", {"prompt": small_graph(server, strength=7.0)})
