@@ -113,7 +113,7 @@ class Demo:
     unet: Any
     text: TextEncoder
     motion: MotionModule | None
-    """None gives the image model frame by frame."""
+    """None: the image model samples each frame independently."""
     image_encoder: ImagePromptEncoder | None = None
     """None: no image prompts."""
     interval: Interval = GUIDED
@@ -180,7 +180,7 @@ class Demo:
         with ExitStack() as stack:
             if self.motion:
                 stack.enter_context(motion_in(self.unet, self.motion, frames=frames))
-            if image_prompt:
+            if pictures is not None and image_prompt:
                 stack.enter_context(self._image_prompts(pictures.to(x), frames, guidance != 1, likeness))
             if pictures is not None and starts:
                 x[::frames] = self.encode(pictures.to(x))

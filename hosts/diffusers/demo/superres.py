@@ -50,8 +50,8 @@ def between(
     first = next(source)
     noise = FrameNoise(seed, tuple(first.shape))
     sigmas = spaced_sigmas(steps, SD_SIGMAS)
-    made = fill(_filler(demo, prompt), chain([first], source), InterpolationSpec(factor, FRAMES), sigmas, noise)
-    for latent in made:
+    latents = fill(_filler(demo, prompt), chain([first], source), InterpolationSpec(factor, FRAMES), sigmas, noise)
+    for latent in latents:
         yield (vae or demo.decode)(latent[None])[0]
 
 
