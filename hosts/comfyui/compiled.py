@@ -52,7 +52,7 @@ def is_compiled(model: nn.Module, options: Mapping[str, Any]) -> bool:
         return False
     if any(CORE in named for named in options.get("wrappers", {}).values()):
         return True
-    return any(hasattr(one, "_orig_mod") or one._compiled_call_impl is not None for one in model.modules())
+    return any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules())
 
 
 def _compiled_frames(dynamo: Any) -> int:

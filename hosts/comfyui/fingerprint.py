@@ -113,29 +113,29 @@ def _patched(patcher: Any) -> list[Any]:
 
 def _of(value: Any, above: frozenset[int], depth: int, memory: frozenset[int]) -> str:
     """Hex digest of a value. above: ids of the containing objects; memory: ids of closure cells to skip."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     if depth > DEEPEST or id(value) in above:
         return "deeper"
     kind = Tensor if isinstance(value, Tensor) else type(value)  # a Parameter equals a Tensor of the same numbers
-    found.update(" ".join(map(_name_of, kind.__mro__)).encode())  # all bases: the host makes classes at run time
+    hasher.update(" ".join(map(_name_of, kind.__mro__)).encode())  # all bases: the host makes classes at run time
     if isinstance(value, Tensor):
-        found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        hasher.update(f"{value.dtype} {tuple(value.shape)}".encode())
         if not value.is_meta:
-            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            hasher.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     elif isinstance(value, bool | int | float | str | bytes | complex | torch.dtype | torch.device | torch.Size | None):
-        found.update(repr(value).encode())
+        hasher.update(repr(value).encode())
     elif isinstance(value, enum.Enum):
-        found.update(value.name.encode())
+        hasher.update(value.name.encode())
     else:
         first = _first.get((id(value), depth)) if _may_change(value) else None
         if first and first[0]() is value:
             return first[1]
         for part in _parts(value, memory):
-            found.update(_of(part, above | {id(value)}, depth + 1, memory).encode())
+            hasher.update(_of(part, above | {id(value)}, depth + 1, memory).encode())
         if _may_change(value):
             here = (id(value), depth)
-            _first[here] = (weakref.ref(value, lambda _: _first.pop(here, None)), found.hexdigest())
-    return found.hexdigest()
+            _first[here] = (weakref.ref(value, lambda _: _first.pop(here, None)), hasher.hexdigest())
+    return hasher.hexdigest()
 
 
 def _may_change(value: Any) -> bool:
@@ -211,7 +211,7 @@ def _plain_object(value: Any) -> Iterable[Any]:
 def _state_cells(value: Any) -> frozenset[int]:
     """Ids of closure cells in which functions keep state between calls; other functions may read the same cells."""
     seen: set[int] = set()
-    found: set[int] = set()
+    cells: set[int] = set()
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -219,8 +219,8 @@ def _state_cells(value: Any) -> frozenset[int]:
             continue
         seen.add(id(one))
         if isinstance(one, types.FunctionType):
-            found |= {id(cell) for cell in run_state.memory_cells(one)}
+            cells |= {id(cell) for cell in run_state.memory_cells(one)}
             waiting += [*run_state.filled(one.__closure__), *(one.__defaults__ or ())]
         else:
             waiting += _parts(one, frozenset())
-    return frozenset(found)
+    return frozenset(cells)

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GuideSettings:
-    """Strength and range of given frames."""
+    """Strength, range and affinity of given frames."""
 
     strength: float = 1.0
     start: float = 0.0
@@ -149,7 +149,7 @@ def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Te
     if fitted.shape[1:3] != (height * side, width * side):
         rgb = fitted.movedim(-1, 1)
         fitted = comfy.utils.common_upscale(rgb, width * side, height * side, "lanczos", "center").movedim(1, -1)
-    parts = [vae.encode(one[None, :, :, :3]) for one in fitted]  # one by one: a video VAE would take them as a clip
+    parts = [vae.encode(picture[None, :, :, :3]) for picture in fitted]  # one by one: a video VAE would take them as a clip
     return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
 
 

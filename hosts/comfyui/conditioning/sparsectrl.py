@@ -136,7 +136,7 @@ class SparseControl(comfy.controlnet.ControlNet):
         pictures = comfy.utils.common_upscale(hint, w * side, h * side, "bicubic", "center").clamp(0, 1)
         if self.vae is not None:
             loaded = comfy.model_management.loaded_models(only_currently_used=True)
-            latents = torch.cat([self.vae.encode(one[None].movedim(1, -1)) for one in pictures])
+            latents = torch.cat([self.vae.encode(picture[None].movedim(1, -1)) for picture in pictures])
             comfy.model_management.load_models_gpu(loaded)
             pictures = self.latent_format.process_in(latents)
         self._pictures[h, w] = pictures.to(x.device)

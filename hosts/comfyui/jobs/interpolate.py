@@ -97,12 +97,12 @@ class _Interpolation:
         """All frames of one scene. first: number of its first frame in the full clip."""
         pictures: list[Tensor] = []
         source = _recorded(keys, pictures) if self._originals else keys
-        latents = Prefetched(self._base.process_latent_in(one[None])[0] for one in self._chunked_vae.encode(source))
+        latents = Prefetched(self._base.process_latent_in(latent[None])[0] for latent in self._chunked_vae.encode(source))
         sigmas, plan = self._rounds.sigmas, self._plan
         stream = fill(self._filler, latents, plan, sigmas, self._noise, first)
         ahead = (len(sigmas) * plan.cut.size + ROUND) // plan.factor + 2  # key frames that the steps buffer, and of a round
         filled = self._rounds.outside(stream, lambda: latents.make(ahead))
-        decoded = self._chunked_vae.decode(self._base.process_latent_out(one[None])[0] for one in filled)
+        decoded = self._chunked_vae.decode(self._base.process_latent_out(latent[None])[0] for latent in filled)
         for number, frame in enumerate(decoded):
             yield pictures.pop(0) if self._originals and number % plan.factor == 0 else frame
 

@@ -144,7 +144,7 @@ class _Upscaling:
     def _sampled(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
         """Clean latents `(c, h, w)` without the model's scale, as the VAE takes them."""
         clean = self._rounds.outside(euler_stream(self._work, frames, self._rounds.sigmas, self._cut))
-        return (self._base.process_latent_out(one[None, :LATENT])[0] for one in clean)
+        return (self._base.process_latent_out(latent[None, :LATENT])[0] for latent in clean)
 
     def _with_picture(self, latent: Tensor, pictures: list[Tensor], number: int) -> Tensor:
         return torch.cat([latent, pictures[number].to(latent) * 2 - 1]) if self._decodes_with_picture else latent

@@ -88,9 +88,9 @@ def _projector(opened: OpenedFile, path: str) -> HostProjector | None:
 
 
 def _reload_projector(path: str) -> HostProjector:
-    found = _projector(open_file(path, comfy.ops.manual_cast), path)
-    assert found, "the file had a projector when it was first loaded"
-    return found
+    projector = _projector(open_file(path, comfy.ops.manual_cast), path)
+    assert projector, "the file had a projector when it was first loaded"
+    return projector
 
 
 def through_the_host(weights: Callable[..., dict[str, Tensor]], path: str, *opened: Any) -> tuple[Any, Any, Any]:
@@ -107,16 +107,16 @@ def through_the_host(weights: Callable[..., dict[str, Tensor]], path: str, *open
 
 def _load_with_host(weights: dict[str, Tensor], path: str, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
     load = comfy.sd.load_state_dict_guess_config
-    found = load(
+    loaded = load(
         weights,
         output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
         output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         **dynamic_choice(load, disable_dynamic),
     )
-    if not found or found[0] is None:
+    if not loaded or loaded[0] is None:
         raise WrongFile(f"{Path(path).name}: ComfyUI does not recognise the image UNet of this file; update ComfyUI")
-    model, clip, vae, _ = found
+    model, clip, vae, _ = loaded
     return model, clip, vae
 
 

@@ -75,7 +75,7 @@ def clips_of(samples: Any, chunked_vae: ChunkedVae) -> list[Tensor]:
     if samples.ndim == 5 and samples.shape[2] == 1 and not chunked_vae.squeezes:
         samples = rearrange(samples, "f c 1 h w -> f c h w")  # an image VAE of either kind
     if samples.ndim == 5 and chunked_vae.squeezes:
-        clips = [rearrange(one, "c n h w -> n c h w") for one in samples]
+        clips = [rearrange(clip, "c n h w -> n c h w") for clip in samples]
     elif samples.ndim == 4 and not chunked_vae.squeezes:
         clips = [samples]
     else:
