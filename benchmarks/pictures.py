@@ -70,7 +70,7 @@ def clips(demo: Demo, way: ChunkOptions, items: Sequence[tuple[Scene, list[int]]
         part = items[start : start + batch]
         scenes = [scene for scene, _ in part]
         shown = drawings(scenes)
-        made = demo.film_batch(
+        made = demo.generate_batch(
             [way.prompt(scene) for scene in scenes], FRAMES, [seeds[0] for _, seeds in part], fps=FPS, guidance=GUIDANCE,
             pictures=shown, likeness=way.likeness, starts=way.starts,
         )  # fmt: skip
@@ -90,20 +90,20 @@ def shot(demo: Demo, way: ChunkOptions, scene: Scene, frames: int, seed: int) ->
     queue, noise = QueueSettings(), FrameNoise(seed, (4, 8, 8))
     shape = queue.shape(LINEAR, None)
     picture = drawings([scene])
-    cues = read_timeline(demo.told(way.prompt(scene), FPS))
+    cues = read_timeline(demo.canonical_prompt(way.prompt(scene), FPS))
     with torch.inference_mode():
         given = demo.vae.encode(picture * 2 - 1).latent_dist.mean * demo.vae.config.scaling_factor
-        tokens = demo.sight.tokens(picture) if demo.sight else None
+        tokens = demo.image_encoder.tokens(picture) if demo.image_encoder else None
 
     def shown(denoise: Denoiser) -> Denoiser:
         def guided(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
             here = (frame == 0) & way.starts
             x, sigma = torch.where(here.reshape(-1, 1, 1, 1), given, x), torch.where(here, 0.0, sigma)
-            if not way.likeness or demo.sight is None or tokens is None:
+            if not way.likeness or demo.image_encoder is None or tokens is None:
                 out = denoise(x, sigma, frame)
             else:
                 rows = torch.cat([torch.zeros(len(x)), torch.ones(len(x))]).long()
-                with picture_in(demo.unet, demo.sight.projector.network.image, tokens, rows, strength=way.likeness):
+                with picture_in(demo.unet, demo.image_encoder.projector.network.image, tokens, rows, strength=way.likeness):
                     out = denoise(x, sigma, frame)
             return torch.where(here.reshape(-1, 1, 1, 1), given, out)
 

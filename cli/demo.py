@@ -74,7 +74,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     demo, bar_of = open_demo()
     loaded = time.monotonic()
     with bar_of(total=arguments.steps, desc="sampling", unit="step", file=sys.stderr) as bar:
-        clip = demo.film(reading.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
+        clip = demo.generate(reading.prompt, arguments.frames, arguments.seed, **settings, on_step=lambda _: bar.update())
     sampled = time.monotonic()
     files = _write(arguments.output, clip, reading.fps)
     seconds = {"load": loaded - started, "sample": sampled - loaded, "write": time.monotonic() - sampled}

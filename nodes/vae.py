@@ -152,10 +152,10 @@ class DecodeVideoToFile(io.ComfyNode):
         place = output_place(filename_prefix)
         path = Stage(place.folder, place.name, {}).fresh()
         node_progress = comfyui_progress.NodeProgress(own_id(cls), total)
-        write_video(path, node_progress.watched(frames), fps)
+        write_video(path, node_progress.counted(frames), fps)
         if sound:
             add_sound(path, *sound)
-        node_progress.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *chunked_vae.notes]))
+        node_progress.show_text("; ".join([f"{total} frames" if total > 1 else "1 frame", *chunked_vae.notes]))
         shown = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
 

@@ -190,7 +190,7 @@ def guidance(studio: Studio) -> None:
     demo = replace(load_demo(), motion=None)
     items = [(scene.caption, seeds[0]) for scene, seeds in read_set() if scene.shape == "square"][::4]
     prompts, seeds = map(list, zip(*items, strict=True))
-    rows = [one.film_batch(prompts, 1, seeds)[:, 0] for one in (replace(demo, interval=EVERYWHERE), demo)]
+    rows = [one.generate_batch(prompts, 1, seeds)[:, 0] for one in (replace(demo, interval=EVERYWHERE), demo)]
     put(sheet(rows), help_page("GuidanceInterval"))
 
 

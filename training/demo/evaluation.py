@@ -99,7 +99,7 @@ def read_set(path: Path = SET) -> list[tuple[Scene, list[int]]]:
 
 
 def by_model(demo: Demo) -> Maker:
-    return lambda asked, seeds: demo.film_batch([one.prompt for one in asked], FRAMES, list(seeds))
+    return lambda asked, seeds: demo.generate_batch([one.prompt for one in asked], FRAMES, list(seeds))
 
 
 def by_picture(demo: Demo, said: str) -> Maker:
@@ -108,7 +108,7 @@ def by_picture(demo: Demo, said: str) -> Maker:
     def make(asked: Sequence[Asked], seeds: Sequence[int]) -> Tensor:
         scenes = [one.scene for one in asked]
         prompts = [scene.caption if said == "all" else write_caption({"motion": scene.motion}) for scene in scenes]
-        return demo.film_batch(prompts, FRAMES, list(seeds), pictures=drawings(scenes))
+        return demo.generate_batch(prompts, FRAMES, list(seeds), pictures=drawings(scenes))
 
     return make
 

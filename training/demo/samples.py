@@ -59,7 +59,7 @@ def show_clips(vae: Any) -> Show:
 
     def show(modules: Mapping[str, Any]) -> Image:
         demo = Demo(vae, modules["unet"], modules["text"], modules.get("motion"))
-        return contact_sheet(list(demo.film_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
+        return contact_sheet(list(demo.generate_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
 
     return show
 

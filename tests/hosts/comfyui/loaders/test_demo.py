@@ -193,7 +193,7 @@ def same(one: Any, other: Any) -> bool:
 
 def test_a_prompt_is_read_as_on_diffusers(demo: Any, reference: Any) -> None:
     for prompt in ("a blue square moving left", "the ball moves to the right, grey background, red", "a dog", "moving up", ""):
-        expected = reference.text(reference.text.tokenize([reference.told(prompt)]))
+        expected = reference.text(reference.text.tokenize([reference.canonical_prompt(prompt)]))
         assert error_of(encode(demo, prompt)[0][0], expected) < 1e-6
     assert same(encode(demo, "a blue square moving left"), encode(demo, "a blue square moving left on black at 8 fps"))
     assert same(
