@@ -151,8 +151,8 @@ def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str
 
 def _both(before: Scalar, now: Scalar) -> str:
     digests = any(isinstance(value, str) and value.startswith("sha256:") for value in (before, now))
-    shown = ["none" if value in (None, "", "None") else value for value in (before, now)]
-    return "" if digests else f" ({shown[0]}, now {shown[1]})"
+    texts = ["none" if value in (None, "", "None") else value for value in (before, now)]
+    return "" if digests else f" ({texts[0]}, now {texts[1]})"
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:

@@ -54,8 +54,8 @@ class Shot:
         if reason:
             return f"{count}, a new shot because of: {', '.join(reason)}"
         if self.resumed == frames:
-            return f"{count}, all of them there already"
-        return count + (f", the first {self.resumed} there already" if self.resumed else "")
+            return f"{count}, all finished earlier"
+        return count + (f", the first {self.resumed} finished earlier" if self.resumed else "")
 
 
 class Recording:
@@ -76,7 +76,7 @@ class Recording:
         state = journal.state()
         self.resumed = min(frames, max(0, state.frame)) if state else 0
         """Frames that an earlier run finished."""
-        self.stands = state.frame if state else None
+        self.next_frame = state.frame if state else None
         """Number of the next frame, negative during warm-up; None for a new shot."""
         self._sampler, self._frames, self._tail, self._folder = sampler, frames, tail, journal.folder
         self._kept = JournalSink(journal, state)
