@@ -40,7 +40,7 @@ SD15: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to run the UNet: with a motion module or, where that is None, alone."""
+    """A variant of the UNet: with a motion module or, where that is None, alone."""
 
     name: str
     side: motion.Side
@@ -137,7 +137,7 @@ def apply_ours(base: Any, file: Path, frames: int) -> tuple[Any, nn.Module]:
 
 
 def check_golden(evolved: Evolved, folder: Path) -> None:
-    """Prints how far ours and theirs are from the golden outputs; ends the script where it is too far."""
+    """Prints the errors of both packs against the golden outputs; exits where they exceed the tolerance."""
     import golden
     import tiny_host
     from layers import error_of

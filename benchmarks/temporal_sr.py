@@ -1,4 +1,4 @@
-"""Frames in between and larger frames by the embedded model, against the truth, side by side in one run; with contact sheets.
+"""Interpolation and upscaling with the embedded model, against ground truth, in one run; with contact sheets.
 
 python benchmarks/temporal_sr.py [--clips 24] [--large 8] [--output benchmarks/sheets] [--long]
 
@@ -37,7 +37,7 @@ from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 FACTOR, KEYS = 4, 5
 FIRST_SEED = 8_500_000
-"""Scenes of this benchmark are drawn from here on; training never sees them."""
+"""First seed of scenes, which are not used in training."""
 GRAIN = 0.03
 SMALL, LARGE = 64, 256
 LAYERS, ALONE = "**with temporal layers**", "frame by frame"
@@ -63,7 +63,7 @@ def main() -> None:
 
 def scenes(count: int) -> list[Scene]:
     """Every direction in turn."""
-    moving = [name for name, way in MOTIONS.items() if any(way)]
+    moving = [name for name, velocity in MOTIONS.items() if any(velocity)]
     generators = [torch.Generator().manual_seed(FIRST_SEED + n) for n in range(count)]
     return [draw(generator, motion=moving[n % len(moving)]) for n, generator in enumerate(generators)]
 
@@ -150,8 +150,8 @@ def larger(arguments: argparse.Namespace) -> None:
             for name, way in ways.items()
         }
         for name, way in bare.items():
-            told = {"seed": number, "level": arguments.level, "steps": arguments.steps, "colours": "off"}
-            clips[name] = torch.stack(list(way.enlarge(small, **told)))
+            settings = {"seed": number, "level": arguments.level, "steps": arguments.steps, "colours": "off"}
+            clips[name] = torch.stack(list(way.enlarge(small, **settings)))
         clips["bicubic"] = F.interpolate(small, scale_factor=4, mode="bicubic").clamp(0, 1)
         clips["truth through the VAE"] = through(temporal, truth)
         for name, clip in clips.items():

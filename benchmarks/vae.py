@@ -1,4 +1,4 @@
-"""The VAE shelf: `python benchmarks/vae.py [--frames 2000] [--side 64] [--seams DIR]`. Needs a ComfyUI.
+"""Cost of the VAE nodes: `python benchmarks/vae.py [--frames 2000] [--side 64] [--seams DIR]`. Needs a ComfyUI.
 
 One run, side by side: the bare calls of the embedded temporal decoder; Decode Video (windows, checks, joins) around them;
 Decode Video to File, the encoding of the video apart; core's VAE Decode. Main memory every tenth of the way. --seams measures
@@ -91,7 +91,7 @@ def cores(vae: Any, latents: Tensor) -> None:
 
 
 def seams(vae: Any, folder: Path) -> None:
-    """Mean error against the clip decoded whole, by overlap, for two windows and both ways of joining."""
+    """Mean error against decoding without windows, by overlap, for two windows, cross-faded and cut."""
     from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
     from zoetrope.hosts.comfyui.vae.video import decode_all, encode_all
 

@@ -65,7 +65,7 @@ def requirements(host: Path, torch: str) -> None:
 
 
 def beside(host: Path, requirement: str) -> bool:
-    """Whether the host's own folder has exactly this version of a package."""
+    """Whether the host's package folder has exactly this version of a package."""
     name, _, pinned = requirement.partition("==")
     return (packages(host) / f"{name.strip().replace('-', '_')}-{pinned.strip()}.dist-info").is_dir()
 

@@ -1,4 +1,4 @@
-"""A real ComfyUI server in a folder of its own, and a client that follows a queued graph to its end."""
+"""A ComfyUI server in its own folder, and a client that waits for queued graphs."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Server:
         return json.loads(self.get(path, **query))
 
     def post(self, path: str, body: Any) -> tuple[int, Any]:
-        """Status and decoded answer, of refusals too."""
+        """Status and decoded body of the response, also of errors."""
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
@@ -87,7 +87,7 @@ class Server:
 
 
 def error_of(entry: dict[str, Any]) -> str:
-    """What the host shows an artist for a failed prompt; empty if it succeeded."""
+    """Error message of a failed prompt; empty if it succeeded."""
     for kind, data in entry["status"]["messages"]:
         if kind == "execution_error":
             return f"{data['exception_type']}: {data['exception_message']}"
@@ -134,7 +134,7 @@ def serve(
 
 
 def install_pack(target: Path) -> None:
-    """Installs what would be published: the archive, unpacked."""
+    """Installs the published archive, unpacked."""
     with TemporaryDirectory() as folder, zipfile.ZipFile(pack(Path(folder) / "zoetrope.zip")) as archive:
         archive.extractall(target)
 

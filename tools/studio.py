@@ -56,7 +56,7 @@ FILES = {
 
 
 class Studio:
-    """Runs workflows once each and remembers the clips."""
+    """Runs each workflow once and caches its outputs."""
 
     def __init__(self, server: Server):
         self._server = server
@@ -83,12 +83,12 @@ class Studio:
         return [torch.stack(list(frames_of(path))) for path in self.files(workflow, kind, **changes)]
 
     def picture(self, workflow: str, kind: str, at: int = 0) -> Image.Image:
-        """What a node showed."""
+        """Previews of a node."""
         return Image.open(self.files(workflow, kind)[at]).convert("RGB")
 
 
 def spread(clip: Tensor, count: int) -> Tensor:
-    """So many frames of a clip, evenly."""
+    """Evenly spaced frames of a clip."""
     return clip[torch.linspace(0, len(clip) - 1, count).round().long()]
 
 
@@ -100,7 +100,7 @@ def sheet(rows: Sequence[Tensor], count: int = 8, side: int = 94) -> Image.Image
 
 
 def moving(path: Path, clip: Tensor, fps: float, side: int = 192) -> None:
-    """A clip as an endless WebP."""
+    """Writes a clip as a looping WebP."""
     large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest")
     frames = [contact_sheet([one[None]], gap=0) for one in large]
     path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What App mode shows of a workflow: the few inputs that an artist changes, and the films that it makes."""
+"""Inputs and outputs of a workflow in App mode."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
-"""A film that goes on into one of these is a stage, and not the result."""
+"""Node types after which a video is an intermediate result."""
 
 
 def linear_data(workflow: Workflow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where nodes stand and which way wires take between them.
+"""Positions of nodes and routes of wires.
 
 Nodes stand in columns; between columns are gaps, between the nodes of a column spaces. A wire to the next column runs in the gap
 alone. Any other crosses the columns between (or its own, to a node below) through their spaces, above or below all nodes, whatever
@@ -34,7 +34,7 @@ class Net:
 
 
 def port(place: Place, slot: int) -> int:
-    """Its height, between what the two renderers make of it."""
+    """Height of a node, between those of the two renderers."""
     return place[2] + 14 + 22 * slot
 
 
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def left(self) -> int:
-        """Where what stands left of all columns and their wires has to end."""
+        """Right border for nodes to the left of all columns and wires."""
         return self._right_of(-1) - MARGIN if any(self._bent(net, -1) for net in self._nets) else -3 * MARGIN
 
     @property
