@@ -14,11 +14,11 @@ from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16
 AROUND = 8
-"""Moves over which the motion at a frame is averaged."""
+"""Number of moves over which the motion at a frame is averaged."""
 SPEEDS = (0.25, 0.55)
-"""Picture widths per second of the world's moving shapes; a quarter more or less still counts."""
+"""Picture widths per second of the world's moving shapes; with a tolerance of a quarter."""
 RIGHT_ENOUGH = 0.8
-"""Share of frames with the right motion that a shot needs for its drift and jerk to count: a frozen shot wins nothing."""
+"""Least share of frames with the right motion for drift and jerk to count, which are low for a frozen shot."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Figures:
     early: float
     """The same over the first 32 frames."""
     late: float
-    """And over the last 32."""
+    """Over the last 32 frames."""
     identity: float
-    """Share of frames with the colour and shape that the first block shows most."""
+    """Share of frames with the colour and shape that are most frequent in the first block."""
     colour_drift: float
-    """Mean over blocks of 16 frames of the distance in RGB between a block's mean ink and the first block's."""
+    """Mean over blocks of 16 frames of the distance in RGB between a block's mean shape colour and the first block's."""
     ground_drift: float
     """The same for the background."""
     jerk: float
     """Second difference of the track over the speed."""
     seam: float
-    """Mean difference of neighbouring pictures across window borders over that elsewhere."""
+    """Mean difference of neighbouring frames at window borders, divided by that elsewhere."""
 
 
 def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:

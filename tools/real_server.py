@@ -59,7 +59,7 @@ class Server:
         return body["prompt_id"]
 
     def wait(self, prompt_id: str, seconds: float = 540) -> dict[str, Any]:
-        """The finished prompt's history. Polls: a socket would add a dependency and no certainty."""
+        """Polls for the history of a finished prompt (a socket would need a further dependency)."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, f"the server died:\n{self.tail()}"
@@ -72,7 +72,7 @@ class Server:
         return self.wait(self.queue(graph), seconds)
 
     def workflow(self, name: str, **changes: dict[str, Any]) -> dict[str, Any]:
-        """A shipped workflow as the frontend would queue it; changes: node type -> inputs that are otherwise."""
+        """A shipped workflow as the frontend would queue it; changes: node type -> inputs to replace."""
         graph = api_form(workflow(name), self.json("/object_info"))
         for node in graph.values():
             node["inputs"].update(changes.get(node["class_type"], {}))
@@ -102,7 +102,7 @@ def serve(
 ) -> Iterator[Server]:
     """Starts `host` on a free port with the pack installed under a name, and stops it afterwards.
 
-    change   what is done to the installed pack first
+    change   applied to the folder of the installed pack before the start
     """
     install_pack(folder / "custom_nodes" / name)
     change(folder / "custom_nodes" / name)

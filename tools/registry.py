@@ -1,6 +1,6 @@
 """Files for the registry: the repository's full address, and pictures as PNG.
 
-`python tools/registry.py https://github.com/OWNER/NAME` changes the address wherever it stands;
+`python tools/registry.py https://github.com/OWNER/NAME` changes the address in every file;
 `python tools/registry.py --pictures` draws docs/icon.png and docs/banner.png from the .svg files (chromium).
 """
 
