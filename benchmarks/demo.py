@@ -1,4 +1,4 @@
-"""What the embedded model costs: seconds per clip, and the share that is spent outside its networks.
+"""Cost of the embedded model: seconds per clip, and the share outside its networks.
 
     python benchmarks/demo.py [--frames 16] [--clips 3]
 

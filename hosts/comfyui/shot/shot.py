@@ -58,8 +58,8 @@ def make_shot(
     sampler = ShotSampler(inputs, request, shape, Progress(listener, request.frames))
     recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas))
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
-    if recording.stands is not None:  # earlier frames may be decoded before the first step
-        sampler.progress.begun(recording.stands)
+    if recording.next_frame is not None:  # earlier frames may be decoded before the first step
+        sampler.progress.begun(recording.next_frame)
     with closing(recording):
         for decoded in recording:
             sampler.progress.frame_decoded(decoded)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.hosts.diffusers.demo.model import Demo, load_demo
 from zoetrope.models.motion.loading import load_motion
@@ -29,8 +29,8 @@ def test_the_files_are_small_and_the_motion_module_is_an_ordinary_one() -> None:
 
 def test_two_prompts_give_clips_that_the_detector_tells_apart(demo: Demo) -> None:
     prompts = ["a red circle moving right on black", "a blue triangle moving left on white"]
-    sights = [watch(clip) for clip in demo.generate_batch(prompts, 16, [7, 12])]
-    assert [(s.colour, s.shape, s.motion) for s in sights] == [
+    detections = [detect(clip) for clip in demo.generate_batch(prompts, 16, [7, 12])]
+    assert [(s.colour, s.shape, s.motion) for s in detections] == [
         ("red", "circle", "moving right"),
         ("blue", "triangle", "moving left"),
     ]
