@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from PIL.Image import Image
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .run import Run
 
@@ -44,7 +45,7 @@ class Averaged:
         decay = min(self.decay, (1 + step) / (10 + step))  # lower at first, against the random initial weights
         for name, module in modules.items():
             current = module.state_dict()
-            torch._foreach_lerp_([self.weights[name][key] for key in current], list(current.values()), 1 - decay)
+            get_ema_multi_avg_fn(decay)([self.weights[name][key] for key in current], list(current.values()), None)
 
     def on_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Copies of the modules with the averaged weights, in eval mode."""
