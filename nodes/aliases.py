@@ -1,4 +1,4 @@
-"""Words that find a node in the editor's search besides its own name: other packs' names for it, models, abbreviations."""
+"""Search aliases of nodes: names in other packs, models, abbreviations."""
 
 ALIASES: dict[str, str] = {
     "ZoetropeLoadMotionModule": "animatediff, animatediff loader, load animatediff model, hotshot, animatelcm, lightning",
@@ -33,9 +33,9 @@ ALIASES: dict[str, str] = {
     "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
     "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
 }
-"""Node id -> words, the most used first."""
+"""Node id -> aliases, the most used first."""
 
 
 def words_of(node_id: str) -> list[str]:
-    """What finds a node besides its name."""
+    """Search aliases of a node."""
     return [word.strip() for word in ALIASES.get(node_id, "").split(",") if word]

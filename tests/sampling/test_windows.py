@@ -74,7 +74,7 @@ def test_shuffled_noise_is_the_first_windows_in_another_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"schedule": "static"}, "schedule: expected one of standard_static, .* got 'static'"),
+        ({"schedule": "static"}, "window_schedule: expected one of standard_static, .* got 'static'"),
         ({"fuse": "soft"}, "fuse: expected one of pyramid, flat"),
         ({"overlap": 16}, r"overlap: expected 0 to 15 \(less than the window\), got 16"),
         ({"stride": 0}, "stride: expected 1 or more"),
