@@ -10,6 +10,10 @@ ALIASES: dict[str, str] = {
     "ZoetropeMotionSettings": "multival, scale multival, effect multival, motion scale",
     "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
     "ZoetropeGuidanceInterval": "limited interval guidance, cfg interval, guidance limiter, skip cfg, dynamic cfg",
+    "ZoetropeLookAcrossFrames": (
+        "cross frame attention, cross-frame attention, text2video-zero, t2v-zero, tune-a-video, rerender, rave, vid2vid, v2v, "
+        "restyle, style transfer, sparse causal, consistency, temporal consistency, flicker"
+    ),
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
