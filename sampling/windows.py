@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .diffusion import rows
+from .noise import mixed
 
 FUSED_TO_NOTHING = 1e-37
 """In place of a weight of 0: a frame that only one window has must still count."""
@@ -32,6 +33,8 @@ class Windows:
     """Whether the end leads back to the beginning (looped)."""
     fuse: str = "pyramid"
     """One of `FUSES`."""
+    seed: int = 0
+    """Of the borders that move (moving borders)."""
 
     def __post_init__(self) -> None:
         for name, value, options in (("schedule", self.schedule, SCHEDULES), ("fuse", self.fuse, FUSES)):
@@ -80,6 +83,23 @@ def _static(cut: Windows, frames: int, step: int) -> list[list[int]]:
 
 def _batched(cut: Windows, frames: int, step: int) -> list[list[int]]:
     return [list(range(start, min(start + cut.window, frames))) for start in range(0, frames, cut.window)]
+
+
+def _moving(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    """Windows without overlap whose borders are drawn anew at every step, as VidToMe (arXiv 2312.10656) has them: the first one
+    has a random length, every second time they are in reverse order, and a random quarter of them comes first. The order counts
+    where windows share tokens.
+    """
+    if frames <= cut.window:
+        return [list(range(frames))]
+    draws = torch.Generator().manual_seed(mixed(mixed(cut.seed) ^ step) & (2**63 - 1))
+    first = int(torch.randint(1, cut.window + 1, (), generator=draws))
+    starts = [0, *range(first, frames, cut.window)]
+    found = [list(range(start, stop)) for start, stop in zip(starts, [*starts[1:], frames], strict=True)]
+    if bool(torch.rand((), generator=draws) < 0.5):
+        found.reverse()
+    early = torch.randperm(len(found), generator=draws)[: len(found) // 4].tolist()
+    return [found[index] for index in early] + [window for index, window in enumerate(found) if index not in early]
 
 
 def _looped(cut: Windows, frames: int, step: int) -> list[list[int]]:
@@ -147,5 +167,6 @@ SCHEDULES: dict[str, Callable[[Windows, int, int], list[list[int]]]] = {
     "standard_uniform": _uniform,
     "looped_uniform": _looped,
     "batched": _batched,
+    "moving borders": _moving,
 }
 FUSES: dict[str, Callable[[Sequence[int], int, int], Tensor]] = {"pyramid": _pyramid, "flat": _flat, "overlap-linear": _linear}

@@ -25,6 +25,8 @@ LENGTH = "zoetrope.length"
 """In `transformer_options`, beside `FRAMES`: how many frames the whole clip has; absent in a shot without an end."""
 COUNTED = "zoetrope.counted"
 """In `transformer_options`, beside `FRAMES`: the numbers only count the rows of a batch."""
+CLIP = "zoetrope.clip"
+"""In `transformer_options`, beside `FRAMES`: frames per window, where a call has several windows."""
 LEVELS = "zoetrope.levels"
 """In `transformer_options`: noise levels of the rows as the sampler has them, where given frames enter at others."""
 PLACES = "zoetrope.places"
@@ -123,7 +125,7 @@ def window_of(options: Mapping[str, Any]) -> list[int] | None:
 def clip_frames(options: Mapping[str, Any], part: int) -> int:
     """Frames per clip in a part of so many rows: what the first motion module is told, else all of them."""
     told = (own.get("frames", 0) for key, own in options.items() if str(key).startswith(f"{MOTION}."))
-    frames = next((count for count in told if count), part)
+    frames = options.get(CLIP) or next((count for count in told if count), part)
     return frames if part % frames == 0 else part
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MOTION, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MERGED, MOTION, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -69,6 +69,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
         **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
+        **({"merged tokens": digest(merged)} if (merged := _only(transformer_options, MERGED)) else {}),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(transformer_options)},

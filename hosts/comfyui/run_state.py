@@ -60,9 +60,11 @@ class CallStates:
         self._slots = list(_slots(options))
         self._before: dict[Any, list[Any]] = {}
         self._now: dict[Any, list[Any]] = {}
+        self.steps = 0
 
     def step(self) -> None:
         """A new step begins: parts that were there in the step before find their memory again, others begin anew."""
+        self.steps += 1
         self._before, self._now = self._now, {}
 
     @contextmanager
