@@ -55,15 +55,18 @@ class Windows:
 
 
 def denoise_in_windows(
-    denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int
-) -> Tensor:
+    denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int,
+    frame_0_first: bool = False,
+) -> Tensor:  # fmt: skip
     """Clean frames `(f, ...)` of a long clip, every window in a call of its own, overlaps averaged by weight.
 
     denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean (w, ...)`, of any channels
     sigma     `(f,)`
+    frame_0_first   whether windows with frame 0 are computed before the others
     """
     total, counted = None, torch.zeros(len(x), device=x.device)
-    for window in cut.at(len(x), step):
+    windows = cut.at(len(x), step)
+    for window in sorted(windows, key=lambda window: 0 not in window) if frame_0_first else windows:
         frame = torch.tensor(window, device=x.device)
         weight = cut.weights(window, len(x)).to(x)
         clean = denoise(x[frame], sigma[frame], frame)

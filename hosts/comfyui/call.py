@@ -39,6 +39,8 @@ LORA = "zoetrope.lora"
 """In `transformer_options`: LoRAs with a strength by frame; a number follows."""
 SHARED = "zoetrope.shared"
 """In `transformer_options`: settings of attention across frames; a number follows."""
+CONTROL = "zoetrope.control"
+"""Wrapper that gives the edits in ControlNets their inputs; a number follows."""
 MERGED = "zoetrope.merged"
 """In `transformer_options`: settings of tokens merged across frames; a number follows."""
 FLOW = "zoetrope.flow"
@@ -50,7 +52,7 @@ GUARD = "zoetrope.watch"
 
 OTHERS = "*"
 """Wrappers of other packs."""
-ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
+ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
 """Every wrapper of ours by its key, from the outermost to the innermost, whatever it wraps.
 
 Windows cut a clip before anything is put into it; guidance is limited per window; given frames are put in before each frame

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MERGED, MOTION, is_ours
+from .call import FLOW, GUIDE, IMAGE_PROMPT, INTERVAL, LORA, MERGED, MOTION, SHARED, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -56,6 +56,13 @@ def digest(value: Any) -> str:
     return "sha256:" + _of(value, frozenset(), 0, _remembering(value))
 
 
+LATER = {
+    "guidance interval": INTERVAL, "LoRAs by frame": LORA, "attention across frames": SHARED, "merged tokens": MERGED,
+    "followed flow": FLOW,
+}  # fmt: skip
+"""Settings that a MODEL has only where a node put them there: shots begun without them have none of these digests."""
+
+
 def model_settings(patcher: Any) -> dict[str, str]:
     """Named digests of a MODEL: what an artist would call a different setting."""
     models, options = patcher.additional_models, patcher.model_options
@@ -68,8 +75,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(transformer_options, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
-        **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
-        **({"merged tokens": digest(merged)} if (merged := _only(transformer_options, MERGED)) else {}),
+        **{name: digest(found) for name, key in LATER.items() if (found := _only(transformer_options, key))},
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(transformer_options)},

@@ -4,6 +4,7 @@ Keys and values of a token do not depend on who attends, so the image UNet's own
 and two hooks exchange their outputs. They act whatever function computes the attention.
 """
 
+import functools
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,16 +65,26 @@ class SharedInputs:
     levels: Mapping[str, float] = field(default_factory=dict)
     """Beginnings of places -> factor of the strength there; the longest that fits counts."""
     first: FirstFrame | None = None
+    replaced: bool = False
+    """Whether it acts where another function stands in an attention's place, at strength 1: there is nothing to blend with."""
 
     @property
     def frames(self) -> int:
         return len(self.table)
 
+    def factor(self, place: str) -> float:
+        """Of the strength, at one attention."""
+        return level_strength(place, self.levels) if self.levels else 1.0
+
+    def is_whole(self, place: str) -> bool:
+        return not isinstance(self.strength, Tensor) and self.factor(place) * self.strength == 1
+
 
 class SharedAttention(Edit[SharedInputs]):
     """Keys and values of other frames in every self-attention of the backbone; the strength blends the outcome.
 
-    Where a node puts a function of its own in an attention's place (PAG, SAG), that one is given the frame's own tokens.
+    Where a node puts a function of its own in an attention's place, the inputs decide whether that one is given the tokens of
+    other frames (a plain attention) or the frame's own (PAG and SAG expect as many keys as queries).
     """
 
     def __init__(self) -> None:
@@ -98,33 +109,44 @@ class SharedAttention(Edit[SharedInputs]):
     def _in(self, place: str, attention: nn.Module) -> Iterator[RemovableHandle]:
         running: list[SharedInputs] = []
         queries: list[int] = []
+        inside: list[bool] = []
 
         def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            acts = self.inputs is not None and (not self.inputs.levels or level_strength(place, self.inputs.levels))
-            running[:] = [self.inputs] if acts and self.inputs else []
-            queries[:] = [len(args[0] if args else kwargs["hidden_states"])]
+            running[:] = [self.inputs] if self.inputs and self.inputs.factor(place) else []
+            inside[:] = [True]
+
+        def query(module: nn.Module, args: Any, output: Tensor) -> None:
+            queries[:] = [len(output)]
+            if not inside:  # the host calls the projections for another function
+                acts = self.inputs and self.inputs.replaced and self.inputs.is_whole(place)
+                running[:] = [self.inputs] if acts and self.inputs else []
 
         def exchange(name: str, output: Tensor) -> Any:
             if not running:
                 return None
             self.acted.add(place)
-            strips = max(1, queries[0] // len(output))
-            inputs = running[0]
+            inputs, strips = running[0], max(1, queries[0] // len(output))
             return of_frames(output, inputs.table, inputs.rows, strips, inputs.first, f"{place}.{name}")
 
         def leave(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
-            if not running:
-                return None
-            inputs = running.pop()  # from here on the attention is the backbone's own
-            factor = level_strength(place, inputs.levels) if inputs.levels else 1.0
-            if not isinstance(inputs.strength, Tensor) and factor * inputs.strength == 1:
+            inputs = running.pop() if running else None  # from here on the attention is the backbone's own
+            if inputs is None or inputs.is_whole(place):
+                inside.clear()
                 return None
             own = module.forward(*args, **kwargs)
-            return own + factor * self._share(inputs, own) * (output - own)
+            inside.clear()
+            return own + inputs.factor(place) * self._share(inputs, own) * (output - own)
+
+        def done(module: nn.Module, args: Any) -> None:
+            if not inside:
+                running.clear()
 
         yield attention.register_forward_pre_hook(enter, with_kwargs=True)
-        yield attention.get_submodule("to_k").register_forward_hook(lambda module, args, output: exchange("to_k", output))
-        yield attention.get_submodule("to_v").register_forward_hook(lambda module, args, output: exchange("to_v", output))
+        yield attention.get_submodule("to_q").register_forward_hook(query)
+        for name in ("to_k", "to_v"):
+            hook = functools.partial(exchange, name)
+            yield attention.get_submodule(name).register_forward_hook(lambda module, args, output, hook=hook: hook(output))
+        yield attention.get_submodule("to_out").register_forward_pre_hook(done)
         yield attention.register_forward_hook(leave, with_kwargs=True)
 
     def _share(self, inputs: SharedInputs, tokens: Tensor) -> Strength:

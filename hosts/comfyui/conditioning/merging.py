@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ....models.edits.merging import MergeInputs, OtherWindows, TokenMerging, blocks_of, level_of
-from ....models.edits.shared_attention import Part
 from ....models.edits.temporal import frames_per_clip
 from ....sampling.noise import MASK, mixed
-from ..call import CALL_STATES, FRAMES, LENGTH, LEVELS, MERGED, MOTION, clip_frames, frame_numbers, is_set
+from ..call import CALL_STATES, FRAMES, LENGTH, LEVELS, MERGED, MOTION, SHARED, clip_frames, frame_numbers, is_set
 from ..patching import HostEdit, UnetCall, check_range
 from ..unet import unet_of, unet_places
+from .shared_inputs import parts_of
 
 log = logging.getLogger(__name__)
 
@@ -190,15 +190,13 @@ def _step(options: Mapping[str, Any], sigma: Tensor | None) -> int:
     return 0 if sigmas is None or sigma is None else int((sigmas.cpu() - float(sigma.max())).abs().argmin())
 
 
-def parts_of(options: Mapping[str, Any], chunks: int) -> list[Part]:
-    """Names of the parts of a call: the condition's own where the host gives it, and its half of the guidance."""
-    halves, names = options.get("cond_or_uncond", (0,) * chunks), options.get("uuids", ())
-    names = names if len(names) == chunks else [None] * chunks
-    return [(("condition", name), ("half", half)) for half, name in zip(halves, names, strict=True)]
-
-
 def check_company(patcher: Any, options: Mapping[str, Any]) -> None:
     """Raises ValueError for what needs a row of tokens per frame; logs what has no effect where tokens merge."""
+    if is_set(SHARED, options):
+        raise ValueError(
+            f"{NODE} and Look Across Frames both change the self-attentions of this MODEL, and merged tokens belong to no single "
+            "frame. Remove one of the two."
+        )
     patches = options.get("patches", {}).get("attn1_patch", ())
     modules = {str(getattr(patch, "__module__", "")) for patch in patches}
     for name in sorted({node for end, node in CUTTING.items() if any(module.endswith(end) for module in modules)}):

@@ -261,6 +261,12 @@ def test_attention_to_other_frames_is_refused(tiny: Any, base: Any) -> None:
     variant = SimpleNamespace(frames=4, schedule=None, notes=(), guide=None)
     report = SimpleNamespace(file="f", name="LaVie interpolation", fits=(), variant=variant)
     lavie = tiny.host_motion(MotionModule({}, None, sparse_causal=True), report)
+    from zoetrope.hosts.comfyui.conditioning.shared_attention import SharedSettings, apply_shared
+    from zoetrope.models.edits.frame_table import FrameTable
+
+    looking, _ = apply_shared(merged(base), SharedSettings(FrameTable("first frame")))
+    with pytest.raises(ValueError, match="Merge Across Frames and Look Across Frames both change the self-attentions"):
+        tiny.sample(looking)
     with pytest.raises(ValueError, match=r"Merge Across Frames: the motion module on this MODEL \(LaVie interpolation\)"):
         tiny.sample(merged(tiny.applied(base, lavie, own_schedule=False)))
 
