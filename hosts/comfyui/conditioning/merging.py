@@ -194,8 +194,8 @@ def check_company(patcher: Any, options: Mapping[str, Any]) -> None:
     """Raises ValueError for what needs a row of tokens per frame; logs what has no effect where tokens merge."""
     if is_set(SHARED, options):
         raise ValueError(
-            f"{NODE} and Look Across Frames both change the self-attentions of this MODEL, and merged tokens belong to no single "
-            "frame. Remove one of the two."
+            f"{NODE} and Look Across Frames both change the self-attentions of this MODEL, and merged tokens belong to no "
+            "single frame. Remove one of the two."
         )
     patches = options.get("patches", {}).get("attn1_patch", ())
     modules = {str(getattr(patch, "__module__", "")) for patch in patches}
