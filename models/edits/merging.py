@@ -198,13 +198,12 @@ class TokenMerging(Edit[MergeInputs]):
     def __init__(self) -> None:
         super().__init__()
         self.acted: set[str] = set()
-        """Names of the attentions that have merged tokens since the hooks were installed."""
+        """Names of the attentions that have merged tokens; a host clears it before a run."""
 
     def wanted(self, network: None) -> Mapping[Site, int]:
         return {}
 
     def hooks(self, network: None, places: Places) -> Iterator[RemovableHandle]:
-        self.acted.clear()
         for name, block in blocks_of(places).items():
             yield from self._in(name, block)
 

@@ -147,11 +147,13 @@ class MergeHooks(HostEdit[MergeInputs]):
         self._steps.clear()
         self._active = False
         edit = self.of(unet_of(guider.model_patcher))
+        assert isinstance(edit, TokenMerging)
+        edit.acted.clear()
         try:
             result = executor(noise, latent, sampler, *args, **kwargs)
         finally:
             self._steps.clear()
-        if self._active and isinstance(edit, TokenMerging) and not edit.acted:
+        if self._active and not edit.acted:
             log.warning("Zoetrope: %s has merged no tokens: the self-attentions of this MODEL were not called", NODE)
         return result
 

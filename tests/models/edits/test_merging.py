@@ -171,6 +171,19 @@ def test_the_edit_merges_while_it_has_inputs_and_leaves_nothing() -> None:
 
 
 @torch.inference_mode()
+def test_similar_frames_come_out_more_alike() -> None:
+    block, edit = installed()
+    frames = noise(1, 12, 16) + 0.4 * noise(4, 12, 16, seed=5)
+
+    def spread() -> float:
+        return float((block(frames) - frames).var(dim=0).mean())
+
+    plain = spread()
+    edit.give(MergeInputs(4, 4, (3, 4), DRAWS))
+    assert spread() < 0.5 * plain
+
+
+@torch.inference_mode()
 def test_windows_of_one_frame_merge_with_the_window_before() -> None:
     block, edit = installed()
     before: dict[Any, Tensor] = {}
