@@ -16,7 +16,20 @@ from torch import Tensor, nn
 from ....models.edits.merging import MergeInputs, OtherWindows, TokenMerging, blocks_of, level_of
 from ....models.edits.temporal import frames_per_clip
 from ....sampling.noise import MASK, mixed
-from ..call import CALL_STATES, FRAMES, LENGTH, LEVELS, MERGED, MOTION, SHARED, clip_frames, frame_numbers, is_set
+from ..call import (
+    CALL_STATES,
+    COUNTED,
+    FRAMES,
+    LENGTH,
+    LEVELS,
+    MERGED,
+    MOTION,
+    SHARED,
+    clip_frames,
+    frame_numbers,
+    is_set,
+    window_of,
+)
 from ..patching import HostEdit, UnetCall, check_range
 from ..unet import unet_of, unet_places
 from .shared_inputs import parts_of
@@ -159,8 +172,7 @@ class MergeHooks(HostEdit[MergeInputs]):
 
     def inputs(self, call: UnetCall) -> MergeInputs | None:
         own, options = call.own, call.options
-        active = self.active(call.unet, options) if own else 0.0
-        if not (bool(active.all()) if isinstance(active, Tensor) else active):
+        if not own or not bool(torch.as_tensor(self.active(call.unet, options)).all()):
             self._steps.pop(call.unet, None)
             return None
         self._active = True
@@ -172,7 +184,8 @@ class MergeHooks(HostEdit[MergeInputs]):
         step.enter(call, sigma, numbers)
         parts = tuple(name for name in parts_of(options, call.chunks) for _ in range(part // frames))
         ratio = own["global_merge_ratio"]
-        others = OtherWindows(step.before, step.now, parts, ratio, last > 0.5) if ratio else None
+        windowed = FRAMES in options and not options.get(COUNTED) or window_of(options)
+        others = OtherWindows(step.before, step.now, parts, ratio, last > 0.5) if ratio and windowed else None
         return MergeInputs(
             frames, call.x.shape[0], (call.x.shape[-2], call.x.shape[-1]), draws, own["local_merge_ratio"], own["group"],
             own["levels"], others=others,
