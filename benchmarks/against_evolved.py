@@ -1,4 +1,4 @@
-"""This pack's motion module and AnimateDiff-Evolved's, side by side: one ComfyUI, one UNet, one file, calls in turn.
+"""Comparison of the motion modules of this pack and of AnimateDiff-Evolved: one ComfyUI, one UNet, one file, calls in turn.
 
     EVOLVED_PATH=<a checkout of AnimateDiff-Evolved> python benchmarks/against_evolved.py
         [--latent 16] [--frames 16] [--calls 3] [--dtype float32] [--device cpu|cuda] [--threads 1]
@@ -29,18 +29,18 @@ import motion
 import torch
 from torch import Tensor, nn
 
-PACK = "evolved"  # what AnimateDiff-Evolved is imported as; the host would take its path
+PACK = "evolved"  # import name of AnimateDiff-Evolved, in place of its path
 TOLERANCE = 2e-5
 SD15: dict[str, Any] = {
     "model_channels": 320, "num_res_blocks": [2] * 4, "channel_mult": [1, 2, 4, 4], "context_dim": 768, "num_heads": 8,
     "transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3,
 }  # fmt: skip
-"""What an SD1.5 UNet has other than `tiny_host.LAYOUT`."""
+"""Differences of an SD1.5 UNet from `tiny_host.LAYOUT`."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to run the UNet: with a motion module or, where that is None, alone."""
+    """A variant of the UNet: with a motion module or, where that is None, alone."""
 
     name: str
     side: motion.Side
@@ -49,7 +49,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of one contender."""
+    """Measurements of one contender."""
 
     output: Tensor  # (b f) c h w
     peak: int  # bytes
@@ -62,10 +62,10 @@ class Figures:
 
 
 class Evolved:
-    """AnimateDiff-Evolved, driven by its own nodes, and below them only where a node cannot be used outside a sampler."""
+    """AnimateDiff-Evolved through its nodes, or its functions where a node works in a sampler only."""
 
     def __init__(self, path: Path, models: Path) -> None:
-        """path: its checkout; models: the folder of `animatediff_models`, where it looks for motion files."""
+        """path: its checkout; models: the folder of `animatediff_models`, where it searches for motion files."""
         import folder_paths
 
         folder_paths.models_dir = str(models)  # else it makes folders in the host's
@@ -80,11 +80,11 @@ class Evolved:
         self.layers, self.patching, self.sampling = (importlib.import_module(f"{PACK}.animatediff.{name}") for name in names)
 
     def load(self, name: str) -> Any:
-        """A file in `animatediff_models`, as its loader node gives it."""
+        """Loads a file in `animatediff_models` with its loader node."""
         return self.nodes["ADE_LoadAnimateDiffModel"]().load_motion_model(name)[0]
 
     def narrow(self, state: Mapping[str, Tensor], version: str) -> Any:
-        """A motion model of published keys in widths other than SD1.5's, which its loader refuses; of its own layers."""
+        """Builds a motion model of its layers in widths other than SD1.5's, which its loader does not accept."""
         info = self.layers.AnimateDiffInfo("SD1.5", "AnimateDiff", version, "golden")
         with torch.device("meta"):  # at full width, for its settings only
             model = self.layers.AnimateDiffModel(state, info)
@@ -106,7 +106,7 @@ class Evolved:
         return self.nodes["ADE_UseEvolvedSampling"]().use_evolved_sampling(base, "use existing", m_models=models)[0]
 
     def start(self, patched: Any, frames: int) -> None:
-        """What its sampling wrapper does to the motion model before the first step."""
+        """Prepares the motion model as its sampling wrapper does before the first step."""
         helper = self.patching.ModelPatcherHelper(patched)
         params = helper.get_params().clone()
         assert params.apply_v2_properly, "v2 would normalise the image UNet over the clip"
@@ -122,7 +122,7 @@ def widths_of(state: Mapping[str, Tensor], kind: str) -> list[int]:
 
 
 def run_as(dtype: str) -> None:
-    """Has the host take weights of this dtype from now on, as its options --fp16-unet and the like do."""
+    """Sets the host's dtype of UNets, as its options --fp16-unet and the like do."""
     from comfy.cli_args import args
 
     args.fp32_unet, args.fp16_unet, args.bf16_unet = (dtype == name for name in ("float32", "float16", "bfloat16"))
@@ -137,7 +137,7 @@ def apply_ours(base: Any, file: Path, frames: int) -> tuple[Any, nn.Module]:
 
 
 def check_golden(evolved: Evolved, folder: Path) -> None:
-    """Prints how far ours and theirs are from the golden outputs; ends the script where it is too far."""
+    """Prints the errors of both packs against the golden outputs; exits where they exceed the tolerance."""
     import golden
     import tiny_host
     from layers import error_of
@@ -157,7 +157,7 @@ def check_golden(evolved: Evolved, folder: Path) -> None:
         errors = [error_of(tiny_host.call_unet(patched, x, t, text).cpu(), case.output) for patched in (ours, theirs)]
         print(f"golden {name}: largest error of ours {errors[0]:.1e}, of theirs {errors[1]:.1e}", flush=True)
         if max(errors) > TOLERANCE:
-            raise SystemExit(f"{name} is not reproduced within {TOLERANCE}: times of different computations say nothing")
+            raise SystemExit(f"{name} is not reproduced within {TOLERANCE}: times of different computations cannot be compared")
 
 
 def random_file(path: Path, dtype: torch.dtype) -> None:
@@ -217,7 +217,7 @@ def race(field: list[Contender], weights: list[Tensor], calls: int) -> dict[str,
 
 
 def peak(call: motion.Call, weights: list[Tensor]) -> int:
-    """Bytes that a call holds at most, over what lives before it."""
+    """Peak bytes of a call, above those before it."""
     if not torch.cuda.is_available():
         with motion.LivePeak(weights) as memory:
             call()

@@ -1,4 +1,4 @@
-"""How much a busy machine slows the demo: `python benchmarks/busy.py [--runs 3]`.
+"""Slowdown of the demo on a busy machine: `python benchmarks/busy.py [--runs 3]`.
 
 Runs the command with 0 to all cores kept busy by other processes, with the threads and waiting that it chooses, and with
 torch's own choice. Prints seconds, and what each load costs as a ratio to the idle machine; its fair share is at most 2.

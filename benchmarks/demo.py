@@ -1,4 +1,4 @@
-"""What the embedded model costs: seconds per clip, and the share that is spent outside its networks.
+"""Cost of the embedded model: seconds per clip, and the share outside its networks.
 
     python benchmarks/demo.py [--frames 16] [--clips 3]
 
@@ -65,14 +65,14 @@ def main() -> None:
     with seconds(results, "load"):
         demo = load_demo()
     with seconds(results, "first clip"):
-        clip = demo.film(PROMPT, arguments.frames)
+        clip = demo.generate(PROMPT, arguments.frames)
     with seconds(results, "video file"), tempfile.TemporaryDirectory() as folder:
         write_video(Path(folder) / "clip.mp4", clip, 8)
     clock = Clock(demo.unet, demo.vae.decoder, demo.text)
     totals, shares = [], []
     for seed in range(arguments.clips):
         clock.total, started = 0.0, time.perf_counter()
-        demo.film(PROMPT, arguments.frames, seed)
+        demo.generate(PROMPT, arguments.frames, seed)
         totals.append(time.perf_counter() - started)
         shares.append(1 - clock.total / totals[-1])
     results["clip"] = round(statistics.median(totals), 3)

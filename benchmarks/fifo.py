@@ -1,4 +1,4 @@
-"""What the loop around the model costs: `python benchmarks/fifo.py [--frames 60] [--call 0.1]`.
+"""Overhead of the sampling loop: `python benchmarks/fifo.py [--frames 60] [--call 0.1]`.
 
 The model is a matrix product that takes at least --call seconds per window (a GPU's, where there is one), so its share is
 what a real model would see. Printed side by side, from one run: wall time of the queue alone and of the whole shot with its
@@ -32,7 +32,7 @@ from zoetrope.shots.sinks import Step  # noqa: E402
 
 
 class Model:
-    """A model that keeps its machine busy for a while, and its own clock."""
+    """A model that runs for a set time and measures it."""
 
     def __init__(self, seconds: float, device: str):
         self.device, self.spent, self.calls = device, 0.0, 0
@@ -130,21 +130,21 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
 def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
     """Main memory of a whole shot with its files, at frame 100 and at the end."""
     shape = PRESETS["recommended"].shape(LINEAR, None)
-    model, seen = Model(0.0, device), {}
+    model, memory = Model(0.0, device), {}
 
     class Weighed(Sampler):
         def steps(self, state: State | None) -> Iterator[Step]:
             for step in super().steps(state):
                 if step.frame - 1 in (100, frames // 2, frames - 2):
-                    seen[step.frame - 1] = (ram(), torch.cuda.memory_allocated() if device != "cpu" else 0)
+                    memory[step.frame - 1] = (ram(), torch.cuda.memory_allocated() if device != "cpu" else 0)
                 yield step
 
     with TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
         for _ in Recording(journal, Weighed(model, latent, shape), frames, 8.0, tail=1):
             pass
-    first = seen[100]
-    for frame, (main, on_device) in seen.items():
+    first = memory[100]
+    for frame, (main, on_device) in memory.items():
         grown = f"{main / first[0]:.4f} of frame 100's" + (f"; device {on_device / first[1]:.4f}" if first[1] else "")
         print(f"frame {frame}: {main / 2**20:.1f} MiB of main memory, {grown}")
 

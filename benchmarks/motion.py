@@ -1,4 +1,4 @@
-"""What a motion module costs per UNet call: time, memory, and the floor beside it, in both hosts.
+"""Cost of a motion module per UNet call in both hosts: time, memory, and the lower bound.
 
     python benchmarks/motion.py [--latent 16] [--frames 16] [--calls 5] [--dtype float32]
 
@@ -27,16 +27,16 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("tools", "tests/support")]
 
 Call = Callable[[], torch.Tensor]
 Side = Callable[[], AbstractContextManager[Call]]
-"""Enters a model with or without motion and hands out the call to time."""
+"""Context of a model with or without motion, with the call to be timed."""
 
 
 class LivePeak(TorchDispatchMode):
-    """Follows the bytes of every storage made inside, and the most that lived at once."""
+    """Context that tracks the bytes of all storages allocated in it, and their peak."""
 
     def __init__(self, weights: Iterable[torch.Tensor]) -> None:
         super().__init__()
         self.live = self.peak = 0
-        self._seen = {weight.untyped_storage().data_ptr() for weight in weights}
+        self._tracked = {weight.untyped_storage().data_ptr() for weight in weights}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -47,14 +47,14 @@ class LivePeak(TorchDispatchMode):
 
     def _follow(self, storage: Any) -> None:
         pointer, size = storage.data_ptr(), storage.nbytes()
-        if pointer and pointer not in self._seen:
-            self._seen.add(pointer)
+        if pointer and pointer not in self._tracked:
+            self._tracked.add(pointer)
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._forget, pointer, size)
 
     def _forget(self, pointer: int, size: int) -> None:
-        self._seen.discard(pointer)
+        self._tracked.discard(pointer)
         self.live -= size
 
 
@@ -89,7 +89,7 @@ def seconds(call: Call) -> float:
 
 
 def products_alone(motion: torch.nn.Module, side: Side) -> float:
-    """Seconds for the module's matrix products and nothing else: the floor that its extra time can be held against."""
+    """Seconds of the module's matrix products alone: a lower bound of its time."""
     shapes: list[tuple[Any, torch.Size]] = []
     hooks = [
         m.register_forward_hook(

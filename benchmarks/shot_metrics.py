@@ -1,4 +1,4 @@
-"""What a long shot of the procedural world is worth: object, motion, drift, jerk and seams, and tables of them."""
+"""Metrics of long shots of the procedural world: object, motion, drift, jerk and seams, and tables of them."""
 
 import random
 from dataclasses import dataclass, fields
@@ -7,23 +7,23 @@ from statistics import mean
 
 import torch
 from torch import Tensor
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.prompt import read_prompt
 from zoetrope.demo.world import MOTIONS
 from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16
 AROUND = 8
-"""Moves over which the motion at a frame is averaged."""
+"""Number of moves over which the motion at a frame is averaged."""
 SPEEDS = (0.25, 0.55)
-"""Picture widths per second of the world's moving shapes; a quarter more or less still counts."""
+"""Picture widths per second of the world's moving shapes; with a tolerance of a quarter."""
 RIGHT_ENOUGH = 0.8
-"""Share of frames with the right motion that a shot needs for its drift and jerk to count: a frozen shot wins nothing."""
+"""Least share of frames with the right motion for drift and jerk to count, which are low for a frozen shot."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one shot."""
+    """Metrics of one shot."""
 
     object: float
     """Share of frames with the right colour and shape."""
@@ -32,32 +32,32 @@ class Figures:
     early: float
     """The same over the first 32 frames."""
     late: float
-    """And over the last 32."""
+    """Over the last 32 frames."""
     identity: float
-    """Share of frames with the colour and shape that the first block shows most."""
+    """Share of frames with the colour and shape that are most frequent in the first block."""
     colour_drift: float
-    """Mean over blocks of 16 frames of the distance in RGB between a block's mean ink and the first block's."""
+    """Mean over blocks of 16 frames of the distance in RGB between a block's mean shape colour and the first block's."""
     ground_drift: float
     """The same for the background."""
     jerk: float
     """Second difference of the track over the speed."""
     seam: float
-    """Mean difference of neighbouring pictures across window borders over that elsewhere."""
+    """Mean difference of neighbouring frames at window borders, divided by that elsewhere."""
 
 
 def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
-    """Judges a shot `(f, 3, h, w)` in [0, 1]; `border`: frames between window borders."""
-    wanted = read_prompt(prompt).named
-    sight = watch(clip)
+    """Measures a shot `(f, 3, h, w)` in [0, 1]; `border`: frames between window borders."""
+    expected = read_prompt(prompt).named
+    detection = detect(clip)
     right = torch.tensor(
-        [c == wanted["colour"] and s == wanted["shape"] for c, s in zip(sight.colours, sight.shapes, strict=True)]
+        [c == expected["colour"] and s == expected["shape"] for c, s in zip(detection.colours, detection.shapes, strict=True)]
     )
-    moving = motion_right(sight.track, wanted["motion"], fps)
-    pairs = list(zip(sight.colours, sight.shapes, strict=True))
+    moving = motion_right(detection.track, expected["motion"], fps)
+    pairs = list(zip(detection.colours, detection.shapes, strict=True))
     usual = max(set(pairs[:BLOCK]), key=pairs[:BLOCK].count)
     same = torch.tensor([pair == usual for pair in pairs])
     inks, grounds = ink_and_ground(clip)
-    move = (sight.track.diff(dim=0) + 0.5) % 1 - 0.5
+    move = (detection.track.diff(dim=0) + 0.5) % 1 - 0.5
     speed = float(move.norm(dim=-1).mean())
     return Figures(
         object=share(right), motion=share(moving), early=share(moving[:32]), late=share(moving[-32:]), identity=share(same),
@@ -71,7 +71,7 @@ def share(truth: Tensor) -> float:
 
 
 def motion_right(track: Tensor, motion: str, fps: int) -> Tensor:
-    """Per frame: whether the mean move around it goes the right way at a speed of the world `(f,)` bool."""
+    """Mask of frames with the right direction and a speed of the world, averaged over neighbouring moves `(f,)` bool."""
     move = (track.diff(dim=0) + 0.5) % 1 - 0.5
     mean_move = torch.stack([move[max(0, f - AROUND // 2) : f + AROUND // 2].mean(0) for f in range(len(track))])
     direction = torch.tensor(MOTIONS[motion])
@@ -101,7 +101,7 @@ def seam_ratio(clip: Tensor, border: int) -> float:
 
 
 SIGN = {"object": 1, "motion": 1, "late": 1, "identity": 1, "colour_drift": -1, "ground_drift": -1, "jerk": -1, "seam": -1}
-"""Whether more is better."""
+"""Whether a higher value is better."""
 OF_RIGHT_SHOTS = ("colour_drift", "ground_drift", "identity", "jerk", "seam")
 
 

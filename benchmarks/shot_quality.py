@@ -1,4 +1,4 @@
-"""Long shots of the embedded model against the truth of its world: FIFO, independent chunks, overlapping windows, side by side.
+"""Long shots of the embedded model against ground truth: FIFO, independent chunks, overlapping windows, side by side.
 
     python benchmarks/shot_quality.py --rows DIR [--methods paper,plain] [--frames 256] [--prompts 4] [--seeds 2]
 
@@ -116,7 +116,7 @@ KNOWS_ITS_LENGTH = {"windows", "Long-Shot Noise"}
 
 
 def shot(demo: Demo, method: str, wish: Wish, folder: Path) -> Tensor:
-    """The pictures of a shot `(f, 3, h, w)` uint8, filmed if it is not there yet."""
+    """Frames of a shot `(f, 3, h, w)` uint8, from its file or sampled."""
     name = f"{method}-{wish.prompt}-{wish.seed}".replace(" ", "_").replace(",", "")
     exact = method in KNOWS_ITS_LENGTH
     for path in folder.glob(f"{name}-*.pt"):

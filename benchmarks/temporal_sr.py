@@ -1,11 +1,11 @@
-"""Frames in between and larger frames by the embedded model, against the truth, side by side in one run; with contact sheets.
+"""Interpolation and upscaling with the embedded model, against ground truth, in one run; with contact sheets.
 
 python benchmarks/temporal_sr.py [--clips 24] [--large 8] [--output benchmarks/sheets] [--long]
 
 In between: 17 frames of which every fourth is given, at two speeds, against a cross-fade and against the truth through the VAE.
 Larger: 14 frames of 64 pixels with a little noise to 256, with and without temporal layers, against bicubic. --long: 1,000
-frames, for the memory they take and what the machinery costs beside the networks' own time. FILM and RIFE are not among them:
-their weights cannot be had here, and untrained ones would say nothing.
+frames, for the memory they take and the overhead beside the networks' own time. FILM and RIFE are not included,
+because their weights are not available here.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
 FACTOR, KEYS = 4, 5
 FIRST_SEED = 8_500_000
-"""Scenes of this benchmark are drawn from here on; training never sees them."""
+"""First seed of scenes, which are not used in training."""
 GRAIN = 0.03
 SMALL, LARGE = 64, 256
 LAYERS, ALONE = "**with temporal layers**", "frame by frame"
@@ -62,8 +62,8 @@ def main() -> None:
 
 
 def scenes(count: int) -> list[Scene]:
-    """Every direction in turn."""
-    moving = [name for name, way in MOTIONS.items() if any(way)]
+    """Draws scenes with every direction in turn."""
+    moving = [name for name, velocity in MOTIONS.items() if any(velocity)]
     generators = [torch.Generator().manual_seed(FIRST_SEED + n) for n in range(count)]
     return [draw(generator, motion=moving[n % len(moving)]) for n, generator in enumerate(generators)]
 
@@ -79,7 +79,7 @@ def in_between(arguments: argparse.Namespace) -> None:
         shown: list[Tensor] = []
         for scene in scenes(arguments.clips):
             truth = film(scene, length, SMALL, fps)
-            clips = ways_between(demo, temporal, truth, f"{scene.caption} at {fps} fps", arguments.steps)
+            clips = clips_by_method(demo, temporal, truth, f"{scene.caption} at {fps} fps", arguments.steps)
             for name, clip in clips.items():
                 rows.setdefault(name, []).append(judged(clip, truth, made_up))
             if len(shown) < 15:
@@ -90,11 +90,11 @@ def in_between(arguments: argparse.Namespace) -> None:
         contact_sheet(shown).save(arguments.output / f"in_between_{fps}fps.jpg", quality=85)
 
 
-def ways_between(demo: Demo, temporal: object, truth: Tensor, prompt: str, steps: int) -> dict[str, Tensor]:
-    """Every fourth frame of the truth is given."""
+def clips_by_method(demo: Demo, temporal: object, truth: Tensor, prompt: str, steps: int) -> dict[str, Tensor]:
+    """Clips by method, from every fourth frame of the ground truth."""
     keys = list(truth[::FACTOR])
     latents: list[Tensor] = []
-    made = torch.stack(list(between(demo, keys, FACTOR, prompt, seed=1, steps=steps, vae=noting(demo, latents))))
+    made = torch.stack(list(between(demo, keys, FACTOR, prompt, seed=1, steps=steps, vae=recording(demo, latents))))
     scale = demo.vae.config.scaling_factor
     with torch.inference_mode():
         smooth = (temporal.network.decode(torch.cat(latents) / scale) / 2 + 0.5).clamp(0, 1)  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ def ways_between(demo: Demo, temporal: object, truth: Tensor, prompt: str, steps
     }
 
 
-def noting(demo: Demo, latents: list[Tensor]):  # noqa: ANN201  a decoder that remembers what it was given
+def recording(demo: Demo, latents: list[Tensor]):  # noqa: ANN201  a decoder that stores its inputs
     def decode(latent: Tensor) -> Tensor:
         latents.append(latent)
         return demo.decode(latent)
@@ -120,7 +120,7 @@ def noting(demo: Demo, latents: list[Tensor]):  # noqa: ANN201  a decoder that r
 def judged(clip: Tensor, truth: Tensor, made_up: Tensor) -> tuple[float, float, float, float]:
     """Overlap (of frames that show one object), PSNR, share of ghosts, jump error in levels.
 
-    A ghost is a frame that shows more than one thing or none, or one that covers a quarter more than the true one: a double.
+    A ghost is a frame without exactly one object, or with an object that covers over a quarter more than the true one.
     """
     background = ground(truth)
     areas = [[float(outstanding(frame, background).sum()) for frame in one] for one in (clip, truth)]
@@ -150,8 +150,8 @@ def larger(arguments: argparse.Namespace) -> None:
             for name, way in ways.items()
         }
         for name, way in bare.items():
-            told = {"seed": number, "level": arguments.level, "steps": arguments.steps, "colours": "off"}
-            clips[name] = torch.stack(list(way.enlarge(small, **told)))
+            settings = {"seed": number, "level": arguments.level, "steps": arguments.steps, "colours": "off"}
+            clips[name] = torch.stack(list(way.enlarge(small, **settings)))
         clips["bicubic"] = F.interpolate(small, scale_factor=4, mode="bicubic").clamp(0, 1)
         clips["truth through the VAE"] = through(temporal, truth)
         for name, clip in clips.items():
@@ -178,18 +178,18 @@ def through(upscaler: Upscaler, truth: Tensor) -> Tensor:
 
 
 def long_clips() -> None:
-    """1,000 frames through both: memory along the way, and time against that inside the networks."""
+    """Runs both on 1,000 frames: memory during the run, and time relative to that of the networks."""
     demo, upscaler = load_demo(), load_upscaler()
     scene = scenes(1)[0]
     print("\n| 1,000 frames | memory at 200 | at 1,000 | time ÷ networks' own |")
     print("|---|---:|---:|---:|")
     networks = Clock()
-    watched = [networks.on(module) for module in (demo.unet, demo.vae.encoder, demo.vae.decoder)]
+    handles_of = [networks.on(module) for module in (demo.unet, demo.vae.encoder, demo.vae.decoder)]
     report("Interpolate Frames", between(demo, iter(film(scene, 251, SMALL, 8)), 4, steps=4), networks)
-    for handles in watched:
+    for handles in handles_of:
         networks.off(handles)
     networks = Clock()
-    watched = [networks.on(module) for module in (upscaler.unet, upscaler.vae.decoder)]
+    handles_of = [networks.on(module) for module in (upscaler.unet, upscaler.vae.decoder)]
     report("Upscale Video", upscaler.enlarge(iter(film(scene, 1000, 16, 16)), steps=3), networks)
 
 
@@ -203,7 +203,7 @@ def report(name: str, frames: Iterator[Tensor], networks: "Clock") -> None:
 
 
 class Clock:
-    """Seconds inside some networks."""
+    """Time spent in networks, in seconds."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

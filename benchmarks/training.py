@@ -1,4 +1,4 @@
-"""Training the embedded model: pictures and clips per second of CPU time, one thread, before and after in one run.
+"""Training the embedded model: pictures and clips per second of CPU time, one thread, old and new recipe in one run.
 
 `python benchmarks/training.py [rounds]`: each row's best of so many steps, all rows in turns. CPU time, so that other
 programs on the machine count little. The library is of noise; nothing is learned.

@@ -1,7 +1,7 @@
-"""The VAE shelf: `python benchmarks/vae.py [--frames 2000] [--side 64] [--seams DIR]`. Needs a ComfyUI.
+"""Cost of the VAE nodes: `python benchmarks/vae.py [--frames 2000] [--side 64] [--seams DIR]`. Needs a ComfyUI.
 
-One run, side by side: the bare calls of the embedded temporal decoder; Decode Video (windows, checks, joins) around them;
-Decode Video to File, the encoding of the video apart; core's VAE Decode. Main memory every tenth of the way. --seams measures
+In one run: the bare calls of the embedded temporal decoder; Decode Video (windows, checks, joins) around them;
+Decode Video to File, the encoding of the video apart; core's VAE Decode. Main memory after every tenth. --seams measures
 how the error against the whole decode falls with the overlap, and writes the chart of docs/vae-and-time.md.
 """
 
@@ -32,7 +32,7 @@ MIB = 1 << 20
 
 
 class Clock:
-    """Seconds inside the decoder."""
+    """Time spent in the decoder, in seconds."""
 
     def __init__(self, vae: Any):
         self.spent, self.frames, self._decode, self._device = 0.0, 0, vae.first_stage_model.decode, str(vae.device)
@@ -48,7 +48,7 @@ class Clock:
 
 
 def watched(frames: Iterator[Tensor], total: int) -> Iterator[Tensor]:
-    """Main memory on the way, after the first two tenths as the reference."""
+    """Yields frames and prints main memory after every tenth, relative to that after the first two."""
     reference = 0
     for done, frame in enumerate(frames, 1):
         yield frame
@@ -81,7 +81,7 @@ def throughput(vae: Any, latents: Tensor) -> None:
 
 
 def cores(vae: Any, latents: Tensor) -> None:
-    """Core's own loop around the same network, with whatever batch it finds room for."""
+    """Core's VAE Decode with the same network, in batches that depend on free memory."""
     import comfy.sd
 
     clock, started = Clock(vae), time.perf_counter()
@@ -91,7 +91,7 @@ def cores(vae: Any, latents: Tensor) -> None:
 
 
 def seams(vae: Any, folder: Path) -> None:
-    """Mean error against the clip decoded whole, by overlap, for two windows and both ways of joining."""
+    """Mean error against decoding without windows, by overlap, for two windows, cross-faded and cut."""
     from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
     from zoetrope.hosts.comfyui.vae.video import decode_all, encode_all
 

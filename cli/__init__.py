@@ -1,7 +1,7 @@
 """Commands that use the library without a graph: `zoetrope inspect FILE`, `zoetrope demo --prompt ...`, `zoetrope shot`.
 
-Importing this imports no torch: help, a typing error and a wrong argument are answered at once. Each command imports what it
-runs on after its arguments are checked.
+Importing this package does not import torch, so that help and errors in arguments are immediate. Each command imports its
+dependencies after its arguments are checked.
 """
 
 import argparse
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0; 2 where the input was bad (the reason goes to stderr); 130 on Ctrl-C."""
+    """Runs one command. Returns the exit status: 0; 2 for invalid input (with the reason on stderr); 130 on Ctrl-C."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command is None:
@@ -45,16 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zoetrope", description="Any image checkpoint becomes an endless shot.")
     parser.add_argument("--version", action="version", version=f"zoetrope {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    inspect.add_inspect(commands.add_parser("inspect", help="what a motion module's file or folder is and what it fits"))
-    demo.add_demo(commands.add_parser("demo", help="a prompt to a video with the embedded model, without ComfyUI"))
-    shot.add_shot(commands.add_parser("shot", help="a shot of any length with the embedded model; run again, it continues"))
-    study.add_metrics(commands.add_parser("metrics", help="flicker, seams and drift of videos, as a table and a chart"))
-    study.add_study(commands.add_parser("vae-study", help="how VAEs keep clips whose time was changed: a table and a chart"))
+    inspect.add_inspect(
+        commands.add_parser("inspect", help="describe a motion module's file or folder, and the models that it fits")
+    )
+    demo.add_demo(commands.add_parser("demo", help="make a video from a prompt with the embedded model, without ComfyUI"))
+    shot.add_shot(
+        commands.add_parser("shot", help="make a shot of any length with the embedded model; run again to continue it")
+    )
+    study.add_metrics(commands.add_parser("metrics", help="measure flicker, seams and drift of videos, as a table and a chart"))
+    study.add_study(commands.add_parser("vae-study", help="measure VAEs on clips with changes of time, as a table and a chart"))
     return parser
 
 
 def _version() -> str:
-    """Of the checkout that runs, else of the installed package."""
+    """Version of the checkout, else of the installed package."""
     checkout = Path(__file__).parents[1] / "pyproject.toml"
     found = re.search(r'^version = "(.+)"$', checkout.read_text(encoding="utf-8"), re.M) if checkout.is_file() else None
     return found[1] if found else version("zoetrope")

@@ -1,4 +1,4 @@
-"""Checks of arguments before anything is loaded, and errors of the system in plain words."""
+"""Checks of arguments before models are loaded, and messages for system errors."""
 
 import errno
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ REASONS = {
     errno.EROFS: "the disk is read-only",
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EEXIST: "a file of this name is in the way",
+    errno.EEXIST: "a file of this name exists",
     errno.ENOTDIR: "a part of this path is a file",
     errno.EISDIR: "this is a folder, expected a file",
     errno.ENAMETOOLONG: "the name is too long",
@@ -19,34 +19,35 @@ REASONS = {
 
 
 def in_words(error: OSError) -> str:
-    """An error of the system, without its number."""
+    """Message of a system error with its file, without its number."""
     return f"{error.filename}: {reason_of(error)}" if error.filename is not None else reason_of(error)
 
 
 def reason_of(error: OSError) -> str:
-    """The same without the name of the file."""
+    """Message of a system error without its file."""
     return REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError for a number out of range, and for one that is none (nan)."""
+    """Raises ValueError for a number out of range, and for NaN."""
     if not low <= value <= high:
-        whole = all(isinstance(number, int) for number in (low, high, value))
-        limits = f"{low} to {high}" if whole else f"{low:g} to {high:g}"
+        integers = all(isinstance(number, int) for number in (low, high, value))
+        limits = f"{low} to {high}" if integers else f"{low:g} to {high:g}"
         raise ValueError(f"{name}: expected a number from {limits}, got {value}")
 
 
 def check_seed(seed: int) -> None:
+    """Raises ValueError for a seed out of range."""
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed: expected 0 to 2^63 - 1, got {seed}")
 
 
 def check_file(name: str, path: Path) -> None:
-    """Raises ValueError where a file to be read is not there."""
+    """Raises ValueError where a file to be read does not exist."""
     if path.is_dir():
         raise ValueError(f"{name}: expected a file, got the folder {path}")
     if not path.is_file():
-        folder = "" if path.parent.is_dir() else f"; the folder {path.parent} is not there either"
+        folder = "" if path.parent.is_dir() else f"; the folder {path.parent} does not exist either"
         raise ValueError(f"{name}: there is no file {path}{folder}")
 
 
@@ -59,26 +60,21 @@ def make_folder(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raises ValueError where a folder for results could not be made, and makes none."""
-    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not nearest.is_dir():
-        raise ValueError(f"output: expected a folder, but {nearest} is a file; choose another one")
+    """Raises ValueError where a folder for results could not be made; does not make it."""
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not existing.is_dir():
+        raise ValueError(f"output: expected a folder, but {existing} is a file; choose another one")
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart; a file that is given twice is numbered."""
+    """Shortest distinct ends of paths; a path that is given twice is numbered."""
     full = [path.absolute() for path in paths]
     names: list[str] = []
     for path in full:
         others = {other for other in full if other != path}
-        depth = next(
-            (
-                depth
-                for depth in range(1, len(path.parts))
-                if all(other.parts[-depth:] != path.parts[-depth:] for other in others)
-            ),
-            len(path.parts),
-        )
+        depth = 1
+        while depth < len(path.parts) and any(other.parts[-depth:] == path.parts[-depth:] for other in others):
+            depth += 1
         name = Path(*path.parts[-depth:]).as_posix()
         again = sum(name == earlier.partition(" (")[0] for earlier in names)
         names.append(f"{name} ({again + 1})" if again else name)

@@ -1,4 +1,4 @@
-"""`zoetrope demo`: a prompt to a video with the embedded model."""
+"""`zoetrope demo`: text to video with the embedded model."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HIGHEST_GUIDANCE = 30
 WITH_A_PICTURE = "moving right"
-"""The prompt where a picture is given and no prompt: the picture shows the rest."""
+"""Default prompt with a picture, which has shape, colour and ground."""
 
 
 def add_demo(demo: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_demo(demo: argparse.ArgumentParser) -> None:
         f"Writes a clip of the embedded model and prints one line of JSON about it. Words of a prompt: {GRAMMAR}."
     )
     demo.add_argument(
-        "--prompt", help=f"words in any order; other words are named and left out; default: {EXAMPLE!r}, or {WITH_A_PICTURE!r} "
+        "--prompt", help=f"words in any order; unknown ones are reported; default: {EXAMPLE!r}, or {WITH_A_PICTURE!r} "
         "with --picture",
     )  # fmt: skip
     demo.add_argument(
@@ -50,19 +50,19 @@ def add_demo(demo: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("output/demo"),
         metavar="DIR",
-        help="for clip.mp4 and clip.png; default: %(default)s",
+        help="folder for clip.mp4 and clip.png; default: %(default)s",
     )
-    demo.set_defaults(run=_demo, stopped="no half file is left")
+    demo.set_defaults(run=_demo, stopped="no incomplete file is left")
 
 
 def add_fps(parser: argparse.ArgumentParser) -> None:
-    """Adds --fps, which goes before the rate in a prompt."""
+    """Adds --fps, which overrides the rate in a prompt."""
     known = f"{', '.join(map(str, RATES[:-1]))} or {RATES[-1]}"
-    parser.add_argument("--fps", type=int, help=f"{known}; default: what the prompt says (at 8 fps), else {USUAL_RATE}")
+    parser.add_argument("--fps", type=int, help=f"{known}; default: the rate in the prompt (at 8 fps), else {USUAL_RATE}")
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    """Prompt to clip.mp4, clip.png and one line of JSON with what the detector finds in the clip."""
+    """Makes clip.mp4 and clip.png, and prints one line of JSON with the detector's result."""
     reading = _checked(arguments)
     make_folder(arguments.output)
     started = time.monotonic()
@@ -70,11 +70,11 @@ def _demo(arguments: argparse.Namespace) -> None:
     if arguments.picture:
         from ..video.io.picture import picture_of
 
-        settings["picture"] = picture_of(arguments.picture, PIXELS)  # a file that is no picture is refused before loading
+        settings["picture"] = picture_of(arguments.picture, PIXELS)  # invalid files raise before loading
     demo, bar_of = open_demo()
     loaded = time.monotonic()
     with bar_of(total=arguments.steps, desc="sampling", unit="step", file=sys.stderr) as bar:
-        clip = demo.film(reading.prompt, arguments.frames, arguments.seed, **settings, note=lambda _: bar.update())
+        clip = demo.generate(reading.prompt, arguments.frames, arguments.seed, **settings, on_step=lambda _: bar.update())
     sampled = time.monotonic()
     files = _write(arguments.output, clip, reading.fps)
     seconds = {"load": loaded - started, "sample": sampled - loaded, "write": time.monotonic() - sampled}
@@ -96,7 +96,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _checked(arguments: argparse.Namespace) -> Reading:
-    """The prompt, read. Raises ValueError for what cannot be made."""
+    """Parses the prompt. Raises ValueError for invalid arguments."""
     check_clip(arguments.frames, steps=arguments.steps, rate=USUAL_RATE if arguments.fps is None else arguments.fps)
     check_between("guidance", arguments.guidance, 0, HIGHEST_GUIDANCE)
     check_seed(arguments.seed)
@@ -123,7 +123,7 @@ def _write(folder: Path, clip: "Tensor", fps: int) -> dict[str, str]:
 
 
 def open_demo() -> tuple[Any, Any]:
-    """Loads the model and the progress bar, which need more than ComfyUI brings."""
+    """Loads the model and returns it with `tqdm`. Raises ValueError where the extra `standalone` is not installed."""
     try:
         from tqdm import tqdm
 
@@ -134,12 +134,12 @@ def open_demo() -> tuple[Any, Any]:
     return load_demo(), tqdm
 
 
-def _verdict(asked: dict[str, str], clip: "Tensor") -> dict[str, Any]:
-    """What the detector finds, and whether it is what was asked for: null where nothing of that shows in one frame."""
-    from ..demo.detector import watch
+def _verdict(named: dict[str, str], clip: "Tensor") -> dict[str, Any]:
+    """Detected properties, and whether they match those named in the prompt: null where none can be detected."""
+    from ..demo.detector import detect
 
-    sight = watch(clip)
+    detection = detect(clip)
     kinds = ("colour", "shape", "motion", "background") if len(clip) > 1 else ("colour", "shape", "background")
-    seen = {kind: getattr(sight, kind) for kind in kinds}
-    judged = asked.keys() & seen
-    return {"seen": seen, "as_asked": all(seen[kind] == asked[kind] for kind in judged) if judged else None}
+    detected = {kind: getattr(detection, kind) for kind in kinds}
+    compared = named.keys() & detected
+    return {"seen": detected, "as_asked": all(detected[kind] == named[kind] for kind in compared) if compared else None}

@@ -1,4 +1,4 @@
-"""`zoetrope inspect FILE`: what a motion module's file or folder is."""
+"""`zoetrope inspect FILE`: report on a motion module's file or folder."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ def add_inspect(inspect: argparse.ArgumentParser) -> None:
     """Adds the arguments of `zoetrope inspect`."""
     inspect.add_argument(
         "file", type=Path, metavar="FILE",
-        help="a .safetensors, .ckpt, .pt, .pth or .bin file, or a folder as diffusers writes it; it is read, never executed",
+        help="a .safetensors, .ckpt, .pt, .pth or .bin file, or a folder in diffusers' layout; nothing in it is executed",
     )  # fmt: skip
     inspect.add_argument("--json", action="store_true", help="print JSON instead of text")
     inspect.set_defaults(run=_inspect, stopped="nothing was written")

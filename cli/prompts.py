@@ -1,4 +1,4 @@
-"""Prompts of the command line: read, and reported where they were not understood as they stand."""
+"""Parsing of prompts on the command line, with messages on stderr."""
 
 import sys
 
@@ -7,11 +7,11 @@ from ..demo.words import GRAMMAR
 
 
 def understand(prompt: str, rate: int | None = None, picture: bool = False) -> Reading:
-    """As `read_prompt`; what is left out, exchanged or assumed goes to stderr."""
+    """As `read_prompt`; prints words that are left out, replaced or assumed to stderr."""
     reading = read_prompt(prompt, rate, picture)
     notes = reading.notes()
     if notes and reading.unknown and reading.prompt:
-        notes.append(f"the embedded model knows {GRAMMAR}")
+        notes.append(f"known words: {GRAMMAR}")
     if not prompt.strip():
         notes = ["the prompt is empty: any shape may appear"]
     for note in notes:

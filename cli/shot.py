@@ -33,7 +33,7 @@ def add_shot(shot: argparse.ArgumentParser) -> None:
         "default: %(default)r",
     )  # fmt: skip
     shot.add_argument(
-        "--frames", type=int, default=96, help="how long the shot is; raise it to continue a shot; default: %(default)s"
+        "--frames", type=int, default=96, help="length of the shot; raise it to continue a shot; default: %(default)s"
     )
     add_fps(shot)
     shot.add_argument(
@@ -46,18 +46,22 @@ def add_shot(shot: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     shot.add_argument(
         "--windows-per-call", type=int, default=1, metavar="N",
-        help=f"windows that share a call of the model, 1 to {MOST_WINDOWS}; --plan shows what is fastest; default: %(default)s",
+        help=f"windows per model call, 1 to {MOST_WINDOWS}; --plan shows which is fastest; default: %(default)s",
     )  # fmt: skip
     shot.add_argument("--seed", type=int, default=0, help="another seed, another shot; default: %(default)s")
     shot.add_argument(
-        "--output", type=Path, default=Path("output/shots"), metavar="DIR", help="for the shot's folder; default: %(default)s"
+        "--output",
+        type=Path,
+        default=Path("output/shots"),
+        metavar="DIR",
+        help="folder for the shot's folder; default: %(default)s",
     )
     shot.add_argument("--plan", action="store_true", help="only print time, memory and disk, from a measured window")
     shot.set_defaults(run=_shot, stopped="the same command continues from the same frame")
 
 
 def _shot(arguments: argparse.Namespace) -> None:
-    """Adds frames until there are as many as asked for, and prints one line of JSON; or prints the plan."""
+    """Extends the shot to the requested length and prints one line of JSON; or prints the plan."""
     cues, guidance, fps = _checked(arguments)
     demo, bar_of = open_demo()
     from ..hosts.diffusers.demo.shot import DemoShot
@@ -82,7 +86,7 @@ def _shot(arguments: argparse.Namespace) -> None:
 
 
 def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, int]:
-    """Prompts in the words of the text encoder, guidance and frame rate. Raises ValueError for what cannot be made."""
+    """Prompts in the vocabulary of the text encoder, guidance and frame rate. Raises ValueError for invalid arguments."""
     check_between("frames", arguments.frames, 1, MOST_FRAMES)
     check_between("windows per call", arguments.windows_per_call, 1, MOST_WINDOWS)
     check_seed(arguments.seed)
@@ -95,18 +99,19 @@ def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, i
 
 
 class Bars:
-    """Progress of a shot, a bar for each of its parts: the first clip, the warm-up of the queue, frames."""
+    """Progress bars of a shot: one each for the base clip, the warm-up of the queue, and frames."""
 
     def __init__(self, bar_of: Any, frames: int):
         self._bar_of, self._frames, self._bar, self._part, self._first = bar_of, frames, None, "", 0
         self.finished = 0
-        """Frames that were there before."""
+        """Frames that an earlier run finished."""
 
     def first_clip(self, step: int, steps: int) -> None:
+        """Updates the bar of the base clip."""
         self._show("first clip", "step", steps, step)
 
     def frame(self, number: int) -> None:
-        """number: the frame that comes out next; negative in the warm-up"""
+        """Updates the bar of warm-up or frames. number: of the next frame, negative during warm-up."""
         if number <= 0:
             self._show("warm-up", "step", 0, number)
         else:
@@ -123,17 +128,17 @@ class Bars:
             self._part = part
             self._bar = self._bar_of(
                 total=total - self._first, initial=initial, desc=part, unit=unit, file=sys.stderr, leave=part == "frames",
-                mininterval=0, miniters=1,  # a step takes long enough to be drawn, and the last one of a part has to be
+                mininterval=0, miniters=1,  # draws every step, which takes long enough
             )  # fmt: skip
         assert self._bar is not None
         self._bar.update(done - self._first - self._bar.n)
 
 
 def _with_bars(shot: Any, bars: Bars) -> Any:
-    """The sampler of a shot, whose steps move progress bars."""
+    """The sampler of a shot, with progress bars."""
     from ..hosts.diffusers.demo.shot import DemoSampler
 
-    class Shown(DemoSampler):
+    class WithBars(DemoSampler):
         def starting(self, step: int, steps: int) -> None:
             bars.first_clip(step, steps)
 
@@ -142,4 +147,4 @@ def _with_bars(shot: Any, bars: Bars) -> Any:
                 bars.frame(step.frame)
                 yield step
 
-    return Shown(shot)
+    return WithBars(shot)

@@ -1,4 +1,4 @@
-"""`zoetrope metrics` and `zoetrope vae-study`: videos and VAEs in numbers and charts."""
+"""`zoetrope metrics` and `zoetrope vae-study`: metrics of videos and VAEs, as tables and charts."""
 
 import argparse
 from itertools import islice
@@ -8,7 +8,7 @@ from ..demo.words import PIXELS, RATES
 from .checks import check_between, check_file, make_folder, names_of
 
 STUDY_SEED = 9_000_000
-"""Scenes of studies are drawn from here on; training never sees them."""
+"""First seed of the scenes of studies, which are not used in training."""
 CHANGES = (
     "as it is", "every 2nd frame", "every 4th frame", "each frame twice", "each frame 4 times", "blended in between",
     "reversed", "shuffled", "time for height",
@@ -29,7 +29,7 @@ def add_metrics(metrics: argparse.ArgumentParser) -> None:
 
 
 def _metrics(arguments: argparse.Namespace) -> None:
-    """A table in Markdown, one row per file."""
+    """Prints a table in Markdown, one row per file, and writes the chart."""
     check_between("window", arguments.window, 0, 1_000_000)
     for path in (*arguments.files, *([arguments.truth] if arguments.truth else ())):
         check_file("metrics", path)
@@ -61,19 +61,19 @@ def add_study(study: argparse.ArgumentParser) -> None:
     study.add_argument(
         "--clips", type=int, default=12, help="clips of the world, at 4, 8 and 16 fps in turn; default: %(default)s"
     )
-    study.add_argument("--frames", type=int, default=16, help="of each clip; default: %(default)s")
+    study.add_argument("--frames", type=int, default=16, help="frames of each clip; default: %(default)s")
     study.add_argument(
         "--changes", nargs="+", default=list(CHANGES), metavar="CHANGE", help=f"default: all; {', '.join(CHANGES)}"
     )
     study.add_argument(
         "--output", type=Path, default=Path("output/vae-study"), metavar="DIR",
-        help="for study.md and study.png; default: %(default)s",
+        help="folder for study.md and study.png; default: %(default)s",
     )  # fmt: skip
-    study.set_defaults(run=_study, stopped="no half file is left")
+    study.set_defaults(run=_study, stopped="no incomplete file is left")
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    """Table and chart of every change of time through every VAE, averaged over the clips."""
+    """Writes table and chart of every change of time with every VAE, averaged over the clips."""
     _check(arguments)
     import torch
 
@@ -103,11 +103,11 @@ def _study(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Raises ValueError for what cannot be studied; makes the folder."""
+    """Checks the arguments and makes the folder. Raises ValueError for invalid ones."""
     check_between("clips", arguments.clips, 1, 1000)
     check_between("frames", arguments.frames, 2, 1000)
-    if strange := [change for change in arguments.changes if change not in CHANGES]:
-        raise ValueError(f"changes: expected some of {', '.join(CHANGES)}, got {strange[0]!r}")
+    if unknown := [change for change in arguments.changes if change not in CHANGES]:
+        raise ValueError(f"changes: expected some of {', '.join(CHANGES)}, got {unknown[0]!r}")
     for path in arguments.vaes:
         if not path.exists():
             raise ValueError(f"VAE: there is no file {path}")

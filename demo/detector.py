@@ -1,7 +1,7 @@
-"""Turns clips of the procedural world into numbers: what colour, what shape, where, moving how.
+"""Detector of colour, shape, position and motion in clips of the procedural world.
 
-Purely analytic (colour distance, moments, circular means), so that it judges every model by the same measure and nothing can be
-trained against it.
+Purely analytic (colour distance, moments, circular means), so that it is the same for every model and no model is trained
+against it.
 """
 
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from torch.nn import functional as F
 from .world import BACKGROUNDS, COLOURS, MOTIONS
 
 STILL = 0.006
-"""Picture widths per frame of mean velocity below which a shape stands still."""
+"""Mean velocity, in picture widths per frame, below which a shape counts as still."""
 JITTER = 0.02
-"""Picture widths that a shape which stands still may tremble per frame."""
+"""Most movement of a still shape between frames, in picture widths."""
 COHERENT = 0.6
-"""Least share of the way from frame to frame that goes in the mean direction; aimless jumps of 16 frames reach 0.26."""
+"""Least ratio of mean velocity to mean speed of a steady motion; random jumps over 16 frames reach 0.26."""
 
 
 FAINT = 0.25
-"""Most saturation of a frame in which nothing is seen."""
+"""Highest saturation of a frame without a shape."""
 SPECK = 0.008
-"""Share of the picture from which on a separate area counts as a shape; the world's smallest covers 0.07."""
+"""Least share of the picture of a separate area that counts as a shape; the smallest shape of the world covers 0.07."""
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What a clip shows."""
+class Detection:
+    """Measured track, colour and shape of a clip."""
 
     colour: str
     """The colour of most frames."""
@@ -39,7 +39,7 @@ class Sighting:
     motion: str
     """One of the world's, or "jumping"."""
     colours: tuple[str, ...]
-    """Per frame; "none" where nothing is seen."""
+    """Per frame; "none" without a shape."""
     shapes: tuple[str, ...]
     track: Tensor
     """Centres, `(f, 2)` in [0, 1)."""
@@ -50,11 +50,11 @@ class Sighting:
     drift: float
     """Largest distance in RGB between the shape's colour in a frame and in the first quarter of the clip."""
     objects: tuple[int, ...]
-    """How many separate shapes each frame shows, trails not counted."""
+    """Number of separate shapes in each frame, without trails."""
 
 
-def watch(clip: Tensor) -> Sighting:
-    """Looks at a clip `(f, 3, h, w)` in [0, 1] of at least one frame."""
+def detect(clip: Tensor) -> Detection:
+    """Measures a clip `(f, 3, h, w)` in [0, 1] of at least one frame."""
     background = _background(clip)
     mask, inks = _mask(clip, torch.full((3,), BACKGROUNDS[background]))
     track = circular_mean(mask)
@@ -63,7 +63,7 @@ def watch(clip: Tensor) -> Sighting:
     step = _steps(track)
     velocity = step.mean(0) if len(step) else torch.zeros(2)
     early = inks[: max(1, len(inks) // 4)].mean(0)
-    return Sighting(
+    return Detection(
         colour=_most(colours),
         shape=_most(shapes),
         background=background,
@@ -91,14 +91,14 @@ def circular_mean(mask: Tensor) -> Tensor:
 
 
 def centred(mask: Tensor, track: Tensor) -> Tensor:
-    """Masks rolled so that each shape lies in the middle of its picture."""
+    """Rolls masks `(f, h, w)` so that each shape is centred in its picture."""
     h, w = mask.shape[1:]
     shifts = ((0.5 - track) * torch.tensor([w, h])).round().int().tolist()
     return torch.stack([m.roll((dy, dx), (0, 1)) for m, (dx, dy) in zip(mask, shifts, strict=True)])
 
 
 def _background(clip: Tensor) -> str:
-    """The grey that most of the clip is nearest to."""
+    """Name of the background grey that most pixels are nearest to."""
     greys = torch.tensor(list(BACKGROUNDS.values()))
     pixels = rearrange(clip, "f c h w -> (f h w) c")
     distance = (pixels[:, None] - greys[None, :, None]).norm(dim=-1)
@@ -106,10 +106,10 @@ def _background(clip: Tensor) -> str:
 
 
 def _mask(clip: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of each pixel is the shape's ink, `(f, h, w)` in [0, 1], and each frame's ink, `(f, 3)`.
+    """Coverage of each pixel by the shape, `(f, h, w)` in [0, 1], and the shape's colour in each frame, `(f, 3)`.
 
-    The ink of a frame is the mean of its most saturated pixels; trails, at most half as strong, count as background. Edges keep
-    their half tones, so that centres are finer than a pixel.
+    The colour is the mean of the most saturated pixels; trails, at most half as strong, count as background. Edges have partial
+    coverage, for centres with subpixel precision.
     """
     pixels = rearrange(clip, "f c h w -> f (h w) c")
     saturation = pixels.amax(-1) - pixels.amin(-1)
@@ -117,12 +117,12 @@ def _mask(clip: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     inks = pixels.gather(1, top[..., None].expand(-1, -1, 3)).mean(1)  # (f, 3)
     span = inks - background
     along = ((pixels - background) * span[:, None]).sum(-1) / span.square().sum(-1, keepdim=True).clamp(min=1e-6)
-    seen = ((along - 0.5) / 0.5).clamp(0, 1) * (saturation.amax(1, keepdim=True) > FAINT)
-    return rearrange(seen, "f (h w) -> f h w", h=clip.shape[2]), inks
+    coverage = ((along - 0.5) / 0.5).clamp(0, 1) * (saturation.amax(1, keepdim=True) > FAINT)
+    return rearrange(coverage, "f (h w) -> f h w", h=clip.shape[2]), inks
 
 
 def _count(frame: Tensor) -> int:
-    """Connected saturated areas of a frame `(3, h, w)` on the torus, specks left out."""
+    """Number of connected saturated areas of a frame `(3, h, w)` on the torus, without those below `SPECK`."""
     saturation = frame.amax(0) - frame.amin(0)
     top = saturation.flatten().topk(max(8, saturation.numel() // 40)).values.mean()
     ink = saturation > 0.5 * top
@@ -144,7 +144,7 @@ def _nearest_colour(ink: Tensor) -> str:
 
 
 def _shape(mask: Tensor) -> str:
-    """By how much of its bounding box a shape fills, and by how wide it is at the top compared with the bottom."""
+    """Classifies a mask by its share of the bounding box, and by its width at the top and at the bottom."""
     rows, columns = mask.sum(1), mask.sum(0)
     ys, xs = rows.nonzero().flatten(), columns.nonzero().flatten()
     if len(ys) < 4 or len(xs) < 4:
@@ -158,18 +158,18 @@ def _shape(mask: Tensor) -> str:
 
 
 def _steps(track: Tensor) -> Tensor:
-    """Moves from frame to frame the short way round, `(f - 1, 2)`."""
+    """Shortest displacements on the torus between frames, `(f - 1, 2)`."""
     return (track.diff(dim=0) + 0.5) % 1 - 0.5
 
 
 def _motion(step: Tensor) -> str:
-    """What moves from frame to frame `(f - 1, 2)` amount to; "jumping" where they lead nowhere."""
+    """Classifies displacements `(f - 1, 2)`; "jumping" without a common direction."""
     if len(step) == 0:
         return "standing still"
-    velocity, way = step.mean(0), step.norm(dim=-1).mean()
-    if velocity.norm() < STILL and way < JITTER:
+    velocity, speed = step.mean(0), step.norm(dim=-1).mean()
+    if velocity.norm() < STILL and speed < JITTER:
         return "standing still"
-    if velocity.norm() < COHERENT * way:
+    if velocity.norm() < COHERENT * speed:
         return "jumping"
     directions = torch.tensor(list(MOTIONS.values()))
     return list(MOTIONS)[int((directions @ velocity).argmax())]

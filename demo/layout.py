@@ -1,7 +1,7 @@
-"""The embedded model's files (`demo/weights/*.safetensors`) and layout, for every host: Stable Diffusion's, a fifth as wide.
+"""Files of the embedded model (`demo/weights/*.safetensors`) and their layout: Stable Diffusion's, a fifth as wide.
 
 A KL-VAE with f = 8 and 4 channels, a UNet with SD1.5's block map (transformers on the three upper levels and in the middle), a
-text encoder of the world's words, and a motion module of our own family. VAE and UNet are spelled as diffusers spells them.
+text encoder of the world's words, and a motion module of our own family. VAE and UNet have the keys of diffusers.
 """
 
 import json
@@ -23,11 +23,11 @@ from .words import LONGEST, PIXELS
 
 FOLDER = Path(__file__).parent / "weights"
 PARTS = ("vae", "unet", "text", "motion")
-"""What makes a clip; each is a file."""
+"""Parts of the text-to-video model, a file each."""
 TEMPORAL_VAE = "vae_temporal"
-"""The file of another decoder for the same latents: one that sees several frames, in Stable Video Diffusion's layout."""
+"""File of a temporal decoder for the same latents, in Stable Video Diffusion's layout."""
 VISION, PROJECTOR = "vision", "image_projector"
-"""Files of what sees a picture: an image encoder in open_clip's spelling, and an image projector in IP-Adapter plus's."""
+"""Files of the image encoder (keys of open_clip) and of the image projector (keys of IP-Adapter plus)."""
 UPSCALER, UPSCALER_VAE, UPSCALER_MOTION = "upscaler", "upscaler_vae", "upscaler_motion"
 """Files of the upscaler: a UNet laid out as Stable Diffusion's x4 upscaler, its autoencoder, and its temporal layers."""
 EVERY_PART = (
@@ -38,43 +38,43 @@ WIDTH = 64
 """Channels at every level. ComfyUI's classes have 32 norm groups; fewer channels would make those instance norms."""
 LEVELS = 4
 TRANSFORMERS = (True, True, True, False)
-"""Which UNet levels have spatial transformers, widest picture first."""
+"""Whether each UNet level has spatial transformers, highest resolution first."""
 UNET_BLOCKS, VAE_BLOCKS = 2, 1
 """Residual blocks per level on the way down; one more on the way up."""
 HEADS = 2
 GUIDANCE_END = 0.325
-"""Share of the sampling after which guidance only distorts outlines and colours; sigma 3 of Stable Diffusion's schedule."""
+"""Share of the sampling up to which guidance acts, as it distorts colours later; sigma 3 of Stable Diffusion's schedule."""
 PATCH, VISION_LAYERS, VISION_HEADS = 8, 3, 2
-"""The image encoder: patches of so many pixels on `PIXELS` a side, `WIDTH` wide. Its last layer is not used: plus reads the one
-before."""
+"""The image encoder: patch size in pixels of `PIXELS` a side, layers, heads; `WIDTH` wide. IP-Adapter plus uses the output of
+the layer before the last."""
 VISION_LAYOUT = {
     "model_type": "clip_vision_model", "image_size": PIXELS, "patch_size": PATCH, "num_channels": 3, "hidden_size": WIDTH,
     "intermediate_size": 4 * WIDTH, "num_hidden_layers": VISION_LAYERS, "num_attention_heads": VISION_HEADS,
     "hidden_act": "gelu", "projection_dim": WIDTH,
 }  # fmt: skip
-"""The same in the words of transformers' configuration files, which ComfyUI reads."""
+"""The image encoder as a configuration of transformers, which ComfyUI reads."""
 QUERIES, PROJECTOR_LAYERS, PROJECTOR_HEAD = 12, 2, 32
-"""The image projector: tokens per picture, layers, width of a head."""
+"""The image projector: tokens per picture, layers, head width."""
 
 UPSCALER_LEVELS, UPSCALER_BLOCKS = 3, 1
 """The upscaler's UNet and its autoencoder: levels (transformers on the lowest and in the middle), residual blocks per level."""
 UPSCALER_TIMES, UPSCALER_WINDOW = 4, 8
-"""How much larger it makes pictures, and the frames of a clip that its temporal layers were trained on."""
+"""Scale factor, and frames per clip in training of the temporal layers."""
 UPSCALER_SCALING = 0.08333
-"""What its latents are multiplied by: the published upscaler's."""
+"""Scaling factor of its latents, as published."""
 NOISE_LEVELS = 350
-"""The highest noise level of small pictures that the upscaler knows, as the published one."""
+"""Highest noise level of small pictures, as in the published upscaler."""
 
 MOTION_BLOCKS = ("down.0.1", "down.1.1", "down.2.1", "mid", "up.1.2", "up.2.0", "up.2.2", "up.3.0", "up.3.2")
-"""Where the temporal layers are: every level once on the way down, twice on the way up. All blocks would double their cost."""
+"""Blocks with temporal layers: one per level down, two per level up. All blocks would double their cost."""
 
 
 def part_path(name: str, folder: Path = FOLDER) -> Path:
-    """Where a part lies. Raises ValueError, with the remedy, where it is missing."""
+    """Path of a part's file. Raises ValueError where it is missing."""
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise ValueError(
-            f"the embedded model is not whole: {path.name} is missing from {folder}. "
+            f"the embedded model is incomplete: {path.name} is missing from {folder}. "
             f"Expected {', '.join(f'{part}.safetensors' for part in EVERY_PART)}; install the pack again."
         )
     return path
@@ -87,7 +87,7 @@ def read_part(name: str, folder: Path = FOLDER) -> tuple[dict[str, Tensor], dict
 
 
 def new_motion() -> MotionModule:
-    """An untrained motion module for the demo UNet, silent at birth; 1.1 M parameters."""
+    """An untrained motion module for the demo UNet, initially without effect; 1.1 M parameters."""
     sites = {}
     for block in MOTION_BLOCKS:
         sites |= {f"{block}.attention": WIDTH} | ({} if block == "mid" else {f"{block}.resnet": WIDTH})
@@ -95,7 +95,7 @@ def new_motion() -> MotionModule:
 
 
 def new_upscaler_motion() -> MotionModule:
-    """Untrained temporal layers for the upscaler's UNet, silent at birth."""
+    """Untrained temporal layers for the upscaler's UNet, initially without effect."""
     blocks = (
         "down.0.0",
         "down.1.0",
@@ -109,16 +109,16 @@ def new_upscaler_motion() -> MotionModule:
 
 
 TEXT = Published("zoetrope_text", "one", ())
-"""For messages of the strict loader."""
+"""Name of the text encoder in messages of the strict loader."""
 
 
 def text_header(config: TextConfig) -> dict[str, str]:
-    """What the weights do not say: words in token order, length, heads."""
+    """Header of the text encoder's file: words in token order, length, heads."""
     return {"zoetrope.text": json.dumps({"words": config.words, "length": config.length, "heads": config.heads})}
 
 
 def load_text(folder: Path = FOLDER) -> TextEncoder:
-    """The text encoder in float32, on the CPU, needing no gradient."""
+    """Loads the text encoder in float32 on the CPU, without gradients. Raises WrongFile where its file is not one."""
     tensors, header = read_part("text", folder)
     with in_file(f"text.safetensors in {folder}: not the embedded model's text encoder"):
         try:

@@ -1,13 +1,12 @@
-"""Reads a prompt as the embedded model understands it: one reading for ComfyUI, Python and the command line.
+"""Parser of prompts for the embedded model, for ComfyUI, Python and the command line.
 
 read_prompt("the blue ball moves to the left").prompt     # a blue circle moving left on black at 8 fps
 
-Words come in any order and in everyday English (`synonyms.py`). What is missing is assumed: a ground where a colour or a shape
-is named (without one colours come out wrong in a third of the pictures, see demo/README.md), and the usual frame rate.
+Words may be in any order and in everyday English (`synonyms.py`). Missing parts are assumed: a ground for a colour or a shape
+(without one, colours are wrong in a third of the pictures, see demo/README.md), and the usual frame rate.
 
-Every prompt runs. One of which nothing is understood is read as an empty one, with a message: a text encoder cannot tell a
-negative prompt from a positive one, and "blurry, text, watermark" as a negative prompt must neither stop a graph nor stand
-for a red circle.
+Every prompt is valid. One without a known word is treated as empty, with a message: a text encoder cannot distinguish negative
+from positive prompts, and "blurry, text, watermark" as a negative prompt must neither stop a graph nor become a red circle.
 """
 
 import re
@@ -24,20 +23,20 @@ GROUND = "black"
 
 @dataclass(frozen=True)
 class Reading:
-    """What a prompt is understood as."""
+    """Parsed prompt."""
 
     named: dict[str, str]
-    """`colour`, `shape`, `motion` and `background` as far as the prompt names them, in the world's own words."""
+    """`colour`, `shape`, `motion` and `background` as far as the prompt names them, in words of the vocabulary."""
     assumed: dict[str, str]
-    """The same for what was added."""
+    """The same for assumed parts."""
     rate: int | None
     """Frames per second that the prompt (or the caller) names."""
     unknown: tuple[str, ...]
     """Words without a meaning here."""
     left_out: tuple[str, ...]
-    """What the world knows but has no place for: a second object, colour, motion or ground."""
+    """Known words that the world has no place for: a second object, colour, motion or ground."""
     nearest: dict[str, str]
-    """Word -> the world's word that took its place without meaning the same."""
+    """Word -> the vocabulary's nearest word, which replaces it with another meaning."""
     has_rate: bool = True
     """Whether the usual rate is assumed where none is named."""
     sources: dict[str, int] = field(default_factory=dict, repr=False)
@@ -55,14 +54,14 @@ class Reading:
 
     @property
     def caption(self) -> str:
-        """The prompt in the world's words, for people, without its rate."""
+        """The prompt in words of the vocabulary, without its rate, for display."""
         parts = self.named | self.assumed
         written = write_caption(parts)
         return (written if "shape" in parts else written.removeprefix("a")).strip()
 
     @property
     def prompt(self) -> str:
-        """The prompt as the text encoder was trained to read it; empty where nothing is understood."""
+        """The prompt in the grammar of the text encoder's training; empty without a known word."""
         parts = self.named | self.assumed
         rate = f"at {self.fps} fps" if self.rate or (parts and self.has_rate) else ""
         return " ".join(filter(None, (write_caption(parts) if parts else "", rate)))
@@ -74,7 +73,7 @@ class Reading:
         return self.sources.get(kinds.get(word, word))
 
     def notes(self) -> list[str]:
-        """What somebody should know who wrote the prompt, in sentences; empty where it was understood as it stands."""
+        """Messages on unknown, replaced, dropped and assumed words; empty for a prompt within the grammar."""
         found = []
         if self.unknown:
             found.append(f"not known: {_quoted(self.unknown)}")
@@ -89,21 +88,21 @@ class Reading:
 
 
 def read_prompt(text: str, rate: int | None = None, picture: bool = False) -> Reading:
-    """Reads a prompt.
+    """Parses a prompt.
 
-    rate     goes before the rate that the prompt names
-    picture  a picture comes with the prompt and shows the ground, so none is assumed
+    rate     overrides the rate in the prompt
+    picture  whether a picture is given with the prompt: then no ground is assumed
     """
     return read_tokens(tokens_of(text), rate, ground=not picture)
 
 
 def tokens_of(text: str) -> list[str]:
-    """Words, numbers and punctuation of a prompt in lower case, `8fps` as two."""
+    """Words, numbers and punctuation of a prompt in lower case; `8fps` is two tokens."""
     return [token.replace("’", "'") for token in TOKEN.findall(text.lower())]
 
 
 def read_tokens(tokens: Sequence[str], rate: int | None = None, ground: bool = True, usual_rate: bool = True) -> Reading:
-    """As `read_prompt`, of tokens.
+    """As `read_prompt`, from tokens.
 
     ground, usual_rate   whether these are assumed where the prompt names none
     """

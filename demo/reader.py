@@ -9,20 +9,20 @@ PAUSES = frozenset(",;.&+")
 
 
 class Reader:
-    """One prompt in work: each step takes the tokens that it understands."""
+    """Parser state of one prompt: each step marks the tokens that it uses as taken."""
 
     def __init__(self, tokens: list[str]):
         self.tokens, self.taken = tokens, [False] * len(tokens)
         self.named: dict[str, str] = {}
         self.sources: dict[str, int] = {}
-        """Kinds of words in brackets, and words, -> the word that they are read from."""
+        """Kind of word in brackets, or word -> number of its token."""
         self.left_out: list[str] = []
         self.nearest: dict[str, str] = {}
-        for number, word in enumerate(tokens):  # fillers that the encoder was trained with, for their weights
+        for number, word in enumerate(tokens):  # fillers have tokens in the encoder, and so prompt weights
             self.sources.setdefault("a" if word in ("an", "the") else word, number)
 
     def read(self) -> int | None:
-        """Takes all that is understood; returns the frame rate, where one is named."""
+        """Parses all tokens. Returns the frame rate, if the prompt names one."""
         rate = self.rate()
         self.negations()
         self.motion()
@@ -31,12 +31,12 @@ class Reader:
         return rate
 
     def rate(self) -> int | None:
-        """Takes `8 fps`, `8 frames per second`; a rate that was never learned stays unknown."""
+        """Parses `8 fps`, `8 frames per second`; rates outside of training stay unknown words."""
         for number, word in enumerate(self.tokens):
             after = self.tokens[number + 1 : number + 4]
-            spoken = after[:1] in (["frames"], ["frame"]) and after[1:2] in (["per"], ["a"]) and after[2:] == ["second"]
-            if word.isdecimal() and (after[:1] == ["fps"] or spoken):
-                if spoken:
+            in_full = after[:1] in (["frames"], ["frame"]) and after[1:2] in (["per"], ["a"]) and after[2:] == ["second"]
+            if word.isdecimal() and (after[:1] == ["fps"] or in_full):
+                if in_full:
                     self.taken[number + 3] = True
                 if word in map(str, RATES):
                     self._take("rate", number)
@@ -44,7 +44,7 @@ class Reader:
         return None
 
     def negations(self) -> None:
-        """Takes `not moving` as standing still; of `no red` neither word counts."""
+        """Parses `not moving` as standing still; both words of `no red` are dropped."""
         for number, word in enumerate(self.tokens):
             if word in words_for.NEGATIONS and (after := self._next(number)) is not None:
                 self.taken[number] = self.taken[after] = True
@@ -54,25 +54,26 @@ class Reader:
                     self.left_out.append(f"{word} {self.tokens[after]}")
 
     def motion(self) -> None:
-        """Takes the first direction, or standing still; a place (`on the left`) is none."""
+        """Parses the first direction, or standing still; a position (`on the left`) is not a direction."""
         origins: list[tuple[int, str]] = []
         for number, word in enumerate(self.tokens):
             before = self._before(number, words_for.ARTICLES)
-            way = words_for.DIRECTIONS.get(word)
-            if way is None and word in words_for.ENDS:
-                way = words_for.ENDS[word] if before in ("to", "toward", "towards", "from") or self._leads_on(number) else None
+            direction = words_for.DIRECTIONS.get(word)
+            to_or_from = before in ("to", "toward", "towards", "from") or self._is_origin(number)
+            if direction is None and word in words_for.ENDS and to_or_from:
+                direction = words_for.ENDS[word]
             if word == "still" and self._after(number) in words_for.MOVING:
                 self.taken[number] = True
             elif word in words_for.STILL:
                 self._name("motion", "standing still", number)
-            elif way and (before == "from" or self._leads_on(number)):
-                origins.append((number, words_for.OPPOSITE[way]))
-            elif way and (before not in ("on", "at", "in") or self.tokens[number + 1 : number + 2] == ["direction"]):
-                self._name("motion", way, number)
-        for number, way in origins:
+            elif direction and (before == "from" or self._is_origin(number)):
+                origins.append((number, words_for.OPPOSITE[direction]))
+            elif direction and (before not in ("on", "at", "in") or self.tokens[number + 1 : number + 2] == ["direction"]):
+                self._name("motion", direction, number)
+        for number, direction in origins:
             self.taken[number] = True
             if "motion" not in self.named:
-                self._name("motion", way, number)
+                self._name("motion", direction, number)
         for number, word in enumerate(self.tokens):
             if word in words_for.STAYING and self.named.get("motion", "standing still") == "standing still":
                 self._name("motion", "standing still", number)
@@ -81,7 +82,7 @@ class Reader:
                 self.sources.setdefault("<verb>", number)
 
     def grounds(self) -> None:
-        """Takes black, grey and white, first where they stand as a ground; a coloured ground is not known."""
+        """Parses black, grey and white, first where they are a ground by position; coloured grounds are dropped."""
         loose = []
         for number, word in enumerate(self.tokens):
             shade = self._as_ground(number)
@@ -97,19 +98,19 @@ class Reader:
             self._name("background", value, number)
 
     def objects(self) -> None:
-        """Takes shape and colour of the first object."""
+        """Parses shape and colour of the first object."""
         shapes = self._mentions(SHAPES)
         colours = self._mentions(COLOURS)
         border = self._border([number for number, _ in shapes], [number for number, _ in colours])
-        own = [one for one in colours if one[0] < border] or [
+        first = [one for one in colours if one[0] < border] or [
             one for one in colours if self._world(self._after(one[0]), SHAPES) is None
         ]
         if shapes:
             self._name("shape", shapes[0][1], shapes[0][0])
             if self.tokens[shapes[0][0]].endswith("s"):
                 self.left_out.append(f"more than one {shapes[0][1]}")
-        if own:
-            self._name("colour", own[0][1], own[0][0])
+        if first:
+            self._name("colour", first[0][1], first[0][0])
         second: list[str] = []
         for number, value in sorted(shapes + colours):
             apart = number > border and len(shapes) > 1
@@ -123,13 +124,13 @@ class Reader:
             self.taken[number] |= word in counted
 
     def unknown(self) -> tuple[str, ...]:
-        """The words that nothing took."""
+        """Words that no step has taken."""
         left = (word for word, taken in zip(self.tokens, self.taken, strict=True) if not taken)
         words = dict.fromkeys(word for word in left if word not in words_for.FILLERS | PAUSES)
         return tuple(f"{word} without a direction" if word in words_for.MOVING else word for word in words)
 
     def _name(self, kind: str, value: str, number: int) -> None:
-        """Takes a word as the prompt's colour, shape, motion or ground; where there is another one already, it is left out."""
+        """Takes a word as colour, shape, motion or ground; if the prompt has another one already, it is dropped."""
         if self.taken[number] and self.named.get(kind) != value and kind in self.named:
             return
         word, self.taken[number] = self.tokens[number], True
@@ -145,12 +146,12 @@ class Reader:
         self.sources[f"<{kind}>"] = number
 
     def _mentions(self, known: Iterable[str]) -> list[tuple[int, str]]:
-        """(number of the word, the world's word) for tokens that nothing took yet."""
+        """(token number, vocabulary's word) of each token that is not taken and is one of `known`."""
         found = ((number, self._world(word, known)) for number, word in enumerate(self.tokens) if not self.taken[number])
         return [(number, value) for number, value in found if value]
 
     def _border(self, shapes: Sequence[int], colours: Sequence[int]) -> int:
-        """Where the second object begins: behind the last "and" or comma before it; the end where there is one object."""
+        """Token number at which the second object begins (the last "and" or comma before it); the end for one object."""
         for shape in shapes[1:]:
             between = range(shapes[0] + 1, shape)
             pauses = [n for n in between if self.tokens[n] in words_for.SEPARATORS | PAUSES]
@@ -160,7 +161,7 @@ class Reader:
         return len(self.tokens)
 
     def _world(self, word: str | None, known: Iterable[str]) -> str | None:
-        """A word in the world's words, if it is one of `known`; plurals count."""
+        """The vocabulary's word for a word, if it is one of `known`; also for plurals."""
         for form in (word, (word or "").removesuffix("s"), (word or "").removesuffix("es")) if word else ():
             value = words_for.SAME.get(form) or words_for.NEAREST.get(form) or form
             if value in known:
@@ -168,7 +169,7 @@ class Reader:
         return None
 
     def _as_ground(self, number: int) -> str:
-        """`named` where a word such as "background" stands beside a colour, `on` where a preposition does, else nothing."""
+        """`named` for a colour beside a word such as "background", `on` after a preposition, else empty."""
         after, before = self._after(number), self._before(number, words_for.BETWEEN - words_for.ARTICLES)
         if after in words_for.GROUNDS:
             return "named"
@@ -178,19 +179,19 @@ class Reader:
             return "named"
         return "on" if self._before(number, words_for.BETWEEN) in words_for.BEFORE_GROUNDS else ""
 
-    def _leads_on(self, number: int) -> bool:
-        """Whether `left` stands in "left to right"."""
+    def _is_origin(self, number: int) -> bool:
+        """Whether a word is the origin of a motion, as `left` in "left to right"."""
         after = [word for word in self.tokens[number + 1 : number + 4] if word not in words_for.ARTICLES]
         return after[:1] == ["to"] and after[1:2] != [] and (after[1] in words_for.DIRECTIONS or after[1] in words_for.ENDS)
 
     def _before(self, number: int, passed: frozenset[str]) -> str | None:
-        """The word before, some words passed over."""
+        """The previous word, skipping those in `passed`."""
         return next((word for word in reversed(self.tokens[:number]) if word not in passed), None)
 
     def _after(self, number: int) -> str | None:
         return next((word for word in self.tokens[number + 1 :] if word not in ("colour", "color")), None)
 
     def _next(self, number: int) -> int | None:
-        """The next word that is no filler."""
-        rest = range(number + 1, len(self.tokens))
-        return next((n for n in rest if self.tokens[n] not in words_for.FILLERS | PAUSES), None)
+        """Number of the next word that is not a filler."""
+        following = range(number + 1, len(self.tokens))
+        return next((n for n in following if self.tokens[n] not in words_for.FILLERS | PAUSES), None)

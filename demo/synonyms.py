@@ -1,4 +1,4 @@
-"""Everyday English for the words of the embedded model's world."""
+"""Synonyms in everyday English for the embedded model's vocabulary."""
 
 
 def _all(meaning: str, words: str) -> dict[str, str]:
@@ -15,7 +15,7 @@ SAME = {
     **_all("square", "box block quadratic"),
     **_all("triangle", "triangular"),
 }
-"""Word -> the world's word for the same thing."""
+"""Word -> the vocabulary's word with the same meaning."""
 NEAREST = {
     **_all("red", "crimson scarlet ruby"),
     **_all("green", "lime emerald"),
@@ -28,9 +28,9 @@ NEAREST = {
     **_all("triangle", "pyramid cone"),
     **_all("grey", "silver"),
 }
-"""Word -> the world's word that comes nearest; messages name the exchange."""
+"""Word -> the vocabulary's nearest word; messages name the replacement."""
 SHADES = {"dark": "black", "light": "white", "bright": "white"}
-"""Grounds where a word such as "background" follows: "on a dark background"."""
+"""Grounds before a word such as "background": "on a dark background"."""
 
 DIRECTIONS = {
     **_all("moving right", "right rightward rightwards"),
@@ -56,7 +56,7 @@ GROUNDS = _set("background backgrounds backdrop ground canvas floor surface bg")
 BEFORE_GROUNDS = _set("on against upon over onto front before")
 ARTICLES = _set("a an the its his her some")
 BETWEEN = ARTICLES | _set("of is in plain solid simple pure uniform empty colour color coloured colored")
-"""What may stand between a preposition and the ground's colour."""
+"""Words allowed between a preposition and the ground's colour."""
 SEPARATORS = _set("and plus with beside besides next near behind under while then or")
 NUMBERS = _set("two three four five six several many multiple both another second couple")
 FILLERS = (
@@ -64,4 +64,4 @@ FILLERS = (
     | _set("are be do does it that which there to toward towards from into at as for side direction shape shaped object one "
         "single this scene clip video fps frames frame per")
 )  # fmt: skip
-"""Words without a meaning of their own here, which no message names."""
+"""Words that are ignored without a message."""

@@ -1,4 +1,4 @@
-"""The embedded model's text encoder: words of the world's grammar to tokens, small enough to travel in the pack."""
+"""The embedded model's text encoder: a small transformer over a vocabulary of words."""
 
 import re
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from ..models.layers.positions import frame_table
 
 PAD = 0
 FIRST = 2
-"""Token of the first word; 1 is kept free."""
+"""Token of the first word; 1 is reserved."""
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """What a text encoder is made of."""
+    """Vocabulary and sizes of a text encoder."""
 
     words: tuple[str, ...]
-    """Every word of the vocabulary, in token order. Other words are skipped; `prompt.py` reads everyday English first."""
+    """Every word of the vocabulary, in token order. Other words are skipped; `prompt.py` replaces synonyms first."""
     length: int
     """Tokens per prompt."""
     width: int
@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
         self.config = config
         self._index = {word: index for index, word in enumerate(config.words, start=FIRST)}
         self.embedding = nn.Embedding(len(config.words) + FIRST, config.width)
-        with torch.device("cpu"):  # no file holds it, so it is no plan to be filled
+        with torch.device("cpu"):  # not in the file, so it must not be on the meta device
             self.register_buffer("positions", frame_table(config.length, config.width), persistent=False)  # (1, n, d)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -46,15 +46,16 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Token numbers `(b, n)`, int64; words beyond the length are cut."""
+        """Token numbers `(b, n)`, int64, padded and truncated to the length."""
         rows = [self.tokens_of(prompt)[: self.config.length] for prompt in prompts]
         return torch.tensor([row + [PAD] * (self.config.length - len(row)) for row in rows])
 
     def tokens_of(self, prompt: str) -> list[int]:
-        """One number per word that it knows, neither cut nor padded."""
+        """Token numbers of the words of the vocabulary, neither truncated nor padded."""
         return [self._index[word] for word in words_of(prompt) if word in self._index]
 
     def word_of(self, token: int) -> str:
+        """The word of a token; empty for padding."""
         return ("", "?", *self.config.words)[token]
 
     def forward(self, tokens: Tensor) -> Tensor:  # (b, n) -> (b, n, d)

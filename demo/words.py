@@ -1,4 +1,4 @@
-"""Vocabulary of the embedded model's world, and the sizes of its clips. Imports no torch: checks and help are immediate."""
+"""Vocabulary of the embedded model, and the sizes of its clips. Imports no torch, so that checks and help are fast."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.92, 0.16, 0.16),
@@ -19,35 +19,35 @@ MOTIONS: dict[str, tuple[float, float]] = {
 }
 """Caption -> unit velocity (x right, y down)."""
 RATES = (4, 8, 16)
-"""Frame rates that the embedded model is conditioned on, as words of the prompt ("... at 8 fps")."""
+"""Frame rates of the embedded model's training, as words of the prompt ("... at 8 fps")."""
 USUAL_RATE = 8
-"""Frame rate where nobody names one."""
+"""Default frame rate."""
 FRAMES = 16
 """Clip length of training."""
 LONGEST = 64
-"""Length of the position table: the longest clip whose frames the motion module can tell apart."""
+"""Length of the position table, and so of the longest clip."""
 PIXELS = 64
 """Picture side of training."""
 MOST_STEPS = 1000
-"""Noise levels of the schedule, so the most sampling steps."""
+"""Most sampling steps: noise levels of the schedule."""
 
 EXAMPLE = "a red circle moving right on black"
 GRAMMAR = (
     f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}; motions: {', '.join(MOTIONS)}; "
     f"grounds: on {', on '.join(BACKGROUNDS)}; rates: at {', '.join(map(str, RATES))} fps"
 )
-"""All that the model was trained on, for messages."""
+"""Vocabulary and grammar of training, for messages."""
 
 
 def write_caption(named: dict[str, str]) -> str:
-    """The prompt of this grammar with `colour`, `shape`, `motion` and `background`, or those of them that are given."""
+    """A prompt of this grammar with those of `colour`, `shape`, `motion` and `background` that are given."""
     ground = f"on {named['background']}" if "background" in named else ""
     words = ("a", *(named.get(kind, "") for kind in ("colour", "shape", "motion")), ground)
     return " ".join(filter(None, words))
 
 
 def check_clip(frames: int, size: int = PIXELS, steps: int = 1, rate: int = USUAL_RATE) -> None:
-    """Raises ValueError for what the embedded model cannot make."""
+    """Raises ValueError for sizes that the embedded model does not support."""
     if not 1 <= steps <= MOST_STEPS:
         raise ValueError(f"steps: expected 1 to {MOST_STEPS}, got {steps}")
     if not 1 <= frames <= LONGEST:

@@ -1,8 +1,8 @@
-"""The procedural world that the embedded model learns and that every quality figure is measured on.
+"""Procedural world: training data of the embedded model, and ground truth of its quality metrics.
 
-Its law: the picture is a torus (what leaves right enters left), so a shot of any length has ground truth. One coloured shape on
-a plain background moves in one of a few ways; a short fading trail behind it makes its direction visible in a single frame.
-Positions, sizes and speeds are in picture widths and seconds, so any picture size and frame rate shows the same scene.
+The picture is a torus (a shape that leaves at the right enters at the left), so a shot of any length has a ground truth. One
+coloured shape moves on a plain background in one of a few directions; a short fading trail makes its direction visible in a
+single frame. Positions, sizes and speeds are in picture widths and seconds, independent of picture size and frame rate.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .words import RATES as RATES
 
 FPS = 8.0
 TRAIL = 3
-"""Ghosts of earlier moments behind a moving shape, a sixteenth of a second apart, each fainter."""
+"""Number of earlier positions in the trail of a moving shape, a sixteenth of a second apart, each fainter."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a clip of this world is made of."""
+    """Parameters of a clip of this world."""
 
     colour: str
     shape: str
@@ -41,7 +41,7 @@ class Scene:
 
 
 def draw(generator: torch.Generator, **fixed: Any) -> Scene:
-    """A random scene; keywords fix what they name."""
+    """Draws a random scene; keywords fix parameters."""
 
     def choice(options: Any) -> str:
         names = list(options)
@@ -64,40 +64,40 @@ def draw(generator: torch.Generator, **fixed: Any) -> Scene:
 
 
 def film(scene: Scene, frames: int, size: int, fps: float = FPS, first: int = 0, rest: bool = False) -> Tensor:
-    """Frames `first` .. `first + frames - 1` of a scene, `(f, 3, size, size)` in [0, 1].
+    """Renders frames `first` .. `first + frames - 1` of a scene, `(f, 3, size, size)` in [0, 1].
 
-    rest   the shape stood still until time 0: frame 0 has no trail, as a drawn picture has none
+    rest   whether the shape is still until time 0, so that frame 0 has no trail, as in a drawn picture
     """
     ink = torch.tensor(COLOURS[scene.colour])[:, None, None]
     picture = torch.full((frames, 3, size, size), BACKGROUNDS[scene.background])
     times = (torch.arange(frames) + first) / fps
     ghosts = range(TRAIL, 0, -1) if any(MOTIONS[scene.motion]) else ()
     for ghost in (*ghosts, 0):
-        then = times - ghost / 16
-        cover = _cover(scene, then.clamp(min=0) if rest else then, size)[:, None]  # (f, 1, s, s)
+        earlier = times - ghost / 16
+        cover = _cover(scene, earlier.clamp(min=0) if rest else earlier, size)[:, None]  # (f, 1, s, s)
         cover = cover * (1.0 if ghost == 0 else 0.34 * (1 - (ghost - 1) / TRAIL))
         picture = picture * (1 - cover) + ink * cover
     return picture
 
 
 def centre(scene: Scene, times: Tensor) -> Tensor:
-    """Where the shape is, `(f, 2)` in [0, 1)."""
+    """Centre of the shape at each time (x, y), `(f, 2)` in [0, 1)."""
     velocity = torch.tensor(MOTIONS[scene.motion]) * scene.speed
     return (torch.tensor([scene.x, scene.y]) + times[:, None] * velocity) % 1
 
 
 def _cover(scene: Scene, times: Tensor, size: int) -> Tensor:
-    """How much of each pixel the shape covers, `(f, size, size)`, edges smooth over one pixel."""
+    """Coverage of each pixel by the shape, `(f, size, size)` in [0, 1], antialiased over one pixel."""
     line = (torch.arange(size) + 0.5) / size
     x, y = centre(scene, times).T
-    dx = (line[None] - x[:, None] + 0.5) % 1 - 0.5  # (f, s), the short way round the torus
+    dx = (line[None] - x[:, None] + 0.5) % 1 - 0.5  # (f, s), shortest distance on the torus
     dy = (line[None] - y[:, None] + 0.5) % 1 - 0.5
     outside = _distance(scene.shape, dx[:, None, :], dy[:, :, None], scene.size)
     return (0.5 - outside * size).clamp(0, 1)
 
 
 def _distance(shape: str, dx: Tensor, dy: Tensor, size: float) -> Tensor:
-    """Signed distance to the outline, positive outside; all shapes of one size have one area, pi * size^2."""
+    """Signed distance to the outline, positive outside; shapes of one size have the same area, pi * size^2."""
     if shape == "circle":
         return (dx**2 + dy**2).sqrt() - size
     if shape == "square":

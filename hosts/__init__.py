@@ -1,1 +1,1 @@
-"""Thin adapters: site -> the host's own module, its devices and dtypes, and how to undo. Hosts do not know each other."""
+"""Adapters to ComfyUI and diffusers: sites of their UNets, devices and dtypes, removable hooks. Independent of each other."""

@@ -1,9 +1,9 @@
-"""Errors that callers tell apart; both are ValueErrors, so that a user reads them as a sentence."""
+"""Errors that callers distinguish. Both are ValueErrors, whose message is written for users."""
 
 
 class WrongFile(ValueError):
-    """A file is not what was expected: of another kind, damaged, or incomplete. The file is at fault, never the pack."""
+    """A file is of another kind than expected, damaged, or incomplete. Never raised for an error in the pack's own code."""
 
 
 class DoesNotFit(ValueError):
-    """A sound file was made for another model than the one it is put on."""
+    """A valid file was made for another model than the one it is applied to."""

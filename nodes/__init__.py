@@ -1,4 +1,4 @@
-"""What an artist sees: the pack's nodes, one file per shelf of the node menu."""
+"""Nodes of the pack, one file per category of the node menu."""
 
 from ..hosts.comfyui.api import ComfyExtension, io
 from . import files, load, motion, picture, renamed, restyle, shot, superres, vae, video, windows
@@ -20,7 +20,7 @@ class ZoetropeExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> ZoetropeExtension:
-    """Called once by the host, which then asks for the nodes."""
+    """Entry point of the extension, called once by ComfyUI."""
     files.register_folders()
     renamed.accept_old_names()
     return ZoetropeExtension()

@@ -1,4 +1,4 @@
-"""Words that find a node in the editor's search besides its own name: other packs' names for it, models, abbreviations."""
+"""Search aliases of nodes: names in other packs, models, abbreviations."""
 
 ALIASES: dict[str, str] = {
     "ZoetropeLoadMotionModule": "animatediff, animatediff loader, load animatediff model, hotshot, animatelcm, lightning",
@@ -10,6 +10,10 @@ ALIASES: dict[str, str] = {
     "ZoetropeMotionSettings": "multival, scale multival, effect multival, motion scale",
     "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
     "ZoetropeGuidanceInterval": "limited interval guidance, cfg interval, guidance limiter, skip cfg, dynamic cfg",
+    "ZoetropeLookAcrossFrames": (
+        "cross frame attention, cross-frame attention, text2video-zero, t2v-zero, tune-a-video, rerender, rave, vid2vid, v2v, "
+        "restyle, style transfer, sparse causal, consistency, temporal consistency, flicker"
+    ),
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
@@ -34,9 +38,9 @@ ALIASES: dict[str, str] = {
     "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
     "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
 }
-"""Node id -> words, the most used first."""
+"""Node id -> aliases, the most used first."""
 
 
 def words_of(node_id: str) -> list[str]:
-    """What finds a node besides its name."""
+    """Search aliases of a node."""
     return [word.strip() for word in ALIASES.get(node_id, "").split(",") if word]

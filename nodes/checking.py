@@ -1,7 +1,7 @@
-"""What a graph hands to a node is looked at before the node runs.
+"""Validation of a node's inputs before it runs.
 
-The host checks numbers that are typed and the types of links, but neither a plain value where a link belongs nor inputs that
-the node does not have. Both come out of graphs that were written by hand or changed in transit.
+The host checks typed numbers and the types of links, but neither a plain value in place of a link nor inputs that the node does
+not have. Both occur in graphs that were written by hand or damaged.
 """
 
 import inspect
@@ -14,16 +14,16 @@ from torch import Tensor
 from ..video.frames.images import as_images
 
 PLAIN = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-HELD: dict[str, type | tuple[type, ...]] = {
+PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
     "IMAGE": Tensor, "MASK": Tensor, "SIGMAS": Tensor, "CONDITIONING": list, "LATENT": Mapping, "AUDIO": Mapping,
 }  # fmt: skip
-"""What comes over links of these types; over other ones comes an object of a class of its own."""
+"""Type of a link -> Python type of its values; links of other types have objects of their own classes."""
 
 
 def checked(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """For every node's `execute`: refuses what is no value of its inputs. Raises ValueError that names the input.
+    """Decorator for every node's `execute` that raises ValueError, with the input's name, for invalid values.
 
-    Pictures arrive in `execute` as `as_images` makes them.
+    Images are converted by `as_images`.
     """
     signature = inspect.signature(execute)
 
@@ -46,9 +46,11 @@ def _checked(one: Any, value: Any) -> Any:
     kinds = set(str(one.get_io_type()).split(","))
     if value is None or kinds & PLAIN:
         return value
-    held = tuple(HELD.get(kind, object) for kind in kinds)
-    fits = isinstance(value, Tensor | list | Mapping) and any(kind is not object and isinstance(value, kind) for kind in held)
-    if not fits and (object not in held or isinstance(value, bool | int | float | str | list | tuple | Mapping)):
+    types = tuple(PYTHON_TYPES.get(kind, object) for kind in kinds)
+    fits = isinstance(value, Tensor | list | Mapping) and any(kind is not object and isinstance(value, kind) for kind in types)
+    if not fits and (object not in types or isinstance(value, bool | int | float | str | list | tuple | Mapping)):
         names = " or ".join(sorted(kinds))
-        raise ValueError(f"{one.id}: expected a link from a node that gives {names}, got {str(value)[:40]!r}; connect one")
+        raise ValueError(
+            f"{one.id}: expected a link from a node with an output of type {names}, got {str(value)[:40]!r}; connect one"
+        )
     return as_images(value, one.id) if "IMAGE" in kinds and isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""Files of the host's model folders, as nodes offer them."""
+"""Files in the host's model folders, for the inputs of loaders."""
 
 import os
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ NOTHING = "(no file yet)"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """One sort of files and the model folders that hold it, the first counting where two have a file of one name."""
+    """One kind of files and its model folders; of files with the same name, the one in the first folder is used."""
 
     what: str
     folders: tuple[str, ...]
     own: tuple[str, ...]
-    """Those of them that we tell the host about; it knows the others."""
+    """Those of them that the pack registers; the others are the host's."""
 
 
 MOTION = ModelFolder("motion module", ("animatediff_models", "zoetrope_motion"), ("animatediff_models", "zoetrope_motion"))
@@ -36,21 +36,21 @@ CONTROLS = ModelFolder("SparseCtrl", ("controlnet",), ())
 
 
 def register_folders() -> None:
-    """Tells the host about the model folders; those it knows already keep their paths."""
+    """Registers the model folders with the host; folders that exist keep their paths."""
     for model_folder in (MOTION, LORA, VAES, VIDEO, PROJECTORS, CONTROLS):
         for name in model_folder.own:
             folder_paths.add_model_folder_path(name, os.path.join(folder_paths.models_dir, name))
 
 
 def files_of(model_folder: ModelFolder) -> dict[str, str]:
-    """File name as shown -> model folder, for every file of the shelf that the host can see."""
+    """Displayed file name -> model folder, for every file that the host lists."""
     suffixes = SAFETENSORS | TORCH
     found = {name: folder for folder in reversed(model_folder.folders) for name in folder_paths.get_filename_list(folder)}
     return {name: found[name] for name in sorted(found) if Path(name).suffix.lower() in suffixes}
 
 
 def path_of(model_folder: ModelFolder, name: str) -> str:
-    """The path of a file that the host lists. Raises ValueError for any other name: paths come from the host only."""
+    """Path of a file that the host lists. Raises ValueError for any other name, so that no other path is opened."""
     folder = files_of(model_folder).get(name)
     path = folder and folder_paths.get_full_path(folder, name)
     if not path:
@@ -62,12 +62,12 @@ def path_of(model_folder: ModelFolder, name: str) -> str:
 
 
 def file_input(name: str, model_folder: ModelFolder, tooltip: str) -> Any:
-    """A list of the files to choose from."""
+    """A combo input with the files of a kind."""
     return io.Combo.Input(name, options=list(files_of(model_folder)) or [NOTHING], tooltip=tooltip)
 
 
 def fingerprint(model_folder: ModelFolder, name: str | None) -> Any:
-    """The same name with another file behind it is another file."""
+    """Name, time and size of a file, for the host's cache; NaN (never equal) for a missing file."""
     try:
         status = os.stat(path_of(model_folder, name or ""))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Inputs that several nodes have in common, and the check that the host leaves to the nodes."""
+"""Inputs that several nodes share, and a check of combos."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ SCALES = ("scaled", "reference")
 
 
 def chosen(name: str, value: str, options: Any) -> str:
-    """The host does not check combos: an unknown option is refused here."""
+    """Returns a combo's value, which the host does not check. Raises ValueError for an unknown option."""
     if value not in options:
         raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
     return value
 
 
 def own_id(node: Any) -> Any:
-    """The id of a running node in its graph; None where it is called from Python."""
+    """Id of a running node in its graph; None where it is called from Python."""
     return getattr(node.hidden, "unique_id", None)
 
 
 def workflow_id(node: Any) -> str:
-    """The id of the workflow that a running node is in, as the page that queued it told; empty where none did."""
-    told = getattr(node.hidden, "extra_pnginfo", None)
-    graph = told.get("workflow") if isinstance(told, dict) else None
+    """Id of the workflow that a running node is in, from the request; empty where it has none."""
+    info = getattr(node.hidden, "extra_pnginfo", None)
+    graph = info.get("workflow") if isinstance(info, dict) else None
     return str(graph.get("id", "")) if isinstance(graph, dict) else ""
 
 
@@ -31,7 +31,7 @@ def strength_input(tooltip: str, **more: Any) -> Any:
 
 
 def range_inputs(what: str) -> tuple[Any, Any]:
-    """`start` and `end`: the part of the sampling in which something acts."""
+    """Inputs `start` and `end`: the part of the sampling in which something acts."""
     share: dict[str, Any] = {"min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
     return (
         io.Float.Input(
@@ -55,5 +55,5 @@ def scale_input(**more: Any) -> Any:
 
 
 def is_scaled(value: str) -> bool:
-    """What `scale_input` was set to."""
+    """Whether `scale_input` is set to scaled."""
     return chosen("scaled_latents", value, SCALES) == SCALES[0]

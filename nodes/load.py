@@ -1,4 +1,4 @@
-"""The Load shelf: files from the model folders."""
+"""Nodes of the category Load: files from the model folders, and the embedded models."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The Motion shelf: temporal layers on a loaded checkpoint."""
+"""Nodes of the category Motion: temporal layers on a loaded checkpoint."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -44,7 +44,7 @@ class ApplyMotionModule(io.ComfyNode):
         start: float = 0.0, end: float = 1.0, settings: comfyui.Settings | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         details = settings or comfyui.Settings()
-        chosen_here = replace(
+        merged = replace(
             details,
             strength=details.strength * strength,
             amount=details.amount * amount,
@@ -53,7 +53,7 @@ class ApplyMotionModule(io.ComfyNode):
             start=start,
             end=end,
         )
-        return io.NodeOutput(comfyui.apply(model, motion, chosen_here))
+        return io.NodeOutput(comfyui.apply(model, motion, merged))
 
 
 class MotionSettings(io.ComfyNode):

@@ -1,4 +1,4 @@
-"""Text that is typed into nodes: numbers per frame, strengths per level of the UNet."""
+"""Parsing of text inputs: numbers per frame, strengths per level of the UNet."""
 
 import math
 import re
@@ -14,29 +14,30 @@ from ..sampling.timeline import is_list
 MOST_NUMBERS = 4096
 MOST_FRAMES = 1_000_000
 LARGEST = 1000.0
-"""Of a strength by frame, in either direction."""
+"""Largest absolute strength by frame."""
 
 
 LEVEL = re.compile(r"(time|input|mid|(?:down|up)(?:\.\d+){0,2})")
 
 
 def strength_of(name: str, number: float, per_frame: str, mask: Tensor | None) -> Strength:
-    """One dial from its three inputs, multiplied: a number, numbers by frame (may be empty), a mask `f h w` or None.
+    """Product of a number, numbers by frame (may be empty) and a mask `f h w` (or None).
 
-    Numbers by frame are a timeline, `0: 1 / 48: 0.5 ~12`, or a plain list, which is spread over a clip of more frames.
+    Numbers by frame are a timeline, `0: 1 / 48: 0.5 ~12`, or a plain list, which is spread over the clip. Raises ValueError for
+    text that cannot be parsed, and for a list and a mask of different lengths.
     """
-    dial: Strength = number
+    factor: Strength = number
     if per_frame.strip():
-        dial = dial * _per_frame(name, per_frame)
+        factor = factor * _per_frame(name, per_frame)
     if mask is None:
-        return dial
+        return factor
     mask = picture_mask(mask)
-    if isinstance(dial, Tensor) and dial.shape[0] != mask.shape[0] and 1 not in (dial.shape[0], mask.shape[0]):
+    if isinstance(factor, Tensor) and factor.shape[0] != mask.shape[0] and 1 not in (factor.shape[0], mask.shape[0]):
         raise ValueError(
-            f"{name}: the list has {dial.shape[0]} values and the mask {mask.shape[0]} pictures; give both the same number, or "
-            "only one of them"
+            f"{name}: the list has {factor.shape[0]} values and the mask {mask.shape[0]} pictures; give both the same "
+            "number, or only one of them"
         )
-    return dial * mask.to(torch.float32)
+    return factor * mask.to(torch.float32)
 
 
 def _per_frame(name: str, text: str) -> Tensor:
@@ -49,7 +50,7 @@ def _per_frame(name: str, text: str) -> Tensor:
 
 
 def read_list(name: str, text: str) -> list[float]:
-    """`0, 0.5, 1` -> numbers. Raises ValueError that names the field and the part it cannot read."""
+    """`0, 0.5, 1` -> numbers. Raises ValueError with the input and the part that is not a number."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > MOST_NUMBERS:
         raise ValueError(f"{name}: expected at most {MOST_NUMBERS} numbers, got {len(parts)}")
@@ -57,7 +58,7 @@ def read_list(name: str, text: str) -> list[float]:
 
 
 def read_levels(text: str) -> dict[str, float]:
-    """`down: 0.5, mid: 0, up.3: 1` -> beginnings of sites and their factors.
+    """`down: 0.5, mid: 0, up.3: 1` -> prefix of sites -> factor.
 
     Sites (models/backbones/unet.py): `time`, `input`, `mid`, `down`, `up`, `down.0` (the widest level), `up.3.2` (a block).
     """

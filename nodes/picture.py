@@ -1,4 +1,4 @@
-"""The Image to video shelf: pictures as prompts, as given frames, and as a SparseCtrl's hints."""
+"""Nodes of the category Image to video: image prompts, given frames, SparseCtrl."""
 
 from typing import Any
 

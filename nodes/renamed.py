@@ -1,4 +1,4 @@
-"""Inputs that had other names in 0.1: prompts written for it run as they are. The editor's half is web/zoetrope/renamed.js."""
+"""Compatibility with input names of 0.1 in queued prompts. web/zoetrope/renamed.js does the same in the editor."""
 
 import sys
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ RENAMED: dict[str, dict[str, str]] = {
     "ZoetropeSlidingWindows": {"schedule": "window_schedule"},
     "ZoetropeVideoMetrics": {"window": "seam_every"},
 }
-"""Node id -> old name of an input -> its name today. A node never uses an old name for another input."""
+"""Node id -> old name of an input -> its current name. A node never uses an old name for another input."""
 
 
 def with_new_names(request: dict[str, Any]) -> dict[str, Any]:
-    """A queued request `{"prompt": {id: {"class_type", "inputs"}}}` whose inputs have today's names; the rest as it was."""
+    """A queued request `{"prompt": {id: {"class_type", "inputs"}}}` with inputs renamed to current names."""
     prompt = request.get("prompt")
     if isinstance(prompt, dict):
         request = {**request, "prompt": {key: _node(node) for key, node in prompt.items()}}

@@ -1,4 +1,4 @@
-"""Schemas of the pack's nodes, on hosts that differ in the fields that a schema has."""
+"""Schemas of the pack's nodes, for hosts with different schema fields."""
 
 from inspect import signature
 from typing import Any
@@ -8,12 +8,12 @@ from .aliases import words_of
 
 
 def known(**fields: Any) -> dict[str, Any]:
-    """Those of newer fields that this host's schemas have."""
+    """The given fields that this host's schemas have."""
     return {name: value for name, value in fields.items() if name in signature(io.Schema).parameters}
 
 
 class Schema(io.Schema):
-    """The host's schema with the words that its search finds the node by (`aliases.py`), where it has room for them."""
+    """The host's schema with search aliases (`aliases.py`), where it supports them."""
 
     def __init__(self, node_id: str, **fields: Any):
         super().__init__(node_id=node_id, **known(search_aliases=words_of(node_id)), **fields)

@@ -1,4 +1,4 @@
-"""The Long shot shelf: shots of any length, written while they are sampled."""
+"""Nodes of the category Long shot: shots of any length, written while they are sampled."""
 
 import os
 from dataclasses import replace
@@ -68,7 +68,7 @@ def sigmas_input() -> Any:
 
 
 def shot_inputs() -> list[Any]:
-    """What a shot is made of, for the nodes that make one and that plan one."""
+    """Inputs that Endless Shot and Shot Plan share."""
     return [
         io.Model.Input("model", tooltip="Video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
         io.Conditioning.Input("positive", tooltip="Prompt for the shot. Use Prompt Timeline to change it by frame."),
@@ -139,9 +139,9 @@ class EndlessShot(io.ComfyNode):
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
         shot, reason = comfyui_shot.make_shot(inputs, request, ShotFolder(place.folder, place.name), strip)
         strip.closing(shot.message(frames, reason))
-        shown = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)
+        saved = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)
         return io.NodeOutput(
-            VideoFromFile(str(shot.video)), {"samples": inputs.latent_out(shot.latents)}, ui=ui.PreviewVideo([shown])
+            VideoFromFile(str(shot.video)), {"samples": inputs.latent_out(shot.latents)}, ui=ui.PreviewVideo([saved])
         )
 
 
@@ -176,32 +176,32 @@ class ShotPlan(io.ComfyNode):
 class QueueSettingsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        usual = QueueSettings()
+        default = QueueSettings()
         return Schema(
             node_id="ZoetropeQueueSettings",
             display_name="Queue Settings",
             category="Zoetrope/Long shot",
             description="Details of a long shot's queue: windows, context, added noise. Without this node the preset applies.",
             inputs=[
-                io.Int.Input("window", default=usual.window, min=2, max=256, tooltip="Frames per window."),
+                io.Int.Input("window", default=default.window, min=2, max=256, tooltip="Frames per window."),
                 io.Int.Input(
-                    "partitions", default=usual.partitions, min=1, max=64,
+                    "partitions", default=default.partitions, min=1, max=64,
                     tooltip="Windows in the queue. Each frame takes window * partitions steps. Unused with sigmas.",
                 ),
                 io.Int.Input(
-                    "context", default=usual.context, min=0, max=255,
+                    "context", default=default.context, min=0, max=255,
                     tooltip="Context frames per window: less noisy, seen but not updated. The paper has half of the window.",
                 ),
                 io.Int.Input(
-                    "shift", default=usual.shift, min=0, max=255,
+                    "shift", default=default.shift, min=0, max=255,
                     tooltip="Movement of the window borders per finished frame, in frames. 0: fixed, as published.",
                 ),
                 io.Float.Input(
-                    "eta", default=usual.eta, min=0.0, max=1.0, step=0.01,
+                    "eta", default=default.eta, min=0.0, max=1.0, step=0.01,
                     tooltip="Noise added at every step (DDIM eta): 1 as published, 0 none.",
                 ),
                 io.Int.Input(
-                    "windows_per_call", default=usual.windows_per_call, min=1, max=64,
+                    "windows_per_call", default=default.windows_per_call, min=1, max=64,
                     tooltip="Windows per model call: more is faster on a large GPU and takes more memory.",
                 ),
                 io.Combo.Input(

@@ -1,4 +1,4 @@
-"""The Temporal SR shelf: frames in between, larger pictures without flicker, colours put back."""
+"""Nodes of the category Temporal SR: frame interpolation, video upscaling, colour matching."""
 
 from dataclasses import asdict
 from typing import Any
@@ -29,14 +29,14 @@ def file_inputs(prefix: str, fps: str) -> list[Any]:
     ]
 
 
-def shown(made: FinishedStage) -> io.NodeOutput:
-    """A finished file as VIDEO, and under the node."""
+def output_of(made: FinishedStage) -> io.NodeOutput:
+    """Node output with a finished file as VIDEO, and a preview below the node."""
     saved = ui.SavedResult(made.path.name, made.subfolder, io.FolderType.output)
     return io.NodeOutput(VideoFromFile(str(made.path)), ui=ui.PreviewVideo([saved]))
 
 
 def needed(name: str, value: Any) -> Any:
-    """Loaders hand on nothing for what a file does not hold."""
+    """Raises ValueError for None, which loaders output for parts that a file does not contain."""
     if value is None:
         raise ValueError(f"{name}: the loaded file contains none; connect one here or to its loader")
     return value
@@ -50,12 +50,12 @@ def seed_input() -> Any:
 
 
 def window_input(default: int, most: int, tooltip: str) -> io.Int.Input:
-    """A default of 0 is a choice as well: the model's own."""
+    """Input `window`; where the default is 0, 0 means the length of training."""
     return io.Int.Input("window", default=default, min=min(default, 1), max=most, optional=True, tooltip=tooltip)
 
 
 def to_a_file() -> dict[str, Any]:
-    """What nodes have in common that write a video file."""
+    """Schema fields of nodes that write a video file."""
     return {
         "outputs": [io.Video.Output(display_name="video", tooltip="Video file. Save Video makes a copy.")],
         "hidden": [io.Hidden.unique_id],
@@ -153,12 +153,12 @@ class InterpolateFrames(io.ComfyNode):
         chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
         if factor == 1:
             settings = {"node": "Interpolate Frames", "factor": 1, "side": chunked_vae.side}
-            return shown(job.run(lambda frames: (fitted(frame, chunked_vae) for frame in frames), job.clip.count, settings))
+            return output_of(job.run(lambda frames: (fitted(frame, chunked_vae) for frame in frames), job.clip.count, settings))
         plan = plan_for(needed("motion", motion), request)
         inputs = InterpolationInputs(model, positive, negative, motion, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
         settings |= {**asdict(request), **of_motion(motion)}
-        return shown(job.run(lambda frames: interpolate(inputs, frames, request), plan.frames(job.clip.count), settings))
+        return output_of(job.run(lambda frames: interpolate(inputs, frames, request), plan.frames(job.clip.count), settings))
 
 
 class UpscaleVideo(io.ComfyNode):
@@ -221,7 +221,7 @@ class UpscaleVideo(io.ComfyNode):
         inputs = UpscaleInputs(model, positive, negative, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
         settings |= asdict(request)
-        return shown(job.run(lambda frames: upscale(inputs, frames, request), job.clip.count, settings))
+        return output_of(job.run(lambda frames: upscale(inputs, frames, request), job.clip.count, settings))
 
 
 class MatchColour(io.ComfyNode):

@@ -3,13 +3,13 @@
 from ..hosts.comfyui.api import io
 
 Motion = io.Custom("ZOETROPE_MOTION")
-"""A motion module in the host's hands: `hosts.comfyui.motion.apply.HostMotion`."""
+"""A loaded motion module: `hosts.comfyui.motion.apply.HostMotion`."""
 
 Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
 """Finer control of a motion module: `hosts.comfyui.motion.apply.Settings`."""
 
 Projector = io.Custom("ZOETROPE_PROJECTOR")
-"""An image projector in the host's hands: `hosts.comfyui.conditioning.image_prompt.HostProjector`."""
+"""A loaded image projector: `hosts.comfyui.conditioning.image_prompt.HostProjector`."""
 
 QueueType = io.Custom("ZOETROPE_QUEUE")
-"""How a long shot is sampled: `hosts.comfyui.sampling.fifo.QueueSettings`."""
+"""Queue settings of a long shot: `hosts.comfyui.sampling.fifo.QueueSettings`."""

@@ -1,4 +1,4 @@
-"""The VAE shelf: clips to latents and back in fixed windows, to and from files as well; a study of what time does to a VAE."""
+"""Nodes of the category VAE: encoding and decoding of clips in fixed windows, also from and to files; a study of VAEs."""
 
 from itertools import chain
 from typing import Any
@@ -25,7 +25,7 @@ def clip_input(tooltip: str) -> Any:
 
 
 def chunk_inputs() -> list[Any]:
-    """How a long clip is cut, for every node that sends one through a VAE."""
+    """Inputs for windows and tiles of a VAE."""
     return [
         io.Int.Input(
             "window", default=0, min=0, max=4096, optional=True,
@@ -152,12 +152,12 @@ class DecodeVideoToFile(io.ComfyNode):
         place = output_place(filename_prefix)
         path = Stage(place.folder, place.name, {}).fresh()
         node_progress = comfyui_progress.NodeProgress(own_id(cls), total)
-        write_video(path, node_progress.watched(frames), fps)
+        write_video(path, node_progress.counted(frames), fps)
         if sound:
             add_sound(path, *sound)
-        node_progress.say("; ".join([f"{total} frames" if total > 1 else "1 frame", *chunked_vae.notes]))
-        shown = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
-        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([shown]))
+        node_progress.show_text("; ".join([f"{total} frames" if total > 1 else "1 frame", *chunked_vae.notes]))
+        saved = ui.SavedResult(path.name, place.subfolder, io.FolderType.output)
+        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 
 
 class VaeRoundTrip(io.ComfyNode):

@@ -1,4 +1,4 @@
-"""The Video shelf: what a clip is like in numbers, and parts of long files as frames."""
+"""Nodes of the category Video: metrics, and loading parts of long files."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The Long shot shelf, for graphs of one's own: the FIFO queue as a sampler, and overlapping windows as the other way."""
+"""Nodes of the category Long shot for custom graphs: the FIFO queue as a sampler, and context windows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Discrete diffusion with v-prediction and one noise level per frame: what training adds and what sampling takes away.
+"""Discrete diffusion with v-prediction and one noise level per frame: adding noise (training) and removing it (sampling).
 
 Progressive Distillation (arXiv 2202.00512, appendix D) for v; Karras et al. (arXiv 2206.00364) for the sigmas. Euler's method
 over the sigmas is DDIM with eta 0.
@@ -12,7 +12,7 @@ from torch import Tensor
 from .schedule import betas, discrete_sigmas, v_scalings
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""`(x (f, ...), sigma (f,)) -> x0 (f, ...)`: the clean frames that a model sees in noisy ones."""
+"""`(x (f, ...), sigma (f,)) -> x0 (f, ...)`: predicts the clean frames from noisy ones."""
 
 SD_SIGMAS = discrete_sigmas(betas("root", 0.00085, 0.012, 1000)).float()
 """Stable Diffusion's own noise schedule, one sigma per timestep, cleanest first `(1000,)`."""
@@ -25,13 +25,13 @@ def add_noise(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
 
 
 def velocity(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-    """v = (noise - sigma * clean) / sqrt(1 + sigma^2), what the model predicts."""
+    """The model's target, v = (noise - sigma * clean) / sqrt(1 + sigma^2)."""
     sigma = rows(sigma, clean)
     return (noise - sigma * clean) / (1 + sigma**2).sqrt()
 
 
 def v_denoiser(predict: Callable[[Tensor, Tensor], Tensor], sigmas: Tensor = SD_SIGMAS) -> Denoiser:
-    """A denoiser from a v-predicting network `(frames of constant variance, timesteps (f,)) -> v`."""
+    """Makes a denoiser from a v-predicting network `(frames of constant variance, timesteps (f,)) -> v`."""
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         skip, out, scale, _ = (rows(part, x) for part in v_scalings(sigma.clamp(min=1e-6)))
@@ -49,7 +49,7 @@ def timesteps(sigma: Tensor, sigmas: Tensor = SD_SIGMAS) -> Tensor:
 def spaced_sigmas(steps: int, sigmas: Tensor = SD_SIGMAS) -> Tensor:
     """`steps + 1` sigmas at even distances in time, noisiest first, 0 last.
 
-    Raises ValueError unless 1 <= steps <= the schedule's own.
+    Raises ValueError unless 1 <= steps <= len(sigmas).
     """
     if not 1 <= steps <= len(sigmas):
         raise ValueError(f"steps: expected 1 to {len(sigmas)}, got {steps}")
@@ -60,10 +60,10 @@ def spaced_sigmas(steps: int, sigmas: Tensor = SD_SIGMAS) -> Tensor:
 def euler(
     denoise: Denoiser, x: Tensor, sigmas: Tensor, given: Tensor | None = None, note: Callable[[int], object] | None = None
 ) -> Tensor:
-    """Takes the noise out of x, one model call per interval of sigmas.
+    """Removes the noise of x by Euler's method, one model call per interval of sigmas.
 
-    x       frames `(f, ...)` at noise level sigmas[0], clean where `given` says so
-    given   which frames `(f,)` bool are clean already and stay as they are (image to video, in-between frames)
+    x       frames `(f, ...)` at noise level sigmas[0], clean where `given` is true
+    given   mask `(f,)` bool of frames that are clean and stay unchanged (image to video, in-between frames)
     note    called after each step with the number of steps done
     """
     noisy = torch.ones(len(x), device=x.device) if given is None else (~given).to(x)

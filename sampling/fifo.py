@@ -1,10 +1,10 @@
 """FIFO-Diffusion's queue: endless video at constant memory (Kim et al., NeurIPS 2024, arXiv 2405.11473).
 
-Frames stand in a queue, each one step noisier than the one before it. An iteration takes one step at every place, the head
-comes out clean, all move up by one, and pure noise enters at the tail. The model sees windows of f neighbours, so every window
-has f noise levels (diagonal denoising, section 4.1); n windows side by side hold n*f levels (latent partitioning, 4.2); a
-window may look at `context` frames that are cleaner than those it changes (lookahead denoising, 4.3, has context f/2); and the
-borders between windows may move from one iteration to the next, so that no frame keeps meeting one (`shift`, ours).
+Frames are in a queue, each one step noisier than the one before it. An iteration takes one step at every place, removes the
+clean head, moves all frames up by one and adds pure noise at the tail. The model processes windows of f neighbours, so every
+window has f noise levels (diagonal denoising, section 4.1); n windows side by side have n*f levels (latent partitioning, 4.2);
+a window may include `context` frames that are cleaner than those it updates (lookahead denoising, 4.3, has context f/2); and
+the borders between windows may move with each iteration, so that no frame is at a border repeatedly (`shift`, ours).
 
 Latents are kept as clean + sigma * noise, the variable of k-diffusion and of ComfyUI; a model is any callable of them.
 """
@@ -22,28 +22,28 @@ from .diffusion import rows
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(x (r f, c, h, w), sigma (r f,), frame (r f,)) -> clean (r f, c, h, w)`: r windows of f frames in one call;
-frame: absolute frame numbers, negative in the warm-up."""
+frame: absolute frame numbers, negative during warm-up."""
 
 Noise = Callable[[int, int], Tensor]
-"""`(frame, step) -> c h w`, standard normal. Step 0 is a frame's entry as pure noise, step k its k-th step after that."""
+"""`(frame, step) -> c h w`, standard normal. Step 0: the pure noise that a frame starts as; step k: noise of its k-th step."""
 
 
 @dataclass(frozen=True)
 class FifoLayout:
-    """The shape of a queue."""
+    """Noise levels of a queue and how it is cut into windows."""
 
     sigmas: Tensor
-    """One level per place, cleanest first `(s,)`: the noise that the frame at each place still has."""
+    """Noise level of the frame at each place, cleanest first `(s,)`."""
     last: float
-    """What a frame that comes out has left: 0; the published sampler leaves the first level of its schedule."""
+    """Remaining noise of a finished frame: 0; in the published sampler the first level of its schedule."""
     window: int
-    """Frames that the model sees at once."""
+    """Frames per model call."""
     context: int
-    """Of those, frames on the clean side that are only looked at: 0 to half of the window."""
+    """Of those, frames on the clean side that are not updated: 0 to half of the window."""
     eta: float
-    """Share of fresh noise in every step (DDIM, arXiv 2010.02502, equation 16): 0 none, 1 as much as DDPM."""
+    """Share of new noise in every step (DDIM, arXiv 2010.02502, equation 16): 0 none, 1 as in DDPM."""
     shift: int = 0
-    """How far the borders between windows move from iteration to iteration; 0: they stay, as published."""
+    """Frames by which the borders between windows move with each iteration; 0: fixed, as published."""
 
     def __post_init__(self) -> None:
         spare = max(self.window // 2, self.window - len(self.sigmas))
@@ -58,53 +58,53 @@ class FifoLayout:
                 "raise the steps or lower the window"
             )
         if not bool((self.sigmas.diff() > 0).all()) or not 0 <= self.last <= float(self.sigmas[0]):
-            raise ValueError("levels: expected noise that grows from place to place, starting at what is left at the end")
+            raise ValueError("levels: expected noise that grows from place to place, starting at the final level or above")
         if not 0 <= self.shift < self.stride:
             raise ValueError(f"shift: expected 0 to {self.stride - 1} (window less context less one), got {self.shift}")
 
     @property
     def stride(self) -> int:
-        """Frames that a window changes."""
+        """Frames that a window updates."""
         return self.window - self.context
 
     @property
     def places(self) -> int:
-        """Frames in the queue, those that are only looked at included."""
+        """Frames in the queue, context included."""
         return len(self.sigmas) + self.context
 
     @property
     def levels(self) -> Tensor:
-        """Noise at each place; finished frames at the head keep the first level, as the published sampler feeds them."""
+        """Noise level at each place; finished frames at the head have the first level, as in the published sampler."""
         return torch.cat([self.sigmas[:1].expand(self.context), self.sigmas])
 
     @property
     def after(self) -> Tensor:
-        """Noise at each place after an iteration."""
+        """Noise level at each place after an iteration."""
         return torch.cat([self.levels[: self.context], self.sigmas.new_tensor([self.last]), self.sigmas[:-1]])
 
     def windows(self, frame: int = 0) -> list[tuple[slice, slice]]:
-        """(places that the model sees, places of the queue that change), head first; every place changes once.
+        """(places of the model's input, places that are updated) of each window, head first; every place is updated once.
 
-        frame   number of the frame at the first place that changes: borders that move depend on it
+        frame   number of the frame at the first updated place: moving borders depend on it
         """
         first = frame * self.shift % self.stride
         borders = sorted({0, *range(first, len(self.sigmas), self.stride), len(self.sigmas)})
         found = []
         for start, stop in pairwise(borders):
-            seen = max(0, stop + self.context - self.window)  # short ones, at either end, see more of what is cleaner
-            found.append((slice(seen, seen + self.window), slice(start + self.context, stop + self.context)))
+            begin = max(0, stop + self.context - self.window)  # short windows, at either end, get more context
+            found.append((slice(begin, begin + self.window), slice(start + self.context, stop + self.context)))
         return found
 
 
 def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int = 0) -> FifoLayout:
-    """A queue for any sampling schedule.
+    """Layout of a queue for any sampling schedule.
 
-    sigmas    as samplers take them: noisiest first, what is left at the end (0) last `(s + 1,)`
-    context   grows where the schedule has fewer levels than the window has frames to change, so that few-step models get
-              short queues behind a window full of finished frames; borders do not move then
+    sigmas    as for a sampler: noisiest first, the final level (0) last `(s + 1,)`
+    context   is raised where the schedule has fewer levels than the window updates frames, so that few-step models get a
+              short queue after a window of finished frames; borders are fixed then
     """
     if sigmas.ndim != 1 or len(sigmas) < 2:
-        raise ValueError(f"sigmas: expected two or more noise levels in a row, got {tuple(sigmas.shape)}")
+        raise ValueError(f"sigmas: expected two or more noise levels, got shape {tuple(sigmas.shape)}")
     levels = sigmas[:-1].flip(0)
     context = max(context, window - len(levels))
     return FifoLayout(levels, float(sigmas[-1]), window, context, eta, shift % (window - context))
@@ -113,7 +113,7 @@ def shape_of(sigmas: Tensor, window: int, context: int, eta: float, shift: int =
 def published_shape(
     table: Tensor, window: int, partitions: int, context: int | None = None, eta: float = 1.0, shift: int = 0
 ) -> FifoLayout:
-    """The published queue: partitions * window levels at even distances in time, the first step from a level to itself.
+    """Layout of the published queue: partitions * window levels, evenly spaced in time; the first step keeps its level.
 
     table     one sigma per timestep, cleanest first
     context   None: lookahead denoising, half of the window
@@ -127,18 +127,18 @@ def published_shape(
 
 
 BASE = 1 << 32
-"""Steps of noise from here on belong to the base clip, so that it shares no number with the queue."""
+"""First noise step of the base clip, far above those of the queue, so that the two share no noise."""
 
 
 @torch.inference_mode()
 def base_clip(denoise: Denoiser, shape: FifoLayout, noise: Noise) -> Tensor:
-    """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's own levels: what a shot may start from."""
+    """An ordinary clip of one window `(f, c, h, w)`, sampled over the queue's levels, for a shot to start from."""
     *_, clip = base_steps(denoise, shape, noise)
     return clip
 
 
 def base_steps(denoise: Denoiser, shape: FifoLayout, noise: Noise) -> Iterator[Tensor]:
-    """The same, as it is after each step."""
+    """As `base_clip`, yielding the clip after each step."""
     frames = torch.arange(shape.window)
     levels = torch.cat([shape.sigmas.new_tensor([shape.last]), shape.sigmas])
     x = (1 + levels[-1] ** 2).sqrt() * _drawn(noise, frames, BASE).to(levels)
@@ -150,10 +150,10 @@ def base_steps(denoise: Denoiser, shape: FifoLayout, noise: Noise) -> Iterator[T
 
 
 def queue_of(clip: Tensor, shape: FifoLayout, noise: Noise, number: int = 0) -> Tensor:
-    """A full queue from finished frames `(f, c, h, w)`: they stand at the tail, the first one repeated before them.
+    """Fills a queue with finished frames `(f, c, h, w)`, noised: they are at the tail, the first one is repeated before them.
 
-    number   of the clip's first frame: 0 where the shot begins with the clip, -f where it goes on after it. One frame of
-             zeros with the number -1 makes a queue of noise, whose frames leave it as warm-up.
+    number   number of the clip's first frame: 0 for a shot that begins with the clip, -f for one that continues it. One
+             frame of zeros with number -1 makes a queue of noise, whose frames are warm-up.
     """
     numbers = torch.arange(shape.places) - shape.context - (len(shape.sigmas) - len(clip))
     clean = clip[numbers.clamp(min=0, max=len(clip) - 1).to(clip.device)]
@@ -161,8 +161,8 @@ def queue_of(clip: Tensor, shape: FifoLayout, noise: Noise, number: int = 0) -> 
 
 
 def first_frame(clip: Tensor, shape: FifoLayout, number: int = 0) -> int:
-    """Number of the frame that comes out first of `queue_of(clip, ...)`: what is negative is warm-up; where it is more than the
-    clip's own first number (a clip longer than the queue), the frames before it are finished as they are."""
+    """Number of the first finished frame of `queue_of(clip, ...)`; negative during warm-up. Where the clip is longer than the
+    queue, it is above `number`, and the frames before it are finished already."""
     return number + len(clip) - len(shape.sigmas)
 
 
@@ -176,29 +176,29 @@ def run(
     together: int = 1,
     given: Tensor | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Endlessly yields (frame number, its clean latent c h w, the queue as the next iteration will find it).
+    """Yields (frame number, its clean latent c h w, the queue for the next iteration) without end.
 
-    queue      `(places, c, h, w)`; what was yielded last resumes the shot
-    frame      number of the frame at the first place that changes
-    together   windows that share a model call: faster on a GPU, the same frames within rounding
-    given      finished frames `(g, c, h, w)` before frame 0 that the shot goes on after; they stay what they are
+    queue      `(places, c, h, w)`; the last one yielded resumes the shot
+    frame      number of the frame at the first updated place
+    together   windows per model call: faster on a GPU, the same frames within rounding
+    given      finished frames `(g, c, h, w)` before frame 0 that the shot continues; they stay unchanged
     """
-    with ThreadPoolExecutor(1) as aside:  # noise is drawn on the CPU while the model works
-        coming = aside.submit(step_noise, shape, noise, frame)
+    with ThreadPoolExecutor(1) as executor:  # noise is drawn on the CPU while the model works
+        pending = executor.submit(step_noise, shape, noise, frame)
         while True:
-            drawn, coming = coming.result(), aside.submit(step_noise, shape, noise, frame + 1)
+            drawn, pending = pending.result(), executor.submit(step_noise, shape, noise, frame + 1)
             queue = iterate(denoise, queue, shape, drawn, frame, together)
             if given is not None:
-                queue = _held(queue, given, shape, noise, frame)
-            out = queue[shape.context].clone()
+                queue = _restored(queue, given, shape, noise, frame)
+            finished = queue[shape.context].clone()
             entering = (1 + shape.sigmas[-1] ** 2).sqrt().to(queue) * noise(frame + len(shape.sigmas), 0).to(queue)
             queue = torch.cat([queue[1:], entering[None]])
-            yield frame, out, queue
+            yield frame, finished, queue
             frame += 1
 
 
 def iterate(denoise: Denoiser, queue: Tensor, shape: FifoLayout, drawn: Tensor | None, frame: int, together: int = 1) -> Tensor:
-    """One step at every place. Windows read the queue as it was, so their order does not matter. `drawn`: of `step_noise`."""
+    """One step at every place; all windows read the queue before the step. drawn: noise from `step_noise`."""
     levels, after = shape.levels.to(queue), shape.after.to(queue)
     numbers = torch.arange(shape.places, device=queue.device) - shape.context + frame
     stepped = queue.clone()
@@ -206,24 +206,24 @@ def iterate(denoise: Denoiser, queue: Tensor, shape: FifoLayout, drawn: Tensor |
     windows = shape.windows(frame)
     for first in range(0, len(windows), together):
         group = windows[first : first + together]
-        x, sigma, shown = (torch.cat([whole[seen] for seen, _ in group]) for whole in (queue, levels, numbers))
-        for (seen, changed), clean in zip(group, denoise(x, sigma, shown).to(x).split(shape.window), strict=True):
-            inside = slice(changed.start - seen.start, changed.stop - seen.start)
-            fresh = None if drawn is None else drawn[changed]
-            stepped[changed] = ddim(queue[changed], clean[inside], levels[changed], after[changed], shape.eta, fresh)
+        x, sigma, frames = (torch.cat([values[inputs] for inputs, _ in group]) for values in (queue, levels, numbers))
+        for (inputs, updated), clean in zip(group, denoise(x, sigma, frames).to(x).split(shape.window), strict=True):
+            inside = slice(updated.start - inputs.start, updated.stop - inputs.start)
+            fresh = None if drawn is None else drawn[updated]
+            stepped[updated] = ddim(queue[updated], clean[inside], levels[updated], after[updated], shape.eta, fresh)
     return stepped
 
 
 def step_noise(shape: FifoLayout, noise: Noise, frame: int) -> Tensor | None:
-    """Fresh noise for every place that changes `(levels, c, h, w)`; None where steps take none."""
+    """New noise for every updated place `(levels, c, h, w)`; None where eta is 0."""
     if shape.eta == 0:
         return None
     count = len(shape.sigmas)
     return torch.stack([noise(frame + place, count - place) for place in range(count)])
 
 
-def _held(stepped: Tensor, given: Tensor, shape: FifoLayout, noise: Noise, frame: int) -> Tensor:
-    """The queue after an iteration with given frames, numbered up to -1, put back at their places' level."""
+def _restored(stepped: Tensor, given: Tensor, shape: FifoLayout, noise: Noise, frame: int) -> Tensor:
+    """The queue after an iteration, with given frames (numbers up to -1) restored at the noise level of their places."""
     numbers, after = torch.arange(shape.places) - shape.context + frame, shape.after
     here = ((numbers < 0) & (numbers >= -len(given))).nonzero().flatten()
     if len(here):
@@ -239,7 +239,7 @@ def _drawn(noise: Noise, frames: Tensor, step: int) -> Tensor:
 
 
 def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noise: Tensor | None) -> Tensor:
-    """One step from `sigma` to `after`, a level per frame `(f,)`, with DDIM's share of fresh noise (None where eta is 0)."""
+    """One step from `sigma` to `after`, a level per frame `(f,)`, with `eta` of new noise (DDIM; None where eta is 0)."""
     fresh = eta * after * ((sigma**2 - after**2).clamp(min=0)).sqrt() / sigma
     kept = (after**2 - fresh**2).clamp(min=0).sqrt()
     direction = (x - clean) / rows(sigma, x)
@@ -248,6 +248,6 @@ def ddim(x: Tensor, clean: Tensor, sigma: Tensor, after: Tensor, eta: float, noi
 
 
 def calls_per_frame(shape: FifoLayout) -> float:
-    """Windows of model work that every finished frame costs, on average."""
+    """Model calls (windows) per finished frame, on average."""
     period = shape.stride // math.gcd(shape.shift, shape.stride) if shape.shift else 1
     return sum(len(shape.windows(frame)) for frame in range(period)) / period

@@ -14,14 +14,14 @@ class Interval:
     high: float
 
     def holds(self, sigma: Tensor) -> Tensor:
-        """Which of the levels `(f,)` lie in it, bool."""
+        """Which of the levels `(f,)` are in the interval, bool."""
         return (sigma >= self.low) & (sigma <= self.high)
 
     @classmethod
     def between(cls, start: float, end: float, sigmas: Tensor) -> "Interval":
-        """Between two shares of the sampling, 0 being pure noise.
+        """The interval between two shares of the sampling, 0 being pure noise.
 
-        sigmas   one per timestep, cleanest first
+        sigmas   noise level of each timestep, cleanest first
         """
         return cls(_sigma_at(end, sigmas), _sigma_at(start, sigmas))
 
@@ -46,10 +46,10 @@ def limited(conditional: Tensor, unconditional: Tensor, acts: Tensor) -> Tensor:
 
 
 def rescaled(guided: Tensor, conditional: Tensor, share: float, clips: int = 1) -> Tensor:
-    """The guided prediction with the spread that the conditional one has, mixed with itself by `share`.
+    """The guided prediction, rescaled by `share` towards the standard deviation of the conditional one.
 
-    guided, conditional   `(b f) c h w`, what the network predicts (v for v-prediction)
-    clips                 b: the spread is taken over each whole clip
+    guided, conditional   `(b f) c h w`, outputs of the network (v for v-prediction)
+    clips                 b: the standard deviation is taken over each clip
     """
     if share == 0:
         return guided

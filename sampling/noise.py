@@ -1,6 +1,6 @@
-"""Noise that belongs to a frame: every number is a function of (seed, frame, step), so a shot may be cut or made longer.
+"""Noise by frame: every value is a function of (seed, frame, step), so a shot can be cut or extended.
 
-Drawn on the CPU and then moved, so that every device sees the same numbers. `shuffled` is FreeNoise's (arXiv 2310.15169).
+Drawn on the CPU and then moved, so that every device has the same values. `shuffled` is FreeNoise's (arXiv 2310.15169).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 class FrameNoise:
     seed: int
     shape: tuple[int, ...]
-    """Of one latent frame: c h w."""
+    """Shape of one latent frame: c h w."""
 
     def at(self, frame: int, step: int) -> Tensor:
         """Standard normal, c h w, float32 on the CPU. `frame` may be negative (a shot's warm-up)."""
@@ -23,8 +23,8 @@ class FrameNoise:
 
 
 def shuffled(noise: Tensor, window: int, overlap: int, seed: int) -> Tensor:
-    """Noise `(f, ...)` whose frames beyond the first window are those of the window before in another order (FreeNoise, section
-    3.2), so that what windows make of them belongs together. The first `window` frames stay.
+    """Noise `(f, ...)` in which frames after the first window repeat those of the window before in another order (FreeNoise,
+    section 3.2), which keeps windows consistent. The first `window` frames stay unchanged.
     """
     if not 0 <= overlap < window:
         raise ValueError(f"overlap: expected 0 to {window - 1} (less than the window), got {overlap}")
@@ -40,7 +40,7 @@ MASK = 2**64 - 1
 
 
 def mixed(value: int) -> int:
-    """64 bits well stirred (SplitMix64, Steele et al. 2014), so that neighbouring frames and seeds share nothing."""
+    """Hash of 64 bits (SplitMix64, Steele et al. 2014): neighbouring frames and seeds get unrelated values."""
     value = (value + 0x9E3779B97F4A7C15) & MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK

@@ -1,4 +1,4 @@
-"""How a long shot is sampled, as plain data, and what fills its queue."""
+"""Queue settings of a long shot, and the initial queue."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from .timeline import Numbers
 @dataclass(frozen=True)
 class QueueSettings:
     window: int = 16
-    """Frames that the model sees at once."""
+    """Frames per window."""
     partitions: int = 3
-    """Windows in the queue, where it is filled from the published schedule: window * partitions steps per frame."""
+    """Windows in the queue, with the published schedule: window * partitions steps per frame."""
     context: int = 2
-    """Frames of a window that are only looked at."""
+    """Frames of a window that are not updated."""
     shift: int = 7
-    """How far window borders move from iteration to iteration, modulo what a window changes."""
+    """Frames by which window borders move with each iteration, modulo the frames that a window updates."""
     eta: float = 1.0
-    """Share of fresh noise in every step."""
+    """Share of new noise in every step (DDIM)."""
     windows_per_call: int = 1
-    """Windows that share a call of the model."""
+    """Windows per model call."""
     start: str = "base clip"
     """One of `STARTS`."""
 
     def shape(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
-        """The queue for a model's own noise levels (cleanest first), or for the sigmas of a scheduler."""
+        """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler."""
         if sigmas is not None:
             return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
         if table is None:
@@ -38,7 +38,7 @@ class QueueSettings:
         return fifo.published_shape(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift)
 
     def settings(self, shape: fifo.FifoLayout) -> dict[str, str | int | float]:
-        """What of it decides about a shot's bits, in an artist's words."""
+        """Settings that the latents of a shot depend on, by the names of the node's inputs."""
         return {
             "levels": len(shape.sigmas), "window": shape.window, "context": shape.context, "shift": shape.shift,
             "eta": shape.eta, "windows per call": self.windows_per_call, "start": self.start,
@@ -51,12 +51,12 @@ PRESETS = {
     "paper": QueueSettings(partitions=4, context=8, shift=0),
     "fast": QueueSettings(context=0, shift=8),
 }
-"""The first was the best within 1.35 times the model calls of a queue without lookahead (benchmarks/RESULTS.md)."""
+"""`recommended` was the best within 1.35 times the model calls of a queue without lookahead (benchmarks/RESULTS.md)."""
 
 
 @dataclass(frozen=True)
 class Schedules:
-    """What changes by frame besides the prompt."""
+    """Numbers by frame, besides the prompt."""
 
     cfg: Numbers | None = None
     strength: Numbers | None = None
@@ -65,13 +65,13 @@ class Schedules:
 
 @dataclass(frozen=True)
 class InitialQueue:
-    """A shot before its first iteration."""
+    """State of a shot before its first iteration."""
 
     queue: Tensor
     frame: int
-    """Number of the frame that comes out first."""
+    """Number of the first frame to be finished."""
     finished: Tensor
-    """Frames from 0 on that need no more work."""
+    """Frames from 0 on that are finished already."""
 
 
 def begin(
@@ -86,7 +86,7 @@ def begin(
 def beginning(
     denoise: fifo.Denoiser, shape: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> Iterator[int | InitialQueue]:  # fmt: skip
-    """The same in steps: the number of steps done after each step of the base clip, then the filled queue."""
+    """As `begin`, yielding the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
         clip, number = given.float().cpu(), -len(given)
     elif start == "noise":
@@ -101,13 +101,13 @@ def beginning(
 
 
 def trial_call(shape: fifo.FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What a denoiser is called with, for measuring: noise of so many windows at a middling level."""
+    """Arguments of a denoiser for timing: noise of `together` windows at the mean level."""
     rows = together * shape.window
     x = torch.stack([noise.at(row, 0) for row in range(rows)])
     return x, shape.sigmas.mean().expand(rows), torch.arange(rows)
 
 
 def work_before(shape: fifo.FifoLayout, from_base_clip: bool) -> tuple[int, int]:
-    """(model calls of the base clip, iterations of warm-up) before frame 0 comes out; without a base clip all is warm-up."""
+    """(model calls of the base clip, warm-up iterations) before frame 0 is finished; without a base clip warm-up only."""
     levels = len(shape.sigmas)
     return (levels, max(0, levels - shape.window)) if from_base_clip else (0, levels)

@@ -30,7 +30,7 @@ def v_scalings(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def every_nth(sigmas: Tensor, kept: int) -> Tensor:
-    """`kept` of the sigmas at even distances, the noisiest among them (latent consistency models learn on 50 of 1000)."""
+    """`kept` of the sigmas at even distances, the noisiest included (latent consistency models train on 50 of 1000)."""
     step = len(sigmas) // kept
     return sigmas[step - 1 + len(sigmas) % kept :: step]
 
@@ -47,11 +47,10 @@ NAMED = {
     "lcm, 100 levels": every_nth(LINEAR, 100),
     "lcm on sqrt_linear": every_nth(SQRT_LINEAR, 50),
 }
-"""Schedules by the names that ComfyUI's users know, as sigmas, cleanest first (AnimateDiff-Evolved's beta schedules)."""
+"""Sigmas, cleanest first, of schedules by the names of AnimateDiff-Evolved's beta schedules."""
 
 SMALLEST_KEPT = 4.8973451890853435e-08
-"""What is kept of the clean latent at the last step of a zero-terminal schedule, in place of 0, so that sigma stays finite (the
-number is ComfyUI's, so that its own zero-SNR sampling and ours agree)."""
+"""Factor alpha_bar of the last step of a zero-terminal schedule, in place of 0, so that sigma is finite; ComfyUI's value."""
 
 
 def zero_terminal(betas: Tensor) -> Tensor:
@@ -64,6 +63,6 @@ def zero_terminal(betas: Tensor) -> Tensor:
 
 
 def scale_table(end: float, until: int, steps: int) -> Tensor:
-    """What clean latents are multiplied by at each timestep: evenly from 1 to `end` over `until` steps, then flat, float64
+    """Factor of clean latents at each timestep: evenly from 1 to `end` over `until` steps, then flat, float64
     (VideoCrafter's `scale_arr`)."""
     return torch.cat([torch.linspace(1, end, until, dtype=torch.float64), torch.full((steps - until,), end).double()])

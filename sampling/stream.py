@@ -1,9 +1,9 @@
-"""Sampling of clips without an end: every step in overlapping windows, in the memory of as many windows as there are steps.
+"""Streaming sampler for clips of any length: every step in overlapping windows, in the memory of one window per step.
 
-What a step makes of a frame depends on the frames of its windows alone. So steps are links of a chain, each of which holds one
-window: the first link takes noisy frames one at a time, the last one gives clean ones. The outcome is that of averaging all
-windows of the whole clip at every step (MultiDiffusion, arXiv 2302.08113; Upscale-A-Video, arXiv 2312.06640), no window is run
-twice, and how long the clip is need not be known.
+The result of a step for a frame depends only on the frames of its windows. So steps are a chain of generators, each of which
+holds one window: the first takes noisy frames one at a time, the last yields clean ones. The result equals averaging all
+windows of the clip at every step (MultiDiffusion, arXiv 2302.08113; Upscale-A-Video, arXiv 2312.06640); no window is run
+twice, and the length of the clip need not be known.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,15 +13,15 @@ from torch import Tensor
 from .windowing import TimeRatio, WindowSpec, cut_stream, join_stream
 
 Work = Callable[[Tensor, float, Sequence[int]], Tensor]
-"""(frames `(f, k, h, w)`, noise level, their numbers) -> what the model takes for the clean ones `(f, c, h, w)`; the first c
-channels are the noisy frames, the others whatever goes along with each."""
+"""(frames `(f, k, h, w)`, noise level, their numbers) -> predicted clean frames `(f, c, h, w)`; the first c of the k
+channels are the noisy frames, the others further inputs of each."""
 
 
 def euler_stream(work: Work, frames: Iterable[Tensor], sigmas: Tensor, cut: WindowSpec) -> Iterator[Tensor]:
-    """Takes the noise out of frames `(k, h, w)`, one at a time in and out (Euler's method, which is DDIM with eta 0).
+    """Removes the noise of frames `(k, h, w)`, one at a time in and out (Euler's method, which is DDIM with eta 0).
 
     sigmas   noise levels `(steps + 1,)`, falling; the first is that of the frames
-    cut      windows and what neighbours share, cross-faded; the last window reaches back to be as long as the others
+    cut      size and overlap of windows, cross-faded; the last window starts earlier, so that it is as long as the others
     """
     levels = sigmas.tolist()
     if len(levels) < 2 or any(a <= b for a, b in zip(levels, levels[1:], strict=False)):

@@ -1,4 +1,4 @@
-"""Pictures too large for a network at once: overlapping tiles, blended smoothly; time and channels stay whole."""
+"""Spatial tiling: overlapping tiles, blended smoothly; time and channels are not cut."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 Work = Callable[[Tensor, tuple[int, int]], Tensor]
-"""(a tile `(..., h, w)`, its top and left in the picture) to what the network makes of the tile."""
+"""(tile `(..., h, w)`, its (top, left) in the picture) -> output of the network for the tile."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How a picture is cut. A cell is what a latent position stands for: `before` pixels going in, `after` coming out."""
+    """Tiles of a picture. A cell is one latent position: `before` pixels of the input, `after` of the output."""
 
     tile: int
     """Side of a tile in cells."""
     overlap: int
-    """Cells that neighbours share at least."""
+    """Least number of cells that neighbours share."""
     before: int
     after: int
 
@@ -28,9 +28,9 @@ class Grid:
 
 
 def over_tiles(work: Work, x: Tensor, grid: Grid) -> Tensor:
-    """x `(..., h, w)` through `work` tile by tile; the result is on the CPU, in float32.
+    """Applies `work` to x `(..., h, w)` tile by tile; the result is on the CPU, in float32.
 
-    Where tiles overlap, their weights are ramps that add up to one, so no border is to be seen.
+    Where tiles overlap, their weights are ramps that add up to one, so that no border is visible.
     """
     height, width = (side // grid.before for side in x.shape[-2:])
     out, total = None, torch.zeros(height * grid.after, width * grid.after)
@@ -48,7 +48,7 @@ def over_tiles(work: Work, x: Tensor, grid: Grid) -> Tensor:
 
 
 def starts(cells: int, grid: Grid) -> Iterator[int]:
-    """Where tiles begin; the last one is moved back to end with the picture."""
+    """First cell of each tile; the last tile is moved back to end with the picture."""
     last = max(0, cells - grid.tile)
     yield from range(0, last, grid.tile - grid.overlap)
     yield last

@@ -1,9 +1,9 @@
-"""What is said when: texts and numbers by absolute frame, with hard cuts and cross-fades.
+"""Timelines: texts and numbers by absolute frame, with hard cuts and cross-fades.
 
     0: a red circle / 48: a blue square ~12
 
-An entry is a frame number, a colon, what holds from that frame on, and maybe `~` and the frames that the change takes. Entries
-stand on lines of their own or between ` / `. A text without a number holds from frame 0.
+An entry is a frame number, a colon, the text from that frame on, and optionally `~` and the length of the fade in frames.
+Entries are on lines of their own or separated by ` / `. A text without a number holds from frame 0.
 """
 
 import re
@@ -15,32 +15,32 @@ LONGEST_TEXT, MOST_CUES, LAST_FRAME = 100_000, 1_000, 100_000_000
 
 HEAD = re.compile(r"([0-9]+)\s*:")
 FADE = re.compile(r"\s~\s*([0-9]+)$")
-"""Both look at an entry without the blanks around it, and take time that grows with its length alone."""
+"""Both match an entry without surrounding blanks, in linear time."""
 QUOTED = re.compile(r"[{\s]*[\"'][0-9]+[\"']\s*:")
 """A frame number in quotes, as prompt travel is written for FizzNodes."""
 KEYFRAME = re.compile(r"[\"']([0-9]{1,9})[\"']\s*:\s*(?:\"([^\"]*)\"|'([^']*)')")
 NO_FRAME = re.compile(r"-\s*[0-9]+\s*:|-?[0-9]*\.[0-9]+\s*:")
-"""A negative or fractional number where a frame number belongs."""
+"""A negative or fractional number in place of a frame number."""
 RUN_ON = re.compile(r"[,;|/]\s*[0-9]+\s*:(?!\s*[0-9])")
-"""Another entry behind a separator that does not separate; `, 16:9` and `(red:1.3)` are text."""
+"""Another entry after something that is not a separator; `, 16:9` and `(red:1.3)` are text."""
 EXAMPLE = "0: a red circle / 48: a blue square ~12"
 NUMBERS = "0: 1 / 48: 0.5 ~12"
 
 
 @dataclass(frozen=True)
 class Cue:
-    """What holds from one frame on."""
+    """A text from one frame on."""
 
     frame: int
     text: str
     fade: int
-    """Frames until it holds alone; 0 is a hard cut."""
+    """Length of the cross-fade in frames; 0 is a hard cut."""
 
 
 def read_timeline(text: str, name: str = "timeline", example: str = EXAMPLE) -> tuple[Cue, ...]:
-    """The cues of a text in order, the first at frame 0. `example` is the one that errors give.
+    """Reads the cues of a text, the first at frame 0. example: for error messages.
 
-    Raises ValueError with line and column where an entry cannot be understood, comes too early, or cuts a fade short.
+    Raises ValueError with line and column where an entry cannot be read, is out of order, or begins within a fade.
     """
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{name}: expected at most {LONGEST_TEXT} characters, got {len(text)}")
@@ -59,7 +59,7 @@ def read_timeline(text: str, name: str = "timeline", example: str = EXAMPLE) -> 
 
 
 def _refuse_other_notations(text: str, place: int, entry: str, name: str, example: str) -> None:
-    """Raises ValueError for what would otherwise be sampled as one long prompt. `place` is where the entry begins."""
+    """Raises ValueError for notations that would otherwise be one long prompt. place: position of the entry in `text`."""
     if QUOTED.match(text, place):
         raise ValueError(
             f"{name}, {_place(text, place)}: expected frame numbers without quotes; for the same blending as in FizzNodes' "
@@ -77,7 +77,7 @@ def _refuse_other_notations(text: str, place: int, entry: str, name: str, exampl
 
 
 def _without_quotes(text: str) -> str:
-    """FizzNodes' prompt travel as a timeline: it blends from keyframe to keyframe, so each fade ends on its keyframe."""
+    """Converts FizzNodes' prompt travel, which blends from keyframe to keyframe: each fade ends at its keyframe."""
     lines: list[str] = []
     last = 0
     for found in KEYFRAME.finditer(text):
@@ -92,7 +92,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _split(text: str) -> list[tuple[int, str]]:
-    """(where it starts, entry) between lines and ` / `."""
+    """(position, entry) of each part between line breaks and ` / `."""
     borders = [(0, 0), *(found.span() for found in re.finditer(r"\n|(?<=\s)/(?=\s)", text)), (len(text), len(text))]
     return [(before[1], text[before[1] : after[0]]) for before, after in pairwise(borders)]
 
@@ -129,14 +129,17 @@ def _place(text: str, position: int) -> str:
 
 
 def text_of(cues: Sequence[Cue]) -> str:
-    """The text that `read_timeline` makes these cues of, in one line: `0: 7 / 48: 3 ~12`."""
+    """The cues as text in one line, which `read_timeline` reads: `0: 7 / 48: 3 ~12`."""
     if len(cues) == 1:
         return cues[0].text
     return " / ".join(f"{cue.frame}: {cue.text}" + (f" ~{cue.fade}" if cue.fade else "") for cue in cues)
 
 
 def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
-    """(cue before, cue that holds, its share) at a frame: the share is 1 outside fades; before frame 0 the first cue holds."""
+    """(index of the previous cue, of the current one, share of the current one) at a frame.
+
+    The share is 1 outside fades; before frame 0 the first cue is current.
+    """
     now = max((index for index, cue in enumerate(cues) if cue.frame <= frame), default=0)
     into = frame - cues[now].frame + 1
     share = min(1.0, into / (cues[now].fade + 1)) if now else 1.0
@@ -151,7 +154,7 @@ class Numbers:
     values: tuple[float, ...]
 
     def __str__(self) -> str:
-        """As typed: what a shot's settings and messages hold."""
+        """The text as typed, for settings and messages of a shot."""
         return text_of(self.cues)
 
     def at(self, frame: int) -> float:
@@ -160,7 +163,7 @@ class Numbers:
 
     @property
     def changing(self) -> int:
-        """Frames until the last number holds, its own first frame included."""
+        """Number of frames up to the first one with the last number alone, which is included."""
         return self.cues[-1].frame + self.cues[-1].fade + 1
 
 
@@ -170,7 +173,7 @@ def is_list(text: str) -> bool:
 
 
 def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
-    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`, or a plain list, one number per frame, the last one held.
+    """Numbers between `low` and `high` by frame: `0: 7 / 48: 3 ~12`, or a plain list, one number per frame; the last one holds.
 
     Raises ValueError with line and column, or with the frame.
     """

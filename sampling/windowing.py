@@ -1,7 +1,7 @@
-"""Long clips through networks that see a window of frames: fixed windows, an overlap that is cut or cross-faded, one pass.
+"""Windowed processing of long clips: fixed windows, an overlap that is cut or cross-faded, one pass.
 
-A network maps n latents to frames or back, where n latents stand for `first + each * (n - 1)` frames. What a window is never
-depends on memory, and frames come and go one at a time, so a clip of any length takes the memory of one window.
+A network maps n latents to frames or back, where n latents represent `first + each * (n - 1)` frames. Windows never depend on
+memory, and frames are processed one at a time, so a clip of any length takes the memory of one window.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,33 +11,33 @@ import torch
 from torch import Tensor
 
 Work = Callable[[Tensor], Tensor]
-"""A window along axis 0 to what the network makes of it, along axis 0 as well."""
+"""A window -> output of the network; time is axis 0 of both."""
 
 
 @dataclass(frozen=True)
 class TimeRatio:
-    """How many frames n latents stand for."""
+    """Number of frames that n latents represent."""
 
     each: int = 1
-    """Frames per latent after the first: 4 where time is compressed so."""
+    """Frames per latent after the first: 4 where time is compressed by 4."""
     first: int = 1
-    """Frames of the first latent: 1 in causal networks, where it is a picture of its own; else as many as the others."""
+    """Frames of the first latent: 1 in causal networks, where it is a single image; else as in the other latents."""
     block: int = 0
-    """Latents after which a new clip begins, which knows nothing of the one before (Open-Sora 1.2: 5); 0: never."""
+    """Latents per independent clip (Open-Sora 1.2: 5); 0: the whole is one clip."""
 
     def frames(self, latents: int) -> int:
-        """Frames of a clip of so many latents."""
+        """Number of frames of a clip of n latents."""
         blocks, rest = divmod(latents, self.block) if self.block else (0, latents)
         return blocks * self._whole(self.block) + self._whole(rest)
 
     def latents(self, frames: int) -> int:
-        """Latents of the shortest clip that holds so many frames."""
+        """Number of latents of the shortest clip with at least `frames` frames."""
         size = self._whole(self.block)
         blocks, rest = divmod(frames, size) if self.block else (0, frames)
         return blocks * self.block + (1 - (self.first - rest) // self.each if rest else 0)
 
     def start(self, latent: int) -> int:
-        """The first frame of a window that begins at this latent."""
+        """First frame of a window that begins at `latent`."""
         blocks, rest = divmod(latent, self.block) if self.block else (0, latent)
         return blocks * self._whole(self.block) + self.each * rest
 
@@ -47,14 +47,14 @@ class TimeRatio:
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How a long clip is cut, in latents."""
+    """Size and overlap of the windows of a long clip, in latents."""
 
     size: int
-    """Latents that the network sees at once."""
+    """Latents per window."""
     overlap: int = 0
     """Latents that neighbouring windows share."""
     fade: bool = True
-    """Whether what both make of the shared ones is cross-faded; else each keeps the half that is further from its own end."""
+    """Whether the overlap is cross-faded; else it is cut in the middle."""
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -64,14 +64,14 @@ class WindowSpec:
 
 
 def decode_stream(work: Work, latents: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
-    """Latents, one at a time, to frames, one at a time. work: `(n, ...)` latents to `(ratio.frames(n), ...)` frames."""
+    """Decodes latents to frames, one at a time in and out. work: `(n, ...)` latents to `(ratio.frames(n), ...)` frames."""
     cut = _fitting(cut, ratio)
     made = ((ratio.start(start), work(window)) for start, window in cut_stream(latents, cut, TimeRatio()))
     yield from join_stream(made, ratio.frames(cut.overlap), cut.fade)
 
 
 def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
-    """Frames, one at a time, to latents, one at a time. A last latent that frames do not fill sees the last frame repeated."""
+    """Encodes frames to latents, one at a time in and out. The last frame is repeated to fill the last latent."""
     cut = _fitting(cut, ratio)
 
     def filled(window: Tensor) -> Tensor:
@@ -83,18 +83,18 @@ def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: W
 
 
 def _fitting(cut: WindowSpec, ratio: TimeRatio) -> WindowSpec:
-    """Windows of whole blocks, where a network begins anew after each: then no cut is ever seen. Causal windows share a latent
-    at least: what the first one of a window stands for is a single frame."""
+    """Fits windows to the ratio: whole blocks, where clips are independent after each, so that no cut is visible; an overlap of
+    at least one latent in causal networks, because the first latent of a window represents a single frame."""
     if ratio.block:
         return WindowSpec(max(1, cut.size // ratio.block) * ratio.block, 0, cut.fade)
     return WindowSpec(max(2, cut.size), max(1, cut.overlap), cut.fade) if ratio.first < ratio.each else cut
 
 
 def cut_stream(items: Iterable[Tensor], cut: WindowSpec, ratio: TimeRatio) -> Iterator[tuple[int, Tensor]]:
-    """(first latent, items) of each window; ratio: items per latent.
+    """Cuts items into windows (first latent, items); ratio: items per latent.
 
-    Where windows overlap, the last one reaches back until it is as long as the others, because what a network sees shapes what
-    it makes; where they do not, it is what is left.
+    Where windows overlap, the last one starts earlier, so that it is as long as the others, because results depend on the
+    length of a window; without overlap it is shorter.
     """
     size, onwards = ratio.frames(cut.size), ratio.start(cut.size - cut.overlap)
     held: list[Tensor] = []
@@ -115,7 +115,7 @@ def cut_stream(items: Iterable[Tensor], cut: WindowSpec, ratio: TimeRatio) -> It
 
 
 def join_stream(made: Iterable[tuple[int, Tensor]], overlap: int, fade: bool) -> Iterator[Tensor]:
-    """Windows `(first item, items)` in order to items, one at a time; neighbours share `overlap` items or more."""
+    """Joins windows `(first item, items)`, in order, to items, one at a time; neighbours share `overlap` items or more."""
     tail, end = None, 0
     for start, items in made:
         stop = start + len(items)
@@ -130,7 +130,7 @@ def join_stream(made: Iterable[tuple[int, Tensor]], overlap: int, fade: bool) ->
 
 
 def blend(before: Tensor, after: Tensor, fade: bool) -> Tensor:
-    """What two neighbours made of the same items, `(n, ...)` each: a ramp from one to the other, or a cut in the middle."""
+    """Blends two versions of the same items, `(n, ...)` each: a ramp from one to the other, or a cut in the middle."""
     count = len(before)
     if not fade:
         return torch.cat([before[: count - count // 2], after[count - count // 2 :]])

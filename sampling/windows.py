@@ -1,6 +1,6 @@
-"""Long clips in overlapping windows: which frames a model sees together, and how what it says is put together again.
+"""Context windows for long clips: window schedules, and weights for averaging the predictions.
 
-The schedules are those that AnimateDiff-Evolved's users know; frame numbers and weights agree with its `context.py` (d8d163c).
+Schedules, frame numbers and weights are those of AnimateDiff-Evolved's `context.py` (d8d163c).
 """
 
 import math
@@ -13,55 +13,58 @@ from torch import Tensor
 from .diffusion import rows
 from .noise import mixed
 
-FUSED_TO_NOTHING = 1e-37
-"""In place of a weight of 0: a frame that only one window has must still count."""
+MOVING_BORDERS = "moving borders"
+"""The schedule whose windows share no frame and take no overlap."""
+LEAST_WEIGHT = 1e-37
+"""Least weight, in place of 0: a frame may be in one window only."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """How a clip is cut at every step."""
+    """Settings of context windows."""
 
     schedule: str
     """One of `SCHEDULES`."""
     window: int
-    """Frames that the model sees at once."""
+    """Frames per window."""
     overlap: int
     """Frames that neighbouring windows share."""
     stride: int = 1
-    """Powers of two at which frames are taken apart: 3 takes every frame, every second, every fourth (uniform and looped)."""
+    """Number of powers of two as frame steps: 3 adds windows over every second and every fourth frame (uniform and looped)."""
     closed: bool = False
-    """Whether the end leads back to the beginning (looped)."""
+    """Whether the end of the clip continues at its beginning (looped)."""
     fuse: str = "pyramid"
     """One of `FUSES`."""
     seed: int = 0
     """Of the borders that move (moving borders)."""
 
     def __post_init__(self) -> None:
-        for name, value, options in (("schedule", self.schedule, SCHEDULES), ("fuse", self.fuse, FUSES)):
+        for name, value, options in (("window_schedule", self.schedule, SCHEDULES), ("fuse", self.fuse, FUSES)):
             if value not in options:
                 raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
-        if not 0 <= self.overlap < self.window:
+        if self.schedule != MOVING_BORDERS and not 0 <= self.overlap < self.window:
             raise ValueError(f"overlap: expected 0 to {self.window - 1} (less than the window), got {self.overlap}")
         if self.stride < 1:
             raise ValueError(f"stride: expected 1 or more, got {self.stride}")
 
     def at(self, frames: int, step: int) -> list[list[int]]:
-        """The windows of a clip at one step, each a list of frame numbers."""
+        """Windows of a clip at one step, each a list of frame numbers."""
         return SCHEDULES[self.schedule](self, frames, step)
 
     def weights(self, window: Sequence[int], frames: int) -> Tensor:
-        """How much each frame of a window counts `(f,)`."""
-        return FUSES[self.fuse](window, frames, self.overlap)
+        """Weight of each frame of a window `(f,)`."""
+        fuse = _flat if self.schedule == MOVING_BORDERS else FUSES[self.fuse]  # each frame is in one window
+        return fuse(window, frames, self.overlap)
 
 
 def denoise_in_windows(
     denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int,
     frame_0_first: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Clean frames `(f, ...)` of a long clip, every window in a call of its own, overlaps averaged by weight.
+    """Predicts the clean frames `(f, ...)` of a long clip, one call per window, overlaps averaged by weight.
 
-    denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean (w, ...)`, of any channels
-    sigma     `(f,)`
+    denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean (w, ...)`, with any number of channels
+    sigma     noise level of each frame `(f,)`
     frame_0_first   whether windows with frame 0 are computed before the others
     """
     total, counted = None, torch.zeros(len(x), device=x.device)
@@ -106,7 +109,7 @@ def _moving(cut: Windows, frames: int, step: int) -> list[list[int]]:
 
 
 def _looped(cut: Windows, frames: int, step: int) -> list[list[int]]:
-    """Starts move from step to step, and the end of the clip is followed by its beginning."""
+    """Windows move with each step and wrap around the end of the clip."""
     share = halving(step)
     moved = round(frames * share)
     levels = min(cut.stride, math.ceil(math.log2(max(1, frames / cut.window))) + 1)
@@ -119,7 +122,7 @@ def _looped(cut: Windows, frames: int, step: int) -> list[list[int]]:
 
 
 def _uniform(cut: Windows, frames: int, step: int) -> list[list[int]]:
-    """As looped, but windows that would run over the end are moved back to end with the clip."""
+    """As looped, but windows that would wrap are moved back to end with the clip."""
     if frames <= cut.window:
         return [list(range(frames))]
     looped = _looped(Windows("looped_uniform", cut.window, cut.overlap, cut.stride), frames, step)
@@ -131,7 +134,7 @@ def _uniform(cut: Windows, frames: int, step: int) -> list[list[int]]:
             continue
         apart = (window[1] - window[0]) % frames
         found.append([frames - 1 - apart * left for left in reversed(range(cut.window))])
-        if wraps_to not in (looped[index + 1] if index + 1 < len(looped) else found[0]):  # nobody else has it
+        if wraps_to not in (looped[index + 1] if index + 1 < len(looped) else found[0]):  # in no other window
             found.append(_run(wraps_to, cut.window))
     return [window for index, window in enumerate(found) if window not in found[:index]]
 
@@ -141,7 +144,7 @@ def _run(start: int, count: int) -> list[int]:
 
 
 def halving(step: int) -> float:
-    """0, 1/2, 1/4, 3/4, 1/8, ...: the bits of the step read backwards behind the point (van der Corput's sequence)."""
+    """Van der Corput's sequence in base 2: 0, 1/2, 1/4, 3/4, 1/8, ..."""
     bits = f"{step:b}"[::-1]
     return int(bits, 2) / 2 ** len(bits)
 
@@ -156,8 +159,8 @@ def _pyramid(window: Sequence[int], frames: int, overlap: int) -> Tensor:
 
 
 def _linear(window: Sequence[int], frames: int, overlap: int) -> Tensor:
-    """Ramps over the overlap, none at the ends of the clip."""
-    weights, ramp = torch.ones(len(window)), torch.linspace(FUSED_TO_NOTHING, 1, overlap)
+    """Linear ramps over the overlap, none at the ends of the clip."""
+    weights, ramp = torch.ones(len(window)), torch.linspace(LEAST_WEIGHT, 1, overlap)
     if overlap and min(window) > 0:
         weights[:overlap] = ramp[: len(weights)]
     if overlap and max(window) < frames - 1:
@@ -170,6 +173,6 @@ SCHEDULES: dict[str, Callable[[Windows, int, int], list[list[int]]]] = {
     "standard_uniform": _uniform,
     "looped_uniform": _looped,
     "batched": _batched,
-    "moving borders": _moving,
+    MOVING_BORDERS: _moving,
 }
 FUSES: dict[str, Callable[[Sequence[int], int, int], Tensor]] = {"pyramid": _pyramid, "flat": _flat, "overlap-linear": _linear}

@@ -1,4 +1,4 @@
-"""The shots in a folder: which one a run goes on with, and what is different where it cannot."""
+"""Shots in a folder: finds the one that a run continues, or the settings that differ."""
 
 import logging
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ShotFolder:
-    """Where shots of one name are: `<folder>/<name>_00001`."""
+    """Folder with the shots of one name: `<folder>/<name>_00001`."""
 
     folder: Path
     name: str
 
     def shots(self) -> list[Path]:
-        """Their folders, oldest first."""
+        """Folders of the shots, oldest first. Raises ValueError where there are more than `MOST_SHOTS`."""
         numbered = {path: path.name.removeprefix(f"{self.name}_") for path in self.folder.glob("*_*") if path.is_dir()}
         found = sorted((int(number), path) for path, number in numbered.items() if number.isdecimal())
         if len(found) > MOST_SHOTS:
@@ -31,14 +31,14 @@ class ShotFolder:
 def journal_for(
     place: ShotFolder, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]
 ) -> tuple[Journal, list[str]]:
-    """The journal that was begun with these settings, else a new one and, in words, what is different from the newest."""
+    """The journal with these settings; else a new one, and the differences from the newest shot as text."""
     known = place.shots()
     for path in reversed(known):
         journal = _opened(path)
         if journal and journal.settings == settings and journal.sizes == sizes:
             if journal.made_with != made_with:
                 different = ", ".join(changed(journal.made_with, made_with))
-                log.warning("Zoetrope: %s goes on, but not to the bit: %s changed", path.name, different)
+                log.warning("Zoetrope: %s is continued, but not bit for bit: %s changed", path.name, different)
             return journal, []
     last = _opened(known[-1]) if known else None
     number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1

@@ -1,12 +1,12 @@
-"""A shot's folder: everything that is needed to go on after a crash, to the bit, and nothing that could run code.
+"""A shot's folder: all that is needed to resume it bit for bit after a crash, and nothing that could run code.
 
-    shot.json               settings, sizes, what it was made with
-    latents_00000.safetensors   finished latents, a segment per file; once there, never changed
-    state.safetensors       the queue, finished latents of the segment that is not full yet, and the next frame's number
-    video_00000.mp4         the pictures of a segment
+    shot.json               settings, sizes, environment
+    latents_00000.safetensors   finished latents, a segment per file; never changed
+    state.safetensors       the queue, finished latents of the incomplete segment, and the number of the next frame
+    video_00000.mp4         the frames of a segment
 
-Files appear under their names when they are whole and on the disk. The state is written after what it builds upon, so at any
-moment the folder tells of one frame up to which everything is there.
+Files are renamed into place when they are complete and on the disk. The state is written after the files that it refers to, so
+at any moment the folder is consistent up to one frame.
 """
 
 import json
@@ -26,27 +26,27 @@ from ..video.io.whole_file import write_whole
 FORMAT, VERSION = "zoetrope.shot", 1
 LARGEST_HEADER = 1 << 20
 SEGMENT = 16
-"""Frames per closed piece of latents and of video."""
+"""Frames per segment of latents and of video."""
 Scalar = str | int | float | bool | None
 OBJECTS = re.compile(r"Cue\(frame=(\d+), said='([^']*)', fade=(\d+)\)")
-"""Cues in the settings of shots that 0.1 began."""
+"""Cues in the settings of shots from 0.1."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a shot stands."""
+    """State of a shot between two frames."""
 
     frame: int
-    """Number of the frame that comes out next; negative in the warm-up."""
+    """Number of the next frame; negative during warm-up."""
     queue: Tensor
     """`(places, c, h, w)` float32 on the CPU."""
     pending: Tensor
-    """Finished latents that do not fill a segment yet `(p, c, h, w)`."""
+    """Finished latents of the incomplete segment `(p, c, h, w)`."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a journal's tensors must look like."""
+    """Sizes of a journal's tensors."""
 
     places: int
     segment: int
@@ -57,12 +57,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Journal:
+    """The files of a shot."""
+
     folder: Path
     sizes: Sizes
     settings: Mapping[str, Scalar]
-    """What decides about every bit of the shot, its length excepted; a digest where it is a tensor."""
+    """All settings that the latents depend on, without the length; digests of tensors."""
     made_with: Mapping[str, Scalar]
-    """Device, precision, versions: what the promise of equal bits rests on."""
+    """Device, precision, versions: with the same ones a shot is continued bit for bit."""
 
     @classmethod
     def create(cls, folder: Path, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]) -> "Journal":
@@ -77,7 +79,7 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path) -> "Journal":
-        """Raises ValueError where the folder's header is not one of ours."""
+        """Opens a shot's folder. Raises ValueError where it has no valid header."""
         path = folder / "shot.json"
         try:
             if path.stat().st_size > LARGEST_HEADER:
@@ -89,15 +91,15 @@ class Journal:
             numbers = [sizes["places"], sizes["segment"], *sizes["latent"]]
             if len(numbers) != 5 or not all(isinstance(n, int) and 0 < n < 1 << 20 for n in numbers):
                 raise ValueError(f"impossible sizes {sizes}")
-            known = Sizes(sizes["places"], sizes["segment"], tuple(sizes["latent"]))
-            return cls(folder, known, _scalars(header["settings"]), _scalars(header["made_with"]))
+            checked = Sizes(sizes["places"], sizes["segment"], tuple(sizes["latent"]))
+            return cls(folder, checked, _scalars(header["settings"]), _scalars(header["made_with"]))
         except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
-                f"{path}: not the header of a shot ({error}); delete the folder to start this shot anew"
+                f"{path}: not the header of a shot ({error}); delete the folder to start this shot again"
             ) from error
 
     def state(self) -> State | None:
-        """Where the shot stands; None before its first state was written. Raises ValueError where the file is damaged."""
+        """Reads the saved state; None before the first one. Raises ValueError where the file is damaged."""
         path = self.folder / "state.safetensors"
         if not path.exists():
             return None
@@ -108,7 +110,7 @@ class Journal:
         if len(pending) != max(0, frame) % self.sizes.segment or not all(
             self.latents_path(k).exists() for k in range(segments)
         ):
-            raise ValueError(f"{path}: does not go with the files beside it; delete the folder {self.folder} to start anew")
+            raise ValueError(f"{path}: does not match the files beside it; delete the folder {self.folder} to start again")
         return State(frame, tensors["queue"], pending)
 
     def save(self, state: State) -> None:
@@ -121,7 +123,7 @@ class Journal:
         write_whole(self.latents_path(number), save({"latents": latents.contiguous()}))
 
     def latents(self, number: int) -> Tensor:
-        """Those of a full segment `(segment, c, h, w)`. Raises ValueError where the file is damaged."""
+        """Reads the latents of a full segment `(segment, c, h, w)`. Raises ValueError where the file is damaged."""
         shape = (self.sizes.segment, *self.sizes.latent)
         return _read(self.latents_path(number), {"latents": shape}, self.sizes.segment)["latents"]
 
@@ -129,32 +131,32 @@ class Journal:
         return self.folder / f"latents_{number:05}.safetensors"
 
     def video_path(self, number: int, frames: int) -> Path:
-        """A segment's pictures; a part of a segment, at the end of a shot, says how many frames it has."""
+        """Path of a segment's video; an incomplete segment, at the end of a shot, has its frame count in the name."""
         part = "" if frames == self.sizes.segment else f"_{frames:03}"
         return self.folder / f"video_{number:05}{part}.mp4"
 
 
 def _as_typed(value: Scalar) -> Scalar:
-    """Numbers by frame as text: 0.1 wrote them as Python prints its objects."""
+    """Converts numbers by frame from 0.1, which stored the repr of Python objects, to text."""
     cues = OBJECTS.findall(value) if isinstance(value, str) and value.startswith("Numbers(cues=(") else ()
     texts = [f"{frame}: {number}" + (f" ~{fade}" if fade != "0" else "") for frame, number, fade in cues]
     return value if not texts else texts[0].removeprefix("0: ") if len(texts) == 1 else " / ".join(texts)
 
 
 def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str]:
-    """What is different, in words: `cfg (7.0, now 8.0)`."""
+    """Differences of settings as text: `cfg (7.0, now 8.0)`."""
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     return [f"{name}{_both(before.get(name), now.get(name))}" for name in names]
 
 
 def _both(before: Scalar, now: Scalar) -> str:
     digests = any(isinstance(value, str) and value.startswith("sha256:") for value in (before, now))
-    shown = ["none" if value in (None, "", "None") else value for value in (before, now)]
-    return "" if digests else f" ({shown[0]}, now {shown[1]})"
+    texts = ["none" if value in (None, "", "None") else value for value in (before, now)]
+    return "" if digests else f" ({texts[0]}, now {texts[1]})"
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
-    """Checked tensors of one file. `most`: frames that it may hold."""
+    """Reads and checks the tensors of one file. most: highest number of frames."""
     _, *latent = next(iter(shapes.values()))
     cap = most * 4 * int(torch.tensor(latent).prod()) + LARGEST_HEADER
     try:
@@ -163,22 +165,22 @@ def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -
         tensors = load(path.read_bytes())
         for name, shape in shapes.items():
             got = tensors[name]
-            fits = got.ndim == len(shape) and all(want in (None, size) for want, size in zip(shape, got.shape, strict=True))
+            fits = got.ndim == len(shape) and all(side in (None, size) for side, size in zip(shape, got.shape, strict=True))
             if not fits or got.dtype != torch.float32 or not bool(got.isfinite().all()):
                 raise ValueError(f"{name}: expected finite float32 of shape {shape}, got {got.dtype} {tuple(got.shape)}")
         return tensors
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{path}: damaged ({error}); delete the folder {path.parent} to start this shot anew") from error
+        raise ValueError(f"{path}: damaged ({error}); delete the folder {path.parent} to start this shot again") from error
 
 
 def _frame_of(path: Path, tensors: Mapping[str, Tensor]) -> int:
     frame = tensors.get("frame")
     if frame is None or frame.dtype != torch.int64 or frame.ndim:
-        raise ValueError(f"{path}: damaged (no frame number); delete the folder {path.parent} to start this shot anew")
+        raise ValueError(f"{path}: damaged (no frame number); delete the folder {path.parent} to start this shot again")
     return int(frame)
 
 
 def _scalars(values: Any) -> dict[str, Scalar]:
     if not all(isinstance(value, Scalar) for value in dict(values).values()):
-        raise ValueError("settings that are no plain values")
+        raise ValueError("settings that are not plain values")
     return {name: _as_typed(value) for name, value in dict(values).items()}

@@ -1,4 +1,4 @@
-"""Seconds, main memory and file sizes of this machine, for a shot's plan."""
+"""Measurements of time, memory and file sizes for a shot's plan."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ from ..video.io.write import write_video
 
 
 def seconds_of(work: Callable[[], object], times: int = 2) -> float:
-    """The median over some calls after one that warms up."""
+    """Median time of `times` calls, after one to warm up."""
     work()
-    found = []
+    seconds = []
     for _ in range(times):
         started = time.monotonic()
         work()
-        found.append(time.monotonic() - started)
-    return median(found)
+        seconds.append(time.monotonic() - started)
+    return median(seconds)
 
 
 def ram() -> int:
-    """Bytes that this process holds in main memory; 0 where the system does not tell."""
+    """Bytes of main memory that this process uses; 0 where the system has no such figure."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -39,13 +39,13 @@ def ram() -> int:
 
 
 def disk_free(folder: Path) -> int:
-    """Of the disk that a folder, existing or not yet, is on."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    """Free bytes on the disk of a folder, which need not exist yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def written(picture: Tensor, fps: float, frames: int = 8) -> tuple[float, int]:
-    """(seconds, bytes) per frame of a video of one picture and its mirror image: more motion than a shot will have."""
+    """(seconds, bytes) per frame of a video of one picture and its mirror image: more motion than in a shot."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "measured.mp4"
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a shot will cost, reckoned from one measured window."""
+"""Estimate of a shot's time, memory and disk space from timed model calls."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,44 +6,46 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """One machine, one model, one size."""
+    """Measurements of one model at one size on one machine."""
 
     call: float
     """Seconds of a model call with one window."""
     shared: dict[int, float]
-    """Windows per call -> seconds per window; those that did not fit are missing."""
+    """Windows per call -> seconds per window, without those that did not fit into memory."""
     decode: float
     """Seconds to decode and encode a frame."""
     memory: int | None
-    """Bytes of the device that a call of one window needs at its peak, weights included; None where that cannot be known."""
+    """Peak device memory of a call with one window, weights included, in bytes; None where it is unknown."""
     memory_free: int | None
-    """Bytes that the device has free for it."""
+    """Free device memory, in bytes; None where it is unknown."""
     ram: int
-    """Bytes that this process holds now."""
+    """Main memory of this process, in bytes."""
     ram_total: int | None
-    """Bytes of main memory that the machine has; None where that cannot be known."""
+    """Main memory of the machine, in bytes; None where it is unknown."""
     disk_free: int
     video_bytes: int
-    """Of an encoded frame."""
+    """Bytes per encoded frame."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What has to be done."""
+    """Amount of work for a shot."""
 
     frames: int
     warm_up: int
-    """Iterations before the first frame comes out."""
+    """Iterations before the first frame is finished."""
     windows_per_frame: float
     base_calls: int
     """Model calls of the first clip."""
     latent_values: int
-    """Numbers in one latent frame."""
+    """Values per latent frame."""
     places: int
 
 
 @dataclass(frozen=True)
 class Plan:
+    """Estimate for a shot."""
+
     work: Work
     measured: Measured
 
@@ -58,23 +60,23 @@ class Plan:
 
     @property
     def disk(self) -> int:
-        """Bytes: latents, video in segments and joined, and the state twice, while it is replaced."""
+        """Bytes of latents, of video in segments and joined, and of two copies of the state, while it is replaced."""
         state = 2 * 4 * self.work.latent_values * (self.work.places + 16)
         return self.work.frames * (4 * self.work.latent_values + 2 * self.measured.video_bytes) + state
 
     @property
     def best_together(self) -> int:
-        """Windows per call that are worth it: the fewest that come within 3 % of the fastest."""
+        """Recommended windows per call: the fewest within 3 % of the fastest."""
         fastest = min(self.measured.shared.values())
         return min(count for count, seconds in self.measured.shared.items() if seconds <= 1.03 * fastest)
 
     @property
     def seconds_before(self) -> float:
-        """Until the first frame is there: the first clip and the warm-up."""
+        """Seconds until the first frame is finished: base clip and warm-up."""
         return (self.work.base_calls + (self.work.warm_up + 1) * self.work.windows_per_frame) * self.measured.call
 
     def figures(self) -> dict[str, Any]:
-        """The plan as plain numbers, in seconds and bytes, for a panel that draws it."""
+        """The plan as plain numbers, in seconds and bytes, for the panel below the node."""
         found = self.measured
         return {
             "frames": self.work.frames, "seconds": self.seconds, "seconds_before": self.seconds_before,
@@ -85,6 +87,7 @@ class Plan:
         }  # fmt: skip
 
     def text(self) -> str:
+        """The plan as lines of text."""
         work, found = self.work, self.measured
         rows = [
             f"time      {in_words(self.seconds)}: {self.seconds_per_frame:.2f} s a frame ({work.windows_per_frame:.3g} windows "
@@ -100,7 +103,7 @@ class Plan:
         return "\n".join(rows + [f"! {line}" for line in self.warnings()])
 
     def warnings(self) -> list[str]:
-        """What will not fit, each with the number to lower."""
+        """Resources that are too small, each with the setting to lower."""
         found = self.measured
         lines = []
         if self.disk > found.disk_free:

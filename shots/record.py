@@ -1,7 +1,7 @@
-"""A shot recorded while it is sampled: steps are pulled out of a host's sampler, sinks take them, decoded frames come out.
+"""Recording of a shot while it is sampled: steps of a host's sampler are passed to sinks, decoded frames are yielded.
 
-Everything is pulled from above: whoever iterates over a `Recording` pulls decoded frames, the recording pulls rounds of steps
-out of the host's sampler. Where a round ends changes no bit.
+The caller iterates over a `Recording`, which iterates over rounds of steps of the host's sampler. The result does not depend on
+where a round ends.
 """
 
 import logging
@@ -23,61 +23,61 @@ ROUND = 20.0
 
 
 class Sampler(Protocol):
-    """What a host brings: its model, in steps and rounds, and its VAE."""
+    """Interface of a host: its model, in steps and rounds, and its VAE."""
 
     def steps(self, state: State | None) -> Iterator[Step]:
-        """Steps of the queue without an end, from a state on; None: of a new shot. Pulled in a round only."""
+        """Endless steps of the queue from a state on (None: of a new shot). Iterated over within a round only."""
         ...
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
-        """Pulls each stream of steps to its end while the model is loaded, and pauses after it."""
+        """Exhausts each stream of steps while the model is loaded, and pauses after it."""
         ...
 
     def decode(self, latent: Tensor) -> Tensor:
-        """A latent `(c, h, w)` to a picture `(3, h, w)` in [0, 1]; between rounds."""
+        """Decodes a latent `(c, h, w)` to a picture `(3, h, w)` in [0, 1]. Called between rounds only."""
         ...
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What a recording left."""
+    """Result of a recording."""
 
     video: Path
     latents: Tensor
-    """The last ones, up to `tail` frames `(t, c, h, w)`: what another shot may continue."""
+    """Latents of the last frames, at most `tail`, `(t, c, h, w)`, for another shot to continue."""
     resumed: int
-    """Frames that were there already."""
+    """Frames that an earlier run finished."""
 
     def message(self, frames: int, reason: Sequence[str]) -> str:
-        """What happened, in a line."""
+        """Summary in one line."""
         count = f"{frames} frames" if frames > 1 else "1 frame"
         if reason:
             return f"{count}, a new shot because of: {', '.join(reason)}"
         if self.resumed == frames:
-            return f"{count}, all of them there already"
-        return count + (f", the first {self.resumed} there already" if self.resumed else "")
+            return f"{count}, all finished earlier"
+        return count + (f", the first {self.resumed} finished earlier" if self.resumed else "")
 
 
 class Recording:
-    """Brings a shot to `frames` frames, from wherever its journal stands; to be iterated over once.
+    """Extends a shot to `frames` frames from the state of its journal; to be iterated over once.
 
-    tail    how many of the last latents are handed out
-    more    further sinks, which take steps after the journal
-    An error or an interrupt leaves the journal at the last finished frame and a playable video of all finished frames, if
-    that is still possible; then it goes on to the caller. Whoever stops iterating closes it (`contextlib.closing`).
+    tail    number of last latents in the result
+    more    further sinks, which get steps after the journal
+    An error or an interrupt leaves the journal at the last finished frame and, if possible, a playable video of all finished
+    frames; then it is raised again. To stop iterating early, close it (`contextlib.closing`).
     """
 
     shot: Shot
-    """What was made, once the iteration has ended."""
+    """The result, once the iteration has ended."""
 
     def __init__(
         self, journal: Journal, sampler: Sampler, frames: int, fps: float, tail: int, more: Sequence[Sink] = ()
     ):  # fmt: skip
         state = journal.state()
         self.resumed = min(frames, max(0, state.frame)) if state else 0
-        """Frames that are there already."""
-        self.stands = state.frame if state else None
-        """The frame that comes out next, below zero in warm-up; None where nothing is begun."""
+        """Frames that an earlier run finished."""
+        self.next_frame = state.frame if state else None
+        """Number of the next frame, negative during warm-up; None for a new shot."""
         self._sampler, self._frames, self._tail, self._folder = sampler, frames, tail, journal.folder
         self._kept = JournalSink(journal, state)
         self._video = VideoSink(self._kept, sampler.decode, frames, fps)
@@ -88,13 +88,13 @@ class Recording:
         return self._looks
 
     def close(self) -> None:
-        """Ends the recording where it stands; harmless after its end."""
+        """Ends the recording early; has no effect after its end."""
         self._looks.close()
 
     def _run(self) -> Iterator[DecodedFrame]:
         try:
             if self._kept.begun:
-                yield from self._video.catch_up()  # pictures that an earlier run could not make any more
+                yield from self._video.catch_up()  # segments that an earlier run did not decode
             for _ in self._sampler.rounds(self._streams()):
                 for sink in self._sinks:
                     yield from sink.pause()
@@ -106,12 +106,12 @@ class Recording:
             raise
 
     def _streams(self) -> Iterator[Iterator[Step]]:
-        """One per round, until the shot is long enough."""
+        """One stream of steps per round, until the shot is long enough."""
         while not self._kept.begun or self._kept.state.frame < self._frames:
             yield self._until_pause()
 
     def _until_pause(self) -> Iterator[Step]:
-        """Steps until a segment is full, the shot is long enough, or it is time to look; the sinks take each."""
+        """Passes steps to the sinks until a segment is full, the shot is long enough, or `ROUND` seconds have passed."""
         kept, segment = self._kept, self._kept.journal.sizes.segment
         until = min(self._frames, (max(0, kept.state.frame) // segment + 1) * segment)
         started = time.monotonic()
@@ -123,7 +123,7 @@ class Recording:
                 return
 
     def _leave(self) -> None:
-        """After an error: what is finished is saved and joined, as far as that works; the error itself must not be hidden."""
+        """After an error: saves and joins finished frames as far as possible, without hiding the error."""
         try:
             for sink in self._sinks:
                 sink.leave()
@@ -132,5 +132,5 @@ class Recording:
                 (self._folder / UNFINISHED).unlink(missing_ok=True)
                 for _ in self._video.join(done, self._folder / UNFINISHED):
                     pass
-        except Exception as error:  # noqa: BLE001  the first error is the one to show
+        except Exception as error:  # noqa: BLE001  the first error must be raised
             log.warning("Zoetrope: no playable file of the unfinished shot (%s); its segments are in %s", error, self._folder)

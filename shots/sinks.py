@@ -1,7 +1,7 @@
-"""Sinks: who takes what a shot finishes. A new one is a subclass of `Sink`, named where the shot is recorded.
+"""Sinks: receivers of finished latents. A new one is a subclass of `Sink`, passed where the shot is recorded.
 
-A sink takes each step of the queue while the model is loaded, and works on what it took when sampling pauses: then models may
-be moved about and latents decoded. Frames that it decodes (`DecodedFrame`) go on to whoever pulls the recording.
+A sink gets each step of the queue while the model is loaded, and processes it when sampling pauses: then models may be moved
+between devices and latents decoded. Frames that it decodes (`DecodedFrame`) are yielded to the caller of the recording.
 """
 
 import logging
@@ -20,19 +20,19 @@ from .journal import Journal, State
 log = logging.getLogger(__name__)
 
 SAVED_EVERY = 1.0
-"""Seconds of work that a crash may cost, beyond the frame in the making."""
+"""Seconds of work that may be lost in a crash, besides the current frame."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where a shot stands after a step of its queue, and what came out of it."""
+    """State of a shot after a step of its queue, and the latents that the step finished."""
 
     frame: int
-    """Number of the frame that comes out next; negative in the warm-up."""
+    """Number of the next frame; negative during warm-up."""
     queue: Tensor
     """`(places, c, h, w)`"""
     finished: Tensor
-    """Latents that came out, `(n, c, h, w)`: none in the warm-up."""
+    """Finished latents `(n, c, h, w)`: none during warm-up."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,21 @@ Decode = Callable[[Tensor], Tensor]
 
 
 class Sink:
-    """Takes what a shot finishes; every method may be left as it is."""
+    """Receives the finished latents of a shot; each method is optional."""
 
     def take(self, step: Step) -> None:
-        """A step, while the model is loaded: nothing is decoded here."""
+        """Receives a step, while the model is loaded; must not decode."""
 
     def pause(self) -> Iterator[DecodedFrame]:
-        """Sampling pauses: works on what was taken, and yields what it decodes."""
+        """Processes received steps while sampling pauses, and yields the frames that it decodes."""
         yield from ()
 
     def leave(self) -> None:
-        """The recording ends early, after an error or an interrupt: saves what can be saved."""
+        """Saves what it can after an error or an interrupt."""
 
 
 class JournalSink(Sink):
-    """Keeps latents and queue on disk, so that at most a second of work is lost in a crash."""
+    """Writes latents and queue to disk; at most a second of work is lost in a crash."""
 
     def __init__(self, journal: Journal, state: State | None):
         self.journal = journal
@@ -74,8 +74,8 @@ class JournalSink(Sink):
     def take(self, step: Step) -> None:
         if not bool(step.queue.isfinite().all() and step.finished.isfinite().all()):
             raise ValueError(
-                f"undefined numbers (NaN) came up while frame {step.frame - 1} was being finished. The shot stops here; the "
-                f"frames before it are kept in {self.journal.folder}. Lower the cfg, or run the model in bf16 or fp32."
+                f"undefined numbers (NaN) while frame {step.frame - 1} was being finished. The shot stops here; the frames "
+                f"before it are stored in {self.journal.folder}. Lower the cfg, or run the model in bf16 or fp32."
             )
         pending = torch.cat([self.state.pending, step.finished.to("cpu", torch.float32)])
         segment = self.journal.sizes.segment
@@ -100,7 +100,7 @@ class JournalSink(Sink):
             self._saved_at, self._unsaved = time.monotonic(), False
 
     def latents(self, number: int) -> Tensor:
-        """Those of a segment; of the last one, as many as there are."""
+        """Latents of a segment; of the incomplete last one, those that are finished."""
         return self.journal.latents(number) if self.journal.latents_path(number).exists() else self.state.pending
 
     def last(self, frames: int, count: int) -> Tensor:
@@ -111,7 +111,7 @@ class JournalSink(Sink):
 
 
 class VideoSink(Sink):
-    """Decodes latents to segments of video, and joins these to one file."""
+    """Decodes latents to segments of video, and joins them to one file."""
 
     def __init__(self, kept: JournalSink, decode: Decode, frames: int, fps: float):
         self._kept, self._decode, self._frames, self._fps = kept, decode, frames, fps
@@ -123,9 +123,9 @@ class VideoSink(Sink):
             yield from self._segment(number, segment)
 
     def pause(self) -> Iterator[DecodedFrame]:
-        """Writes full segments; where there is none at the end, decodes the newest frame alone."""
+        """Writes full segments; decodes the newest frame of an incomplete one."""
         yield from self.catch_up()
-        pending = self._kept.state.pending  # none where a clip that was finished at once ends with a segment
+        pending = self._kept.state.pending  # none where the initial clip ends with a full segment
         if self._done % self._kept.journal.sizes.segment and len(pending):
             yield DecodedFrame(self._kept.state.frame - 1, self._decode(pending[-1]))
 
@@ -134,7 +134,7 @@ class VideoSink(Sink):
         return max(0, min(self._kept.state.frame, self._frames))
 
     def join(self, frames: int, path: Path) -> Iterator[DecodedFrame]:
-        """Every segment's video, made where it is missing, joined to one file; what it replaces is removed."""
+        """Joins the videos of all segments, written where missing, to one file; removes files that it replaces."""
         if path.exists():
             return
         segment = self._kept.journal.sizes.segment
@@ -145,7 +145,7 @@ class VideoSink(Sink):
                 leftover.unlink(missing_ok=True)
 
     def _joined(self, frames: int, path: Path) -> Generator[DecodedFrame, None, list[Path]]:
-        """The parts of the joined file; one that cannot be read any more is made again from its latents."""
+        """Joins segments and returns their paths; one that cannot be read is decoded again from its latents."""
         segment, remade = self._kept.journal.sizes.segment, set()
         while True:
             parts = []
@@ -157,12 +157,12 @@ class VideoSink(Sink):
             except BrokenPart as error:
                 if error.part in remade:
                     raise
-                log.warning("Zoetrope: %s; it is made again from its latents", error)
+                log.warning("Zoetrope: %s; it is decoded again from its latents", error)
                 remade.add(error.part)
                 error.part.unlink()
 
     def _segment(self, number: int, frames: int) -> Generator[DecodedFrame, None, Path]:
-        """The pictures of one segment, or of its first frames; decoded one by one, so the result depends on nothing else."""
+        """Writes the video of a segment, or of its first frames, decoded one by one, unless it exists."""
         path = self._kept.journal.video_path(number, frames)
         if path.exists():
             return path
@@ -172,7 +172,7 @@ class VideoSink(Sink):
                 picture = self._decode(latent)
                 if not bool(picture.isfinite().all()):
                     raise ValueError(
-                        f"frame {frame} was decoded to undefined numbers (NaN); its latent is sound and kept in "
+                        f"frame {frame} was decoded to undefined numbers (NaN); its latent is intact and stored in "
                         f"{self._kept.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
                     )
                 writer.add(picture)

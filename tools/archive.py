@@ -1,4 +1,4 @@
-"""The archive that the registry would publish: what git holds, less what .comfyignore leaves out."""
+"""The archive for the registry: files in git, without those in .comfyignore."""
 
 import subprocess
 import zipfile
@@ -8,10 +8,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def published() -> list[str]:
-    """Paths of the archive's files, new ones before they are committed too; none where the checkout is no git repository."""
-    held = _git("ls-files", "--cached", "--others", "--exclude-standard")
+    """Paths of the archive's files, including uncommitted ones; none outside of a git repository."""
+    files = _git("ls-files", "--cached", "--others", "--exclude-standard")
     left_out = set(_git("ls-files", "--cached", "--others", "--ignored", "--exclude-from=.comfyignore"))
-    return sorted(name for name in set(held) - left_out if (ROOT / name).is_file())
+    return sorted(name for name in set(files) - left_out if (ROOT / name).is_file())
 
 
 def _git(*command: str) -> list[str]:
@@ -20,7 +20,7 @@ def _git(*command: str) -> list[str]:
 
 
 def pack(target: Path) -> Path:
-    """Writes the archive."""
+    """Writes the archive to `target` and returns the path."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in published():
             archive.write(ROOT / name, name)

@@ -20,7 +20,7 @@ COLOURS = {
 
 
 def below(room: str) -> set[str]:
-    """Rooms that one may import."""
+    """Packages that a package may import."""
     modules = {room_of(module): module for module in sources()}
     return {
         other
@@ -31,7 +31,7 @@ def below(room: str) -> set[str]:
 
 
 def floors() -> list[list[str]]:
-    """Rooms from the ground floor up; one that holds nothing but sub-rooms is not drawn."""
+    """Levels of packages, lowest first, without packages that have sub-packages only."""
     full = {room_of(module) for module, path in sources().items() if path.name != "__init__.py"}
     rooms = [room for room in MAY_IMPORT if room in full]
     height: dict[str, int] = {}
@@ -45,7 +45,7 @@ def floors() -> list[list[str]]:
 
 
 def files_of(room: str) -> list[str]:
-    """Names of the files that lie in a room itself."""
+    """Names of the files directly in a package."""
     parts = [module.rpartition(".") for module, path in sources().items() if path.name != "__init__.py"]
     return sorted(name for parent, _, name in parts if parent == room)
 

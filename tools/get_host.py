@@ -1,9 +1,9 @@
-"""`make host`: puts a real ComfyUI where host tests look, and its requirements into this environment.
+"""`make host`: installs a ComfyUI for host tests, and its requirements into this environment.
 
---source   a ComfyUI checkout or a git URL; empty: what lies there already, else comfy-cli installs the current one
---name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) takes another name. `make test` runs on every host
+--source   a ComfyUI checkout or a git URL; empty: the existing one, else comfy-cli installs the current version
+--name     folder name under ~/.cache/zoetrope; a second host (ComfyUI-0.25) needs another name. `make test` runs on every host
            named ComfyUI*; one that is used only by name (COMFYUI_PATH=...) goes deeper: extra/ComfyUI-0.33
---torch    torch, torchvision and torchaudio that go together; hosts import all three
+--torch    matching versions of torch, torchvision and torchaudio; hosts import all three
 """
 
 import argparse
@@ -19,7 +19,7 @@ PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version
 def fetch(source: str, target: Path) -> None:
     """Makes `target` a ComfyUI: a link to a checkout, a clone of a repository, or comfy-cli's installation."""
     if (target / "main.py").is_file():
-        print(f"{target} is there already")
+        print(f"{target} exists")
     elif source and (Path(source) / "main.py").is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(Path(source).resolve())
@@ -40,23 +40,23 @@ def fetch(source: str, target: Path) -> None:
 
 
 def run(*command: str, remedy: str) -> None:
-    """Runs a command; where it fails, ends with one line that says what to do."""
+    """Runs a command; exits with the remedy where it fails."""
     if subprocess.call(command):
         sys.exit(f"make host: {command[0]} failed. {remedy}")
 
 
 def requirements(host: Path, torch: str) -> None:
-    """Installs what the host needs.
+    """Installs the host's requirements.
 
-    Its frontend and templates go beside it, so that two hosts can each have their own. Of a host that is used by name only, so
-    does everything that it pins to one version: this environment has what the other hosts pin.
+    Frontend and templates are installed beside the host, so that each host has its own version. For a host that is used by name
+    only, so is everything that it pins to one version: this environment has the versions that the other hosts pin.
     """
     lines = [line.strip() for line in (host / "requirements.txt").read_text().splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     by_name = host.parent != CACHE
     pinned = [line for line in lines if "==" in line and (by_name or line.startswith("comfyui-"))]
     shared = [line for line in lines if line not in pinned and line not in ("torch", "torchvision", "torchaudio")]
-    print(f"installing {torch} (which go together) and ComfyUI's requirements into this environment", flush=True)
+    print(f"installing {torch} (matching versions) and ComfyUI's requirements into this environment", flush=True)
     run(*PIP, *torch.split(), *shared, remedy="the requirements could not be installed")
     run(sys.executable, "-c", "import torch, torchvision, torchaudio", remedy=f"{torch} do not go together; choose HOST_TORCH=")
     if lacking := [line for line in pinned if not beside(host, line)]:
@@ -65,7 +65,7 @@ def requirements(host: Path, torch: str) -> None:
 
 
 def beside(host: Path, requirement: str) -> bool:
-    """Whether the host's own folder has exactly this version of a package."""
+    """Whether the host's package folder has exactly this version of a package."""
     name, _, pinned = requirement.partition("==")
     return (packages(host) / f"{name.strip().replace('-', '_')}-{pinned.strip()}.dist-info").is_dir()
 

@@ -1,6 +1,6 @@
-"""Finds a real ComfyUI and puts it on the path of this process; says aloud where there is none.
+"""Finds a ComfyUI and adds it to the path of this process.
 
-Looked for, in this order: $COMFYUI_PATH, the ComfyUI that encloses the checkout, ~/.cache/zoetrope/ComfyUI*. A host deeper
+Order: $COMFYUI_PATH, the ComfyUI that encloses the checkout, ~/.cache/zoetrope/ComfyUI*. A host deeper
 down (~/.cache/zoetrope/extra/ComfyUI-0.33) is used only where $COMFYUI_PATH names it.
 """
 
@@ -21,13 +21,13 @@ def found_hosts() -> list[Path]:
 
 
 def version(host: Path) -> str:
-    """The version a checkout says it is."""
+    """Version of a ComfyUI checkout."""
     match = re.search(r'__version__ = "([^"]+)"', (host / "comfyui_version.py").read_text())
     return match.group(1) if match else "unknown"
 
 
 def packages(host: Path) -> Path:
-    """Where `make host` puts what only this host wants: every package that its requirements pin to one version."""
+    """Folder of a host's own packages, from `make host`: those that its requirements pin to one version."""
     return host.parent / f"{host.name}.packages"
 
 

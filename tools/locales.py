@@ -1,4 +1,4 @@
-"""What a locale must translate: names and tooltips of every node, as the frontend's `nodeDefs.json` spells them.
+"""Texts for translation: names and tooltips of every node, in the layout of the frontend's `nodeDefs.json`.
 
 `python tools/locales.py` writes locales/en/nodeDefs.json from the nodes' own schemas; the other languages are
 written by people, and a test counts what they lack.
@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 LOCALES = ROOT / "locales"
 SPECIAL = set("{}@|%")
-"""What the frontend's message compiler would take for syntax."""
+"""Characters that are syntax in the frontend's message compiler."""
 
 
 def node_definitions(nodes: list[Any]) -> dict[str, Any]:

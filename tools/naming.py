@@ -1,4 +1,4 @@
-"""Gives the checkout its one import name, `zoetrope`, as the host does under a name of its own."""
+"""Imports the checkout under the name `zoetrope`."""
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def name_the_checkout() -> None:
-    """After this, `import zoetrope` means this checkout, whatever its folder is called and whatever is installed."""
+    """Registers this checkout as the module `zoetrope`, independent of its folder's name and of installed versions."""
     if "zoetrope" in sys.modules:
         return
     spec = spec_from_file_location("zoetrope", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])

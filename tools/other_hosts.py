@@ -1,4 +1,4 @@
-"""Runs the host tests once more on every other ComfyUI that is found: one process can hold only one host."""
+"""Runs the host tests on every further ComfyUI, in a process of its own, because a process can import only one."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What golden tests measured, as a table: `make parity` runs them on every host and writes docs/parity.md.
+"""Table of the errors that golden tests measure: `make parity` runs them on every host and writes docs/parity.md.
 
 With $PARITY set, each run appends its rows to that file; `python parity.py ROWS` prints the table.
 """
@@ -26,7 +26,7 @@ class Mapped:
     family: str
     member: str
     name: str
-    """Of the published key list."""
+    """Name of the published key list."""
     keys: int
     layers: int
 
@@ -36,7 +36,7 @@ MAPPED: list[Mapped] = []
 
 
 def within(family: str, what: str, where: str, error: float, tolerance: float) -> bool:
-    """Notes an error for the table. Returns whether it lies within the tolerance."""
+    """Records an error for the table. Returns whether it is within the tolerance."""
     MEASURED.append(Measured(family, what, where, error, tolerance))
     return error <= tolerance
 
@@ -46,7 +46,7 @@ def mapped(family: str, member: str, name: str, keys: int, layers: int) -> None:
 
 
 def write_rows() -> None:
-    """At the end of a run: appends what it measured where it was asked to."""
+    """Appends the measurements of a run to the file `$PARITY`, if it is set."""
     if path := os.environ.get("PARITY"):
         with Path(path).open("a") as file:
             for row in (*MAPPED, *MEASURED):

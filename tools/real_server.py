@@ -1,4 +1,4 @@
-"""A real ComfyUI server in a folder of its own, and a client that follows a queued graph to its end."""
+"""A ComfyUI server in its own folder, and a client that waits for queued graphs."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Server:
         return json.loads(self.get(path, **query))
 
     def post(self, path: str, body: Any) -> tuple[int, Any]:
-        """Status and decoded answer, of refusals too."""
+        """Status and decoded body of the response, also of errors."""
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
@@ -59,7 +59,7 @@ class Server:
         return body["prompt_id"]
 
     def wait(self, prompt_id: str, seconds: float = 540) -> dict[str, Any]:
-        """The finished prompt's history. Polls: a socket would add a dependency and no certainty."""
+        """Polls for the history of a finished prompt (a socket would need a further dependency)."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, f"the server died:\n{self.tail()}"
@@ -72,7 +72,7 @@ class Server:
         return self.wait(self.queue(graph), seconds)
 
     def workflow(self, name: str, **changes: dict[str, Any]) -> dict[str, Any]:
-        """A shipped workflow as the frontend would queue it; changes: node type -> inputs that are otherwise."""
+        """A shipped workflow as the frontend would queue it; changes: node type -> inputs to replace."""
         graph = api_form(workflow(name), self.json("/object_info"))
         for node in graph.values():
             node["inputs"].update(changes.get(node["class_type"], {}))
@@ -87,7 +87,7 @@ class Server:
 
 
 def error_of(entry: dict[str, Any]) -> str:
-    """What the host shows an artist for a failed prompt; empty if it succeeded."""
+    """Error message of a failed prompt; empty if it succeeded."""
     for kind, data in entry["status"]["messages"]:
         if kind == "execution_error":
             return f"{data['exception_type']}: {data['exception_message']}"
@@ -102,7 +102,7 @@ def serve(
 ) -> Iterator[Server]:
     """Starts `host` on a free port with the pack installed under a name, and stops it afterwards.
 
-    change   what is done to the installed pack first
+    change   applied to the folder of the installed pack before the start
     """
     install_pack(folder / "custom_nodes" / name)
     change(folder / "custom_nodes" / name)
@@ -134,7 +134,7 @@ def serve(
 
 
 def install_pack(target: Path) -> None:
-    """Installs what would be published: the archive, unpacked."""
+    """Installs the published archive, unpacked."""
     with TemporaryDirectory() as folder, zipfile.ZipFile(pack(Path(folder) / "zoetrope.zip")) as archive:
         archive.extractall(target)
 

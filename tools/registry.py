@@ -1,6 +1,6 @@
-"""What the registry wants besides the code: the repository's address in full, and pictures as PNG.
+"""Files for the registry: the repository's full address, and pictures as PNG.
 
-`python tools/registry.py https://github.com/OWNER/NAME` changes the address wherever it stands;
+`python tools/registry.py https://github.com/OWNER/NAME` changes the address in every file;
 `python tools/registry.py --pictures` draws docs/icon.png and docs/banner.png from the .svg files (chromium).
 """
 
@@ -29,7 +29,7 @@ def places() -> list[str]:
 
 
 def move(new: str) -> None:
-    """Puts another address in the place of the present one, in every file that has it."""
+    """Replaces the repository's address in every file."""
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git|/)?", new)
     if not match:
         raise SystemExit(f"expected an address such as https://github.com/OWNER/NAME, got {new!r}")

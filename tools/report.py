@@ -1,4 +1,4 @@
-"""`make e2e`: what the tests saw, on one page. `report.py FOLDER` reads FOLDER/tests.xml and the screenshots beside it."""
+"""Report of `make e2e` on one page. `report.py FOLDER` reads FOLDER/tests.xml and the screenshots beside it."""
 
 import html
 import sys

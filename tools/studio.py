@@ -1,4 +1,4 @@
-"""Every picture that the pack shows of itself, made by runs of the embedded model and by the real editor.
+"""Renders all pictures of docs, help pages and templates, with the embedded model and the editor.
 
 `python tools/studio.py [scene ...]` needs a ComfyUI (make host), chromium and node (make e2e). It writes
 workflows/*.jpg, the pictures of the help pages (web/docs/pictures) and the clips of the README (docs/clips).
@@ -56,7 +56,7 @@ FILES = {
 
 
 class Studio:
-    """Runs workflows once each and remembers the clips."""
+    """Runs each workflow once and caches its outputs."""
 
     def __init__(self, server: Server):
         self._server = server
@@ -83,12 +83,12 @@ class Studio:
         return [torch.stack(list(frames_of(path))) for path in self.files(workflow, kind, **changes)]
 
     def picture(self, workflow: str, kind: str, at: int = 0) -> Image.Image:
-        """What a node showed."""
+        """Previews of a node."""
         return Image.open(self.files(workflow, kind)[at]).convert("RGB")
 
 
 def spread(clip: Tensor, count: int) -> Tensor:
-    """So many frames of a clip, evenly."""
+    """Evenly spaced frames of a clip."""
     return clip[torch.linspace(0, len(clip) - 1, count).round().long()]
 
 
@@ -100,7 +100,7 @@ def sheet(rows: Sequence[Tensor], count: int = 8, side: int = 94) -> Image.Image
 
 
 def moving(path: Path, clip: Tensor, fps: float, side: int = 192) -> None:
-    """A clip as an endless WebP."""
+    """Writes a clip as a looping WebP."""
     large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest")
     frames = [contact_sheet([one[None]], gap=0) for one in large]
     path.parent.mkdir(exist_ok=True)
@@ -190,7 +190,7 @@ def guidance(studio: Studio) -> None:
     demo = replace(load_demo(), motion=None)
     items = [(scene.caption, seeds[0]) for scene, seeds in read_set() if scene.shape == "square"][::4]
     prompts, seeds = map(list, zip(*items, strict=True))
-    rows = [one.film_batch(prompts, 1, seeds)[:, 0] for one in (replace(demo, interval=EVERYWHERE), demo)]
+    rows = [one.generate_batch(prompts, 1, seeds)[:, 0] for one in (replace(demo, interval=EVERYWHERE), demo)]
     put(sheet(rows), help_page("GuidanceInterval"))
 
 
@@ -222,18 +222,20 @@ def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
 
 
 def graphs(server: Server, folder: Path) -> None:
-    """The editor's own pictures: nodes, the plan's panel;"""
+    """Takes screenshots of the editor: nodes, and the plan's panel."""
     environment = {**os.environ, "CHROMIUM": "/usr/bin/chromium", "PLAYWRIGHT_FROM": str(hosting.CACHE / "node")}
     script = ROOT / "tests" / "e2e" / "studio.mjs"
-    asked = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_plan_a_long_shot_demo:run"]
-    subprocess.run(["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *asked], check=True, env=environment)
+    scenes = [*(f"{name}:Zoetrope{node}" for node, name in GRAPHS.items()), "15_plan_a_long_shot_demo:run"]
+    subprocess.run(
+        ["node", str(script), server.url, str(folder), str(ROOT / "workflows"), *scenes], check=True, env=environment
+    )
     for node in GRAPHS:
         put(fitted(Image.open(folder / f"Zoetrope{node}.png").convert("RGB"), 560), help_page(node))
     put(fitted(Image.open(folder / "15_plan_a_long_shot_demo.png").convert("RGB"), 560), help_page("ShotPlan"))
 
 
 def pretend(models: Path) -> None:
-    """Empty files of the names that workflows ask for: the editor marks nodes whose file is missing."""
+    """Creates empty files with the names in workflows, because the editor marks nodes with missing files."""
     for one in WORKFLOWS:
         for node in (node for column in one.columns for node in column.nodes if node.type in FILES):
             name = next(value for value in node.inputs.values() if isinstance(value, str))
@@ -243,13 +245,13 @@ def pretend(models: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    wanted = sys.argv[1:]
+    selected = sys.argv[1:]
     with TemporaryDirectory() as here:
         pretend(Path(here) / "host" / "models")
         with serve(hosting.found_hosts()[-1], Path(here) / "host", "zoetrope") as server:
             studio = Studio(server)
             for scene in SCENES:
-                if not wanted or scene.__name__ in wanted:
+                if not selected or scene.__name__ in selected:
                     scene(studio)
-            if not wanted or "graphs" in wanted:
+            if not selected or "graphs" in selected:
                 graphs(server, Path(here))

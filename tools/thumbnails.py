@@ -1,7 +1,7 @@
-"""The pictures of the template dialog: frames of the demo model's own renders, and below them what one gets.
+"""Thumbnails of the template dialog: frames from the demo model, above the title.
 
-`python tools/studio.py template_dialog` renders and writes them; drawing a workflow anew (tools/templates) needs no render.
-Templates for files of one's own show the render of the demo model's graph that does the same, and say so.
+`python tools/studio.py template_dialog` renders and writes them; drawing workflows (tools/templates) needs no render.
+Templates for the user's own files have the render of the corresponding graph of the demo model, with a note.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ FILE = "ZoetropeDecodeVideoToFile"
 SIZE, BAND, SIDE, GAP = (640, 360), 96, 132, 4
 GROUND, RIM, TEXT, QUIET, FREE = "#16242b", "#3d5a66", "#f7f4ec", "#9fc3cc", "#a8d672"
 Picture = Callable[[Any], Image.Image]
-"""From the studio, which runs workflows, to what stands above the title."""
+"""Studio, which runs workflows -> picture above the title."""
 
 
 @dataclass(frozen=True)
 class Card:
     title: str
     needs: str
-    """What has to be downloaded; nothing for the demo model."""
+    """Required downloads; empty for the demo model."""
     picture: Picture
 
 
@@ -48,7 +48,7 @@ def sheet(*rows: tuple[str, str, int, int]) -> Picture:
 
 
 def whole(workflow: str, kind: str, number: int = 0) -> Picture:
-    """One clip, its first half above its second."""
+    """One clip in two rows."""
     return sheet((workflow, kind, number, 1), (workflow, kind, number, 2))
 
 
@@ -65,7 +65,7 @@ def _image(frame: Tensor) -> Image.Image:
 
 
 def larger(studio: Any) -> Image.Image:
-    """A frame of 64 pixels beside the same of 256."""
+    """A frame of 64 pixels beside its version of 256."""
     frame = studio.clips("07_upscale_video_demo", "ZoetropeUpscaleVideo")[0][0]
     small = torch.nn.functional.interpolate(frame[None], size=(64, 64), mode="area")[0]
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
@@ -76,7 +76,7 @@ def larger(studio: Any) -> Image.Image:
 
 
 def between(studio: Any) -> Image.Image:
-    """Above two given frames with a gap between them, below all that are there now."""
+    """Two given frames with a gap between them, above all frames of the result."""
     clip = studio.clips("06_frames_in_between_demo", "ZoetropeInterpolateFrames")[0][:5]
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), RIM)
     _row(page, torch.stack([clip[0], *[torch.full_like(clip[0], 0.16)] * 3, clip[4]]), 0)
@@ -85,7 +85,7 @@ def between(studio: Any) -> Image.Image:
 
 
 def plan(studio: Any) -> Image.Image:
-    """Frames of a shot, and what is reckoned."""
+    """Frames of a shot, and its plan."""
     page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
     _row(page, studio.clips("03_endless_shot_demo", "ZoetropeEndlessShot")[0], 0)
     draw = ImageDraw.Draw(page)

@@ -1,8 +1,8 @@
-"""Counts how data walks through the pack: files and crossings of five walks, and calls from a floor to one above.
+"""Measures the call structure of the pack: files and crossings of five runs, and calls from a package to a higher one.
 
-`python tools/walks.py [ROOT]`: of this checkout, or of another one. A crossing is a call into another file, ComfyUI counting as
-one file and libraries as whoever called them; a climb is a call from a room to one above it. Not counted are the functions that
-maths is given to work with (the guider as a model, the VAE, the host's attention) and generators: pulling is how data comes up.
+`python tools/walks.py [ROOT]`: of this checkout, or of another one. A crossing is a call into another file, where ComfyUI
+counts as one file and libraries as their caller; a climb is a call from a package to a higher one. Functions that are passed to
+`sampling/` and `models/` (the guider as a model, the VAE, the host's attention) and generators are not counted.
 """
 
 import sys
@@ -19,7 +19,7 @@ from naming import name_the_checkout  # noqa: E402
 
 FLOORS = {"nodes": 3, "hosts": 2, "media": 1, "shots": 1, "video": 1, "models": 0, "sampling": 0}
 NETWORKS = {"denoise", "__call__", "decode", "work", "_work", "_pictures", "attention"}
-"""Functions by which maths asks the networks and kernels that it was given."""
+"""Names of functions of networks and kernels that are passed as arguments."""
 
 
 class Walk:

@@ -1,4 +1,4 @@
-"""bfloat16 activations on a CPU, with attention as plain products: torch's own bfloat16 attention is slow backwards there."""
+"""bfloat16 activations on a CPU, with the math attention kernel: the backward pass of torch's fused one is slow there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @contextmanager
 def half_precision() -> Iterator[None]:
-    """Weights stay in float32."""
+    """Context with bfloat16 activations; weights stay in float32."""
     reduced = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # else the products are made in float32
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # else the kernel computes in float32
     try:
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             yield

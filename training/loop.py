@@ -1,7 +1,7 @@
-"""One loop for every stage: seeded, resumable at any moment, averaged weights, a line of progress.
+"""Training loop for every stage: seeded, resumable, with averaged weights and progress.
 
-Step n draws everything (scenes, noise, levels) from generators seeded with (seed, n), so a run that was killed and resumed
-makes the same weights as one that was not. Under `torchrun` every process takes a batch of its own and gradients are averaged.
+Step n draws everything (scenes, noise, levels) from generators seeded with (seed, n), so a resumed run gives the same weights
+as an uninterrupted one. Under `torchrun` each process has its own batch, and gradients are averaged.
 """
 
 import copy
@@ -22,17 +22,18 @@ import torch
 import torch.distributed as dist
 from PIL.Image import Image
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .run import Run
 
 Loss = Callable[[torch.Generator, torch.Generator], tuple[Tensor, dict[str, float]]]
-"""(what kind of step, the same in all processes; its data) -> loss, figures to show"""
+"""(generator of the kind of step, equal in all processes; generator of its data) -> loss, figures for the log"""
 Show = Callable[[Mapping[str, Any]], Image]
 STATE = "state.pt"
 
 
 class Averaged:
-    """Exponential average of weights, kept beside the module that learns."""
+    """Exponential moving average of weights."""
 
     def __init__(self, modules: Mapping[str, nn.Module], decay: float):
         self.decay = decay
@@ -40,10 +41,11 @@ class Averaged:
 
     @torch.no_grad()
     def follow(self, modules: Mapping[str, nn.Module], step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))  # early averages forget the random start
+        """Updates the average after a step."""
+        decay = min(self.decay, (1 + step) / (10 + step))  # lower at first, against the random initial weights
         for name, module in modules.items():
             current = module.state_dict()
-            torch._foreach_lerp_([self.weights[name][key] for key in current], list(current.values()), 1 - decay)
+            get_ema_multi_avg_fn(decay)([self.weights[name][key] for key in current], list(current.values()), None)
 
     def on_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Copies of the modules with the averaged weights, in eval mode."""
@@ -56,10 +58,10 @@ class Averaged:
 def train(
     config: Run, modules: Mapping[str, nn.Module], loss: Loss, show: Show, folder: Path, until: int | None = None
 ) -> None:
-    """Trains what requires a gradient in `modules` and writes `folder/state.pt` as it goes.
+    """Trains the parameters of `modules` that require gradients and writes `folder/state.pt` at intervals.
 
-    show    makes a sample sheet of modules that hold the averaged weights
-    until   stop (and save) after this step instead of config.steps
+    show    makes a sample sheet from modules with the averaged weights
+    until   stop and save after this step instead of config.steps
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
@@ -90,39 +92,39 @@ def train(
             progress(step, last, figures | {"loss": float(value.detach())}, each, folder)
         if step < last and leads():
             save(config, modules, optimiser, average, step, folder)
-            print(f"\nstopped at step {step}; the same command goes on from there", file=sys.stderr)
+            print(f"\nstopped at step {step}; the same command continues from there", file=sys.stderr)
 
 
 @contextmanager
 def interrupts() -> Iterator[Event]:
-    """Ctrl-C sets the event, so that a step is done whole before the state is saved; a second one breaks off at once."""
-    asked = Event()
+    """Context in which Ctrl-C sets the event, so that the state is saved after a complete step; a second one raises."""
+    interrupted = Event()
 
-    def ask(*_: Any) -> None:
-        asked.set()
+    def interrupt(*_: Any) -> None:
+        interrupted.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield asked
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def leads() -> bool:
-    """Whether this is the process that saves and speaks: the only one, or the first of several."""
+    """Whether this process saves and prints: the only one, or the one of rank 0."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def generators(seed: int, step: int) -> tuple[torch.Generator, torch.Generator]:
-    """For the kind of a step and for its data."""
+    """Generators for the kind of a step (equal in all processes) and for its data."""
     kind = seed * 10_000_019 + step
     rank = dist.get_rank() if dist.is_initialized() else 0
     return torch.Generator().manual_seed(kind), torch.Generator().manual_seed(kind + (rank + 1) * 1_000_000_007)
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Over all processes, in one message. A step reaches the same parameters in each."""
+    """Averages gradients over all processes in one all-reduce; the parameters of a step are the same in all."""
     if not dist.is_initialized():
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -134,14 +136,14 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def pace(step: int, config: Run) -> float:
-    """Share of the learning rate at a step: a linear rise, then half a cosine."""
+    """Factor of the learning rate at a step: linear warm-up, then cosine decay."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(1, config.steps - config.warmup)))
 
 
 def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int, folder: Path) -> None:
-    """Writes the state whole or not at all."""
+    """Writes the state atomically."""
     state = {
         "config": asdict(config),
         "step": step,
@@ -154,7 +156,10 @@ def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int
 
 
 def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder: Path) -> int:
-    """Loads `folder/state.pt` where there is one. Returns the number of steps done."""
+    """Loads `folder/state.pt`, if it exists. Returns the number of steps done.
+
+    Raises ValueError for a state of another configuration.
+    """
     path = folder / STATE
     if not path.is_file():
         return 0
@@ -171,7 +176,7 @@ def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder:
 
 
 def averaged_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """Module -> key -> averaged weight, from a stage's output folder."""
+    """Module -> key -> averaged weight, from a stage's output folder. Raises ValueError without `state.pt`."""
     path = folder / STATE
     if not path.is_file():
         raise ValueError(f"{folder}: no state.pt there; expected the output folder of a stage that has been trained")
@@ -179,12 +184,12 @@ def averaged_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def progress(step: int, last: int, figures: Mapping[str, float], each: float, folder: Path) -> None:
-    """A line on the terminal now and then, and every fiftieth step in `folder/log.jsonl`."""
+    """Prints figures and appends them to `folder/log.jsonl`, every 50 steps."""
     if step % 50 and step != last:
         return
     with (folder / "log.jsonl").open("a") as log:
         print(json.dumps({"step": step, **{k: round(v, 5) for k, v in figures.items()}}), file=log)
-    shown = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
     print(
-        f"step {step}/{last}  {shown}  {each:.2f} s/step, {(last - step) * each / 60:.0f} min left", file=sys.stderr, flush=True
+        f"step {step}/{last}  {text}  {each:.2f} s/step, {(last - step) * each / 60:.0f} min left", file=sys.stderr, flush=True
     )

@@ -1,23 +1,23 @@
-"""What every training run has, whatever it trains."""
+"""Settings of a training run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Run:
-    """Settings that every run has."""
+    """Settings that all stages share."""
 
     stage: str
-    """Name of the kind of run; whoever trains defines which there are."""
+    """Name of the stage, defined by the trainer."""
     seed: int
     steps: int
     batch: int
     """Pictures (vae, image) or clips (decoder, video) per step."""
     rate: float
     warmup: int
-    """Steps until the learning rate is reached; after them it falls to zero along a cosine."""
+    """Steps of linear warm-up; then the learning rate decays to zero along a cosine."""
     ema: float
-    """Decay of the averaged weights, the ones that are shipped."""
+    """Decay of the averaged weights, which are exported."""
     size: int
     """Picture side in pixels."""
     save_every: int

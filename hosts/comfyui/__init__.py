@@ -1,1 +1,1 @@
-"""ComfyUI as host."""
+"""The pack on ComfyUI."""

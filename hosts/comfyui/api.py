@@ -1,4 +1,4 @@
-"""The host's API for nodes, under its number where the host has it: what `latest` means may change without warning."""
+"""ComfyUI's node API, by version number where the host has it: `latest` may change without notice."""
 
 try:
     from comfy_api.v0_0_2 import ComfyExtension, InputImpl, io, ui

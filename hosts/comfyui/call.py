@@ -1,4 +1,4 @@
-"""A call of the model: the keys of our options, the order of our wrappers, and which frames and noise levels its rows are."""
+"""A call of the model: option keys of the pack, the order of its wrappers, frame numbers and noise levels of the rows."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,31 +10,31 @@ from torch import Tensor
 from ...models.layers.attention import AttentionFunction
 
 WINDOWS = "zoetrope.windows"
-"""In `transformer_options`: a wrapper of ours gives the model a part of the clip at a time."""
+"""In `transformer_options`: window length in frames, where the model is called for a window of the clip at a time."""
 MOTION = "zoetrope.motion"
-"""In `transformer_options`: options of motion modules; a number follows."""
+"""In `transformer_options`: options of a motion module; `.` and a number follow."""
 IMAGE_PROMPT = "zoetrope.picture"
-"""In `transformer_options`: options of image prompts; a number follows."""
+"""In `transformer_options`: options of an image prompt; `.` and a number follow."""
 GUIDE = "zoetrope.guide"
-"""In `transformer_options`: given frames; a number follows."""
+"""In `transformer_options`: given frames; `.` and a number follow."""
 FRAMES = "zoetrope.frames"
-"""In `transformer_options`: the absolute number of the frame in each row of x."""
+"""In `transformer_options`: absolute frame number of each row of x."""
 UPSCALE = "zoetrope.small"
-"""In `transformer_options`: small pictures that belong to the rows of a call, with noise, and their noise level."""
+"""In `transformer_options`: (noisy small pictures of the rows of a call, their noise level), input of the x4 upscaler."""
 LENGTH = "zoetrope.length"
-"""In `transformer_options`, beside `FRAMES`: how many frames the whole clip has; absent in a shot without an end."""
+"""In `transformer_options`, beside `FRAMES`: number of frames of the clip; absent in a shot without an end."""
 COUNTED = "zoetrope.counted"
-"""In `transformer_options`, beside `FRAMES`: the numbers only count the rows of a batch."""
+"""In `transformer_options`, beside `FRAMES`: the frame numbers are row indices of a batch."""
 CLIP = "zoetrope.clip"
 """In `transformer_options`, beside `FRAMES`: frames per window, where a call has several windows."""
 LEVELS = "zoetrope.levels"
-"""In `transformer_options`: noise levels of the rows as the sampler has them, where given frames enter at others."""
+"""In `transformer_options`: the sampler's noise levels of the rows, where given frames are processed at other levels."""
 PLACES = "zoetrope.places"
-"""In `transformer_options`: height and width of the latent that is sampled, and the areas of conditions by their id."""
+"""In `transformer_options`: ((height, width) of the sampled latent, areas of conditions by their id)."""
 TILE = "zoetrope.tile"
-"""In `transformer_options`: (top, left, (height, width) of the whole) of a tile that is sampled by itself."""
+"""In `transformer_options`: (top, left, (height, width) of the full latent) of a tile."""
 CALL_STATES = "zoetrope.memories"
-"""In `transformer_options`: what other nodes remember, apart for each window (`run_state.CallStates`)."""
+"""In `transformer_options`: state of other nodes, separate for each window (`run_state.CallStates`)."""
 LORA = "zoetrope.lora"
 """In `transformer_options`: LoRAs with a strength by frame; a number follows."""
 SHARED = "zoetrope.shared"
@@ -46,53 +46,54 @@ MERGED = "zoetrope.merged"
 FLOW = "zoetrope.flow"
 """In `transformer_options`: optical flow of a source video, and where predictions follow it; a number follows."""
 INTERVAL = "zoetrope.interval"
-"""In `transformer_options`: the shares of the sampling between which guidance acts."""
+"""In `transformer_options`: (start, end) of guidance as shares of the sampling."""
 GUARD = "zoetrope.watch"
-"""In `transformer_options`: counts the calls that the model runs (`call_guard.CallGuard`)."""
+"""In `transformer_options`: counter of model calls and runs (`call_guard.CallGuard`)."""
 
 OTHERS = "*"
-"""Wrappers of other packs."""
+"""Stands for wrappers of other packs in `ORDER`."""
 ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
-"""Every wrapper of ours by its key, from the outermost to the innermost, whatever it wraps.
+"""Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
-Windows cut a clip before anything is put into it; guidance is limited per window; given frames are put in before each frame
-gets its conditioning; small pictures go along with the rows that are left.
+A clip is cut into windows first; guidance is limited per window; given frames replace rows before each frame gets its
+conditioning; small pictures are added to the rows that remain.
 """
 
 OURS = "zoetrope."
-"""What every key of ours begins with."""
+"""Prefix of the pack's keys."""
 
 Wrapper = Callable[..., Any]
 
 
 def is_ours(key: Any) -> bool:
+    """Whether a key of options or wrappers belongs to the pack."""
     return str(key).startswith(OURS)
 
 
 def wrapper_order(key: str) -> tuple[int, int]:
-    """Where a wrapper with this key stands: its place in `ORDER`, and its number among several of one kind."""
-    for place, name in enumerate(ORDER):
+    """Sort key of a wrapper: its index in `ORDER`, and its number among several of one kind."""
+    for position, name in enumerate(ORDER):
         if key == name or key.startswith(f"{name}."):
             number = key[len(name) + 1 :]
-            return place, int(number) if number.isdecimal() else 0
+            return position, int(number) if number.isdecimal() else 0
     return ORDER.index(OTHERS), 0
 
 
 def wrap_model(patched: Any, kind: str, key: str, wrapper: Wrapper) -> None:
-    """Adds a wrapper to a MODEL, in its place among those that are there."""
+    """Adds a wrapper to a MODEL and sorts the wrappers of that kind by `ORDER`."""
     patched.add_wrapper_with_key(kind, key, wrapper)
     patched.wrappers[kind] = _in_order(patched.wrappers[kind])
 
 
 def wrap_call(model_options: Mapping[str, Any], key: str, wrapper: Wrapper) -> dict[str, Any]:
-    """A copy of a run's options with a CALC_COND_BATCH wrapper in its place; a wrapper that has the key already stays."""
+    """A copy of a run's options with a CALC_COND_BATCH wrapper, sorted by `ORDER`; an existing wrapper of that key is kept."""
     kind = WrappersMP.CALC_COND_BATCH
     options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
-    ours = options["transformer_options"]
-    ours["wrappers"] = {name: dict(wrappers) for name, wrappers in ours.get("wrappers", {}).items()}
-    if key not in ours["wrappers"].get(kind, {}):
+    copied = options["transformer_options"]
+    copied["wrappers"] = {name: dict(wrappers) for name, wrappers in copied.get("wrappers", {}).items()}
+    if key not in copied["wrappers"].get(kind, {}):
         add_wrapper_with_key(kind, key, wrapper, options, is_model_options=True)
-    ours["wrappers"][kind] = _in_order(ours["wrappers"][kind])
+    copied["wrappers"][kind] = _in_order(copied["wrappers"][kind])
     return options
 
 
@@ -101,22 +102,22 @@ def _in_order(wrappers: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def free_key(key: str, options: Mapping[str, Any]) -> str:
-    """`key` and the first number that is free in the options: several of a kind may share one model."""
+    """`key` with the first unused number: a MODEL may have several edits of a kind."""
     return next(name for n in range(len(options) + 1) if (name := f"{key}.{n}") not in options)
 
 
 def is_set(key: str, options: Mapping[str, Any]) -> bool:
-    """Whether the options hold one or more numbered entries of this key."""
+    """Whether the options have a numbered entry of this key."""
     return any(str(name).startswith(f"{key}.") for name in options)
 
 
 def levels_of(timestep: Tensor, x: Tensor) -> Tensor:
-    """The noise level of every row `(f,)`: samplers give one for all, or one for each."""
+    """Noise levels of the rows `(f,)`; samplers pass one for all rows, or one per row."""
     return timestep.expand(len(x)) if timestep.numel() == 1 else timestep
 
 
 def window_of(options: Mapping[str, Any]) -> list[int] | None:
-    """Frames of core's context window, the one that newer hosts put in front of later windows included; None outside one."""
+    """Frame numbers of core's context window, with the anchor frame that newer hosts prepend; None outside a window."""
     window = options.get("context_window")
     if window is None:
         return None
@@ -125,22 +126,30 @@ def window_of(options: Mapping[str, Any]) -> list[int] | None:
 
 
 def clip_frames(options: Mapping[str, Any], part: int) -> int:
-    """Frames per clip in a part of so many rows: what the first motion module is told, else all of them."""
-    told = (own.get("frames", 0) for key, own in options.items() if str(key).startswith(f"{MOTION}."))
-    frames = options.get(CLIP) or next((count for count in told if count), part)
+    """Frames per clip: the setting of the first motion module that has one, else all rows.
+
+    part   rows of the batch per condition
+    """
+    settings = (entry.get("frames", 0) for key, entry in options.items() if str(key).startswith(f"{MOTION}."))
+    frames = options.get(CLIP) or next((count for count in settings if count), part)
     return frames if part % frames == 0 else part
 
 
 def frame_numbers(options: Mapping[str, Any], part: int) -> list[int]:
-    """Absolute numbers of the frames in each part of a call, of so many rows: ours, core's window's, or just counted."""
+    """Absolute frame numbers of the rows of one condition: from `FRAMES`, else core's context window, else row indices.
+
+    part   rows of the batch per condition
+    """
     numbers = options.get(FRAMES) or window_of(options)
     return list(numbers) if numbers and len(numbers) == part else list(range(part))
 
 
 def numbering(options: Mapping[str, Any], part: int) -> tuple[list[int], int | None]:
-    """Numbers of a part's frames in their clip, and the clip's length; None in a shot without an end.
+    """Frame numbers of the rows of one condition, and the clip's length (None in a shot without an end).
 
-    A batch may hold several clips, one after another, each of which begins with 0.
+    A batch may have several clips, one after another, each numbered from 0.
+
+    part   rows of the batch per condition
     """
     if FRAMES in options and not options.get(COUNTED):
         return frame_numbers(options, part), options.get(LENGTH)
@@ -151,7 +160,7 @@ def numbering(options: Mapping[str, Any], part: int) -> tuple[list[int], int | N
 
 
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
-    """The attention the user started the host with (xformers, sdpa, sage, ...), overrides of other nodes included."""
+    """The host's attention function (xformers, sdpa, sage, ... as started), with overrides of other nodes."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
         if bias is None:

@@ -1,9 +1,9 @@
 """Hooks in models that torch.compile has compiled (core's TorchCompileModel, KJNodes and others).
 
-As set by default, torch compiles a method once and uses that for every module of its class, whatever hooks a module has: hooks
-on the attentions to the text are lost where the attention to the picture was compiled first, and hooks that are put in after a
-plain run are lost altogether (pytorch/pytorch#117758). A setting of torch's own makes compiled code look at hooks. It is set
-while our hooks are at work and counts for what is compiled meanwhile, so what was compiled before is thrown away.
+By default torch compiles a method once and reuses it for every module of the class, whatever hooks a module has: hooks on
+cross-attentions are lost where a self-attention was compiled first, and hooks that are installed after a run without hooks are
+lost altogether (pytorch/pytorch#117758). A setting of torch makes compiled code check for hooks. It is set while hooks of the
+pack are active and affects only what is compiled meanwhile, so code compiled before is discarded.
 """
 
 import logging
@@ -20,12 +20,12 @@ CORE = "torch.compile"
 """Key of the wrapper that core's TorchCompileModel adds."""
 
 _frames_after: list[int] = [0]
-"""Frames that torch had compiled when hooks of ours were at work for the last time."""
+"""Number of code frames that torch had compiled when hooks of the pack were last active."""
 
 
 @contextmanager
 def hooks_enabled(model: nn.Module, options: Mapping[str, Any]) -> Iterator[None]:
-    """Makes compiled code heed hooks for the time of one call of the model; does nothing where nothing is compiled.
+    """Makes compiled code run hooks during one call of the model; does nothing where nothing is compiled.
 
     model     the network that is called
     options   `transformer_options`
@@ -34,11 +34,11 @@ def hooks_enabled(model: nn.Module, options: Mapping[str, Any]) -> Iterator[None
     if dynamo is None:
         yield
         return
-    if _compiled_frames(dynamo) != _frames_after[0]:  # by others
+    if _compiled_frames(dynamo) != _frames_after[0]:  # something was compiled without the setting
         if not is_compiled(model, options):
             yield
             return
-        log.info("Zoetrope: the model was compiled without hooks; it is compiled anew")
+        log.info("Zoetrope: the model was compiled without hooks; it is compiled again")
         dynamo.reset()
         _frames_after[0] = _compiled_frames(dynamo)
     with dynamo.config.patch(skip_nnmodule_hook_guards=False):
@@ -47,12 +47,12 @@ def hooks_enabled(model: nn.Module, options: Mapping[str, Any]) -> Iterator[None
 
 
 def is_compiled(model: nn.Module, options: Mapping[str, Any]) -> bool:
-    """Whether the network, or one in it, is to be run compiled."""
+    """Whether the network, or one of its modules, runs compiled."""
     if "torch._dynamo" not in sys.modules:
         return False
     if any(CORE in named for named in options.get("wrappers", {}).values()):
         return True
-    return any(hasattr(one, "_orig_mod") or one._compiled_call_impl is not None for one in model.modules())
+    return any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules())
 
 
 def _compiled_frames(dynamo: Any) -> int:

@@ -1,4 +1,4 @@
-"""Digests of what decides about a picture: weights, patches, conditions. Never of object ids, so they outlive a restart."""
+"""Digests of all settings that a picture depends on: weights, patches, conditions. Stable across restarts of the host."""
 
 import enum
 import functools
@@ -20,40 +20,40 @@ PASSED_OVER = {
     "current_weight_patches_uuid", "lowvram_patch_counter", "model_lowvram", "model_offload_buffer_memory", "curr_t", "_curr_t",
     "_current_keyframe", "_current_used_steps", "_current_index", "_current_strength", "start_t",
 }  # fmt: skip
-"""Names in the host's dictionaries and objects that change from run to run, or hold functions that are looked at elsewhere."""
+"""Names in the host's dictionaries and objects that change from run to run, or whose functions are digested elsewhere."""
 
 OF_CONTROL = (
     "cond_hint_original", "strength", "timestep_percent_range", "global_average_pooling", "compression_ratio", "extra_args",
     "upscale_algorithm", "extra_conds", "strength_type", "concat_mask", "extra_concat_orig", "vae", "control_weights",
     "t2i_model", "channels_in", "previous_controlnet", "frames", "kind",
 )  # fmt: skip
-"""What a ControlNet or T2I adapter is made of; the rest is what it remembers of the last run."""
+"""Settings of a ControlNet or T2I adapter; its other attributes are state of the last run."""
 
 PACK = __name__.removesuffix("hosts.comfyui.fingerprint")
-"""What the host loaded the pack as, with the dot."""
+"""Prefix of the pack's module names, which depends on how the host loaded it; with the dot."""
 FIRST_HOMES = {
     "hosts.comfyui.conditioning.per_frame": "hosts.comfyui_frames",
     "hosts.comfyui.conditioning.sparsectrl": "hosts.comfyui_sparsectrl",
     "hosts.comfyui.motion.schedule": "hosts.comfyui_sampling",
     "models.motion.frame_guide": "models.guide",
 }
-"""Module -> where 0.1 had its classes. Digests hold names of classes, so a shot begun by 0.1 is continued only under those."""
+"""Module -> its name in 0.1. Digests contain names of classes, so these names are needed to continue shots of 0.1."""
 FIRST_CLASSES = {"hosts.comfyui.conditioning.per_frame.TimelinePart": "hosts.comfyui_frames.Part"}
 """Class -> its name in 0.1, for the same reason."""
 FIRST_FIELDS = {"sampling.timeline.Cue": {"text": "said"}}
 """Class -> its attributes -> their names in 0.1."""
 
 PLAIN_HOMES = {"builtins", "torch", "uuid", "weakref", "threading", "logging", "numpy"}
-"""Packages whose objects are no settings."""
+"""Packages whose objects are not settings."""
 
 _first: dict[tuple[int, int], tuple[Any, str]] = {}
-"""First digests of functions and callable objects by id and depth, each with a weak reference to its owner."""
+"""Cached first digests of functions and callable objects by (id, depth), each with a weak reference to the object."""
 _weights: "weakref.WeakKeyDictionary[nn.Module, str]" = weakref.WeakKeyDictionary()
 
 
 def digest(value: Any) -> str:
-    """`sha256:...` of plain values, tensors, networks, functions with what they close over, and objects made of these."""
-    return "sha256:" + _of(value, frozenset(), 0, _remembering(value))
+    """`sha256:...` of plain values, tensors, networks, functions with their closures, and objects made of these."""
+    return "sha256:" + _of(value, frozenset(), 0, _state_cells(value))
 
 
 LATER = {
@@ -64,7 +64,7 @@ LATER = {
 
 
 def model_settings(patcher: Any) -> dict[str, str]:
-    """Named digests of a MODEL: what an artist would call a different setting."""
+    """Digests of a MODEL's settings, by the names that users see."""
     models, options = patcher.additional_models, patcher.model_options
     transformer_options = options.get("transformer_options", {})
     wrappers = {kind: _without(named) for kind, named in patcher.wrappers.items()}
@@ -87,27 +87,27 @@ def model_settings(patcher: Any) -> dict[str, str]:
 
 
 def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:
-    """What we keep under one of our keys."""
+    """Entries whose names begin with a key of the pack."""
     return {name: value for name, value in named.items() if str(name).startswith(key)}
 
 
 def _without(named: Mapping[Any, Any]) -> dict[Any, Any]:
-    """What is not ours. Windows and the like are ours as well and decide about no frame of a long shot."""
+    """Entries of other packs and of core; the pack's other entries, such as windows, do not change a long shot."""
     return {name: value for name, value in named.items() if not is_ours(name)}
 
 
 def _networks(models: Mapping[str, Any]) -> str:
-    return digest([[_patched(one) for one in held] for held in models.values()])
+    return digest([[_patched(patcher) for patcher in patchers] for patchers in models.values()])
 
 
 def weights(patcher: Any) -> str:
-    """Of the weights as the file has them, also while the host has patched them in place. Once per network."""
+    """Digest of the unpatched weights, also while the host has patched them in place. Computed once per network."""
     network = patcher.model
     if network not in _weights:
         state = dict(network.state_dict())
         for key, saved in patcher.backup.items():
             state[key] = getattr(saved, "weight", saved)
-        # objects that the host has put in while the model is loaded
+        # the host adds these objects while the model is loaded
         replaced = tuple(f"{name}." for name in ("model_sampling", *patcher.object_patches_backup))
         state = {key: value for key, value in state.items() if not key.startswith(replaced)}
         _weights[network] = digest(state)
@@ -119,41 +119,41 @@ def _patched(patcher: Any) -> list[Any]:
 
 
 def _of(value: Any, above: frozenset[int], depth: int, memory: frozenset[int]) -> str:
-    """memory: ids of cells that are passed over"""
-    found = hashlib.sha256()
+    """Hex digest of a value. above: ids of the containing objects; memory: ids of closure cells to skip."""
+    hasher = hashlib.sha256()
     if depth > DEEPEST or id(value) in above:
         return "deeper"
-    kind = Tensor if isinstance(value, Tensor) else type(value)  # a Parameter of the same numbers is the same
-    found.update(" ".join(map(_name_of, kind.__mro__)).encode())  # of all bases: the host makes classes at run time
+    kind = Tensor if isinstance(value, Tensor) else type(value)  # a Parameter equals a Tensor of the same numbers
+    hasher.update(" ".join(map(_name_of, kind.__mro__)).encode())  # all bases: the host makes classes at run time
     if isinstance(value, Tensor):
-        found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        hasher.update(f"{value.dtype} {tuple(value.shape)}".encode())
         if not value.is_meta:
-            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            hasher.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     elif isinstance(value, bool | int | float | str | bytes | complex | torch.dtype | torch.device | torch.Size | None):
-        found.update(repr(value).encode())
+        hasher.update(repr(value).encode())
     elif isinstance(value, enum.Enum):
-        found.update(value.name.encode())
+        hasher.update(value.name.encode())
     else:
-        first = _first.get((id(value), depth)) if _may_remember(value) else None
+        first = _first.get((id(value), depth)) if _may_change(value) else None
         if first and first[0]() is value:
             return first[1]
         for part in _parts(value, memory):
-            found.update(_of(part, above | {id(value)}, depth + 1, memory).encode())
-        if _may_remember(value):
+            hasher.update(_of(part, above | {id(value)}, depth + 1, memory).encode())
+        if _may_change(value):
             here = (id(value), depth)
-            _first[here] = (weakref.ref(value, lambda _: _first.pop(here, None)), found.hexdigest())
-    return found.hexdigest()
+            _first[here] = (weakref.ref(value, lambda _: _first.pop(here, None)), hasher.hexdigest())
+    return hasher.hexdigest()
 
 
-def _may_remember(value: Any) -> bool:
-    """Whether a value may change by being run without saying so: its first digest counts as long as it lives."""
+def _may_change(value: Any) -> bool:
+    """Whether a value may change when it is called; then its first digest is used as long as it exists."""
     if isinstance(value, types.FunctionType):
         return True
     kind = type(value)
     if kind.__weakrefoffset__ == 0 or kind.__module__.startswith(PACK) or kind.__module__.partition(".")[0] in PLAIN_HOMES:
         return False
-    held = isinstance(value, nn.Module | Mapping | list | tuple | set | frozenset | types.ModuleType | type | types.MethodType)
-    return not held and not _is_patcher(value) and not _is_control(value)
+    containers = nn.Module | Mapping | list | tuple | set | frozenset | types.ModuleType | type | types.MethodType
+    return not isinstance(value, containers) and not _is_patcher(value) and not _is_control(value)
 
 
 def _is_patcher(value: Any) -> bool:
@@ -174,7 +174,7 @@ def _name_of(kind: type) -> str:
 
 
 def _parts(value: Any, memory: frozenset[int]) -> Iterable[Any]:
-    """What an object is made of, in an order that does not change."""
+    """Parts of an object that its digest covers, in a fixed order."""
     if isinstance(value, Mapping):
         named = [(key, part) for key, part in value.items() if key not in PASSED_OVER]
         return [part for pair in sorted(named, key=lambda pair: (type(pair[0]).__name__, str(pair[0]))) for part in pair]
@@ -215,10 +215,10 @@ def _plain_object(value: Any) -> Iterable[Any]:
     return [{n: part for n, part in named.items() if not isinstance(part, weakref.ref)}]
 
 
-def _remembering(value: Any) -> frozenset[int]:
-    """Ids of the cells in which functions keep what they remember of a run. Functions that only read them share them."""
+def _state_cells(value: Any) -> frozenset[int]:
+    """Ids of closure cells in which functions keep state between calls; other functions may read the same cells."""
     seen: set[int] = set()
-    found: set[int] = set()
+    cells: set[int] = set()
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -226,8 +226,8 @@ def _remembering(value: Any) -> frozenset[int]:
             continue
         seen.add(id(one))
         if isinstance(one, types.FunctionType):
-            found |= {id(cell) for cell in run_state.memory_cells(one)}
+            cells |= {id(cell) for cell in run_state.memory_cells(one)}
             waiting += [*run_state.filled(one.__closure__), *(one.__defaults__ or ())]
         else:
             waiting += _parts(one, frozenset())
-    return frozenset(found)
+    return frozenset(cells)

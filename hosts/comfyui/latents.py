@@ -1,4 +1,4 @@
-"""Latents that come from other nodes."""
+"""Checks of latents from other nodes."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def frames_in(latent: Any, model: Any) -> Tensor:
-    """The samples of a LATENT `(f, c, h, w)`, as the host corrects empty ones. Raises ValueError as `check_latent` does."""
+    """The samples `(f, c, h, w)` of a LATENT; an empty one gets the MODEL's channels. Raises ValueError as `check_latent`."""
     samples = latent["samples"]
     check_shape(samples)
     samples = comfy.sample.fix_empty_latent_channels(model, samples)
@@ -16,7 +16,7 @@ def frames_in(latent: Any, model: Any) -> Tensor:
 
 
 def check_latent(samples: Any, model: Any) -> None:
-    """Raises ValueError for latents that are not one per frame, or not of the channels that the MODEL samples."""
+    """Raises ValueError for latents that are not one per frame, or whose channels differ from the MODEL's."""
     check_shape(samples)
     channels = model.model.latent_format.latent_channels
     if samples.shape[1] != channels:

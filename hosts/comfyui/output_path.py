@@ -1,4 +1,4 @@
-"""Where files may be written: below the host's output folder, links followed, under names that every system takes."""
+"""Output paths: below the host's output folder, links resolved, with names that are valid on every system."""
 
 import os
 import re
@@ -9,30 +9,33 @@ from pathlib import Path
 import folder_paths
 
 LONGEST = 200
-"""Bytes of a prefix; file systems end at 255 for one name, and a number and a suffix follow."""
+"""Maximum bytes of a prefix; file systems allow 255 per name, and a number and a suffix follow."""
 DATE = re.compile(r"%date:([^%]*)%")
 PART = re.compile(r"dd?|MM?|hh?|mm?|ss?|yyy?y?")
-"""What the host's page knows of a date."""
+"""Parts of a date format of the host's page."""
 WIDGET = re.compile(r"%[^%/\\.]+\.[^%/\\.]+%")
 NOT_IN_NAMES = '<>:"|?*'
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for itself."""
+"""Names reserved by Windows."""
 
 
 @dataclass(frozen=True)
 class OutputPath:
+    """A folder below the host's output folder and a file name prefix."""
+
     folder: Path
     name: str
-    """What files and folders there begin with."""
+    """Prefix of the names of files and folders."""
     subfolder: str
-    """The folder as the host's /view names it, below output."""
+    """The folder relative to output, as in the host's /view."""
 
 
 def output_place(filename_prefix: str) -> OutputPath:
-    """The folder of a prefix such as `zoetrope/shot`, made where it is missing; `%year%` means what it means in the host.
+    """The folder and name of a prefix such as `zoetrope/shot`; makes the folder where it is missing.
 
-    `%date:yyyy-MM-dd%` is today, as the host's page writes it. Raises ValueError where it leads outside the output folder, also
-    through links, where it is no name, and where it holds what no Windows folder takes or what only the page can fill in.
+    `%year%` and the like are replaced as the host does, and `%date:yyyy-MM-dd%` as its page does. Raises ValueError for a path
+    outside the output folder, also through links, for an empty or invalid name, and for `%node.widget%`, which only the page
+    can replace.
     """
 
     def refuse(got: str) -> ValueError:
@@ -40,8 +43,8 @@ def output_place(filename_prefix: str) -> OutputPath:
         return ValueError(f"filename_prefix: expected {expected}, got {filename_prefix[:60]!r}: {got}")
 
     prefix = with_date(filename_prefix, time.localtime()).replace("\\", "/")
-    if why := _not_a_name(prefix):
-        raise refuse(why)
+    if problem := _problem_of(prefix):
+        raise refuse(problem)
     output = Path(folder_paths.get_output_directory())
     leads_out = "outside the output folder, by itself or through a link; --output-directory of ComfyUI sets another one"
     if not (output / os.path.dirname(os.path.normpath(prefix))).resolve().is_relative_to(output.resolve()):
@@ -50,9 +53,9 @@ def output_place(filename_prefix: str) -> OutputPath:
         folder, name, _, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output))
         inside = Path(folder).resolve().is_relative_to(output.resolve())
     except OSError as error:
-        said = f"filename_prefix: the folder of {filename_prefix[:60]!r} could not be made below {output}: {error.strerror}"
-        raise ValueError(f"{said}; give ComfyUI the right to write there, or choose another folder") from error
-    except Exception as error:  # the host raises a bare one for paths outside
+        problem = f"filename_prefix: the folder of {filename_prefix[:60]!r} could not be made below {output}: {error.strerror}"
+        raise ValueError(f"{problem}; give ComfyUI the right to write there, or choose another folder") from error
+    except Exception as error:  # the host raises a bare Exception for paths outside
         raise refuse(str(error).strip("* ") or "the folder could not be made") from error
     if not inside:
         raise refuse(leads_out)
@@ -62,28 +65,28 @@ def output_place(filename_prefix: str) -> OutputPath:
 
 
 def with_date(prefix: str, now: time.struct_time) -> str:
-    """`%date:yyyy-MM-dd%` as the host's page writes it: `d`, `M`, `h`, `m`, `s`, doubled with a leading zero; `yy`, `yyyy`."""
+    """Replaces `%date:yyyy-MM-dd%` as the host's page does: `d`, `M`, `h`, `m`, `s`, `dd` for a leading zero; `yy`, `yyyy`."""
     values = {"d": now.tm_mday, "M": now.tm_mon, "h": now.tm_hour, "m": now.tm_min, "s": now.tm_sec}
 
-    def said(part: re.Match[str]) -> str:
+    def formatted(part: re.Match[str]) -> str:
         letters = part.group()
         if letters[0] == "y":
             return {"yy": str(now.tm_year)[2:], "yyyy": str(now.tm_year)}.get(letters, letters)
         return f"{values[letters[0]]:0{len(letters)}}"
 
-    return DATE.sub(lambda found: PART.sub(said, found.group(1)), prefix)
+    return DATE.sub(lambda found: PART.sub(formatted, found.group(1)), prefix)
 
 
-def _not_a_name(prefix: str) -> str:
-    """What is wrong with a prefix, in words; empty where nothing is."""
+def _problem_of(prefix: str) -> str:
+    """The reason why a prefix is invalid; empty where it is valid."""
     if not prefix.isprintable():
-        return "it holds characters that cannot be printed"
+        return "it has characters that cannot be printed"
     if (size := len(prefix.encode("utf-8", "replace"))) > LONGEST:
         return f"{size} bytes, at most {LONGEST} are possible"
     if found := WIDGET.search(prefix):
         return (
-            f"{found.group()} is filled in by ComfyUI's page, where it finds that node and that widget; write the value "
-            "itself, or the node's title and its widget as the page shows them"
+            f"{found.group()} is replaced by ComfyUI's page, if it finds that node and that widget; write the value itself, or "
+            "the node's title and its widget as on the page"
         )
     if "%date" in prefix:
         return "a date is written %date:yyyy-MM-dd%"
@@ -91,5 +94,5 @@ def _not_a_name(prefix: str) -> str:
         return f"{found} cannot be in the name of a file or folder on every system; leave it out"
     folders = [part for part in prefix.split("/")[:-1] if part not in (".", "..")]
     if bad := next((part for part in folders if DEVICES.fullmatch(part) or part != part.rstrip(". ")), ""):
-        return f"Windows takes no folder named {bad!r}; choose another name"
+        return f"Windows does not allow a folder named {bad!r}; choose another name"
     return ""

@@ -1,4 +1,4 @@
-"""Hooks of ours in the host's UNets: put in and taken out by the host, guarded by their owner, at work in a range of steps."""
+"""Edits in the host's UNets: hooks that the host installs and removes, with an owner, active in a range of noise levels."""
 
 import weakref
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from .unet import unet_of, unet_places
 
 
 def check_range(start: float, end: float) -> None:
-    """Raises ValueError for shares of the sampling that are none."""
+    """Raises ValueError unless start and end are shares of the sampling in order, each from 0 to 1."""
     if not 0 <= start <= end <= 1:
         raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {start:g} and {end:g}")
 
@@ -35,8 +35,8 @@ class UnetCall:
     """Text tokens `(b f) n d`."""
     options: Mapping[str, Any]
     """`transformer_options`."""
-    own: Mapping[str, Any]
-    """The entry of the options under the edit's key; empty where a node took it out."""
+    entry: Mapping[str, Any]
+    """The edit's entry in the options; empty where a node removed it."""
     unet: nn.Module
 
     @property
@@ -46,19 +46,19 @@ class UnetCall:
 
 
 class HostEdit(ABC, Generic[Inputs]):
-    """An edit in every UNet that clones of the patched model run (newer hosts clone a model onto another device).
+    """An edit on a MODEL, in the UNet of each of its clones (newer hosts clone a model onto another device).
 
-    Hooks have an owner: clone() copies the host's is_injected flag and a patcher ejects when it is collected, so without the
-    guard any clone that dies during sampling would leave the rest of the frames without them, silently.
+    Hooks have an owner: clone() copies the host's is_injected flag, and a patcher ejects when it is collected. Without an owner
+    a clone that is collected during sampling would remove the hooks for the remaining frames, without an error.
     """
 
     uses_regions: ClassVar[bool] = False
-    """Whether its inputs belong to places of the whole picture (masks, given frames), which areas and tiles cut out."""
+    """Whether inputs depend on the position in the picture (masks, given frames), so that areas and tiles crop them."""
     has_network: ClassVar[bool] = True
     """Whether it has weights of its own, which the host loads as an additional model."""
 
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
-        """key: of the additional model and of the options; what: how to call it in a message."""
+        """key: of the additional model and of the options; what: name of the edit in messages; make: constructor of the edit"""
         self._key = key
         self._what = what
         self._make = make
@@ -71,7 +71,7 @@ class HostEdit(ABC, Generic[Inputs]):
         """Inputs of the edit for this call; None where it does not act."""
 
     def add_to(self, patched: Any, patcher: Any | None, options: Mapping[str, Any]) -> None:
-        """Puts the edit on a MODEL: its network as an additional model, its options under its key, hooks, wrappers."""
+        """Adds the edit to a MODEL: its network as an additional model, its options under its key, hooks and wrappers."""
         patched.model_options["transformer_options"][self._key] = options
         if patcher is not None:
             patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
@@ -87,12 +87,12 @@ class HostEdit(ABC, Generic[Inputs]):
         return self.sample(executor, noise, *args, **kwargs)
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """An OUTER_SAMPLE wrapper: what is checked once, before any model is loaded."""
+        """An OUTER_SAMPLE wrapper: checks once per run, before any model is loaded."""
         return executor(*args, **kwargs)
 
     def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
             transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """A DIFFUSION_MODEL wrapper: gives the edit its inputs for the time of one call."""
+        """A DIFFUSION_MODEL wrapper: passes the edit its inputs during one call of the UNet."""
         options, unet = transformer_options or {}, executor.class_obj
         inputs = self.inputs(UnetCall(x, context, options, options.get(self._key) or {}, unet))
         edit = self.of(unet) if inputs is None else self.running(unet)
@@ -103,6 +103,7 @@ class HostEdit(ABC, Generic[Inputs]):
             edit.give(before)
 
     def inject(self, patcher: Any) -> None:
+        """Installs the hooks; called by the host when the model is loaded."""
         unet = unet_of(patcher)
         self._owners[unet] = weakref.ref(patcher)
         places = unet_places(unet)
@@ -111,9 +112,10 @@ class HostEdit(ABC, Generic[Inputs]):
             self.of(unet).install(network and network.model, places)
 
     def eject(self, patcher: Any) -> None:
+        """Removes the hooks if this patcher owns them; called by the host."""
         unet = patcher.model.diffusion_model
         owner = self._owners.get(unet)
-        if owner and owner() in (patcher, None):  # None: the owner died in a reference cycle, its weak reference is cleared
+        if owner and owner() in (patcher, None):  # None: the owner was collected in a reference cycle
             self.of(unet).remove()
 
     def of(self, unet: nn.Module) -> Edit[Inputs]:
@@ -123,22 +125,22 @@ class HostEdit(ABC, Generic[Inputs]):
         return self._edits[unet]
 
     def running(self, unet: nn.Module) -> Edit[Inputs]:
-        """The edit of the UNet that is running. Raises RuntimeError where somebody took its hooks away."""
+        """The edit of the UNet that is running. Raises RuntimeError where another node removed its hooks."""
         edit = self.of(unet)
         if not edit.installed:
             raise RuntimeError(
-                f"Zoetrope: the {self._what}'s hooks are gone although its model is sampling; the picture would lose its "
-                f"{self._what} silently. Run the queue again; if this repeats, report it with the list of installed node packs."
+                f"Zoetrope: the {self._what}'s hooks are gone although its model is sampling; the picture would be sampled "
+                f"without it. Run the queue again; if this repeats, report it with the list of installed node packs."
             )
         return edit
 
     def apply_model(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """An APPLY_MODEL wrapper: the range of noise levels in which the edit acts, and hooks that compiled code heeds."""
+        """An APPLY_MODEL wrapper: sets the range of noise levels in which the edit acts, and enables hooks in compiled code."""
         model = executor.class_obj
         options = kwargs.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
-        own = options.get(self._key, {})
+        entry = options.get(self._key, {})
         unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # torch.compile wraps it
-        start, end = own.get("start", 0.0), own.get("end", 1.0)
+        start, end = entry.get("start", 0.0), entry.get("end", 1.0)
         if start > 0 or end < 1:
             sigma_at = model.model_sampling.percent_to_sigma
             self._ranges[unet] = (sigma_at(start), sigma_at(end))
@@ -149,7 +151,7 @@ class HostEdit(ABC, Generic[Inputs]):
             self._ranges.pop(unet, None)
 
     def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Strength:
-        """1 between start and end, else 0; one of them per frame `(f, 1, 1)` where noise levels differ from frame to frame."""
+        """1 in the range of noise levels, else 0; one value per frame `(f, 1, 1)` where only some frames are in the range."""
         sigma = options.get(LEVELS, options.get("sigmas"))
         if unet not in self._ranges or sigma is None:
             return 1.0

@@ -1,4 +1,4 @@
-"""What a long run tells its artist: a bar in frames, the newest picture, time left, and a line of text under the node."""
+"""Progress of long runs: a bar in frames, the newest picture, time left, and a line of text under the node."""
 
 import logging
 import time
@@ -16,35 +16,35 @@ from ...shots.plan import in_words
 log = logging.getLogger(__name__)
 
 LARGEST_SIDE = 512
-LOOK_EVERY = 1.0
-"""Seconds between looks at frames that are being written."""
+PREVIEW_EVERY = 1.0
+"""Seconds between previews of frames that are being written."""
 
 
 class NodeProgress:
-    """Speaks for one node."""
+    """Progress bar, preview and text line of one node."""
 
     def __init__(self, node_id: Any, frames: int, lines: bool = True):
-        """lines: whether progress stands under the node as text too; not where a panel of ours has it."""
+        """frames: expected number; lines: whether to show progress as text under the node too; not where a panel shows it."""
         self._node_id, self._frames, self._lines = node_id, frames, lines
         self._bar: Any = None
         self._picture: Any = None
 
     def expect(self, frames: int) -> None:
-        """How many there will be, about."""
+        """Sets the expected number of frames."""
         self._frames = frames
 
     def starting(self, step: int, steps: int) -> None:
         if self._lines:
-            self.say(f"first clip, step {step} of {steps}")
+            self.show_text(f"first clip, step {step} of {steps}")
         self._update(step, steps)
 
     def progress(self, done: int, total: int, picture: Tensor | None, seconds_left: float) -> None:
-        """picture: the newest one (3, h, w). Ticks are points at which an interrupt is noticed as well."""
+        """Updates bar, preview and text; raises the host's interrupt. picture: the newest frame `(3, h, w)` in [0, 1]."""
         if picture is not None:
             self._picture = as_image(picture)
         if self._lines:
             left = f", {in_words(seconds_left)} left" if seconds_left else ""
-            self.say(where(self._frames - (total - done), self._frames) + left)
+            self.show_text(where(self._frames - (total - done), self._frames) + left)
         self._update(done, total)
 
     def _update(self, done: int, total: int) -> None:
@@ -52,44 +52,44 @@ class NodeProgress:
             self._bar = comfy.utils.ProgressBar(total, node_id=self._node_id)
         self._bar.update_absolute(done, total, ("JPEG", self._picture, LARGEST_SIDE) if self._picture else None)
 
-    def watched(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Frames on their way to a file, with a look at one of them every now and then."""
-        started, frame_decoded = time.monotonic(), 0.0
+    def counted(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Passes frames through and updates the progress every `PREVIEW_EVERY` seconds."""
+        started, last_preview = time.monotonic(), 0.0
         for done, frame in enumerate(frames, 1):
             yield frame
             passed = time.monotonic() - started
-            if passed - frame_decoded > LOOK_EVERY or done == self._frames:
-                frame_decoded = passed
+            if passed - last_preview > PREVIEW_EVERY or done == self._frames:
+                last_preview = passed
                 self.progress(done, self._frames, frame, passed / done * (self._frames - done))
 
     def note(self, text: str) -> None:
-        """What an artist should know about the result: to the log, and under the node."""
+        """Writes a note about the result to the log, and shows it under the node."""
         log.warning("Zoetrope: %s", text)
-        self.say(text)
+        self.show_text(text)
 
-    def say(self, text: str) -> None:
-        """A line under the node, where a server is running."""
+    def show_text(self, text: str) -> None:
+        """Shows a line under the node, where a server is running."""
         server = _server()
         if server is not None and self._node_id is not None:
             server.send_progress_text(text, self._node_id)
 
     def send(self, event: str, data: dict[str, Any]) -> None:
-        """A message to the page that queued this run, if one did; `data` gets the node's id."""
+        """Sends a message with the node's id to the page that queued this run; does nothing where there is none."""
         page = getattr(_server(), "client_id", None)
         if page is not None and self._node_id is not None:
             _server().send_sync(event, {"node": str(self._node_id), **data}, page)
 
 
 def where(frame: int, frames: int) -> str:
-    """`frame 12 of 96`; before frame 0 comes out, how long the warm-up still takes."""
+    """`frame 12 of 96`, or during the warm-up (frame 0 and below) the remaining iterations."""
     return f"frame {frame} of {frames}" if frame > 0 else f"warming up, {1 - frame} to go"
 
 
 def as_image(picture: Tensor) -> Image.Image:
-    """A picture `(3, h, w)` as 8 bits, tiny ones enlarged."""
+    """An 8-bit image of a picture `(3, h, w)` in [0, 1]; tiny ones are enlarged."""
     pixels = (rearrange(picture, "c h w -> h w c").clamp(0, 1) * 255).round().byte().numpy()
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    factor = max(1, 256 // max(image.size))  # tiny pictures are shown large enough to see
+    factor = max(1, 256 // max(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 

@@ -1,5 +1,5 @@
-"""How newer hosts make a network anew (`clone(force_deepcopy=True)`, another device, several GPUs, core's Train LoRA): by a
-function that loads it again, kept on its patcher as `cached_patcher_init`."""
+"""Rebuilding of networks by newer hosts (`clone(force_deepcopy=True)`, another device, several GPUs, core's Train LoRA): the
+host calls a function that loads the network again, stored on its patcher as `cached_patcher_init`."""
 
 import inspect
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from torch import nn
 
 
 def patcher_for(network: nn.Module, disable_dynamic: bool = False) -> Any:
-    """A network of ours in the host's hands; newer hosts stream weights through a kind of patcher of their own.
+    """A ModelPatcher of the network; newer hosts have a class of patcher that streams weights.
 
-    disable_dynamic   the plain kind, whatever the host uses
+    disable_dynamic   use the class without streaming
     """
     plain = comfy.model_patcher.ModelPatcher
     kind = plain if disable_dynamic else getattr(comfy.model_patcher, "CoreModelPatcher", plain)
@@ -22,12 +22,12 @@ def patcher_for(network: nn.Module, disable_dynamic: bool = False) -> Any:
 
 
 def rebuilt_by(patcher: Any, load: Callable[..., Any], *args: Any) -> Any:
-    """The patcher, which the host may make anew by `load(*args, disable_dynamic=...)`; hosts that do not ask are left alone."""
+    """The patcher, with `load(*args, disable_dynamic=...)` as its rebuild function where the host supports one."""
     if patcher is not None and hasattr(patcher, "cached_patcher_init"):
         patcher.cached_patcher_init = (load, args)
     return patcher
 
 
 def dynamic_choice(function: Callable[..., Any], disable_dynamic: bool) -> dict[str, bool]:
-    """`disable_dynamic` as a keyword for a function of the host; empty where the host has no such choice."""
+    """`disable_dynamic` as a keyword argument for a function of the host; empty where that function has no such parameter."""
     return {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(function).parameters else {}

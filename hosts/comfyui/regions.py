@@ -1,7 +1,7 @@
-"""Which part of the picture a call of the UNet is about: conditions for an area and tiles cut it out of the whole.
+"""Region of the latent that each part of a UNet call covers: areas of conditions, and tiles.
 
-What is laid over a picture (masks, given frames) is meant for the whole one. The host gives the ids of the conditions that a
-call is made of, but not where they lie; a wrapper notes that.
+Masks and given frames are defined over the full latent, so they are cropped to the region. The host passes the ids of a call's
+conditions but not their areas, so a wrapper records these.
 """
 
 from collections.abc import Sequence
@@ -17,51 +17,51 @@ from .call import PLACES, TILE, wrap_model
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the whole latent."""
+    """A rectangle of the full latent."""
 
     top: int
     left: int
     height: int
     width: int
     whole: tuple[int, int]
-    """Height and width of the whole latent."""
+    """Height and width of the full latent."""
 
     @property
     def is_whole(self) -> bool:
         return (self.height, self.width) == self.whole
 
     def cut(self, pictures: Tensor) -> Tensor:
-        """What of whole pictures `... h w` of any size lies here `... height width`; numbers `... 1 1` stay."""
+        """Crops pictures `... h w` of the full latent, at any scale, to `... height width`; `... 1 1` is returned as it is."""
         if pictures.shape[-2:] == (1, 1) or self.is_whole:
             return pictures
-        whole = resized(pictures, *self.whole)
-        return whole[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        full = resized(pictures, *self.whole)
+        return full[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def record_regions(patched: Any) -> None:
-    """Lets every call of a MODEL know where its conditions lie. Several edits may ask for it."""
+    """Adds a wrapper to a MODEL that records the areas of conditions at each call; once, however many edits need it."""
     if PLACES not in patched.wrappers.get(WrappersMP.CALC_COND_BATCH, {}):
-        wrap_model(patched, WrappersMP.CALC_COND_BATCH, PLACES, _note)
+        wrap_model(patched, WrappersMP.CALC_COND_BATCH, PLACES, _record_areas)
 
 
-def _note(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
-    areas = {
-        one["uuid"]: tuple(one["area"])
-        for half in conds
-        for one in half or ()
-        if one.get("area") is not None and len(one["area"]) == 4 and "uuid" in one
-    }
+def _record_areas(executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+    """A CALC_COND_BATCH wrapper."""
+    areas: dict[Any, tuple[int, ...]] = {}
+    for condition in (condition for half in conds for condition in half or ()):
+        area = condition.get("area")
+        if area is not None and len(area) == 4 and "uuid" in condition:
+            areas[condition["uuid"]] = tuple(area)
     transformer_options = {**options["transformer_options"], PLACES: (tuple(x.shape[-2:]), areas)}
     return executor(model, conds, x, timestep, {**options, "transformer_options": transformer_options}, *more)
 
 
 def regions_of(options: Any, chunks: int, size: Sequence[int]) -> list[Region]:
-    """The place of each part of a call.
+    """Regions of the parts of a call.
 
     options   `transformer_options`
     chunks    equal parts of the batch, one per condition
     size      height and width of x
-    Raises ValueError for a part that is smaller than the picture and lies nobody knows where.
+    Raises ValueError for a part that is smaller than the sampled latent and has no known position.
     """
     height, width = size
     sampled, areas = options.get(PLACES, ((height, width), {}))
@@ -69,13 +69,13 @@ def regions_of(options: Any, chunks: int, size: Sequence[int]) -> list[Region]:
     names = options.get("uuids", ())
     if len(names) != chunks:
         names = [None] * chunks
-    found = []
+    regions = []
     for name in names:
         *_, y, x = areas.get(name, (0, 0, 0, 0))
         if name not in areas and (height, width) != tuple(sampled):
             raise ValueError(
                 f"a mask or a given frame: the model is called for {width}x{height} of the {sampled[1]}x{sampled[0]} latent, "
-                "and nothing says where that lies (a node that samples in tiles). Take that node away, or the mask or guide."
+                "at an unknown position (a node that samples in tiles). Remove that node, or the mask or guide."
             )
-        found.append(Region(top + y, left + x, height, width, tuple(whole)))
-    return found
+        regions.append(Region(top + y, left + x, height, width, tuple(whole)))
+    return regions

@@ -1,7 +1,7 @@
-"""What functions and objects of other nodes remember of their last run, by what their source does; no part of a setting.
+"""State that functions and objects of other nodes keep between calls, found in their source; not part of a setting.
 
-A function remembers in variables that it shares with others: it binds them anew (`nonlocal`), or writes into them. An object
-does in attributes that it begins with a constant and that a method changes.
+A function keeps state in variables of its closure: it rebinds them (`nonlocal`) or modifies their values. An object keeps state
+in attributes that are initialised to a constant and changed by a method.
 """
 
 import ast
@@ -18,29 +18,29 @@ CHANGES = {
     "append", "appendleft", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove", "setdefault",
     "update", "zero_", "copy_", "fill_", "add_", "mul_",
 }  # fmt: skip
-"""Methods that change what they belong to."""
+"""Methods that modify their object in place."""
 
 
 def memory_cells(function: types.FunctionType) -> list[Any]:
-    """Cells of a function's closure in which it remembers."""
+    """Cells of a function's closure in which it keeps state."""
     code = function.__code__
-    own = _rebound(code) | variables(code)
-    return [cell for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True) if name in own]
+    changed = _rebound(code) | variables(code)
+    return [cell for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True) if name in changed]
 
 
 def filled(cells: Any) -> list[Any]:
-    """What is in the cells of a closure that hold something."""
-    found = []
+    """Contents of the cells of a closure that are not empty."""
+    contents = []
     for cell in cells or ():
         try:
-            found.append(cell.cell_contents)
-        except ValueError:  # nothing was assigned to it yet
+            contents.append(cell.cell_contents)
+        except ValueError:  # not assigned yet
             continue
-    return found
+    return contents
 
 
 def _rebound(code: types.CodeType) -> set[str]:
-    """Variables of a closure that a function, or one inside it, assigns to."""
+    """Closure variables that a function, or a function inside it, assigns to."""
     found = {str(one.argval) for one in dis.get_instructions(code) if one.opname == "STORE_DEREF"}
     for const in code.co_consts:
         if isinstance(const, types.CodeType):
@@ -49,11 +49,11 @@ def _rebound(code: types.CodeType) -> set[str]:
 
 
 class CallStates:
-    """What functions and objects remember, kept apart for each part of a clip that a model is called for in turn.
+    """State of functions and objects, separate for each part of a clip that the model is called for in turn.
 
-    Containers that are written into stay one and the same: they may be somebody's record of all calls.
+    Containers that are modified in place stay shared: they may be a record of all calls.
 
-    options   dictionaries with functions and objects of other nodes in them
+    options   dictionaries that contain functions and objects of other nodes
     """
 
     def __init__(self, *options: Mapping[str, Any]):
@@ -63,13 +63,13 @@ class CallStates:
         self.steps = 0
 
     def step(self) -> None:
-        """A new step begins: parts that were there in the step before find their memory again, others begin anew."""
+        """Begins a sampling step: parts of the previous step get their state back, new parts begin with the initial one."""
         self.steps += 1
         self._before, self._now = self._now, {}
 
     @contextmanager
     def of(self, part: Any) -> Iterator[None]:
-        """Around a call for a part of the clip; afterwards all remember what they did before."""
+        """Surrounds a call for a part of the clip with that part's state; afterwards the outer state is restored."""
         outside = [read() for read, _ in self._slots]
         for (_, write), value in zip(self._slots, self._before.get(part, outside), strict=True):
             write(value)
@@ -85,7 +85,7 @@ Slot = tuple[Callable[[], Any], Callable[[Any], None]]
 
 
 def _slots(found: Any) -> Iterator[Slot]:
-    """Where the functions and objects among some options remember."""
+    """Getters and setters of the state that functions and objects among the options keep."""
     seen: set[int] = set()
     waiting = list(found)
     while waiting:
@@ -114,7 +114,7 @@ def _slots(found: Any) -> Iterator[Slot]:
 
 @functools.cache
 def variables(code: types.CodeType) -> frozenset[str]:
-    """Variables from outside that a function, or one inside it, binds anew or writes into; none where there is no source."""
+    """Closure variables that a function, or one inside it, rebinds or modifies; none where the source is missing."""
     tree = _parsed(code)
     if tree is None:
         return frozenset()
@@ -124,19 +124,19 @@ def variables(code: types.CodeType) -> frozenset[str]:
 
 @functools.cache
 def attributes(kind: type) -> frozenset[str]:
-    """Attributes that objects of a class begin with a constant, and that a method other than a setter changes."""
+    """Attributes of a class that are initialised to a constant and changed by a method other than a setter."""
     found: set[str] = set()
     for base in kind.__mro__[:-1]:
         tree = _parsed(base)
         methods = [node for node in getattr(tree and tree.body[0], "body", ()) if isinstance(node, ast.FunctionDef)]
-        given = {name for method in methods if method.name == "__init__" for name in _from_outside(method)}
-        changed = {
-            name.removeprefix("self.")
-            for method in methods
-            if not method.name.startswith(("__init__", "set"))
-            for name in _written(method)
-            if name.startswith("self.")
-        }
+        given: set[str] = set()
+        changed: set[str] = set()
+        for method in methods:
+            if method.name == "__init__":
+                given.update(_from_arguments(method))
+            elif not method.name.startswith(("__init__", "set")):
+                names = _written(method)
+                changed |= {name.removeprefix("self.") for name in names if name.startswith("self.")}
         found |= changed - given
     return frozenset(found)
 
@@ -144,12 +144,12 @@ def attributes(kind: type) -> frozenset[str]:
 def _parsed(source: types.CodeType | type) -> ast.Module | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(source)))
-    except (OSError, TypeError, SyntaxError, IndentationError):  # no source, a C function, a lambda in the middle of a line
+    except (OSError, TypeError, SyntaxError, IndentationError):  # no source, a C function, a lambda inside an expression
         return None
 
 
-def _from_outside(method: ast.FunctionDef) -> Iterator[str]:
-    """Attributes that a method makes of its arguments."""
+def _from_arguments(method: ast.FunctionDef) -> Iterator[str]:
+    """Attributes that a method sets from its arguments."""
     arguments = {one.arg for one in (*method.args.args, *method.args.kwonlyargs)} - {"self"}
     for node in ast.walk(method):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -160,7 +160,7 @@ def _from_outside(method: ast.FunctionDef) -> Iterator[str]:
 
 
 def _written(tree: ast.AST) -> Iterator[str]:
-    """Roots (`name` or `self.name`) of what is assigned to, deleted, or changed by a method of its own."""
+    """Roots (`name` or `self.name`) of expressions that are assigned to, deleted, or modified in place by a method."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES:
             yield from _root(node.func.value)

@@ -1,4 +1,4 @@
-"""The host's UNet: whether it is one, where its sites are, which base model it belongs to."""
+"""The host's UNet: check of its architecture, its sites, its base model."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from ...models.backbones.places import Named, Places, norms_of, places_of, trans
 from ...models.backbones.unet import Base, base_of
 
 UPSCALER_CHANNELS = 4 + 3
-"""Of the x4 upscaler's first convolution: the noisy latent and the small picture."""
+"""Input channels of the x4 upscaler: the noisy latent and the small picture."""
 
 
 def unet_of(model: Any) -> Any:
-    """The model's Stable Diffusion UNet. Raises ValueError for other architectures."""
+    """The Stable Diffusion UNet of a MODEL. Raises ValueError for other architectures."""
     unet = model.model.diffusion_model
     if not (hasattr(unet, "input_blocks") and hasattr(unet, "output_blocks")):
         raise ValueError(
@@ -27,13 +27,13 @@ def unet_of(model: Any) -> Any:
 
 
 def base_of_unet(unet: Any, places: Places) -> Base | None:
-    """The base model whose full-size UNet this is; None for any other layout."""
-    texts = [m.to_k.in_features for n, m in unet.named_modules() if n.endswith("attn2") and hasattr(m, "to_k")]
-    return base_of(places.widths, texts[0]) if texts else None
+    """The base model (SD1.x, SD2.x, SDXL, ...) with this UNet's layout; None for any other layout."""
+    text_widths = [m.to_k.in_features for n, m in unet.named_modules() if n.endswith("attn2") and hasattr(m, "to_k")]
+    return base_of(places.widths, text_widths[0]) if text_widths else None
 
 
 def is_upscaler(model: Any) -> bool:
-    """Whether the MODEL's UNet takes a small picture and its noise level."""
+    """Whether the MODEL's UNet has inputs for a small picture and its noise level."""
     unet = getattr(model.model, "diffusion_model", None)
     first = getattr(unet, "input_blocks", [[None]])[0][0]
     classes = getattr(unet, "label_emb", None)
@@ -41,20 +41,21 @@ def is_upscaler(model: Any) -> bool:
 
 
 def unet_places(unet: Any) -> Places:
-    """The UNet's own module at each site, and its norms."""
+    """Modules of the UNet at each site, and its norms."""
     width = unet.model_channels
     sites: Named = {
-        "time": (unet.time_embed, 4 * width), **down_sites(unet), **_ends_down(unet), **middle_sites(unet),
+        "time": (unet.time_embed, 4 * width), **down_sites(unet), **_level_ends(unet), **middle_sites(unet),
     }  # fmt: skip
     level = block = 0
     last: tuple[nn.Module, int] | None = None
     for layers in unet.output_blocks:
-        sites |= (held := _block(f"up.{level}.{block}", layers))
-        last = next(reversed(held.values()), None)
+        block_sites = _block(f"up.{level}.{block}", layers)
+        sites |= block_sites
+        last = next(reversed(block_sites.values()), None)
         block += 1
-        sampler = next((layer for layer in layers if isinstance(layer, Upsample)), None)
-        if sampler is not None and last:
-            sites[f"up.{level}.end"] = (sampler, last[1])
+        upsample = next((layer for layer in layers if isinstance(layer, Upsample)), None)
+        if upsample is not None and last:
+            sites[f"up.{level}.end"] = (upsample, last[1])
             level, block = level + 1, 0
     if last:
         sites[f"up.{level}.end"] = last
@@ -74,21 +75,22 @@ def middle_sites(unet: Any) -> Named:
     }  # fmt: skip
 
 
-def _ends_down(unet: Any) -> Named:
-    """Ends of the levels on the way down: the residual block that comes next, and the level's width."""
+def _level_ends(unet: Any) -> Named:
+    """Sites at the ends of the encoder's levels: the residual block that follows, and the level's width."""
     sites: Named = {}
     level, width = 0, unet.model_channels
-    for layers, onwards in zip(list(unet.input_blocks)[1:], [*list(unet.input_blocks)[2:], unet.middle_block], strict=True):
+    blocks = list(unet.input_blocks)[1:]
+    for layers, following in zip(blocks, [*blocks[1:], unet.middle_block], strict=True):
         width = layers[0].out_channels if isinstance(layers[0], ResBlock) else width
-        ends = onwards is unet.middle_block or isinstance(layers[0], Downsample)
-        if ends and onwards is not None:
-            sites[f"down.{level}.end"] = (onwards[0], width)
+        is_end = following is unet.middle_block or isinstance(layers[0], Downsample)
+        if is_end and following is not None:
+            sites[f"down.{level}.end"] = (following[0], width)
             level += 1
     return sites
 
 
 def down_sites(unet: Any) -> Named:
-    """Sites of the way down, in a UNet or in a ControlNet, which has no other."""
+    """Sites of the encoder half, of a UNet or a ControlNet."""
     sites: Named = {"input": (unet.input_blocks[0][0], unet.model_channels)}
     level = block = 0
     for layers in list(unet.input_blocks)[1:]:

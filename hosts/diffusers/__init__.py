@@ -1,1 +1,1 @@
-"""diffusers as host."""
+"""The pack on diffusers."""

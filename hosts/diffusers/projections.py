@@ -1,7 +1,7 @@
-"""Attentions of a `UNet2DConditionModel` that pass by what an edit is hooked into: refused in words, never without effect.
+"""Checks that the attentions of a `UNet2DConditionModel` call the projections that an edit is hooked into.
 
-Edits hook an attention's `to_q`, `to_k`, `to_v` and `to_out`. `fuse_qkv_projections()` puts one matrix in the place of the
-first three, and a processor of somebody's own may call none of them.
+Edits hook an attention's `to_q`, `to_k`, `to_v` and `to_out`. `fuse_qkv_projections()` replaces the first three by one matrix,
+and a custom attention processor may call none of them; the edit would then have no effect, without an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,17 @@ from typing import Any
 from torch import nn
 
 FUSED = "Fused"
-"""How the names of diffusers' processors begin that use one matrix; its flag `fused_projections` outlives unfusing."""
+"""Name prefix of diffusers' processors with fused projections; the flag `fused_projections` stays set after unfusing."""
 
 
 @contextmanager
-def asked(unet: Any, attentions: Mapping[str, nn.Module], names: tuple[str, ...], what: str) -> Iterator[None]:
-    """Watches over calls of `unet` for the length of the block: an attention that runs has to call its modules of these names.
+def require_projection_calls(
+    unet: Any, attentions: Mapping[str, nn.Module], names: tuple[str, ...], what: str
+) -> Iterator[None]:
+    """Checks calls of `unet` for the length of a `with` block: each attention that runs must call its modules of these names.
 
     what   the edit, for the message
-    A call raises ValueError where one did not: what came out of it would be without the edit there.
+    A call of `unet` raises ValueError where an attention did not: the edit would have no effect there.
     """
     ran: set[str] = set()
     called: set[tuple[str, str]] = set()
@@ -30,9 +32,10 @@ def asked(unet: Any, attentions: Mapping[str, nn.Module], names: tuple[str, ...]
         check_separate(attentions, names, what)
 
     def stop(module: nn.Module, args: Any, output: Any) -> None:
-        passed = [(place, name) for place in attentions if place in ran for name in names if (place, name) not in called]
-        if passed:
-            place, name = passed[0]
+        expected = [(place, name) for place in attentions if place in ran for name in names]
+        missing = [pair for pair in expected if pair not in called]
+        if missing:
+            place, name = missing[0]
             processor = type(getattr(attentions[place], "processor", None)).__name__
             raise ValueError(
                 f"{what} acts through {name} of each attention, which the attention at {place} did not call (processor "
@@ -53,9 +56,9 @@ def asked(unet: Any, attentions: Mapping[str, nn.Module], names: tuple[str, ...]
 
 
 def check_separate(attentions: Mapping[str, nn.Module], names: tuple[str, ...], what: str) -> None:
-    """Raises ValueError where projections that an edit needs are fused into one.
+    """Raises ValueError where projections that an edit needs are fused into one matrix.
 
-    A fused cross-attention keeps its `to_q`; a fused self-attention has neither.
+    A fused cross-attention still has `to_q`; a fused self-attention has no separate projection.
     """
     for place, attention in attentions.items():
         fused = type(getattr(attention, "processor", None)).__name__.startswith(FUSED)

@@ -1,4 +1,4 @@
-"""Autoencoders without ComfyUI: clips through a network of ours, cut into its family's windows."""
+"""Video VAEs without ComfyUI: encode and decode clips in the windows of the VAE's family."""
 
 from pathlib import Path
 from typing import Any
@@ -13,40 +13,42 @@ from ...video.quality.study import RoundTrip
 
 
 def open_vae(path: Path) -> Loaded:
-    """As `load_vae`, in float32. Raises ValueError, naming file and remedy."""
+    """Loads a VAE as `load_vae` does, in float32. Raises ValueError with file and remedy."""
     loaded = load_vae(path)
     loaded.network.float()
     return loaded
 
 
 def trip(loaded: Loaded) -> RoundTrip:
-    """Clips `(f, 3, h, w)` in [0, 1] there and back, as many frames or, where time is squeezed, up to a latent's more."""
+    """A function that encodes and decodes a clip `(f, 3, h, w)` in [0, 1].
+
+    Where the VAE compresses time, the result is padded to the last latent's frames.
+    """
     return lambda clip: decode(loaded, encode(loaded, clip))
 
 
 @torch.inference_mode()
 def encode(loaded: Loaded, clip: Tensor) -> Tensor:
-    """Clips `(f, 3, h, w)` in [0, 1] to latents `(n, c, h, w)`."""
+    """Encodes a clip `(f, 3, h, w)` in [0, 1] to latents `(n, c, h, w)`."""
 
-    def work(window: Tensor) -> Tensor:
-        return _in_its_axes(loaded, loaded.network.encode, window * 2 - 1)
+    def encode_window(window: Tensor) -> Tensor:
+        return _in_network_axes(loaded, loaded.network.encode, window * 2 - 1)
 
-    return torch.stack(list(encode_stream(work, clip, loaded.family.time(loaded.network), loaded.family.windows)))
+    return torch.stack(list(encode_stream(encode_window, clip, loaded.family.time(loaded.network), loaded.family.windows)))
 
 
 @torch.inference_mode()
 def decode(loaded: Loaded, latents: Tensor) -> Tensor:
-    """Latents `(n, c, h, w)` of one clip to frames `(f, 3, h, w)` in [0, 1]."""
+    """Decodes latents `(n, c, h, w)` of one clip to frames `(f, 3, h, w)` in [0, 1]."""
 
-    def work(window: Tensor) -> Tensor:
-        return _in_its_axes(loaded, loaded.network.decode, window) / 2 + 0.5
+    def decode_window(window: Tensor) -> Tensor:
+        return _in_network_axes(loaded, loaded.network.decode, window) / 2 + 0.5
 
-    return torch.stack(list(decode_stream(work, latents, loaded.family.time(loaded.network), loaded.family.windows))).clamp(
-        0, 1
-    )
+    frames = decode_stream(decode_window, latents, loaded.family.time(loaded.network), loaded.family.windows)
+    return torch.stack(list(frames)).clamp(0, 1)
 
 
-def _in_its_axes(loaded: Loaded, run: Any, x: Tensor) -> Tensor:
+def _in_network_axes(loaded: Loaded, run: Any, x: Tensor) -> Tensor:
     if loaded.family.time(loaded.network).each == 1:
         return run(x)
     return rearrange(run(rearrange(x, "n c h w -> 1 c n h w")), "1 c n h w -> n c h w")

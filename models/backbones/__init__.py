@@ -1,1 +1,1 @@
-"""Networks that are edited, and the named places they have."""
+"""Networks that edits are installed in, and their named places."""

@@ -1,4 +1,4 @@
-"""Modules of a running network at the places that edits may use."""
+"""Modules of a network at the places that edits may hook."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ NormKind = Literal["resnet", "transformer", "out"]
 RESIDUAL_AND_LAST: tuple[NormKind, ...] = ("resnet", "out")
 
 Named = dict[Site, tuple[nn.Module, int]]
-"""Sites of a UNet: its own module there, and the width in channels."""
+"""Site -> (the UNet's module there, its width in channels)."""
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,22 @@ class Places:
     """Modules of one UNet that edits may hook."""
 
     sites: Mapping[Site, tuple[nn.Module, int]]
-    """The UNet's own module at each site and its width in channels, in the order in which they run."""
+    """The UNet's module at each site and its width in channels, in the order in which they run."""
     norms: Mapping[NormKind, tuple[nn.Module, ...]]
-    """Its GroupNorms."""
+    """GroupNorms of the UNet by kind."""
     self_attentions: Mapping[str, nn.Module] = field(default_factory=dict)
-    """Its self-attentions over the picture by name (`down.1.0.attention.0`), each with `to_q`, `to_k`, `to_v` and `to_out`."""
+    """Spatial self-attentions by name (`down.1.0.attention.0`), each with `to_q`, `to_k`, `to_v` and `to_out`."""
     cross_attentions: Mapping[str, nn.Module] = field(default_factory=dict)
-    """Its attentions to the text by name."""
+    """Cross-attentions to the text by name."""
 
     @property
     def widths(self) -> dict[Site, int]:
+        """Width in channels of each site."""
         return {site: width for site, (_, width) in self.sites.items()}
 
 
 def transformer_sites(place: str, transformer: Any, width: int) -> Named:
-    """Sites of a spatial transformer; those inside its block only where it has exactly one."""
+    """Sites of a spatial transformer; those inside its block only where it has exactly one block."""
     sites: Named = {}
     if len(transformer.transformer_blocks) == 1:
         (block,) = transformer.transformer_blocks
@@ -46,7 +47,7 @@ def transformer_sites(place: str, transformer: Any, width: int) -> Named:
 
 
 def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKind, tuple[nn.Module, ...]]:
-    """A UNet's GroupNorms by kind. `resnet`: the host's names of both norms of a ResBlock; `out`: the UNet's last norm."""
+    """GroupNorms of a UNet by kind. `resnet`: the host's names of both norms of a ResBlock; `out`: the UNet's last norm."""
     resnets = [module for site, (module, _) in sites.items() if site.endswith(".resnet")]
     transformers = [module for site, (module, _) in sites.items() if site.endswith(".attention")]
     return {
@@ -57,12 +58,12 @@ def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKi
 
 
 def places_of(sites: Named, norms: Mapping[NormKind, tuple[nn.Module, ...]]) -> Places:
-    """Places of a UNet whose spatial transformers have blocks with `attn1` and `attn2`, as LDM's and diffusers' do."""
+    """Places of a UNet whose transformer blocks name their attentions `attn1` and `attn2`, as in LDM and diffusers."""
     return Places(sites, norms, _attentions(sites, "attn1"), _attentions(sites, "attn2"))
 
 
 def _attentions(sites: Named, name: str) -> dict[str, nn.Module]:
-    """Attentions by the site of their transformer and the number of their block: `down.1.0.attention.0`, `mid.attention.3`."""
+    """Attentions by the site of their transformer and the index of their block: `down.1.0.attention.0`, `mid.attention.3`."""
     found: dict[str, nn.Module] = {}
     for site, (transformer, _) in sites.items():
         if not site.endswith(".attention"):

@@ -1,23 +1,23 @@
-"""Names of the places in a Stable Diffusion UNet where temporal layers go, and which base models have them.
+"""Names of the places in a Stable Diffusion UNet where temporal layers are inserted, and the base models that have them.
 
 A site is a string, the same for every host:
 
     time                              on the time embedding, before classes are added
     input                             after the first convolution
-    down.{level}.{block}.resnet       after a residual block            level 0 is the widest picture
+    down.{level}.{block}.resnet       after a residual block            level 0 has the highest resolution
     down.{level}.{block}.before_text  inside a spatial transformer: between self-attention and text attention,
     down.{level}.{block}.before_ff    between text attention and feed-forward,
-    down.{level}.{block}.block        and after the feed-forward; tokens, not pictures; transformers of one block only
+    down.{level}.{block}.block        and after the feed-forward; on tokens; only in transformers of one block
     down.{level}.{block}.attention    after a spatial transformer
     down.{level}.{block}.out          after the last of all these, before any downsampler
-    down.{level}.end                  behind the level's downsampler: what comes next sees it, the skip does not
+    down.{level}.end                  after the level's downsampler: changes the next module's input, not the skip
     mid.0.resnet, mid.before_text, mid.before_ff, mid.block, mid.attention, mid.1.resnet
-    mid.end                           the same place as mid.1.resnet, for layers that come after those
-    up.{level}.{block}.resnet | ... | out              level 0 is the smallest picture, as published files count
-    up.{level}.end                    behind the level's upsampler
+    mid.end                           the same place as mid.1.resnet, for layers that run after those
+    up.{level}.{block}.resnet | ... | out              level 0 has the lowest resolution, as in published files
+    up.{level}.end                    after the level's upsampler
 
 `out` is AnimateDiff's rule (after the transformer, else after the residual block), so its files fit UNets that have their
-transformers at other levels. A site is also the path of its layer inside a MotionModule, dots and all.
+transformers at other levels. A site is also the path of its layer inside a MotionModule, with the same dots.
 """
 
 import re
@@ -36,22 +36,22 @@ def check_site(site: Site) -> None:
     """Raises ValueError for a place that no UNet has."""
     if not _NAMED.fullmatch(site):
         raise ValueError(
-            f"{site!r} is no site; models/backbones/unet.py lists them: time, input, down.0.1.resnet, mid.attention, ..."
+            f"{site!r} is not a site; models/backbones/unet.py lists them: time, input, down.0.1.resnet, mid.attention, ..."
         )
 
 
 def sees(site: Site) -> str:
-    """What a layer at this site is shown: `pictures` (b f) c h w, `tokens` (b f) (h w) d, or `rows` (b f) e."""
+    """Kind of hidden states at a site: `pictures` (b f) c h w, `tokens` (b f) (h w) d, or `rows` (b f) e."""
     return "rows" if site == "time" else "tokens" if site.rpartition(".")[2] in IN_BLOCK else "pictures"
 
 
 @dataclass(frozen=True)
 class Base:
-    """The shape of one kind of Stable Diffusion UNet."""
+    """Layout of one kind of Stable Diffusion UNet."""
 
     name: str
     widths: tuple[int, ...]
-    """Channels per level, widest picture first."""
+    """Channels per level, highest resolution first."""
     blocks: int
     """Residual blocks per down level; up levels have one more."""
     attention: tuple[int, ...]
@@ -68,7 +68,7 @@ BASES = (SD1, SD2, SDXL, X4)
 
 
 def sites_of(base: Base) -> dict[Site, int]:
-    """Every site of a base model, with its width in channels, in the order in which the UNet runs them."""
+    """Every site of a base model with its width in channels, in the order in which the UNet runs them."""
     sites = {"time": 4 * base.widths[0], "input": base.widths[0]}
     levels = list(zip(base.widths, base.attention, strict=True))
     for level, (width, depth) in enumerate(levels):
@@ -85,7 +85,7 @@ def sites_of(base: Base) -> dict[Site, int]:
 
 
 IN_BLOCK = ("before_text", "before_ff", "block")
-"""Kinds of sites inside a spatial transformer, where layers see tokens `(b f) (h w) d`."""
+"""Kinds of sites inside a spatial transformer, where layers get tokens `(b f) (h w) d`."""
 
 
 def _block(place: str, width: int, depth: int) -> dict[Site, int]:
@@ -97,22 +97,22 @@ def _kinds(depth: int) -> tuple[str, ...]:
     return (*IN_BLOCK, "attention") if depth == 1 else ("attention",)
 
 
-def misfits(wanted: Mapping[Site, int], found: Mapping[Site, int]) -> list[str]:
-    """What keeps layers of `wanted` widths from a UNet with `found` sites, one readable line each."""
-    lines = [f"{site}: the UNet has no such place" for site in wanted if site not in found]
+def misfits(required: Mapping[Site, int], found: Mapping[Site, int]) -> list[str]:
+    """Sites that layers require (site -> width) and a UNet lacks or has in another width, one line of text for each."""
+    lines = [f"{site}: the UNet has no such place" for site in required if site not in found]
     lines += [
         f"{site}: {width} channels in the file, {found[site]} in the UNet"
-        for site, width in wanted.items()
+        for site, width in required.items()
         if site in found and found[site] != width
     ]
     return lines
 
 
 def base_of(sites: Mapping[Site, int], context: int) -> Base | None:
-    """The base model whose UNet has exactly these sites and this width of text tokens; None for any other layout."""
+    """Base model whose UNet has exactly these sites and this width of text tokens; None for any other layout."""
     return next((base for base in BASES if base.context == context and sites_of(base) == dict(sites)), None)
 
 
-def fitting(wanted: Mapping[Site, int], bases: Iterable[Base] = BASES) -> list[str]:
-    """Names of the base models whose UNets have every site of `wanted` in the same width."""
-    return [base.name for base in bases if not misfits(wanted, sites_of(base))]
+def fitting(required: Mapping[Site, int], bases: Iterable[Base] = BASES) -> list[str]:
+    """Names of the base models whose UNets have every required site in the same width."""
+    return [base.name for base in bases if not misfits(required, sites_of(base))]

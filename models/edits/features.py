@@ -1,4 +1,4 @@
-"""Features that a network makes of given frames, added at sites of a UNet."""
+"""Features of given frames, added to the hidden states at sites of a UNet."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
@@ -14,20 +14,21 @@ from .hooks import Edit, on_pictures
 
 
 class GuideNetwork(Protocol):
-    """Weights that a motion file brings for given frames."""
+    """Network of a motion file that encodes given frames."""
 
     @property
     def widths(self) -> dict[Site, int]:
-        """Sites that it adds to, with their widths."""
+        """Sites at which features are added, with their widths."""
         ...
 
     def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
-        """What is added at each site, for `(b f) c h w` with `frames` frames per clip."""
+        """Features by site, from the further channels `(b f) c h w` with `frames` frames per clip."""
         ...
 
 
 class FeatureEdit(Edit[Mapping[Site, Tensor]]):
-    """Adds features at sites, before any temporal layer there, whoever was installed first. Inputs: features times strength."""
+    """Adds features at sites, before any temporal layer there, in whatever order they were installed. Inputs: features by site,
+    times strength."""
 
     reads = ("first", "last", "grey", "affinity", "given")
 
@@ -47,7 +48,7 @@ class FeatureEdit(Edit[Mapping[Site, Tensor]]):
 
 
 def check_guide_fit(network: nn.Module, found: Mapping[Site, int]) -> None:
-    """Raises DoesNotFit for a UNet whose widths are not those of the file."""
+    """Raises DoesNotFit for a UNet whose widths differ from the network's. found: site -> width of the UNet."""
     for site, width in cast(GuideNetwork, network).widths.items():
         if found.get(site) != width:
             raise DoesNotFit(
@@ -58,5 +59,5 @@ def check_guide_fit(network: nn.Module, found: Mapping[Site, int]) -> None:
 
 def as_added(features: Mapping[Site, Tensor], strength: float | Tensor) -> dict[Site, Tensor]:
     """Features times a strength, which is a number or one per row `(b f) 1 1 1`."""
-    whole = not isinstance(strength, Tensor) and strength == 1
-    return {site: feature if whole else strength * feature for site, feature in features.items()}
+    unchanged = not isinstance(strength, Tensor) and strength == 1
+    return {site: feature if unchanged else strength * feature for site, feature in features.items()}

@@ -1,7 +1,8 @@
-"""Edits: changes of a backbone while it runs, by hooks that leave no trace when they are removed.
+"""Edits: changes of a backbone while it runs, by hooks that can be removed without a trace.
 
-An edit is a subclass of `Edit`: the places it wants, the options it reads, and its hooks. A host finds the places, installs the
-edit for as long as a model is loaded, and gives it the inputs of each call. Without inputs the backbone is itself, bit for bit.
+An edit is a subclass of `Edit`: the places it requires, the options it reads, and its hooks. A host finds the places, installs
+the edit for as long as a model is loaded, and sets the inputs of each call. Without inputs the backbone's output is unchanged,
+bit for bit.
 """
 
 from abc import ABC, abstractmethod
@@ -23,10 +24,10 @@ EVERY_EDIT_READS = ("strength", "start", "end")
 
 
 class Edit(ABC, Generic[Inputs]):
-    """Hooks of one network in one backbone: installed, given the inputs of each call, removed."""
+    """Hooks of one network in one backbone. Life cycle: `install`, `give` the inputs of each call, `remove`."""
 
     reads: ClassVar[tuple[str, ...]] = ()
-    """Names of the options that its inputs are made of, besides `EVERY_EDIT_READS`."""
+    """Names of the options that it reads besides `EVERY_EDIT_READS`."""
 
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
@@ -34,16 +35,16 @@ class Edit(ABC, Generic[Inputs]):
 
     @abstractmethod
     def wanted(self, network: Any) -> Mapping[Site, int]:
-        """Places that the network's weights need, with their widths; empty where it takes the backbone as it is."""
+        """Sites that the network requires, with their widths; empty where it has no requirement."""
 
     @abstractmethod
     def hooks(self, network: Any, places: Places) -> Iterator[RemovableHandle]:
-        """Registers the hooks, one after another."""
+        """Registers the hooks and yields their handles."""
 
     def install(self, network: Any, places: Places) -> None:
-        """Hooks the network into the backbone that has these places. Leftovers are removed first.
+        """Installs the hooks of the network in the backbone with these places; hooks installed earlier are removed first.
 
-        Raises DoesNotFit where a wanted place is missing or has another width; then nothing is installed.
+        Raises DoesNotFit where a required site is missing or has another width; then nothing is installed.
         """
         self.remove()
         for site, width in self.wanted(network).items():
@@ -58,51 +59,53 @@ class Edit(ABC, Generic[Inputs]):
             raise
 
     def give(self, inputs: Inputs | None) -> Inputs | None:
-        """Sets the inputs of the calls that follow; None: the backbone alone. Returns the inputs before, to be given back."""
-        before, self.inputs = self.inputs, inputs
-        return before
+        """Sets the inputs of the following calls; None: the backbone alone. Returns the previous inputs, to restore them."""
+        previous, self.inputs = self.inputs, inputs
+        return previous
 
     @property
     def installed(self) -> bool:
+        """Whether any hook is installed."""
         return bool(self._handles)
 
     def remove(self) -> None:
-        """Removes every hook; harmless where there is none."""
+        """Removes every hook, if any."""
         while self._handles:
             self._handles.pop().remove()
 
 
 def level_strength(place: str, levels: Mapping[str, float]) -> float:
-    """The factor of the longest beginning of `place` among `levels`; 1 where there is none."""
+    """Factor of the longest prefix of `place` (`down.1` of `down.1.0.out`) among `levels`; 1 where there is none."""
     fitting = [name for name in levels if place == name or place.startswith(f"{name}.")]
     return levels[max(fitting, key=len)] if fitting else 1.0
 
 
 def on_pictures(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A module's output with `change` applied to its tensor, or to the first of a tuple (diffusers' transformers)."""
+    """Applies `change` to a module's output, or to the first element of a tuple (diffusers' transformers)."""
     if isinstance(output, tuple):
         return (change(output[0]), *output[1:])
     return change(output)
 
 
 def rewrite(x: Tensor, change: Callable[[Tensor], Tensor]) -> None:
-    """Writes `change(x)` into x, a tensor that others hold as well (a block adds x to what it makes of it).
+    """Writes `change(x)` into x in place, because the caller uses the same tensor again (for a block's residual).
 
-    Where gradients are recorded, `change` reads a copy, so that nothing saved for them is overwritten. The bits are the same.
+    Where gradients are recorded, `change` gets a copy, so that no tensor saved for them is overwritten. The result is the same.
     """
     x.copy_(change(x.clone() if torch.is_grad_enabled() else x))
 
 
 class LevelSize:
-    """Height and width of the level that is running, as its spatial transformer is given it.
+    """Height and width of the running level, from the input of its spatial transformer.
 
-    Sizes cannot be derived from the latent's: nodes may shrink levels by any factor (Deep Shrink).
+    It cannot be derived from the latent's size, because nodes may shrink levels by any factor (Deep Shrink).
     """
 
     def __init__(self) -> None:
         self.now: tuple[int, int] | None = None
 
     def hooks(self, places: Places, transformers: Iterable[Site]) -> Iterator[RemovableHandle]:
+        """Registers hooks at these sites, where the backbone has them, and yields their handles."""
         for site in (site for site in dict.fromkeys(transformers) if site in places.sites):
             yield places.sites[site][0].register_forward_pre_hook(self._note, with_kwargs=True)
 
@@ -112,6 +115,6 @@ class LevelSize:
 
 
 def around(module: nn.Module, before: Any, after: Any) -> Iterator[RemovableHandle]:
-    """A pre-hook and a hook of one module."""
+    """Registers a forward pre-hook and a forward hook of one module and yields their handles."""
     yield module.register_forward_pre_hook(before)
     yield module.register_forward_hook(after)

@@ -89,7 +89,7 @@ class SharedAttention(Edit[SharedInputs]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._size = LevelSize()
+        self.level_size = LevelSize()
         self.acted: set[str] = set()
         """Names of the attentions that have had other frames' keys and values since the hooks were installed."""
 
@@ -98,72 +98,80 @@ class SharedAttention(Edit[SharedInputs]):
 
     def hooks(self, network: None, places: Places) -> Iterator[RemovableHandle]:
         self.acted.clear()
-        yield from self._size.hooks(places, [name.rpartition(".")[0] for name in places.self_attentions])
+        yield from self.level_size.hooks(places, [name.rpartition(".")[0] for name in places.self_attentions])
         for name, attention in places.self_attentions.items():
-            yield from self._in(name, attention)
+            yield from _AttentionHooks(self, name).register(attention)
 
     def give(self, inputs: SharedInputs | None) -> SharedInputs | None:
-        self._size.now = None
+        self.level_size.now = None
         return super().give(inputs)
 
-    def _in(self, place: str, attention: nn.Module) -> Iterator[RemovableHandle]:
-        running: list[SharedInputs] = []
-        queries: list[int] = []
-        inside: list[bool] = []
 
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            running[:] = [self.inputs] if self.inputs and self.inputs.factor(place) else []
-            inside[:] = [True]
+class _AttentionHooks:
+    """Hooks of one self-attention, and the state of its running call."""
 
-        def query(module: nn.Module, args: Any, output: Tensor) -> None:
-            queries[:] = [len(output)]
-            if not inside:  # the host calls the projections for another function
-                acts = self.inputs and self.inputs.replaced and self.inputs.is_whole(place)
-                running[:] = [self.inputs] if acts and self.inputs else []
+    def __init__(self, edit: SharedAttention, place: str):
+        self._edit, self._place = edit, place
+        self._running: SharedInputs | None = None
+        self._inside = False
+        self._queries = 0
 
-        def exchange(name: str, output: Tensor) -> Any:
-            if not running:
-                return None
-            self.acted.add(place)
-            inputs, strips = running[0], max(1, queries[0] // len(output))
-            return of_frames(output, inputs.table, inputs.rows, strips, inputs.first, f"{place}.{name}")
-
-        def leave(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
-            inputs = running.pop() if running else None  # from here on the attention is the backbone's own
-            if inputs is None or inputs.is_whole(place):
-                inside.clear()
-                return None
-            own = module.forward(*args, **kwargs)
-            inside.clear()
-            return own + inputs.factor(place) * self._share(inputs, own) * (output - own)
-
-        def done(module: nn.Module, args: Any) -> None:
-            if not inside:
-                running.clear()
-
-        yield attention.register_forward_pre_hook(enter, with_kwargs=True)
-        yield attention.get_submodule("to_q").register_forward_hook(query)
+    def register(self, attention: nn.Module) -> Iterator[RemovableHandle]:
+        yield attention.register_forward_pre_hook(self._enter, with_kwargs=True)
+        yield attention.get_submodule("to_q").register_forward_hook(self._query)
         for name in ("to_k", "to_v"):
-            hook = functools.partial(exchange, name)
-            yield attention.get_submodule(name).register_forward_hook(lambda module, args, output, hook=hook: hook(output))
-        yield attention.get_submodule("to_out").register_forward_pre_hook(done)
-        yield attention.register_forward_hook(leave, with_kwargs=True)
+            yield attention.get_submodule(name).register_forward_hook(functools.partial(self._exchange, name))
+        yield attention.get_submodule("to_out").register_forward_pre_hook(self._projected)
+        yield attention.register_forward_hook(self._leave, with_kwargs=True)
 
-    def _share(self, inputs: SharedInputs, tokens: Tensor) -> Strength:
-        """The strength for tokens `(b f t) p d`."""
-        strength, size = inputs.strength, self._size.now or inputs.size
-        if not isinstance(strength, Tensor):
-            return strength
-        if strength.shape[1:] == (1, 1):
-            tiles = len(tokens) // inputs.rows
-            return over_rows(strength, tokens[::tiles], inputs.frames).repeat_interleave(tiles, 0)[..., None]
-        if len(tokens) != inputs.rows or tokens.shape[1] != size[0] * size[1]:
-            raise ValueError(
-                f"strength mask: expected the tokens of a {size[0]}x{size[1]} picture per frame, got {tokens.shape[1]} tokens "
-                f"in {len(tokens)} rows for {inputs.rows} frames. Another node cuts or merges them (HyperTile, Token Merging); "
-                "take it away from this MODEL, or use a strength without a mask."
-            )
-        return over_tokens(strength, tokens, inputs.frames, size)
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        inputs = self._edit.inputs
+        self._running, self._inside = inputs if inputs and inputs.factor(self._place) else None, True
+
+    def _query(self, module: nn.Module, args: Any, output: Tensor) -> None:
+        self._queries = len(output)
+        if not self._inside:  # the host calls the projections for another function
+            inputs = self._edit.inputs
+            self._running = inputs if inputs and inputs.replaced and inputs.is_whole(self._place) else None
+
+    def _exchange(self, name: str, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        inputs = self._running
+        if inputs is None:
+            return None
+        self._edit.acted.add(self._place)
+        strips = max(1, self._queries // len(output))
+        return of_frames(output, inputs.table, inputs.rows, strips, inputs.first, f"{self._place}.{name}")
+
+    def _projected(self, module: nn.Module, args: Any) -> None:
+        if not self._inside:
+            self._running = None
+
+    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Any:
+        inputs, self._running = self._running, None
+        if inputs is None or inputs.is_whole(self._place):
+            self._inside = False
+            return None
+        own = module.forward(*args, **kwargs)
+        self._inside = False
+        size = self._edit.level_size.now or inputs.size
+        return own + inputs.factor(self._place) * _strength_of(inputs, own, size) * (output - own)
+
+
+def _strength_of(inputs: SharedInputs, tokens: Tensor, size: tuple[int, int]) -> Strength:
+    """The strength for tokens `(b f t) p d` of a level of this height and width."""
+    strength = inputs.strength
+    if not isinstance(strength, Tensor):
+        return strength
+    if strength.shape[1:] == (1, 1):
+        tiles = len(tokens) // inputs.rows
+        return over_rows(strength, tokens[::tiles], inputs.frames).repeat_interleave(tiles, 0)[..., None]
+    if len(tokens) != inputs.rows or tokens.shape[1] != size[0] * size[1]:
+        raise ValueError(
+            f"strength mask: expected the tokens of a {size[0]}x{size[1]} picture per frame, got {tokens.shape[1]} tokens "
+            f"in {len(tokens)} rows for {inputs.rows} frames. Another node cuts or merges them (HyperTile, Token Merging); "
+            "remove it from this MODEL, or use a strength without a mask."
+        )
+    return over_tokens(strength, tokens, inputs.frames, size)
 
 
 def of_frames(
@@ -180,7 +188,7 @@ def of_frames(
     if len(tokens) % rows or tokens.shape[1] % strips:
         raise ValueError(
             f"expected tokens of {rows} frames, or of as many tiles for each of them, got {len(tokens)} rows. Another node has "
-            "changed the batch of the self-attention; take it away from this MODEL."
+            "changed the batch of the self-attention; remove it from this MODEL."
         )
     tokens = rearrange(tokens, "(b f t) (s p) d -> b f t s p d", f=len(table), t=len(tokens) // rows, s=strips)
     tokens = first.exchange(tokens, place) if first else tokens

@@ -1,6 +1,6 @@
-"""Temporal layers as an edit: each layer follows the backbone's own module at its site.
+"""Temporal layers as an edit: each layer is applied after the backbone's module at its site.
 
-The backbone's tree, its keys and its weights never change.
+The backbone's module tree, keys and weights never change.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,21 +20,23 @@ from .hooks import Edit, LevelSize, around, level_strength, on_pictures, rewrite
 from .shared_attention import SharedAttention, SharedInputs
 
 INSIDE = ("before_text", "before_ff", "block")
-"""Kinds of sites inside a spatial transformer, whose layers are given tokens `(b f) (h w) d`."""
+"""Kinds of sites inside a spatial transformer, whose layers get tokens `(b f) (h w) d`."""
 BEFORE = ("before_text", "before_ff")
-"""Kinds of sites whose module is the norm that reads the place; the host adds what we change to both ways on from there."""
+"""Kinds of sites whose module is the norm that follows; its input is changed in place, as the block's residual uses it too."""
 
 
 def enters(site: Site) -> bool:
-    """Whether the layer changes what the next module is given: at the end of a down level, whose skip keeps what it is."""
+    """Whether the layer changes the input of the next module: at the end of a down level, so that the skip is unchanged."""
     return site.startswith("down.") and site.endswith(".end")
 
 
 class Temporal(Protocol):
-    """Temporal layers by site; a `MotionModule` is one."""
+    """Temporal layers by site, such as a `MotionModule`."""
 
     @property
-    def widths(self) -> dict[Site, int]: ...
+    def widths(self) -> dict[Site, int]:
+        """Sites of the layers, with their widths in channels."""
+        ...
 
     @property
     def clip_norms(self) -> tuple[NormKind, ...]:
@@ -43,10 +45,12 @@ class Temporal(Protocol):
 
     @property
     def sparse_causal(self) -> bool:
-        """Whether the backbone's self-attentions look at frame 0 and the frame before."""
+        """Whether the backbone's self-attentions attend to frame 0 and the frame before."""
         ...
 
-    def layer(self, site: Site) -> TemporalLayer: ...
+    def layer(self, site: Site) -> TemporalLayer:
+        """The layer at a site."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,13 @@ class TemporalInputs:
 
     clip: TemporalContext
     rows: int
-    """Frames in the whole batch."""
+    """Number of frames in the batch."""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """Beginnings of sites -> factor of the strength there; the longest that fits counts."""
+    """Prefixes of sites -> factor of the strength there; the longest match is used."""
 
 
 class TemporalEdit(Edit[TemporalInputs]):
-    """The layers of one motion module."""
+    """Temporal layers of one motion module."""
 
     reads = ("levels", "amount", "frames", "beyond", "fps")
 
@@ -105,7 +109,7 @@ class TemporalEdit(Edit[TemporalInputs]):
         self._embedding = args[1]
 
     def _clip_at(self, site: Site, layer: TemporalLayer) -> TemporalContext | None:
-        """The clip as the layer at a site is given it; None where it does not act."""
+        """The context of the layer at a site; None where the layer is not applied."""
         if self.inputs is None:
             return None
         factor = level_strength(site, self.inputs.levels) if self.inputs.levels else 1.0
@@ -119,11 +123,11 @@ class TemporalEdit(Edit[TemporalInputs]):
     def _at_site(self, site: Site, layer: TemporalLayer, module: nn.Module) -> RemovableHandle:
         def after(module: nn.Module, args: Any, output: Any) -> Any:
             clip = self._clip_at(site, layer)
-            return None if clip is None else on_pictures(output, lambda x: layer(x, clip))  # None: the module's own output
+            return None if clip is None else on_pictures(output, lambda x: layer(x, clip))  # None: output unchanged
 
         def before(module: nn.Module, args: Any) -> None:
             if clip := self._clip_at(site, layer):
-                rewrite(args[0], lambda x: layer(x, clip))  # in place: the block adds x to what it makes of it
+                rewrite(args[0], lambda x: layer(x, clip))  # in place: the block's residual uses the same tensor
 
         def entering(module: nn.Module, args: Any) -> Any:
             clip = self._clip_at(site, layer)
@@ -134,12 +138,12 @@ class TemporalEdit(Edit[TemporalInputs]):
         return module.register_forward_pre_hook(entering) if enters(site) else module.register_forward_hook(after)
 
     def _over_clip(self, norm: nn.Module) -> Iterator[RemovableHandle]:
-        """Makes a GroupNorm of the backbone average over each whole clip: it gets the frames below each other."""
+        """Makes a GroupNorm of the backbone average over each whole clip, by stacking its frames vertically."""
         folded: list[int] = []
 
         def fold(module: nn.Module, args: Any) -> Any:
             folded.clear()
-            if self.inputs is None or args[0].shape[0] != self.inputs.rows:  # another module's hook has done it already
+            if self.inputs is None or args[0].shape[0] != self.inputs.rows:  # stacked already, by another motion module
                 return None
             frames = self.inputs.clip.frames
             folded.append(frames)
@@ -162,14 +166,15 @@ def _first_and_previous(inputs: TemporalInputs) -> SharedInputs:
 
 
 def frames_per_clip(rows: int, chunks: int, frames: int) -> int:
-    """Frames of each clip in a batch of `rows`, made of `chunks` equal parts (conditional, unconditional).
+    """Frames per clip in a batch of `rows` with `chunks` equal parts (conditional, unconditional).
 
-    frames   frames per clip as the user chose; 0 means that each part is one clip
+    frames   frames per clip as set by the user; 0: each part is one clip
+    Raises ValueError for a negative number, unequal parts, or a part that is not a multiple of `frames`.
     """
     if frames < 0:
         raise ValueError(f"frames: expected a count, or 0 for the whole batch, got {frames}")
-    part, left = divmod(rows, chunks)
-    if left or not part:
+    part, remainder = divmod(rows, chunks)
+    if remainder or not part:
         raise ValueError(f"expected {chunks} equal parts in the batch (one per conditioning), got {rows} rows")
     if part % (frames or part):
         raise ValueError(

@@ -1,6 +1,6 @@
-"""From a file or folder to tensors: safetensors, or torch files through weights-only loading. Refusals name file and remedy.
+"""Reading of tensors from a file or folder: safetensors, or torch files by weights-only loading. Errors name file and remedy.
 
-What a file is, is told by its first bytes; its ending only says whether it is looked at at all.
+The kind of a file is derived from its first bytes; its ending only decides whether it is opened.
 """
 
 import zipfile
@@ -24,35 +24,35 @@ from .strict import in_file
 SAFETENSORS = frozenset({".safetensors", ".sft"})
 TORCH = frozenset({".ckpt", ".pt", ".pth", ".bin"})
 MOST_NUMBERS = 10**10
-"""No model of these kinds has a quarter as many weights; a small file can claim more than any memory holds."""
+"""Most weights of a file, over four times those of the largest supported model: a small file's header may have any number."""
 FOLDER_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model", "adapter_model", "pytorch_lora_weights")
-"""What diffusers, accelerate and PEFT call the weights in a folder; shards and half-precision variants add to it."""
+"""Names of weight files by diffusers, accelerate and PEFT, without suffixes of shards and half-precision variants."""
 FOLDERS = ("", "unet_ema", "unet", "motion_adapter")
-"""Where they are in it; averaged weights, which its training scripts write beside the others, come first."""
+"""Subfolders with weights, by priority; diffusers' training scripts write averaged weights beside the raw ones."""
 
 
 @dataclass(frozen=True)
 class FileContents:
-    """What a file or folder holds."""
+    """Contents of a file or folder."""
 
     tensors: Mapping[str, Tensor]
-    """On the CPU, spelled as the file spells them, without wrappers' names and what training left."""
+    """Weights on the CPU under the file's key names, without names of wrappers and without leftovers of training."""
     metadata: Metadata
     """The text header of safetensors, or texts and numbers beside the weights of a torch file."""
     notes: tuple[str, ...]
-    """What was done to find the weights, for people; empty where the file holds nothing else."""
+    """How the weights were found, as lines of text; empty where the file holds nothing else."""
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], Metadata]:
-    """All weights of a file or folder, and its text header; as `read_file`, which also says how it was read."""
-    held = read_file(path)
-    return dict(held.tensors), held.metadata
+    """All weights of a file or folder, and its text header; as `read_file`, without the notes."""
+    contents = read_file(path)
+    return dict(contents.tensors), contents.metadata
 
 
 def read_file(path: str | Path) -> FileContents:
-    """All weights of a file, averaged ones (EMA) where it has both.
+    """Reads all weights of a file; where it has averaged (EMA) and raw ones, the averaged ones.
 
-    path   a file, or a folder as diffusers writes them (a module's own, or a pipeline's with `unet` in it)
+    path   a file, or a folder as diffusers writes it (of a module, or of a pipeline with `unet` in it)
     Raises WrongFile for anything that is not a readable file of tensors. Nothing in a file is ever executed.
     """
     path = Path(path)
@@ -64,22 +64,25 @@ def read_file(path: str | Path) -> FileContents:
         raise WrongFile(f"{path.name}: the file is empty (0 bytes); download it again")
     suffix = path.suffix.lower()
     if suffix not in SAFETENSORS | TORCH:
-        known = ", ".join(sorted(SAFETENSORS | TORCH))
-        what = f"; {why}" if (why := diagnose(path)) else ""
-        raise WrongFile(f"{path.name}: expected a file that ends in {known}, got {suffix or 'no ending'!r}{what}")
+        endings = ", ".join(sorted(SAFETENSORS | TORCH))
+        reason = f"; {found}" if (found := diagnose(path)) else ""
+        raise WrongFile(f"{path.name}: expected a file that ends in {endings}, got {suffix or 'no ending'!r}{reason}")
     with path.open("rb") as file:
         head = file.read(64)
     as_torch = is_zip(head) or (suffix in TORCH and not is_safetensors(head))
-    held = _read_torch(path) if as_torch else _read_safetensors(path)
-    if not held.tensors:
+    contents = _read_torch(path) if as_torch else _read_safetensors(path)
+    if not contents.tensors:
         raise WrongFile(f"{path.name}: the file holds no tensors; it is not a model")
-    if (total := sum(tensor.numel() for tensor in held.tensors.values())) > MOST_NUMBERS:
-        raise WrongFile(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, the file claims {total:,}")
-    return held
+    if (total := sum(tensor.numel() for tensor in contents.tensors.values())) > MOST_NUMBERS:
+        raise WrongFile(f"{path.name}: expected a model of at most {MOST_NUMBERS:,} weights, got {total:,}")
+    return contents
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The weight files of a folder that diffusers wrote, all shards of one set; full precision before `fp16`."""
+    """Weight files of a folder as diffusers writes it: one file, or all shards of it; full precision is preferred to `fp16`.
+
+    Raises WrongFile where there are none, or where a shard is missing.
+    """
     for place in (folder / name for name in FOLDERS):
         for stem in FOLDER_STEMS:
             for suffix in (".safetensors", ".bin"):
@@ -97,12 +100,14 @@ def files_of(folder: Path) -> list[Path]:
 def _all_shards(shards: list[Path]) -> list[Path]:
     expected = int(shards[0].stem.rpartition("-of-")[2])
     if len(shards) != expected:
-        raise WrongFile(f"{shards[0].parent.name}: expected {expected} parts of weights, got {len(shards)}; download the rest")
+        raise WrongFile(
+            f"{shards[0].parent.name}: expected {expected} parts of weights, got {len(shards)}; download the missing ones"
+        )
     return shards
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of the weights in a folder."""
+    """Size in bytes of a file, or of the weight files in a folder."""
     return sum(file.stat().st_size for file in (files_of(path) if path.is_dir() else [path]))
 
 
@@ -113,10 +118,10 @@ def _read_folder(folder: Path) -> FileContents:
     inner = files[0].parent.name if files[0].parent != folder else ""
     notes = [f"averaged weights (the folder {inner})"] if words(inner) & {"ema"} else []
     for file in files:
-        held = read_file(file)
-        tensors |= held.tensors
-        metadata |= held.metadata
-        notes += held.notes
+        contents = read_file(file)
+        tensors |= contents.tensors
+        metadata |= contents.metadata
+        notes += contents.notes
     return FileContents(tensors, metadata, tuple(dict.fromkeys(notes)))
 
 
@@ -127,14 +132,14 @@ def _read_safetensors(path: Path) -> FileContents:
     except (SafetensorError, OSError, ValueError) as error:
         raise WrongFile(f"{path.name}: expected a safetensors file, but it cannot be read{_why(path, error)}") from error
     with in_file(path.name):
-        settled = clean_weights(tensors)
-    return FileContents(settled.tensors, header, settled.notes)
+        cleaned = clean_weights(tensors)
+    return FileContents(cleaned.tensors, header, cleaned.notes)
 
 
 def _why(path: Path, error: Exception) -> str:
-    """What is seen of a file that cannot be read, else the reader's own words."""
-    if seen := diagnose(path):
-        return f": {seen}."
+    """Reason why a file cannot be read: the diagnosis, else the reader's message."""
+    if found := diagnose(path):
+        return f": {found}."
     return f" ({_first_line(error)}). It is truncated, corrupt or of another kind; download it again and compare its size."
 
 
@@ -154,7 +159,7 @@ def _read_torch(path: Path) -> FileContents:
 
 
 def _content(path: Path) -> tuple[Any, tuple[str, ...]]:
-    """What torch's weights-only reader makes of a file, and names of objects that training left in it, which are left out."""
+    """Contents of a file by torch's weights-only reader, and the names of training's objects in it, which are not loaded."""
     objects: tuple[str, ...] = ()
     try:
         return _weights_only(path), ()
@@ -178,30 +183,30 @@ def _weights_only(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception, objects: tuple[str, ...]) -> WrongFile:
-    """The error to raise for one of torch's reader, where a corrupt file may fail anywhere; no code of ours runs in it."""
+    """The error to raise for an error of torch's reader, where a corrupt file may fail anywhere; no code of ours runs there."""
     if not refused(error):
         return WrongFile(f"{path.name}: expected a torch checkpoint, but it cannot be read{_why(path, error)}")
     found = ", ".join(name for name in objects if not of_training(name)) or _first_line(error)
-    seen = diagnose(path)
+    reason = diagnose(path)
     return WrongFile(
-        f"{path.name}: {seen}."
-        if seen
-        else f"{path.name}: the file is no plain torch checkpoint; it holds code or objects besides tensors, and Zoetrope "
-        f"never runs what a file brings, or it is corrupt ({found}). Use the .safetensors version of this model, "
+        f"{path.name}: {reason}."
+        if reason
+        else f"{path.name}: the file is not a plain torch checkpoint: it holds code or objects besides tensors, which Zoetrope "
+        f"never runs, or it is corrupt ({found}). Use the .safetensors version of this model, "
         "or convert it with a tool you trust."
     )
 
 
 def _check_archive(path: Path) -> None:
-    """Torch stores tensors uncompressed: an archive that unpacks to more than its own size is none of torch's (a zip bomb)."""
+    """Raises WrongFile for a zip bomb: torch stores tensors uncompressed, so its archives never unpack to a larger size."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return  # torch's own reader says what is wrong
+        return  # torch's reader raises the error
     if unpacked > path.stat().st_size:
         raise WrongFile(
-            f"{path.name}: the archive claims to unpack to {unpacked:,} bytes, more than the file's {path.stat().st_size:,}; "
+            f"{path.name}: the archive would unpack to {unpacked:,} bytes, more than the file's {path.stat().st_size:,}; "
             "torch does not write such files. Do not use it; download the model again from a source you trust."
         )
 

@@ -1,6 +1,6 @@
-"""Why a file cannot be read: cut off, a web page in its place, a pointer, a picture. Looks at its first bytes and its size.
+"""Diagnosis of files that cannot be read, by first bytes and size: truncated, a web page, a pointer, a picture.
 
-Only what is seen is said; "download it again" is for files that are shorter than they say, or end before their own index.
+"Download it again" is recommended only for files that are shorter than their header requires, or end before their own index.
 Sources: the safetensors format (8 bytes, a JSON header, data), PKZIP's end of central directory, git-lfs's pointers.
 """
 
@@ -12,33 +12,33 @@ from typing import Any
 
 AGAIN = "download it again and compare its size"
 PAGE = "a web page that was saved in place of the file"
-ANSWER = "an answer of a server that was saved in place of the file"
+ANSWER = "a server's response that was saved in place of the file"
 MAGIC: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
-    ((b"GGUF",), "a GGUF file, whose weights are quantised", "take the .safetensors version in fp16, bf16 or fp32"),
+    ((b"GGUF",), "a GGUF file, whose weights are quantised", "use the .safetensors version in fp16, bf16 or fp32"),
     ((b"version https://git-lfs",), "a pointer of Git LFS, not the file itself",
      "fetch it with `git lfs pull`, or download the file by itself"),
     ((b"<!DOCTYPE", b"<!doctype", b"<html"), PAGE, "download it again, logged in where the site asks for it"),
     ((b"<?xml", b'{"error'), ANSWER, "download it again"),
-    ((b"Entry not found",), ANSWER, "look at the address it was loaded from"),
+    ((b"Entry not found",), ANSWER, "check the address it was downloaded from"),
     ((b"Invalid username",), ANSWER, "download it again, logged in"),
     ((b"\x89PNG",), "a picture (PNG)", "pick another file"),
     ((b"\xff\xd8\xff",), "a picture (JPEG)", "pick another file"),
     ((b"GIF8",), "a picture (GIF)", "pick another file"),
     ((b"RIFF",), "a media file (RIFF)", "pick another file"),
     ((b"%PDF",), "a PDF", "pick another file"),
-    ((b"\x89HDF",), "an HDF5 file (Keras)", "take the .safetensors version"),
-    ((b"\x93NUMPY",), "a NumPy array", "take the .safetensors version"),
+    ((b"\x89HDF",), "an HDF5 file (Keras)", "use the .safetensors version"),
+    ((b"\x93NUMPY",), "a NumPy array", "use the .safetensors version"),
     ((b"7z\xbc\xaf",), "a 7z archive", "unpack it first"),
     ((b"Rar!",), "a RAR archive", "unpack it first"),
     ((b"\x1f\x8b",), "a gzip archive", "unpack it first"),
 )  # fmt: skip
-"""Beginnings of a file, what it is, and what to do."""
+"""First bytes of a file, its kind, and the remedy."""
 LONGEST_HEADER = 100_000_000
-"""Of safetensors, in bytes: the format's own limit."""
+"""Most bytes of a safetensors header, by the format's definition."""
 
 
 def diagnose(path: Path) -> str | None:
-    """What a file that cannot be read is, and what to do; None where it looks like what its ending says."""
+    """Kind or damage of a file that cannot be read, and the remedy; None where nothing is found."""
     with path.open("rb") as file:
         head = file.read(64)
     for magic, what, remedy in MAGIC:
@@ -50,20 +50,20 @@ def diagnose(path: Path) -> str | None:
 
 
 def is_zip(head: bytes) -> bool:
-    """Whether a file begins as torch's own do."""
+    """Whether a file begins like a zip archive, as torch's do."""
     return head.startswith(b"PK\x03\x04")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip archive, index and all."""
+    """Whether a file is a zip archive with its index."""
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # an index that tells of several disks
+    except zipfile.BadZipFile:  # an index of several disks
         return False
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether a file begins with the length of a header, and the header's first bracket."""
+    """Whether a file begins with the length of a header and the header's first bracket."""
     return len(head) >= 9 and head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= LONGEST_HEADER
 
 
@@ -81,9 +81,9 @@ def _of_header(path: Path, head: bytes) -> str | None:
         return f"its header of {length:,} bytes is damaged; {AGAIN}"
     expected = 8 + length + max(ends, default=0)
     if size < expected:
-        return f"the file is truncated: its header promises {expected:,} bytes, the file has {size:,}; {AGAIN}"
+        return f"the file is truncated: expected {expected:,} bytes by its header, got {size:,}; {AGAIN}"
     if size > expected:
-        return f"the file has {size:,} bytes, {size - expected:,} more than its header tells; {AGAIN}"
+        return f"expected {expected:,} bytes by the file's header, got {size:,}, {size - expected:,} more; {AGAIN}"
     return None
 
 
@@ -103,7 +103,7 @@ def _of_archive(path: Path) -> str | None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return f"the index at the file's end is damaged; {AGAIN}"
     if "constants.pkl" in names or any(name.startswith("code/") for name in names):
-        return "this is a TorchScript program, which is code besides tensors; take the .safetensors version"
+        return "this is a TorchScript program, which holds code besides tensors; use the .safetensors version"
     if "data.pkl" not in names:
-        return "this is a zip archive, but none of torch's (no data.pkl in it); unpack it, or pick another file"
+        return "this is a zip archive, but not a torch file (no data.pkl in it); unpack it, or pick another file"
     return None

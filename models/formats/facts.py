@@ -1,6 +1,7 @@
-"""What a file says about itself: shapes and numbers that raise `WrongFile` where they are missing or cannot be.
+"""Checked access to a file's shapes and header: `WrongFile` is raised for values that are missing or impossible.
 
-Families read files through these, so that only a file's own fault is told as one; any other error in their code comes through.
+Families read files through these, so that only errors in a file are reported as such; any other error in their code is raised
+as it is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from ..errors import WrongFile
 
 
 class Shape(tuple[int, ...]):
-    """Sizes of a tensor's axes. Raises WrongFile for an axis that it has not."""
+    """Sizes of a tensor's axes. Raises WrongFile for an index beyond its axes."""
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, int) and not -len(self) <= index < len(self):
@@ -25,6 +26,7 @@ class FileShapes(dict[str, Shape]):
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "FileShapes":
+        """Shapes of these tensors."""
         return cls({key: Shape(value.shape) for key, value in tensors.items()})
 
     def __missing__(self, key: str) -> Shape:
@@ -32,41 +34,41 @@ class FileShapes(dict[str, Shape]):
 
 
 def under(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> FileShapes:
-    """The shapes whose keys begin so, without that beginning."""
+    """Shapes of the keys with this prefix, without it."""
     return FileShapes({key.removeprefix(prefix): Shape(shape) for key, shape in shapes.items() if key.startswith(prefix)})
 
 
 def axes(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """A shape of so many axes, to be unpacked. Raises WrongFile for one of others."""
+    """The shape itself, to be unpacked. Raises WrongFile where it does not have `count` axes."""
     if len(shape) != count:
         raise WrongFile(f"expected a tensor of {count} axes, got shape {list(shape)}")
     return shape
 
 
 def largest(values: Iterable[int], what: str) -> int:
-    """The largest of them. Raises WrongFile where there is none."""
+    """The largest value. Raises WrongFile where there is none. what: the values' name in the message."""
     if not (values := list(values)):
         raise WrongFile(f"{what} are missing")
     return max(values)
 
 
 def smallest(values: Iterable[int], what: str) -> int:
-    """The smallest of them. Raises WrongFile where there is none."""
+    """The smallest value. Raises WrongFile where there is none. what: the values' name in the message."""
     return -largest((-value for value in values), what)
 
 
 def shared(whole: int, parts: int) -> int:
-    """How much of `whole` each of the parts has. Raises WrongFile where there is no part."""
+    """Channels of each part, if `whole` channels are divided into `parts`. Raises WrongFile for less than one part."""
     if parts < 1:
         raise WrongFile(f"expected {whole} channels in one or more parts, got {parts}")
     return whole // parts
 
 
-def header_number(metadata: Mapping[str, str], name: str, usual: int) -> int:
-    """A whole number above 0 in a file's header, or the usual one. Raises WrongFile for anything else."""
+def header_number(metadata: Mapping[str, str], name: str, default: int) -> int:
+    """A whole number above 0 from a file's header, or the default where it has none. Raises WrongFile for other values."""
     text = metadata.get(name)
     if text is None:
-        return usual
+        return default
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 31):
-        raise WrongFile(f"its header says {name}: {text[:40]!r}, expected a whole number above 0")
+        raise WrongFile(f"{name} in its header: expected a whole number above 0, got {text[:40]!r}")
     return int(text)

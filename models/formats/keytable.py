@@ -1,7 +1,7 @@
-"""Key tables: published spelling <-> ours, as rows of data that are read in both directions.
+"""Key tables: rows of data that map published key names to ours and back.
 
-A key of ours that belongs to a temporal layer is its site and the layer's own key (`down.1.0.out.norm.weight`). Whatever else a
-file holds is spelled `part:key`: `unet:` the image UNet in Stable Diffusion's LDM spelling, `text:`, `vae:`, `image:`, ...
+Our key of a temporal layer's weight is its site and the layer's own key (`down.1.0.out.norm.weight`). Keys of other networks in
+a file are `part:key`: `unet:` for the image UNet in Stable Diffusion's LDM spelling, `text:`, `vae:`, `image:`, ...
 """
 
 import re
@@ -15,18 +15,19 @@ from torch import Tensor
 from ..errors import WrongFile
 
 REST = "{*}"
-"""At the end of both sides of a row: whatever follows, unchanged."""
+"""Placeholder at the end of both sides of a row: any text, unchanged."""
 
 
 @dataclass(frozen=True)
 class Drop:
-    """The published tensor has axes of size one that ours has not (a 1x1 convolution stored for a linear layer)."""
+    """Removes axes of size one from the published tensor (a linear layer that is stored as a 1x1 convolution)."""
 
     axis: int
     """The first of them, counted from the end where negative."""
     count: int = 1
 
     def ours(self, published: Tensor) -> Tensor:
+        """Our tensor from the published one."""
         first = self.axis if self.axis >= 0 else published.ndim + self.axis
         if first < 1 or published.shape[first : first + self.count] != (1,) * self.count:
             where = f"axis {first}" if self.count == 1 else f"axes {first} to {first + self.count - 1}"
@@ -34,19 +35,21 @@ class Drop:
         return published.flatten(first - 1, first + self.count - 1)
 
     def published(self, ours: Tensor) -> Tensor:
+        """The published tensor from ours."""
         first = self.axis if self.axis >= 0 else ours.ndim + self.count + self.axis
         return ours[(slice(None),) * first + (None,) * self.count]
 
 
 @dataclass(frozen=True)
 class Take:
-    """Ours is a range of channels of the published tensor; other rows take the others. Ranges are given in order."""
+    """Takes a range of channels from the published tensor; the remaining ones are taken by other rows, in order."""
 
     axis: int
     start: int
     stop: int | None
 
     def ours(self, published: Tensor) -> Tensor:
+        """Our tensor from the published one."""
         size = published.shape[self.axis] if -published.ndim <= self.axis < published.ndim else 0
         stop = size if self.stop is None else self.stop
         if not self.start <= stop <= size:
@@ -56,7 +59,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a key table: the published spelling and ours, with `{}` for each number they share, in order."""
+    """Row of a key table: the published key and ours, with `{}` for each number that they share, in order."""
 
     published: str
     ours: str
@@ -64,11 +67,11 @@ class Row:
 
     def __post_init__(self) -> None:
         if self.published.count("{}") != self.ours.count("{}"):
-            raise ValueError(f"a row needs as many {{}} on both sides, got {self.published!r} and {self.ours!r}")
+            raise ValueError(f"expected equally many {{}} on both sides of a row, got {self.published!r} and {self.ours!r}")
 
 
 def product(places: Iterable[Row], parameters: Iterable[Row]) -> tuple[Row, ...]:
-    """Every row of the first followed by every row of the second; a change is the parameter's, else the place's."""
+    """Rows for every pair of a place and a parameter, with their keys joined; the parameter's change has priority."""
     parameters = tuple(parameters)
     return tuple(
         Row(place.published + parameter.published, place.ours + parameter.ours, parameter.change or place.change)
@@ -79,20 +82,23 @@ def product(places: Iterable[Row], parameters: Iterable[Row]) -> tuple[Row, ...]
 
 def weights(*names: tuple[str, str]) -> tuple[Row, ...]:
     """Rows for layers that have a weight and a bias: (published name, our name)."""
-    return tuple(Row(f"{theirs}.{p}", f"{ours}.{p}") for theirs, ours in names for p in ("weight", "bias"))
+    return tuple(Row(f"{published}.{p}", f"{ours}.{p}") for published, ours in names for p in ("weight", "bias"))
 
 
 def same(*spellings: str) -> tuple[Row, ...]:
-    """Rows for keys that are spelled alike on both sides."""
+    """Rows for keys that are equal on both sides."""
     return tuple(Row(spelling, spelling) for spelling in spellings)
 
 
 def prefixed(rows: Iterable[Row], published: str = "", ours: str = "") -> tuple[Row, ...]:
+    """Rows with a prefix before the published keys and before ours."""
     return tuple(Row(published + row.published, ours + row.ours, row.change) for row in rows)
 
 
 @dataclass(frozen=True)
 class KeyTable:
+    """Mapping between published keys and ours."""
+
     rows: tuple[Row, ...]
 
     @cached_property
@@ -104,9 +110,9 @@ class KeyTable:
         return _by_shape_of_key((row.ours, row) for row in self.rows)
 
     def rename(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-        """The same tensors spelled our way, and the published keys for which there is no row.
+        """The tensors under our keys, and the published keys without a row.
 
-        Raises WrongFile where a tensor does not have the shape that its row promises.
+        Raises WrongFile where a row's change does not fit the shape of the tensor.
         """
         ours: dict[str, Tensor] = {}
         unexpected = []
@@ -127,21 +133,21 @@ class KeyTable:
         return ours, unexpected
 
     def restore(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The published file again; keys of ours for which there is no row stay away."""
+        """The tensors under published keys; keys of ours without a row are omitted."""
         pieces: dict[str, list[tuple[int, Tensor, Take | None]]] = {}
         for key, value in tensors.items():
             for row, slots in _matches(key, self._back)[:1]:
                 take = row.change if isinstance(row.change, Take) else None
-                whole = row.change.published(value) if isinstance(row.change, Drop) else value
-                pieces.setdefault(_fill(row.published, slots), []).append((take.start if take else 0, whole, take))
+                tensor = row.change.published(value) if isinstance(row.change, Drop) else value
+                pieces.setdefault(_fill(row.published, slots), []).append((take.start if take else 0, tensor, take))
         return {key: _join(parts) for key, parts in pieces.items()}
 
     def ours(self, published: str) -> str | None:
-        """Our spelling of a published key; None where the table has no row for it."""
+        """Our key for a published one; None where the table has no row for it."""
         return next((_fill(row.ours, slots) for row, slots in _matches(published, self._forth)), None)
 
     def published(self, ours: str) -> str | None:
-        """The published spelling of one of our keys; None where the table has no row for it."""
+        """The published key for one of ours; None where the table has no row for it."""
         return next((_fill(row.published, slots) for row, slots in _matches(ours, self._back)), None)
 
 
@@ -150,12 +156,12 @@ def _join(parts: list[tuple[int, Tensor, Take | None]]) -> Tensor:
         return parts[0][1]
     ordered = sorted(parts, key=lambda part: part[0])
     take = ordered[0][2]
-    assert take, "only pieces of one tensor share a published key"
+    assert take, "only parts of one tensor share a published key"
     return torch.cat([value for _, value, _ in ordered], dim=take.axis)
 
 
 def compiled(spelling: str) -> re.Pattern[str]:
-    """A published or own spelling as a regular expression."""
+    """Regular expression for a key with placeholders `{}` (a number) and `{*}` (any text), which are its groups."""
     return re.compile(re.escape(spelling).replace(r"\{\}", r"(\d+)").replace(r"\{\*\}", "(.*)"))
 
 
@@ -164,7 +170,7 @@ def _blurred(key: str) -> str:
 
 
 def _by_shape_of_key(rows: Iterable[tuple[str, Row]]) -> dict[str, list[tuple[re.Pattern[str], Row]]]:
-    """Rows by what is left of them without numbers, so that a key is tried against a few of a thousand."""
+    """Rows by their key with `#` for all numbers, so that a key is matched with few of many rows."""
     table: dict[str, list[tuple[re.Pattern[str], Row]]] = {}
     for spelling, row in rows:
         name = REST if spelling.endswith(REST) else _blurred(spelling)

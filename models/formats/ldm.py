@@ -1,7 +1,7 @@
-"""Stable Diffusion's UNet in its two spellings, LDM's and diffusers', and how LDM's block numbers become sites.
+"""Key rows of Stable Diffusion's UNet in LDM's and diffusers' spelling, and the mapping of LDM's block numbers to sites.
 
-LDM counts blocks through (`input_blocks.4.1`), and where temporal layers were added it counts those too; how many blocks a
-level has is read off the positions of the down- and upsamplers. Our spelling of an image UNet is LDM's, without them.
+LDM numbers blocks through all levels (`input_blocks.4.1`), including temporal layers; the number of blocks per level is derived
+from the positions of the down- and upsamplers. Our spelling of an image UNet is LDM's, without temporal layers.
 """
 
 import re
@@ -15,10 +15,10 @@ LDM_RESNET = weights(
     ("in_layers.0", "norm1"), ("in_layers.2", "conv1"), ("emb_layers.1", "time_emb_proj"), ("out_layers.0", "norm2"),
     ("out_layers.3", "conv2"), ("skip_connection", "conv_shortcut"),
 )  # fmt: skip
-"""(LDM, diffusers)"""
+"""Rows of a residual block, (LDM, diffusers)."""
 
 RESNET = tuple(Row(row.ours, row.published) for row in LDM_RESNET)
-"""(diffusers, LDM)"""
+"""Rows of a residual block, (diffusers, LDM)."""
 
 TRANSFORMER = (
     *(same(*(f"{name}.{p}" for name in ("norm", "proj_in", "proj_out") for p in ("weight", "bias")))),
@@ -27,7 +27,7 @@ TRANSFORMER = (
     *(same(*(f"transformer_blocks.{{}}.attn{n}.to_out.0.{p}" for n in (1, 2) for p in ("weight", "bias")))),
     *(same(*(f"transformer_blocks.{{}}.ff.net.{n}.{p}" for n in ("0.proj", "2") for p in ("weight", "bias")))),
 )
-"""A spatial transformer, spelled alike by both."""
+"""Rows of a spatial transformer, which is spelled alike in both."""
 
 LDM_EDGES = weights(
     ("time_embed.0", "time_embed.0"), ("time_embed.2", "time_embed.2"), ("label_emb.0.0", "label_emb.0.0"),
@@ -39,10 +39,10 @@ EDGES = weights(
     ("add_embedding.linear_1", "label_emb.0.0"), ("add_embedding.linear_2", "label_emb.0.2"),
     ("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2"),
 )  # fmt: skip
-"""(diffusers, LDM)"""
+"""Rows of the first and last layers and of the embeddings, (diffusers, LDM)."""
 
 CLASSES = Row("class_embedding.weight", "label_emb.weight")
-"""The x4 upscaler's table of noise levels: (diffusers, LDM)."""
+"""Row of the x4 upscaler's embedding of noise levels, (diffusers, LDM)."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,34 @@ class Numbered:
 
     index: int
     site: str
-    """`down.1.0` or `up.2.1`."""
+    """Prefix of its sites: `down.1.0` or `up.2.1`; empty for a downsampler."""
     child: str
-    """How the up- or downsampler is numbered among the block's children, as published: `2.`, or nothing (ModelScope)."""
+    """Published number of the up- or downsampler among the block's children: `2.`, or empty (ModelScope)."""
     resamples: bool
+    """Whether it has an up- or downsampler."""
     transformer: bool
+    """Whether it has a spatial transformer."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """LDM's blocks in order; a down level ends with a block that is a downsampler alone (site empty)."""
+    """LDM's blocks in order; a down level ends with a block that is only a downsampler."""
 
     down: tuple[Numbered, ...]
     up: tuple[Numbered, ...]
     last_middle: int
-    """Index of the middle's second residual block: 2, or 3 where a temporal layer stands before it."""
+    """Index of the middle's second residual block: 2, or 3 after a temporal layer."""
 
     @property
     def named(self) -> list[tuple[str, Numbered]]:
-        """Blocks that have a site, each with the name of LDM's list that it is in."""
+        """(`input_blocks` or `output_blocks`, block) for each block with sites."""
         return [("input_blocks", b) for b in self.down if b.site] + [("output_blocks", b) for b in self.up]
 
 
 def ldm_layout(keys: Collection[str], prefix: str) -> Layout:
-    """Reads the layout off LDM keys below `prefix`, with or without temporal layers among the children.
+    """Layout of the UNet with these LDM keys below `prefix`, with or without temporal layers.
 
-    Raises ValueError where block numbers do not make a UNet.
+    Raises WrongFile where block numbers have a gap.
     """
     inside = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     last = 3 if any(key.startswith("middle_block.3.") for key in inside) else 2
@@ -124,7 +126,7 @@ def _attends(keys: list[str]) -> bool:
 
 
 def ldm_spatial(layout: Layout) -> tuple[Row, ...]:
-    """Rows of the image UNet inside a video UNet in LDM spelling -> `unet:`; samplers and the middle are renumbered."""
+    """Rows of the image UNet inside a video UNet in LDM spelling -> `unet:`; resamplers and the middle are renumbered."""
     resnets = [Row(f"{name}.{b.index}.0.", f"unet:{name}.{b.index}.0.") for name, b in layout.named]
     resnets += [Row("middle_block.0.", "unet:middle_block.0.")]
     resnets += [Row(f"middle_block.{layout.last_middle}.", "unet:middle_block.2.")]
@@ -146,7 +148,7 @@ def ldm_spatial(layout: Layout) -> tuple[Row, ...]:
 def diffusers_spatial(keys: Collection[str], resnet: str = "") -> tuple[Row, ...]:
     """Rows of an image UNet in diffusers' spelling -> `unet:` in LDM's.
 
-    resnet   what stands between a residual block and its parameters (SVD: `spatial_res_block.`)
+    resnet   name between a residual block and its parameters (SVD: `spatial_res_block.`)
     """
     levels, blocks, attending = _diffusers_layout(keys)
     resnets = [Row("mid_block.resnets.0.", "unet:middle_block.0."), Row("mid_block.resnets.1.", "unet:middle_block.2.")]
@@ -154,13 +156,13 @@ def diffusers_spatial(keys: Collection[str], resnet: str = "") -> tuple[Row, ...
     samplers: list[tuple[str, str]] = []
     for level in range(levels):
         for block in range(blocks):
-            there, here = f"down_blocks.{level}.", f"unet:input_blocks.{level * (blocks + 1) + 1 + block}."
-            resnets.append(Row(f"{there}resnets.{block}.", f"{here}0."))
-            attentions.append(Row(f"{there}attentions.{block}.", f"{here}1."))
+            published, ours = f"down_blocks.{level}.", f"unet:input_blocks.{level * (blocks + 1) + 1 + block}."
+            resnets.append(Row(f"{published}resnets.{block}.", f"{ours}0."))
+            attentions.append(Row(f"{published}attentions.{block}.", f"{ours}1."))
         for block in range(blocks + 1):
-            there, here = f"up_blocks.{level}.", f"unet:output_blocks.{level * (blocks + 1) + block}."
-            resnets.append(Row(f"{there}resnets.{block}.", f"{here}0."))
-            attentions.append(Row(f"{there}attentions.{block}.", f"{here}1."))
+            published, ours = f"up_blocks.{level}.", f"unet:output_blocks.{level * (blocks + 1) + block}."
+            resnets.append(Row(f"{published}resnets.{block}.", f"{ours}0."))
+            attentions.append(Row(f"{published}attentions.{block}.", f"{ours}1."))
         down, up = (level + 1) * (blocks + 1), level * (blocks + 1) + blocks
         child = 2 if level in attending else 1
         samplers.append((f"down_blocks.{level}.downsamplers.0.conv", f"unet:input_blocks.{down}.0.op"))
@@ -171,7 +173,7 @@ def diffusers_spatial(keys: Collection[str], resnet: str = "") -> tuple[Row, ...
 
 
 def _diffusers_layout(keys: Collection[str]) -> tuple[int, int, set[int]]:
-    """Levels, residual blocks per down level, and the up levels that have spatial transformers."""
+    """Number of levels, residual blocks per down level, and the up levels with spatial transformers."""
     down = [m for key in keys if (m := re.search(r"(?:^|\.)down_blocks\.(\d+)\.resnets\.(\d+)\.", key))]
     if not down:
         raise WrongFile("expected down_blocks.0.resnets.0. among the keys, got none")
@@ -180,13 +182,13 @@ def _diffusers_layout(keys: Collection[str]) -> tuple[int, int, set[int]]:
 
 
 def diffusers_table(diffusers_keys: Collection[str]) -> KeyTable:
-    """diffusers' `UNet2DConditionModel` <-> LDM, both without temporal layers (ours: `unet:` and LDM's spelling)."""
+    """Key table of diffusers' `UNet2DConditionModel`, without temporal layers; ours is `unet:` and LDM's spelling."""
     return KeyTable(diffusers_spatial(diffusers_keys))
 
 
 def four_channels(spatial: Iterable[Row], shapes: Mapping[str, tuple[int, ...]], prefix: str) -> tuple[Row, ...]:
-    """Rows in which the first convolution keeps Stable Diffusion's four input channels; further ones, which see a picture or a
-    mask, become `image:conv_in.weight`."""
+    """Rows that split the first convolution: Stable Diffusion's four input channels remain in the UNet, further ones, for a
+    picture or a mask, become `image:conv_in.weight`."""
     rows = []
     for row in spatial:
         if row.ours == "unet:input_blocks.0.0.weight" and shapes.get(prefix + row.published, (0, 4))[1] > 4:

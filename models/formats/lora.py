@@ -1,8 +1,8 @@
-"""LoRA files: what each key is a part of, by rule, and the scale that a file gives its factors, wherever it stands.
+"""LoRA files: the role of each key, and the scale of the factors from tensors, header or settings.
 
-W += s * alpha / rank * up @ down (arXiv 2106.09685, 4.1), alpha / sqrt(rank) in rsLoRA (arXiv 2312.03732). Where no alpha is
-said it is the rank. Spellings: kohya (`lora_down`, `.alpha`), PEFT (`lora_A.NAME`, and its `adapter_config.json`), diffusers
-(`.lora.down`, `processor.to_q_lora.down`, `lora_adapter_metadata` in the header), LyCORIS for what is named and not read.
+W += s * alpha / rank * up @ down (arXiv 2106.09685, 4.1), alpha / sqrt(rank) in rsLoRA (arXiv 2312.03732). Without an alpha it
+is the rank. Spellings: kohya (`lora_down`, `.alpha`), PEFT (`lora_A.NAME`, and its `adapter_config.json`), diffusers
+(`.lora.down`, `processor.to_q_lora.down`, `lora_adapter_metadata` in the header), LyCORIS (recognised, not supported).
 """
 
 import json
@@ -34,32 +34,32 @@ ENDINGS = tuple(
         (r"\.(?:diff|diff_b|w_norm|b_norm|set_weight|reshape_weight|scalar)$", "a difference of whole weights"),
     )
 )
-"""How a key ends -> what it is: a factor, its alpha, or the name of an adapter of another kind."""
+"""Pattern of a key's ending -> its role: a factor, its alpha, or the name of an adapter of another kind."""
 BUNDLED = "bundle_emb."
-"""Before the embeddings that some LoRA files bring along."""
+"""Prefix of the embeddings that some LoRA files contain."""
 ALPHAS = ("lora_alpha", "ss_network_alpha", "network_alpha")
 RANKS = ("r", "rank", "lora_rank", "network_dim", "ss_network_dim", "dim")
 NOTHING = ("", "None", "null", "none")
 TEXT = ("text_encoder", "text_encoder_2", "text_encoder_3")
 """Networks whose settings are not those of the UNet's layers."""
 LONGEST = 1 << 20
-"""Characters of a header's entry, or of a file of settings, that are looked at."""
+"""Most characters of a header's entry, or bytes of a file of settings, that are read."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a key of a LoRA file is."""
+    """Role of a key in a LoRA file."""
 
     module: str
-    """The layer that it changes, as the file spells it."""
+    """Name of the layer that it changes, in the file's spelling."""
     role: str
     """`down`, `up`, `alpha`, or the name of an adapter of another kind."""
     adapter: str = ""
-    """Name of the adapter, where a file may hold several."""
+    """Name of the adapter, where files may hold several."""
 
 
 def part_of(key: str) -> Part | None:
-    """What a key is; None where it is no LoRA's."""
+    """Role of a key; None for keys that do not belong to a LoRA."""
     for pattern, role in ENDINGS:
         if match := pattern.search(key):
             return Part(key[: match.start()], role, match.groupdict().get("adapter") or "")
@@ -68,34 +68,35 @@ def part_of(key: str) -> Part | None:
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a file says of the scale of all its layers."""
+    """Scale of a file's layers, from its header or settings."""
 
     alpha: float | None = None
+    """Alpha of all layers; None: the rank."""
     by_layer: Mapping[str, float] = field(default_factory=dict)
     """Last names of a layer -> its own alpha."""
     by_root: bool = False
-    """Whether alpha is divided by the root of the rank."""
+    """Whether alpha is divided by the square root of the rank."""
     ranks: frozenset[int] = frozenset()
-    """That the file says its layers have; empty where it says none."""
+    """Ranks of the layers in the settings; empty where they contain none."""
     adapter: str = ""
-    """An adapter of another kind that it says it is."""
+    """Name of another kind of adapter, where the settings are those of one."""
     source: str = ""
-    """Where it stands."""
+    """Where the scale was found, for messages."""
 
     def of(self, module: str, rank: int, alpha: float | None = None) -> float:
-        """The factor of one layer. alpha: the layer's own, from a tensor beside its factors; it comes first."""
+        """The factor of one layer. alpha: that of a tensor beside the layer's factors, which has priority."""
         if alpha is None:
-            own = [value for name, value in self.by_layer.items() if module == name or module.endswith(f".{name}")]
-            alpha = own[0] if own else self.alpha
+            matches = [value for name, value in self.by_layer.items() if module == name or module.endswith(f".{name}")]
+            alpha = matches[0] if matches else self.alpha
         if alpha is None:
             return 1.0
         return alpha / (math.sqrt(rank) if self.by_root else rank)
 
 
 def scaling_of(metadata: Metadata) -> Scaling:
-    """Reads it off a header: diffusers' and PEFT's tables in JSON, kohya's and others' numbers.
+    """Scale from a header: diffusers' and PEFT's tables in JSON, or numbers of kohya and other trainers.
 
-    Raises WrongFile where something stands there that cannot be read.
+    Raises WrongFile for an entry that cannot be read.
     """
     for name, text in metadata.items():
         if "alpha" in text and len(text) <= LONGEST and text.lstrip().startswith("{"):
@@ -103,14 +104,14 @@ def scaling_of(metadata: Metadata) -> Scaling:
                 if any(key in table for key in ALPHAS):
                     return from_config(table, f"{name} in its header")
     for name in (*ALPHAS, "alpha"):
-        told = metadata.get(name, "")
-        if told.strip() not in NOTHING and (name != "alpha" or any(rank in metadata for rank in RANKS)):
-            return Scaling(alpha=_number(told, name), source=f"{name} in its header")
+        value = metadata.get(name, "")
+        if value.strip() not in NOTHING and (name != "alpha" or any(rank in metadata for rank in RANKS)):
+            return Scaling(alpha=_number(value, name), source=f"{name} in its header")
     return Scaling()
 
 
 def from_config(config: Mapping[str, Any], source: str) -> Scaling:
-    """Reads it off a table as PEFT writes them (`LoraConfig`). source: where that stands, for messages."""
+    """Scale from a table of settings as PEFT writes them (`LoraConfig`). source: where the table is, for messages."""
     alpha = next((config[name] for name in ALPHAS if config.get(name) is not None), None)
     pattern = config.get("alpha_pattern") or {}
     ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()] if isinstance(pattern, Mapping) else None
@@ -127,12 +128,12 @@ def from_config(config: Mapping[str, Any], source: str) -> Scaling:
 
 
 def _tables(name: str, text: str) -> Iterator[Mapping[str, Any]]:
-    """Tables of settings in a text: itself, those inside it, and those of each network whose name stands before settings."""
+    """Tables of settings in a JSON text: the whole, those inside it, and one per network whose name is a prefix of keys."""
     try:
         table = json.loads(text)
     except (ValueError, RecursionError):
         if name == "lora_adapter_metadata":
-            raise WrongFile(f"its header's {name} is no JSON, got {text[:40]!r}") from None
+            raise WrongFile(f"{name} in its header: expected JSON, got {text[:40]!r}") from None
         return
     if not isinstance(table, dict):
         return
@@ -144,7 +145,7 @@ def _tables(name: str, text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _plain(pattern: str) -> str:
-    """A layer's name without the signs of a regular expression that PEFT puts around it."""
+    """A layer's name from one of PEFT's regular expressions."""
     return pattern.strip("^$").replace("\\.", ".").removeprefix(".*.")
 
 
@@ -159,7 +160,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def alpha_in(value: Tensor, key: str) -> float:
-    """The number in an alpha tensor. Raises WrongFile where there is none."""
+    """The number in an alpha tensor. Raises WrongFile for a tensor without one finite number."""
     if value.numel() != 1 or value.is_complex():
         raise WrongFile(f"{key}: expected one number, got shape {list(value.shape)}")
     return 1.0 if value.device.type == "meta" else _number(value.float().item(), key)

@@ -1,8 +1,8 @@
-"""Python objects that training scripts leave in torch files beside the weights: passed over without being made.
+"""Python objects that training scripts store in torch files beside the weights: skipped without creating them.
 
-Settings (argparse, omegaconf), numbers of NumPy, paths, and what Lightning remembers. Torch's weights-only reader refuses every
-name that it does not know. For these names it is given a stand-in of ours, which takes anything and does nothing: neither the
-library nor the class is imported, and what the file says about them is never looked at. Any other name is refused as before.
+Settings (argparse, omegaconf), numbers of NumPy, paths, states of Lightning. Torch's weights-only reader refuses every name
+that is not on its list. For these names it gets a stand-in class, which accepts any arguments and does nothing: neither the
+library nor the class is imported, and their contents in the file are ignored. Any other name is refused as before.
 """
 
 from collections import OrderedDict
@@ -21,56 +21,56 @@ OF_TRAINING = (
     "collections.defaultdict", "__builtin__.long", "__builtin__.unicode",
     *(f"{home}.{name}" for home in ("builtins", "__builtin__") for name in PLAIN),
 )  # fmt: skip
-"""Names, or beginnings of names that end in a dot."""
+"""Full names of classes, or prefixes of names that end in a dot."""
 TABLE = "dict"
-"""In the names of those that are filled item by item (`AttributeDict`, `EasyDict`, `defaultdict`), small or large."""
+"""Part of the names of classes that are filled item by item (`AttributeDict`, `EasyDict`, `defaultdict`), in lower case."""
 
 
 class StandIn:
-    """Takes whatever it is given, and keeps nothing."""
+    """Stand-in that accepts any arguments and state, and stores nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> "StandIn":
         return super().__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Keeps nothing."""
+        """Stores nothing."""
 
     def __setstate__(self, _: Any) -> None:
-        """Keeps nothing."""
+        """Stores nothing."""
 
 
 class Table:
-    """Makes an empty table, which torch's reader may fill."""
+    """Stand-in that creates an empty dictionary, which torch's reader may fill."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return OrderedDict()
 
 
 def of_training(name: str) -> bool:
-    """Whether an object of this name is known to be left by training."""
+    """Whether the class of this name is one that training scripts store."""
     return any(name.startswith(known) if known.endswith(".") else name == known for known in OF_TRAINING)
 
 
 def refused(error: Exception) -> bool:
-    """Whether torch's weights-only reader refuses what a file holds. By name: scanners object to its module."""
+    """Whether an error is torch's refusal of an object in a file; by name, because scanners flag an import of its module."""
     return type(error).__name__ == "UnpicklingError"
 
 
 def left_objects(path: Path) -> tuple[str, ...]:
-    """Full names of what a zipped torch file wants made besides tensors, read off its instructions without following them."""
+    """Full names of the classes that a zipped torch file uses besides tensors, from its instructions without executing them."""
     try:
         with _nothing_allowed():
             return tuple(sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path))))
     except Exception as error:
         if not refused(error) and not isinstance(error, (ValueError, RuntimeError, EOFError, AssertionError)):
             raise
-        return ()  # the reader itself names what cannot be read
+        return ()  # the reader raises the error
 
 
 @contextmanager
 def _nothing_allowed() -> Iterator[None]:
-    """Sets aside the names that others (ComfyUI, say) let torch's reader make, for the length of the block: what they mean for
-    their own files would be made here, where a stand-in is meant."""
+    """Clears torch's list of allowed classes within the block, because classes that another package (such as ComfyUI) allows
+    for its own files would be created here in place of a stand-in."""
     allowed = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:
@@ -82,7 +82,7 @@ def _nothing_allowed() -> Iterator[None]:
 
 @contextmanager
 def stand_ins(names: tuple[str, ...]) -> Iterator[None]:
-    """Gives torch's reader stand-ins for these names, for the length of the block."""
+    """Makes torch's reader use stand-ins for these names within the block."""
     instead: list[Any] = [(Table if TABLE in name.rpartition(".")[2].lower() else StandIn, name) for name in names]
     with _nothing_allowed(), torch.serialization.safe_globals(instead):
         yield

@@ -1,4 +1,4 @@
-"""What any published design that comes in files is, as data: how to know its files and how to spell its keys."""
+"""Published designs as data: how to recognise their files and rename their keys."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -17,36 +17,39 @@ Metadata = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, spelled our way."""
+    """Contents of a file, with keys in our spelling."""
 
     weights: Shapes
-    """Those of the network itself."""
+    """Shapes of the network itself."""
     parts: Mapping[str, Shapes]
-    """Everything else, by part: `unet`, `text`, `vae`, `vision`, `image`, `buffer`, ..."""
+    """Shapes of all other tensors by part: `unet`, `text`, `vae`, `vision`, `image`, `buffer`, ..."""
     buffers: Mapping[str, Tensor]
-    """Values of the part `buffer`: schedules that some training codes store. May be without storage (meta)."""
+    """Tensors of the part `buffer`: schedules that some training scripts store. May be without storage (meta)."""
     metadata: Metadata
+    """The file's header."""
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """One way in which files of a family are spelled: the authors', a library's, a converter's."""
+    """One set of key names for the files of a family: the authors', a library's, a converter's."""
 
     name: str
+    """Name in reports."""
     marks: tuple[str, ...]
-    """Published spellings, `{}` for numbers; a file is spelled so when each occurs among its keys, after any common prefix."""
+    """Patterns of published keys, `{}` for numbers. Files of this spelling have a match for each, after any prefix."""
     foreign: tuple[str, ...]
-    """Published spellings whose presence says that it is a relative, not this."""
+    """Patterns of published keys that occur only in other designs."""
     table: Callable[[Shapes, str], KeyTable]
     """(published keys and shapes, prefix before the marks) -> the table for a file with these keys."""
 
     def matches(self, keys: Collection[str]) -> bool:
+        """Whether a file with these keys has this spelling."""
         return all(_occurs(mark, keys) for mark in self.marks) and not any(_occurs(s, keys) for s in self.foreign)
 
     def prefix(self, keys: Collection[str]) -> str:
-        """What stands before the marks, usually nothing."""
+        """Prefix before the marks in these keys, usually empty."""
         pattern = compiled("{*}" + self.marks[0])
-        return next(match.group(1) for key in keys if (match := pattern.fullmatch(key)) and _whole(match.group(1)))
+        return next(match.group(1) for key in keys if (match := pattern.fullmatch(key)) and _is_prefix(match.group(1)))
 
 
 @dataclass(frozen=True)
@@ -54,19 +57,20 @@ class Published:
     """One published design, of motion modules or of anything else that comes in files."""
 
     name: str
+    """Identifier in reports and code."""
     title: str
-    """How people call it."""
+    """Name in messages."""
     spellings: tuple[Spelling, ...]
 
     def spelling(self, keys: Collection[str]) -> Spelling | None:
-        """How a file with these published keys is spelled; None where it is not of this family."""
+        """Spelling of a file with these published keys; None where it is not of this design."""
         return next((spelling for spelling in self.spellings if spelling.matches(keys)), None)
 
 
 def _occurs(mark: str, keys: Collection[str]) -> bool:
     pattern = compiled("{*}" + mark)
-    return any((match := pattern.fullmatch(key)) and _whole(match.group(1)) for key in keys)
+    return any((match := pattern.fullmatch(key)) and _is_prefix(match.group(1)) for key in keys)
 
 
-def _whole(prefix: str) -> bool:
-    return not prefix or prefix.endswith(".")
+def _is_prefix(text: str) -> bool:
+    return not text or text.endswith(".")

@@ -1,6 +1,6 @@
-"""Layouts in which weights are stored as small whole numbers, or as fp8 with scales beside them: named, not read.
+"""Layouts in which weights are stored as small integers, or as fp8 with scales: recognised by name, not supported.
 
-Plain fp8 (each number by itself, as ComfyUI and `tensor.to` write it) is read like any other type. Key names: ComfyUI 0.25
+Plain fp8 (without scales, as ComfyUI and `tensor.to` write it) is read like any other type. Key names: ComfyUI 0.25
 `comfy/ops.py` and `comfy/utils.py`, bitsandbytes, AutoGPTQ and AutoAWQ, optimum-quanto, Nunchaku (SVDQuant), HQQ, torchao,
 compressed-tensors.
 """
@@ -16,15 +16,16 @@ from .keytable import compiled
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to store a weight in several tensors."""
+    """Layout of a weight in several tensors."""
 
     name: str
-    """What people read."""
+    """Name in messages."""
     spellings: tuple[tuple[str, ...], ...]
-    """Marks, `{*}` for anything: of one of these, each occurs among the keys of such a file."""
+    """Sets of key patterns, `{*}` for any text: all patterns of one set occur among the keys of such a file."""
 
 
 def stored(name: str, *spellings: tuple[str, ...]) -> Layout:
+    """A layout with these sets of key patterns."""
     return Layout(name, spellings)
 
 
@@ -45,31 +46,31 @@ LAYOUTS = (
     stored("scaled fp8", ("{*}.weight_scale",), ("{*}.weight_scale_inv",), ("{*}.input_scale",)),
 )
 REMEDY = (
-    "Zoetrope reads weights that stand by themselves (fp32, bf16, fp16, plain fp8). Take the file that is not quantised, such "
-    "as its fp16 version, or dequantise it with the tool that made it"
+    "Zoetrope reads weights without scales (fp32, bf16, fp16, plain fp8). Use the file that is not quantised, such as its fp16 "
+    "version, or dequantise it with the tool that made it"
 )
 STORED = {"qweight": "weight", "W_q": "weight", "_data": "weight", "weight_packed": "weight", "_qdata": "weight"}
-"""How the main tensor of a layout is called in place of the weight."""
+"""Name of a layout's main tensor -> name of the weight that it replaces."""
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> str | None:
-    """In which quantised layout weights are stored; None for plain ones."""
+    """Name of the quantised layout of these weights; None for plain ones."""
     endings = {key.rpartition(".")[2] for key in tensors}
     for layout in LAYOUTS:
         if any(all(_may_end(mark, endings) and _occurs(mark, tensors) for mark in marks) for marks in layout.spellings):
             return layout.name
-    whole = next((v.dtype for k, v in tensors.items() if k.endswith("weight") and v.ndim > 1 and not is_plain(v)), None)
-    return None if whole is None else f"numbers of the type {str(whole).removeprefix('torch.')}"
+    dtype = next((v.dtype for k, v in tensors.items() if k.endswith("weight") and v.ndim > 1 and not is_plain(v)), None)
+    return None if dtype is None else f"numbers of the type {str(dtype).removeprefix('torch.')}"
 
 
 def is_plain(value: Tensor) -> bool:
-    """Whether its numbers are weights by themselves."""
+    """Whether a tensor has floating-point numbers that are weights without further scales."""
     packed = getattr(torch, "float4_e2m1fn_x2", None), getattr(torch, "float8_e8m0fnu", None)
     return value.is_floating_point() and value.dtype not in packed
 
 
 def as_plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The keys that the file would have if it were not quantised, to know it by."""
+    """The tensors under the keys that the file would have if it were not quantised, to recognise its family."""
     renamed: dict[str, Tensor] = {}
     for key, value in tensors.items():
         place, dot, last = key.rpartition(".")
@@ -79,7 +80,7 @@ def as_plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _may_end(mark: str, endings: set[str]) -> bool:
-    """Quickly whether a mark can occur at all."""
+    """Whether a mark can occur at all, as a fast check."""
     last = mark.rpartition(".")[2]
     return "{" in last or last in endings
 

@@ -1,7 +1,7 @@
-"""Strict loading: the only way from published tensors to a network, with nothing missing, left over or undefined.
+"""Strict loading of published tensors into a network, with nothing missing, left over or NaN; used by every loader.
 
-What a file says about itself is read through `FileShapes` and the helpers beside it, which raise `WrongFile` where it cannot be
-so. Nothing else is told as a damaged file: an error in a family's code comes through as it is.
+Shapes and headers of files are read through `FileShapes` and the functions beside it, which raise `WrongFile` for impossible
+values. Other errors in a family's code are raised as they are, so that they are not reported as damaged files.
 """
 
 import math
@@ -23,33 +23,33 @@ from .quantised import is_plain
 
 Network = TypeVar("Network", bound=nn.Module)
 Parts = Mapping[str, Mapping[str, Tensor]]
-"""What a file holds besides the network's own weights: part (`unet`, `text`, `vae`, `image`, ...) -> key -> tensor."""
-WHOLE = "take one that was saved whole, such as the published file"
-RELATIVE = "It is a relative that Zoetrope does not know, or holds more than weights; pick another file"
+"""Tensors in a file besides the network's own weights: part (`unet`, `text`, `vae`, `image`, ...) -> key -> tensor."""
+WHOLE = "use a complete file, such as the published one"
+RELATIVE = "It is a related model that Zoetrope does not support, or holds more than weights; pick another file"
 
 
 @dataclass(frozen=True)
 class RenamedTensors:
-    """A file's tensors, spelled our way."""
+    """A file's tensors under our key names."""
 
     spelling: str
-    """Whose key names the file uses."""
+    """Name of the spelling of the file's keys."""
     table: KeyTable
     weights: Mapping[str, Tensor]
-    """Those of the network itself."""
+    """Weights of the network itself."""
     parts: Parts
     left: tuple[str, ...] = ()
-    """Keys of other networks that the file was saved with, and of training's schedule: left out."""
+    """Keys of other networks in the file, and of training's schedule, which are left out."""
 
     def published(self) -> dict[str, Tensor]:
-        """All of them, as the file spells them."""
-        others = {f"{part}:{key}": value for part, held in self.parts.items() for key, value in held.items()}
-        return self.table.restore({**self.weights, **others})
+        """Weights and parts under the file's key names."""
+        parts = {f"{part}:{key}": value for part, tensors in self.parts.items() for key, value in tensors.items()}
+        return self.table.restore({**self.weights, **parts})
 
 
 @dataclass(frozen=True)
 class LoadedNetwork(Generic[Network]):
-    """A network with a file's weights, which need no gradient, and what else the file holds."""
+    """A network with a file's weights, which need no gradient, and the file's renamed tensors."""
 
     network: Network
     spelled: RenamedTensors
@@ -62,10 +62,10 @@ def load_strict(
     ops: Any = nn,
     metadata: Metadata | None = None,
 ) -> LoadedNetwork[Network]:
-    """Renames a file's tensors by its family's table and fills the network that `build` makes for their shapes.
+    """Renames a file's tensors by its family's table and fills the network that `build` creates for their shapes.
 
-    build   (what the file holds, namespace of the leaf layers) -> an empty network whose keys are ours
-    Raises WrongFile on any key without a row, missing, left over, of another shape, infinite or undefined.
+    build   (contents of the file, namespace of the leaf layers) -> an empty network with our keys
+    Raises WrongFile for keys that are missing, unexpected, of another shape, infinite or NaN.
     """
     spelled = spell(family, tensors)
     contents = contents_of(spelled, metadata or {})
@@ -74,7 +74,7 @@ def load_strict(
 
 @contextmanager
 def in_file(name: str) -> Iterator[None]:
-    """Puts the file's name in front of what is wrong with it."""
+    """Prefixes the message of a WrongFile raised within the block with the file's name."""
     try:
         yield
     except WrongFile as error:
@@ -82,15 +82,18 @@ def in_file(name: str) -> Iterator[None]:
 
 
 def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
-    """The tensors in our spelling, sorted into the network's weights and other parts."""
+    """Renames tensors to our spelling and sorts them into the network's weights and other parts.
+
+    Raises WrongFile for tensors that are not those of a complete file of this family.
+    """
     shapes = FileShapes.of(tensors)
     spelling = family.spelling(shapes)
-    assert spelling, f"{family.name} does not know these keys"
+    assert spelling, f"expected keys of {family.name}"
     try:
         prefix = spelling.prefix(shapes)
         table = spelling.table(FileShapes({k: shape for k, shape in shapes.items() if k.startswith(prefix)}), prefix)
     except WrongFile as error:
-        raise WrongFile(f"this looks like {family.title}, but is not whole ({error}); {WHOLE}") from error
+        raise WrongFile(f"this looks like {family.title}, but is incomplete ({error}); {WHOLE}") from error
     weights: dict[str, Tensor] = {}
     parts: dict[str, dict[str, Tensor]] = {}
     renamed, left = _renamed(family, table, tensors)
@@ -103,16 +106,16 @@ def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
     if empty := [f"{table.published(key) or key}: got {list(v.shape)}" for key, v in weights.items() if not v.numel()]:
         raise WrongFile(
             f"this looks like {family.title}, but has wrong shapes: {some(empty)}, tensors without content. DeepSpeed's ZeRO-3 "
-            "leaves such files: make a whole one with its zero_to_fp32.py."
+            "saves such files: make a complete one with its zero_to_fp32.py."
         )
     return RenamedTensors(spelling.name, table, weights, parts, left)
 
 
 def contents_of(spelled: RenamedTensors, metadata: Metadata) -> Contents:
-    """Shapes of what a file holds, as families read them."""
+    """Shapes and header of a file, as families read them."""
     return Contents(
         weights=FileShapes.of(spelled.weights),
-        parts={part: FileShapes.of(held) for part, held in spelled.parts.items()},
+        parts={part: FileShapes.of(tensors) for part, tensors in spelled.parts.items()},
         buffers=spelled.parts.get("buffer", {}),
         metadata=metadata,
     )
@@ -121,9 +124,11 @@ def contents_of(spelled: RenamedTensors, metadata: Metadata) -> Contents:
 def fill(
     family: Published, weights: Mapping[str, Tensor], table: KeyTable, build: Callable[[Any], Network], ops: Any = nn
 ) -> Network:
-    """The network that `build` makes of leaf layers, with these weights: they become its parameters, nothing is copied.
+    """Builds a network and assigns these weights, without copying them.
 
-    table   for messages, which name keys as the file spells them
+    build   namespace of the leaf layers -> an empty network
+    table   for messages, which contain the file's key names
+    Raises WrongFile where keys, shapes or values are not those of the network.
     """
     with whole(family), torch.device("meta"):  # nothing is allocated or initialised twice
         plan = build(nn)
@@ -149,10 +154,10 @@ def _renamed(family: Published, table: KeyTable, tensors: Mapping[str, Tensor]) 
 
 @contextmanager
 def whole(family: Published) -> Iterator[None]:
-    """Adds the family's name to what a file says wrongly about itself, layers of impossible sizes included.
+    """Adds the family's name to a WrongFile raised within the block, and turns errors about impossible layer sizes into one.
 
-    torch's own layers refuse such sizes (32 norm groups on 20 channels) with ValueError or RuntimeError; only those that are
-    raised inside torch's layers are meant, so that a wrong call of ours, or an error in our code, comes through.
+    torch's layers raise ValueError or RuntimeError for such sizes (32 norm groups on 20 channels). Only errors raised inside
+    torch's layers are converted, so that errors in our code are raised as they are.
     """
     try:
         yield
@@ -167,12 +172,12 @@ def whole(family: Published) -> Iterator[None]:
 def _incomplete(family: Published, error: Exception) -> WrongFile:
     if str(error).startswith("this looks like"):
         return WrongFile(str(error))
-    return WrongFile(f"this looks like {family.title}, but its tensors do not make a whole module ({error}); {WHOLE}")
+    return WrongFile(f"this looks like {family.title}, but its tensors do not make a complete network ({error}); {WHOLE}")
 
 
 def raised_in_a_layer(error: BaseException) -> bool:
-    """Whether one of torch's own layers raised an error, itself or in what it called of torch (under `torch.device("meta")` a
-    tensor is made in `torch.utils._device`)."""
+    """Whether an error was raised in one of torch's layers or in a torch function that it called (under `torch.device("meta")`
+    tensors are created in `torch.utils._device`)."""
     modules, trace = [], error.__traceback__
     while trace:
         modules.append(str(trace.tb_frame.f_globals.get("__name__", "")))
@@ -182,7 +187,8 @@ def raised_in_a_layer(error: BaseException) -> bool:
 
 
 def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
-    """Refuses tensors that are not exactly the plan's. The plan is built of torch's layers: a host's may have no shapes yet."""
+    """Raises WrongFile for tensors whose keys or shapes differ from the plan's. The plan is a network of torch's own layers,
+    because a host's layers may have no shapes yet."""
     expected = {key: tuple(value.shape) for key, value in plan.state_dict().items()}
     published = table.published
     missing = [published(key) or key for key in expected if key not in tensors]
@@ -192,23 +198,23 @@ def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, t
         for key, shape in expected.items()
         if key in tensors and tuple(tensors[key].shape) != shape
     ]
-    for what, keys in (("lacks keys", missing), ("has keys it should not", unexpected), ("has wrong shapes", wrong)):
+    for problem, keys in (("lacks keys", missing), ("has unexpected keys", unexpected), ("has wrong shapes", wrong)):
         if keys:
-            raise WrongFile(f"this looks like {family.title}, but {what}: {some(keys)}. {WHOLE.capitalize()}.")
+            raise WrongFile(f"this looks like {family.title}, but {problem}: {some(keys)}. {WHOLE.capitalize()}.")
 
 
 def check_numbers(tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
-    """Refuses numbers that are no weights by themselves, and NaN and infinite ones, which decode to black frames long after
-    anyone remembers the file."""
-    whole = [key for key, value in tensors.items() if not is_plain(value) or value.layout != torch.strided]
-    if whole:
-        got = some(f"{table.published(key) or key}: {_type(tensors[key])}" for key in whole)
-        raise WrongFile(f"this looks like {family.title}, but has weights that are no floating-point numbers: {got}")
+    """Raises WrongFile for tensors that are not plain floating-point numbers, and for NaN and infinite ones, which would decode
+    to black frames without an error."""
+    unsupported = [key for key, value in tensors.items() if not is_plain(value) or value.layout != torch.strided]
+    if unsupported:
+        got = some(f"{table.published(key) or key}: {_type(tensors[key])}" for key in unsupported)
+        raise WrongFile(f"this looks like {family.title}, but has weights that are not floating-point numbers: {got}")
     broken = [table.published(key) or key for key, value in tensors.items() if not is_finite(value)]
     if broken:
         raise WrongFile(
-            f"this looks like {family.title}, but has infinite or undefined weights: {some(broken)}. Take its full-precision "
-            "version, or the published file."
+            f"this looks like {family.title}, but has infinite or NaN weights: {some(broken)}. Use its full-precision version, "
+            "or the published file."
         )
 
 
@@ -217,10 +223,10 @@ def _type(value: Tensor) -> str:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Whether every floating-point number of a tensor is finite; a tensor without storage has none that is not.
+    """Whether every number of a tensor is finite; True for a tensor without storage.
 
-    The smallest and the largest tell: NaN is passed on to both. One reading, and no copy but of fp8, for which torch has no
-    order; half precision holds all of its numbers.
+    Checks the smallest and the largest, which are NaN if any number is. That is one pass without a copy; fp8, which torch
+    cannot compare, is converted to half precision, which has all of its numbers.
     """
     if value.device.type == "meta" or not value.numel():
         return True
@@ -229,7 +235,7 @@ def is_finite(value: Tensor) -> bool:
 
 
 def some(lines: Iterable[str], most: int = 4) -> str:
-    """The first few of many, for a message."""
+    """The first few lines and the number of the others, for a message."""
     lines = list(lines)
-    rest = f" and {len(lines) - most} more" if len(lines) > most else ""
-    return ", ".join(lines[:most]) + rest
+    more = f" and {len(lines) - most} more" if len(lines) > most else ""
+    return ", ".join(lines[:most]) + more

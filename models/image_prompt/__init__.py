@@ -1,1 +1,1 @@
-"""From a picture to tokens that the UNet's cross-attention reads beside the text: projectors and decoupled attention."""
+"""Image prompts: projectors from an image to tokens, and decoupled cross-attention to them beside the text."""

@@ -1,4 +1,4 @@
-"""What one published image projector is, as data: how to know its files, spell its keys, build it, and what it is shown."""
+"""One published image projector as data: how to recognise its files, rename its keys, build it, and prepare its input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,21 +10,20 @@ from ..formats.facts import header_number
 from ..formats.published import Metadata, Published, Shapes
 
 HEAD_WIDTH = 64
-"""Of every published resampler; a file's shapes do not tell it."""
+"""Channels per attention head in every published resampler; cannot be derived from a file's shapes."""
 
 
 @dataclass(frozen=True)
 class EncoderInput:
-    """What a projector is shown of a picture, and of none."""
+    """Input of a projector, with and without a picture."""
 
     states: Literal["embedding", "penultimate", "last"]
-    """The image encoder's pooled embedding; or its tokens, after the layer before the last or after the last, without the
-    norm that follows."""
+    """The image encoder's pooled embedding; or its tokens after the second last or the last layer, before the final norm."""
     crop: bool
-    """Whether the picture is cropped about its middle to a square, or squashed to one."""
+    """Whether the picture is centre-cropped to a square; else it is stretched to one."""
     null: Literal["zero embedding", "zero picture", "grey picture"]
-    """What stands for no picture on the unconditional side. A zero picture is zero after the encoder's normalisation, its
-    mean colour; a grey one is zero before it."""
+    """Input of the unconditional pass. A zero picture is zero after the encoder's normalisation (its mean colour); a grey one
+    is mid-grey before it."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,12 @@ class ProjectorFamily(Published):
     """One design of image projectors. A family is a file in `families/`, never a branch elsewhere."""
 
     look: Callable[[Shapes], EncoderInput]
-    """Reads off the network's shapes, spelled our way."""
+    """Gives the input that a network with these shapes (keys in our spelling) was trained with."""
     build: Callable[[Shapes, Metadata, Any], nn.Module]
-    """Makes the empty network for these shapes: `states` (width of what it is shown), `width` and `tokens` (of what it makes),
-    `frames` where tokens belong to frames."""
+    """Builds the empty network for these shapes. It has `states` (width of its input), `width` and `tokens` (of its output),
+    and `frames` where tokens belong to frames."""
 
 
 def head_width(metadata: Metadata) -> int:
-    """Of the resampler's attention."""
+    """Channels per head of the resampler's attention."""
     return header_number(metadata, "zoetrope.head_width", HEAD_WIDTH)

@@ -1,6 +1,6 @@
-"""Keys and values of image tokens, one pair per cross-attention of a UNet (`models/edits/image_attention.py` runs them).
+"""Key and value projections of image tokens, a pair per cross-attention of a UNet (run by `models/edits/image_attention.py`).
 
-A place is a site of the UNet's spatial transformer and the number of its block: `down.1.0.attention.0`, `mid.attention.3`.
+A place is the site of a spatial transformer and the index of its block: `down.1.0.attention.0`, `mid.attention.3`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Place = str
 
 
 class ImageKeys(nn.Module):
-    """Keys and values of one cross-attention; DynamiCrafter 256 weighs them by tanh(alpha) + 1, learned."""
+    """Key and value projections of one cross-attention; DynamiCrafter 256 has a learned weight tanh(alpha) + 1."""
 
     def __init__(self, context: int, inner: int, learned: bool, ops: Any):
         super().__init__()
@@ -29,6 +29,8 @@ class ImageKeys(nn.Module):
 
 
 class LearnedWeight(nn.Module):
+    """The scalar tanh(alpha) + 1."""
+
     def __init__(self) -> None:
         super().__init__()
         self.alpha = nn.Parameter(torch.zeros(()))
@@ -38,7 +40,7 @@ class LearnedWeight(nn.Module):
 
 
 class ImageLayers(nn.Module):
-    """Modules in a tree whose paths are their places, as a MotionModule's are sites."""
+    """Image layers in a tree whose paths are their places, as those of a MotionModule are sites."""
 
     def __init__(self, layers: Mapping[Place, ImageKeys]):
         super().__init__()
@@ -46,6 +48,7 @@ class ImageLayers(nn.Module):
         plant(self, layers)
 
     def at(self, place: Place) -> ImageKeys:
+        """The layer at a place."""
         return cast(ImageKeys, self.get_submodule(place))
 
     def check_fit(self, places: Places) -> None:
@@ -54,25 +57,25 @@ class ImageLayers(nn.Module):
         lines = [f"{place}: the UNet has no such attention" for place in self.places if place not in found]
         for place in (place for place in self.places if place in found):
             inner, context = widths(found[place])
-            wanted = (self.at(place).inner, self.at(place).context)
-            if wanted != (inner, context):
-                lines.append(f"{place}: {wanted[0]} x {wanted[1]} in the file, {inner} x {context} in the UNet")
+            expected = (self.at(place).inner, self.at(place).context)
+            if expected != (inner, context):
+                lines.append(f"{place}: {expected[0]} x {expected[1]} in the file, {inner} x {context} in the UNet")
         if lines:
-            rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+            more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
             raise DoesNotFit(
-                f"the image projector does not fit this model: {'; '.join(lines[:3])}{rest}. Its keys and values are for "
+                f"the image projector does not fit this model: {'; '.join(lines[:3])}{more}. Its keys and values are for "
                 f"text {self.at(self.places[0]).context} wide (SD1.x: 768, SD2.x: 1024, SDXL: 2048); load a checkpoint of that "
                 "kind, or a projector for this one."
             )
 
 
 def widths(attention: Any) -> tuple[int, int]:
-    """Inner width and width of the text of a UNet's cross-attention."""
+    """Inner width and text width of a UNet's cross-attention."""
     return attention.to_k.out_features, attention.to_k.in_features
 
 
 def places_of(base: Base) -> list[Place]:
-    """Cross-attentions in the order in which IP-Adapter numbers them: down, up, middle."""
+    """Cross-attentions of a base model in the order in which IP-Adapter numbers them: down, up, middle."""
     levels = list(enumerate(base.attention))
     down = [f"down.{level}.{n}.attention.{i}" for level, depth in levels for n in range(base.blocks) for i in range(depth)]
     upwards = list(enumerate(reversed(base.attention)))

@@ -1,4 +1,4 @@
-"""From a file to an image projector: find the family by keys, rename by its table, build, fill; strict at every step."""
+"""Loading of image projectors: detect the family by keys, rename by its table, build, fill; strict at every step."""
 
 import re
 from collections.abc import Mapping
@@ -23,21 +23,21 @@ from .layers import ImageKeys, ImageLayers
 
 PARTS = ("projector", "image")
 GUIDE = "conv_in."
-"""In the part `image` of a video checkpoint, but no image prompt's: input for given frames."""
+"""Prefix of keys in the part `image` of a video checkpoint that belong to the input for given frames."""
 
 
 FACES = 512
-"""Width of what encoders of faces say."""
+"""Width of the output of face encoders."""
 IDENTITY = re.compile(
     r"image_proj(?:_model)?\.(proj\.\d|perceiver_resampler|norm1|mapping)|(?:ip_adapter|adapter_modules)\.\d+\.to_\w+_lora"
 )
-"""Keys of adapters whose projector is another network, or that change attentions as well (tencent-ailab/IP-Adapter 62e4af9)."""
+"""Keys of adapters with another projector network, or with LoRAs of attentions (tencent-ailab/IP-Adapter 62e4af9)."""
 ADAPTERS = ("ip_adapter.", "adapter_modules.")
-PICK = "Pick a plain or plus one."
+PICK = "Use a plain or plus IP-Adapter."
 
 
 class ImageProjector(nn.Module):
-    """The network that makes tokens of a picture, and the keys and values of the UNet's attentions for them."""
+    """The network that projects a picture to tokens, and the image layers of the UNet's cross-attentions."""
 
     def __init__(self, projector: nn.Module, image: ImageLayers):
         super().__init__()
@@ -47,7 +47,7 @@ class ImageProjector(nn.Module):
 
 @dataclass(frozen=True)
 class LoadedProjector:
-    """An image projector and what it is."""
+    """An image projector with its family and file."""
 
     network: ImageProjector
     family: ProjectorFamily
@@ -56,62 +56,65 @@ class LoadedProjector:
     dtype: torch.dtype
     file: str
     notes: tuple[str, ...] = ()
-    """What was done to find the weights in the file."""
+    """How the weights were found in the file."""
 
     @property
     def frames(self) -> int:
-        """Frames that have tokens of their own; 1: all frames share them."""
+        """Number of frames with separate tokens; 1: all frames share them."""
         return int(getattr(self.network.projector, "frames", 1))
 
     @property
     def states(self) -> int:
-        """Width of what the projector is shown."""
-        return int(getattr(self.network.projector, "states"))  # noqa: B009  a network's attribute, whatever torch's stubs say
+        """Width of the projector's input."""
+        return int(getattr(self.network.projector, "states"))  # noqa: B009  torch's stubs type attributes as modules
 
     @property
     def report(self) -> str:
-        """A line for people."""
+        """One line of text about the projector."""
         count = sum(weight.numel() for weight in self.network.parameters())
-        tokens, shown = getattr(self.network.projector, "tokens"), {"embedding": "the pooled embedding"}  # noqa: B009
-        what = shown.get(self.look.states, f"the {self.look.states} layer's tokens")
+        tokens = getattr(self.network.projector, "tokens")  # noqa: B009
+        pooled = self.look.states == "embedding"
+        source = "the pooled embedding" if pooled else f"the {self.look.states} layer's tokens"
         notes = "".join(f"; {note}" for note in self.notes)
         return (
-            f"{self.family.title}: {tokens} tokens of {what} ({self.states} wide), {len(self.network.image.places)} layers, "
+            f"{self.family.title}: {tokens} tokens of {source} ({self.states} wide), {len(self.network.image.places)} layers, "
             f"{count / 1e6:.1f} M weights{notes}"
         )
 
 
 def load_projector(path: str | Path, ops: Any = nn) -> LoadedProjector:
-    """Reads the image projector of any known family, also out of a whole video checkpoint.
+    """Loads the image projector of any known family, also from a whole video checkpoint.
 
     ops   namespace of the leaf layers, `torch.nn` or the host's
-    Raises WrongFile, naming file and remedy.
+    Raises WrongFile with the file's name and the remedy.
     """
-    held = read_file(path)
+    contents = read_file(path)
     with in_file(Path(path).name):
-        return projector_from(held.tensors, held.metadata, Path(path).name, ops, held.notes)
+        return projector_from(contents.tensors, contents.metadata, Path(path).name, ops, contents.notes)
 
 
 def projector_from(
     tensors: Mapping[str, Tensor], metadata: Metadata, file: str, ops: Any = nn, notes: tuple[str, ...] = ()
 ) -> LoadedProjector:
-    """As `load_projector`, of a file's tensors."""
-    settled = clean_weights(tensors)
-    tensors = settled.tensors
+    """As `load_projector`, from the tensors of a file."""
+    cleaned = clean_weights(tensors)
+    tensors = cleaned.tensors
     _check_identity(tensors)
-    family = known(tensors, LoaderTarget("image projector", PROJECTORS, ("image_prompt",)), detect)
+    family = known(tensors, LoaderTarget("an image projector", PROJECTORS, ("image_prompt",)), detect)
     if (faces := tensors.get("image_proj.proj_in.weight")) is not None and faces.shape[-1:] == (FACES,):
-        raise WrongFile(f"this is an IP-Adapter for faces (InstantID or kin): {FACES} numbers of an encoder of faces. {PICK}")
+        raise WrongFile(
+            f"this is an IP-Adapter for faces (InstantID and the like): it takes the {FACES} numbers of a face encoder. {PICK}"
+        )
     spelled = spell(family, tensors)
     table, parts = spelled.table, spelled.parts
-    ours_alone = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
-    own = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in ours_alone))
-    loaded = _filled(family, own, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
-    return replace(loaded, notes=(*notes, *settled.notes))
+    rows = [row for row in table.rows if row.ours.startswith(tuple(f"{part}:" for part in PARTS))]
+    inner = KeyTable(tuple(Row(row.published, row.ours.replace(":", ".", 1), row.change) for row in rows))
+    loaded = _filled(family, inner, parts.get("projector", {}), parts.get("image", {}), metadata, file, ops)
+    return replace(loaded, notes=(*notes, *cleaned.notes))
 
 
 def projector_of(file: str, projector: Mapping[str, Tensor], image: Mapping[str, Tensor], ops: Any = nn) -> LoadedProjector:
-    """The image projector of a whole video checkpoint that has been taken apart: its parts `projector` and `image`."""
+    """The image projector of a whole video checkpoint, from its parts `projector` and `image`."""
     return _filled(VIDEOCRAFTER, KeyTable(()), projector, image, {}, file, ops)
 
 
@@ -128,25 +131,25 @@ def _filled(
 
 
 def published(loaded: LoadedProjector) -> dict[str, Tensor]:
-    """The weights as the file spells them."""
+    """The weights under the file's key names."""
     return loaded.table.restore(loaded.network.state_dict())
 
 
 def _build(family: ProjectorFamily, shapes: Shapes, metadata: Metadata, ops: Any) -> ImageProjector:
     image = under(shapes, "image.")
     keys = [key for key in image if key.endswith(".to_k.weight")]
-    layers = {
-        place: ImageKeys(image[key][1], image[key][0], f"{place}.weight.alpha" in image, ops)
-        for key in keys
-        if (place := key.removesuffix(".to_k.weight"))
-    }
+    layers: dict[str, ImageKeys] = {}
+    for key in keys:
+        place = key.removesuffix(".to_k.weight")
+        if place:
+            layers[place] = ImageKeys(image[key][1], image[key][0], f"{place}.weight.alpha" in image, ops)
     return ImageProjector(family.build(under(shapes, "projector."), metadata, ops), ImageLayers(layers))
 
 
 def _check_identity(tensors: Mapping[str, Tensor]) -> None:
-    """Raises WrongFile for IP-Adapters whose projector reads what an encoder of faces says."""
+    """Raises WrongFile for IP-Adapters whose projector reads the output of a face encoder."""
     if any(key.startswith(ADAPTERS) for key in tensors) and (mark := next(filter(IDENTITY.match, tensors), None)):
         raise WrongFile(
-            f"this is an IP-Adapter of a kind that Zoetrope does not know (FaceID, full face and the like), recognised by "
+            f"this is an IP-Adapter of a kind that Zoetrope does not support (FaceID, full face and the like), recognised by "
             f"{mark}. {PICK}"
         )

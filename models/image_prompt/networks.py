@@ -1,6 +1,6 @@
-"""Networks that turn what an image encoder says of a picture into tokens as wide as the text's.
+"""Networks that project the output of an image encoder to tokens of the text's width.
 
-`states` are tokens of an image encoder `(b, n, d)`; a linear projector sees its pooled embedding as one token `(b, 1, d)`.
+`states` are tokens of an image encoder `(b, n, d)`; a linear projector gets its pooled embedding as one token `(b, 1, d)`.
 Formulas: IP-Adapter (arXiv 2308.06721), tencent-ailab/IP-Adapter 62e4af9; the resampler is Flamingo's (2204.14198, 3.1);
 VideoCrafter1 (2310.19512) and DynamiCrafter (2310.12190) use the same one with other sizes.
 """
@@ -15,10 +15,10 @@ from ..layers.attention import scaled_dot_product
 
 
 class LinearProjector(nn.Module):
-    """One linear layer from the pooled embedding to all tokens, and a norm (IP-Adapter's `ImageProjModel`)."""
+    """A linear layer from the pooled embedding to all tokens, and a norm (IP-Adapter's `ImageProjModel`)."""
 
     def __init__(self, states: int, width: int, tokens: int, ops: Any):
-        """states: width of the embedding; width: of the tokens."""
+        """states: width of the embedding; width: width of the tokens."""
         super().__init__()
         self.states, self.width, self.tokens = states, width, tokens
         self.proj = ops.Linear(states, width * tokens)
@@ -29,19 +29,19 @@ class LinearProjector(nn.Module):
 
 
 class Queries(nn.Module):
-    """What a resampler asks of every picture; a leaf, cast where it is used, as a host may store it elsewhere."""
+    """Learned queries of a resampler; a leaf module, cast where it is used, because a host may store it on another device."""
 
     def __init__(self, count: int, width: int):
         super().__init__()
         self.table = nn.Parameter(torch.zeros(1, count, width))
 
     def like(self, x: Tensor) -> Tensor:
-        """`(b, n, d)` for x `(b, ...)`."""
+        """The queries `(b, n, d)` for x `(b, ...)`, on its device and in its dtype."""
         return self.table.to(x.device, x.dtype).expand(x.shape[0], -1, -1)
 
 
 class PerceiverAttention(nn.Module):
-    """Queries look at the picture's tokens and at each other; one matrix makes keys and values."""
+    """Attention of queries to the picture's tokens and to each other; keys and values come from one linear layer."""
 
     def __init__(self, width: int, heads: int, head_width: int, ops: Any):
         super().__init__()
@@ -52,10 +52,10 @@ class PerceiverAttention(nn.Module):
         self.to_kv = ops.Linear(width, 2 * heads * head_width, bias=False)
         self.to_out = ops.Linear(heads * head_width, width, bias=False)
 
-    def forward(self, seen: Tensor, asked: Tensor) -> Tensor:  # (b, n, d), (b, m, d) -> (b, m, d)
-        asked = self.norm2(asked)
-        k, v = self.to_kv(torch.cat([self.norm1(seen), asked], dim=1)).chunk(2, dim=-1)
-        return self.to_out(scaled_dot_product(self.to_q(asked), k, v, self.heads))
+    def forward(self, states: Tensor, queries: Tensor) -> Tensor:  # (b, n, d), (b, m, d) -> (b, m, d)
+        queries = self.norm2(queries)
+        k, v = self.to_kv(torch.cat([self.norm1(states), queries], dim=1)).chunk(2, dim=-1)
+        return self.to_out(scaled_dot_product(self.to_q(queries), k, v, self.heads))
 
 
 def _forward_layers(width: int, hidden: int, ops: Any) -> nn.Sequential:
@@ -64,9 +64,9 @@ def _forward_layers(width: int, hidden: int, ops: Any) -> nn.Sequential:
 
 
 class Resampler(nn.Module):
-    """Queries that read the picture's tokens in several layers.
+    """Learned queries that attend to the picture's tokens in several layers.
 
-    frames   how many frames the queries are of (DynamiCrafter: an equal share for each, in order); 1: all for every frame
+    frames   number of frames that share the queries equally, in order (DynamiCrafter); 1: every frame has all of them
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Resampler(nn.Module):
         self.norm_out = ops.LayerNorm(width)
 
     def forward(self, states: Tensor) -> Tensor:  # (b, m, d) -> (b, n, width)
-        seen = self.proj_in(states)
-        asked = self.latents.like(seen)
+        states = self.proj_in(states)
+        queries = self.latents.like(states)
         for layer in self.layers:
             attend, forward = list(layer.children())
-            asked = asked + attend(seen, asked)
-            asked = asked + forward(asked)
-        return self.norm_out(self.proj_out(asked))
+            queries = queries + attend(states, queries)
+            queries = queries + forward(queries)
+        return self.norm_out(self.proj_out(queries))

@@ -1,4 +1,4 @@
-"""The one attention function of the pack, and the hand that keeps its batches within a backend's reach."""
+"""Attention on batches of any size: calls are split to stay within the limits of the backends."""
 
 from collections.abc import Callable
 
@@ -11,22 +11,22 @@ AttentionFunction = Callable[..., Tensor]
 """`(q, k, v, heads, bias=None) -> out`, with q, out `(n, f, heads*e)`, k, v `(n, m, heads*e)`, bias `(1 or n, heads, f, m)`."""
 
 ROW_LIMIT = 65_535
-"""The most rows (batch times heads) one call may hold: the y and z size limit of a CUDA grid, which xformers' and
-torch's kernels run into (CUDA C++ Programming Guide, table of technical specifications)."""
+"""Most rows (batch times heads) per call: the y and z size limit of a CUDA grid, which applies to xformers' and torch's kernels
+(CUDA C++ Programming Guide, table of technical specifications)."""
 
 
 def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
-    """torch's attention; the default wherever no host brings its own."""
+    """torch's attention, used where the host has none of its own."""
     q, k, v = (rearrange(x, "n t (h e) -> n h t e", h=heads) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     return rearrange(out, "n h t e -> n t (h e)")
 
 
 def attend(attention: AttentionFunction, q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
-    """Calls `attention` on as many rows at a time as every backend can take.
+    """Calls `attention` on at most `ROW_LIMIT` rows at a time. Shapes as in `AttentionFunction`.
 
-    Temporal attention has one short sequence per pixel, so its batch is huge: 2 clips of 64x64 latents are 8,192 sequences,
-    or 65,536 rows at 8 heads. `bias`, if it has more than one entry in its first axis, is split along.
+    Temporal attention has one short sequence per pixel, so its batch is large: 2 clips of 64x64 latents are 8,192 sequences,
+    or 65,536 rows at 8 heads. A `bias` with more than one entry in its first axis is split in the same way.
     """
     step = max(1, ROW_LIMIT // heads)
     if q.shape[0] <= step:

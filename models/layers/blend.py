@@ -1,7 +1,7 @@
-"""How a temporal layer joins the picture: a residual, or a mix by alpha on one of the two sides.
+"""Blends of a temporal layer's output with its input: a residual, or a mix by alpha.
 
-Every blend obeys strength s as DESIGN defines it: a residual delta is multiplied by s, and the weight of the spatial side
-becomes 1 - s*(1 - weight). s = 1 is the family as published; s = 0 is the image model.
+Strength s multiplies a residual's change, and turns a spatial weight into 1 - s*(1 - weight). s = 1 is the family as published;
+s = 0 is the image model.
 """
 
 from typing import Literal
@@ -16,16 +16,17 @@ class Residual(nn.Module):
     """x + s * change (AnimateDiff, ModelScope, VideoCrafter)."""
 
     def forward(self, x: Tensor, change: Tensor, strength: Strength) -> Tensor:
-        """x, change, result of one shape; strength a number, or a tensor that spreads over them."""
+        """x, change and result have the same shape; strength is a number, or a tensor that broadcasts to it."""
         return x + change if not isinstance(strength, Tensor) and strength == 1 else x + strength * change
 
 
 class Alpha(nn.Module):
-    """alpha * one side + (1 - alpha) * the other; which side alpha multiplies is a property of the family.
+    """Mix of the spatial and the temporal side by a learned alpha.
 
-    side   `spatial` (Align Your Latents 3.1, SVD's UNet) or `temporal` (SVD's decoder: the other way round).
-    gate   what the stored number goes through: `sigmoid` (SVD "learned"), `clamp` to [0, 1] (Align Your Latents), or
-           `raw` (SVD "fixed").
+    side   the side that alpha multiplies: `spatial` (Align Your Latents 3.1, SVD's UNet) or `temporal` (SVD's decoder)
+    gate   function from the stored number to alpha: `sigmoid` (SVD "learned"), `clamp` to [0, 1] (Align Your Latents), or
+           `raw`, the number itself (SVD "fixed")
+    start  initial value of the stored number
     """
 
     def __init__(self, side: Literal["spatial", "temporal"], gate: Literal["sigmoid", "clamp", "raw"], start: float):
@@ -40,7 +41,7 @@ class Alpha(nn.Module):
         return {"sigmoid": mix.sigmoid, "clamp": lambda: mix.clamp(0, 1), "raw": lambda: mix}[self.gate]()
 
     def weight(self, strength: Strength, like: Tensor) -> Tensor:
-        """Weight of the temporal side, s * (1 - weight of the spatial side), taken in float32 and handed out like `like`."""
+        """Weight of the temporal side, s * (1 - spatial weight), computed in float32, with device and dtype of `like`."""
         alpha = self.alpha().to(like.device)
         return (strength * (1 - alpha if self.side == "spatial" else alpha)).to(like.device, like.dtype)
 
@@ -50,8 +51,8 @@ class Alpha(nn.Module):
 
 
 class AlphaOfResidual(Alpha):
-    """Alpha over a temporal side that is itself a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
+    """Alpha whose temporal side is a residual block, x + change (Align Your Latents 3.1: "residual blocks")."""
 
     def forward(self, x: Tensor, branch: Tensor, strength: Strength) -> Tensor:
-        """branch: the change alone; where it is zero, x comes out to the bit."""
+        """branch: the change alone; where it is zero, the result equals x bit for bit."""
         return x + self.weight(strength, x) * branch

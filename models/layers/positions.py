@@ -1,7 +1,7 @@
-"""How a temporal attention learns which frame is which: none, sinusoid, rotary, relative table, T5 bias.
+"""Position encodings of temporal attention: none, sinusoidal, rotary, relative table, T5 bias.
 
-Each encoding acts at one stage of attention and leaves the others alone, so a layer calls all stages and asks no questions.
-Tables are leaf modules and are cast where they are used: a host may store them in another dtype or on another device.
+Each encoding overrides one stage of attention (`on_tokens`, `on_heads`, `bias`, `attend`); a layer calls all of them. Tables
+are leaf modules and are cast where they are used, because a host may store them in another dtype or on another device.
 """
 
 import math
@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from .attention import AttentionFunction, attend
 
 Beyond = Literal["refuse", "stretch", "repeat last"]
-"""What a table of positions does for a clip that is longer: nothing is trained there. `stretch` spreads the table over the
-clip, in between values interpolated; `repeat last` gives all further frames its last entry."""
+"""Handling of clips longer than a position table: `refuse` raises an error, `stretch` interpolates the table over the clip,
+`repeat last` uses its last entry for all further frames."""
 
 
 def sinusoid(values: Tensor, width: int, *, sin_first: bool = False, shift: int = 0, base: float = 10_000.0) -> Tensor:
@@ -33,19 +33,19 @@ def sinusoid(values: Tensor, width: int, *, sin_first: bool = False, shift: int 
 
 
 def frame_table(frames: int, width: int, base: float = 10_000.0) -> Tensor:
-    """Position table `(1, frames, width)` with sines on even and cosines on odd channels ("Attention Is All You Need", 3.5)."""
+    """Position table `(1, frames, width)`: sines on even and cosines on odd channels ("Attention Is All You Need", 3.5)."""
     rates = torch.exp(-math.log(base) * torch.arange(0, width, 2, dtype=torch.float32) / width)
     angles = torch.arange(frames, dtype=torch.float32)[:, None] * rates
     return rearrange([angles.sin(), angles.cos()], "two f i -> 1 f (i two)")
 
 
 def lengthened(table: Tensor, frames: int, beyond: Beyond) -> Tensor:
-    """The first `frames` rows of a table `(1, n, d)`, made longer as `beyond` says where it is too short."""
-    known = table.shape[1]
-    if frames <= known or beyond == "refuse":
+    """The first `frames` rows of a table `(1, n, d)`; where it is too short it is extended by the method `beyond`."""
+    length = table.shape[1]
+    if frames <= length or beyond == "refuse":
         return table[:, :frames]
     if beyond == "repeat last":
-        return torch.cat([table, table[:, -1:].expand(-1, frames - known, -1)], dim=1)
+        return torch.cat([table, table[:, -1:].expand(-1, frames - length, -1)], dim=1)
     stretched = F.interpolate(rearrange(table.float(), "1 n d -> 1 d n"), frames, mode="linear", align_corners=True)
     return rearrange(stretched, "1 d n -> 1 n d")
 
@@ -57,38 +57,43 @@ def rotary_angles(frames: int, dims: int, base: float = 10_000.0) -> Tensor:
 
 
 def t5_buckets(distance: Tensor, buckets: int, furthest: int) -> Tensor:
-    """Bucket of each relative position `key - query`, both directions apart, logarithmic beyond half (T5, section 2.1)."""
+    """Bucket of each relative position `key - query` (T5, section 2.1): half of the buckets for each direction, of which the
+    first half are exact and the others logarithmic.
+
+    distance   integers of any shape; the result has the same shape
+    furthest   distances from here on share the last bucket
+    """
     half = buckets // 2
     exact = half // 2
-    side = (distance > 0).long() * half
-    away = distance.abs()
-    coarse = exact + (torch.log(away.clamp(min=1).float() / exact) / math.log(furthest / exact) * (half - exact)).long()
-    return side + torch.where(away < exact, away, coarse.clamp(max=half - 1))
+    direction = (distance > 0).long() * half
+    size = distance.abs()
+    coarse = exact + (torch.log(size.clamp(min=1).float() / exact) / math.log(furthest / exact) * (half - exact)).long()
+    return direction + torch.where(size < exact, size, coarse.clamp(max=half - 1))
 
 
 class NoPositions(nn.Module):
-    """Frames without order; also the stages that an encoding may override."""
+    """No position encoding; base class with the stages that encodings override."""
 
     def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
-        """x `(n, f, d)`, before the projections to q, k and v."""
+        """Adds positions to the tokens `(n, f, d)` before the projections to q, k and v."""
         return x
 
     def on_heads(self, q: Tensor, k: Tensor, heads: int) -> tuple[Tensor, Tensor]:
-        """q, k `(n, f, heads*e)`."""
+        """Adds positions to q and k `(n, f, heads*e)`."""
         return q, k
 
     def bias(self, like: Tensor) -> Tensor | None:
-        """Added to the logits: `(1, heads, f, f)` for `like` `(n, f, ...)`."""
+        """Bias of the logits `(1, heads, f, f)` for `like` `(n, f, ...)`; None for none."""
         return None
 
     def attend(self, attention: AttentionFunction, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-        """q, k, v `(n, f, heads*e)` -> the same."""
+        """Attention over frames: q, k, v and result `(n, f, heads*e)`."""
         q, k = self.on_heads(q, k, heads)
         return attend(attention, q, k, v, heads, self.bias(q))
 
 
 class Sinusoid(NoPositions):
-    """A table added to the normalised tokens of q, k and v alike (AnimateDiff's `pos_encoder.pe`)."""
+    """Table of the file, added to the normalised tokens before q, k and v (AnimateDiff's `pos_encoder.pe`)."""
 
     def __init__(self, frames: int, width: int):
         super().__init__()
@@ -99,7 +104,7 @@ class Sinusoid(NoPositions):
 
 
 class FormulaSinusoid(NoPositions):
-    """The same table where a file holds none (AnimateLCM): made when called, at any length up to `frames`."""
+    """Sinusoidal table computed at each call, for files that hold none (AnimateLCM). frames: its length."""
 
     def __init__(self, frames: int, width: int):
         super().__init__()
@@ -111,18 +116,18 @@ class FormulaSinusoid(NoPositions):
 
 
 class SharedPositions(NoPositions):
-    """Another attention's positions: some files store one table for both attentions of a block (diffusers' adapters)."""
+    """Positions of another attention: some files store one table for both attentions of a block (diffusers' adapters)."""
 
     def __init__(self, owner: NoPositions):
         super().__init__()
-        self._owner = (owner,)  # in a tuple: a module of its own would appear twice among the keys
+        self._owner = (owner,)  # in a tuple, because a registered submodule would repeat the table's key
 
     def on_tokens(self, x: Tensor, beyond: Beyond = "refuse") -> Tensor:
         return self._owner[0].on_tokens(x, beyond)
 
 
 class Rotary(NoPositions):
-    """Rotates the first `dims` channels of every head of q and k, pairs interleaved (LaVie, SEINE, Upscale-A-Video)."""
+    """Rotary positions on the first `dims` channels of every head, pairs interleaved (LaVie, SEINE, Upscale-A-Video)."""
 
     def __init__(self, dims: int):
         super().__init__()
@@ -136,12 +141,12 @@ class Rotary(NoPositions):
         x = rearrange(x, "n f (h e) -> n f h e", h=heads)
         even, odd = x[..., 0 : self.dims : 2].float(), x[..., 1 : self.dims : 2].float()
         cos, sin = angles.cos()[:, None], angles.sin()[:, None]  # (f, 1, dims/2)
-        turned = rearrange([even * cos - odd * sin, even * sin + odd * cos], "two n f h i -> n f h (i two)")
-        return rearrange(torch.cat([turned.to(x.dtype), x[..., self.dims :]], dim=-1), "n f h e -> n f (h e)")
+        rotated = rearrange([even * cos - odd * sin, even * sin + odd * cos], "two n f h i -> n f h (i two)")
+        return rearrange(torch.cat([rotated.to(x.dtype), x[..., self.dims :]], dim=-1), "n f h e -> n f (h e)")
 
 
 class T5Bias(NoPositions):
-    """A learned bias per head and bucketed distance, added to the logits (LaVie's `time_rel_pos_bias`)."""
+    """Learned bias of the logits per head and bucketed distance (LaVie's `time_rel_pos_bias`)."""
 
     def __init__(self, heads: int, buckets: int, furthest: int):
         super().__init__()
@@ -155,7 +160,7 @@ class T5Bias(NoPositions):
 
 
 class RotaryT5(Rotary):
-    """Rotation and learned bias together, as LaVie's temporal attention has them."""
+    """Rotary positions and T5 bias together (LaVie's temporal attention)."""
 
     def __init__(self, dims: int, heads: int, buckets: int, furthest: int):
         super().__init__(dims)
@@ -168,7 +173,7 @@ class RotaryT5(Rotary):
 class RelativeTable(NoPositions):
     """Learned vectors per clamped distance, for keys and for values (VideoCrafter 1; Shaw et al. 2018, equations 3 and 4).
 
-    The value term needs the weights themselves, which no fused kernel hands out: this one computes them openly.
+    The term for values needs the attention weights, which fused kernels do not return, so attention is computed step by step.
     """
 
     def __init__(self, furthest: int, head_width: int):

@@ -1,7 +1,8 @@
 """SVD's temporal layers: a residual block over frames after each spatial one, a transformer block after each spatial one.
 
 Stable Video Diffusion (arXiv 2311.15127); names after generative-models' `VideoResBlock` and `SpatialVideoTransformer`. Both
-join by alpha * spatial + (1 - alpha) * temporal with one alpha per place; SVD's VAE decoder has its alphas the other way round.
+are blended as alpha * spatial + (1 - alpha) * temporal with one alpha per site; in SVD's VAE decoder alpha weights the temporal
+side.
 """
 
 from typing import Any
@@ -18,10 +19,10 @@ from .tokens import TokenLayer
 
 
 class TimeStackConv(TemporalLayer):
-    """Two stages of GroupNorm over the clip, SiLU and a (3,1,1) convolution, the time embedding added in between."""
+    """Two stages of GroupNorm over the clip, SiLU and a (3,1,1) convolution, with the time embedding added in between."""
 
     def __init__(self, channels: int, embedding: int | None, blend: Alpha, ops: Any):
-        """embedding   width of the time embedding; None in a VAE, which knows no time"""
+        """embedding   width of the time embedding; None in a VAE, which has none"""
         super().__init__(channels, blend)
         self.timed = embedding is not None
         self.norms = nn.ModuleList(ops.GroupNorm(32, channels, eps=1e-5) for _ in range(2))

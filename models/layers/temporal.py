@@ -1,8 +1,8 @@
-"""Temporal layers: attention over frames, convolution over frames. They know one clip and no UNet.
+"""Temporal layers: attention over frames, convolution over frames. They do not depend on a UNet.
 
-Axes: b clips, f frames, c channels, h w space, n sequences, d token width. A layer takes and gives `(b f) c h w`, so an
-image UNet that sees frames as its batch never notices. `ops` is the namespace of the leaf layers: `torch.nn`, or the host's
-own (`comfy.ops.manual_cast`), which then decides about dtype and device of the weights.
+Axes: b clips, f frames, c channels, h w space, n sequences, d token width. Input and output of a layer are `(b f) c h w`, the
+batch of an image UNet. `ops` is the namespace of the leaf layers: `torch.nn`, or the host's (`comfy.ops.manual_cast`), which
+then chooses dtype and device of the weights.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from .positions import Beyond, NoPositions
 from .strength import Strength, check_strength, over_pictures, over_pixels
 
 Scope = Literal["frame", "clip"]
-"""What a GroupNorm averages over: one frame, or all frames of the clip together. A property of the family."""
+"""Range of a GroupNorm's statistics: one frame, or all frames of the clip together. A property of the family."""
 
 
 WIDEST_ON_CPU = 5 << 19
@@ -27,42 +27,43 @@ WIDEST_ON_CPU = 5 << 19
 (benchmarks/motion.py: 1.6 to 1.9 times faster than all pixels at once)."""
 
 WIDEST = 1 << 28
-"""The same on a GPU, where only memory bounds it: 512 MiB in half precision."""
+"""The same limit on a GPU, where only memory matters: 512 MiB in half precision."""
 
 
 @dataclass(frozen=True)
 class TemporalContext:
-    """What a temporal layer is told at each call."""
+    """Inputs of a temporal layer at each call, besides the hidden states."""
 
     frames: int
     """Frames per clip: the batch is `b * frames` rows, frame index fastest."""
     strength: Strength
+    """Factor of every layer; 0 is the image model."""
     context: Tensor | None
     """Text tokens `(b f) n d`, for layers that attend to the prompt."""
     attention: AttentionFunction
     amount: Strength | tuple[Strength, ...] = 1.0
-    """Multiplies the keys of attention over frames: more or less motion. Several: one per attention of a layer, in turn."""
+    """Factor of the keys of attention over frames: more or less motion. Several: one per attention of a layer, in turn."""
     fps: float | None = None
-    """For families that are told the frame rate."""
+    """Frame rate, for families that are conditioned on it."""
     beyond: Beyond = "refuse"
-    """How positions are made for clips longer than their table."""
+    """Handling of clips longer than a position table."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the latent."""
     embedding: Tensor | None = None
-    """The time embedding `(b f) e` that the UNet gives its residual blocks; there only."""
+    """Time embedding `(b f) e` of the residual blocks; only for layers that use it (`timed`)."""
 
     def __post_init__(self) -> None:
         amounts = self.amount if isinstance(self.amount, tuple) else (self.amount,)
-        for name, dial in (("strength", self.strength), *(("amount", amount) for amount in amounts)):
-            if not isinstance(dial, Tensor):  # a look into a tensor would wait for the GPU; hosts check theirs once
-                check_strength(name, dial)
+        for name, value in (("strength", self.strength), *(("amount", amount) for amount in amounts)):
+            if not isinstance(value, Tensor):  # reading a tensor would wait for the GPU; hosts check tensors once
+                check_strength(name, value)
 
     def at(self, factor: float) -> "TemporalContext":
         """The same clip with its strength multiplied."""
         return self if factor == 1 else replace(self, strength=self.strength * factor)
 
     def of_attention(self, index: int) -> "TemporalContext":
-        """What the attention of this number in a layer is told."""
+        """The context for the attention of this index in a layer."""
         return replace(self, amount=self.amount[index % len(self.amount)]) if isinstance(self.amount, tuple) else self
 
 
@@ -80,7 +81,7 @@ class FeedForward(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """Self-attention over the frames at each pixel."""
+    """Self-attention over the frames at each pixel, `(n, f, d)`."""
 
     def __init__(self, width: int, heads: int, head_width: int, positions: NoPositions, ops: Any):
         super().__init__()
@@ -100,10 +101,11 @@ class FrameAttention(nn.Module):
 
 
 class TextAttention(nn.Module):
-    """Cross-attention from every frame's pixels to the text (SVD's `time_stack` has one to its image token).
+    """Cross-attention from every frame's pixels to the text (in SVD's `time_stack`, to its image token).
 
-    reach  `frame`: each frame reads its own tokens, so a prompt may change along the shot; `clip`: all read frame 0's (SVD).
-    Keys do not depend on the pixel, so sequences are regrouped by picture instead of copying the text h*w times.
+    reach  `frame`: each frame attends to its own tokens, so the prompt may change along the clip; `clip`: all attend to frame
+           0's (SVD)
+    Keys do not depend on the pixel, so sequences are regrouped by frame instead of copying the text h*w times.
     """
 
     def __init__(self, width: int, heads: int, head_width: int, context: int, reach: Scope, ops: Any):
@@ -145,12 +147,12 @@ class TemporalBlock(nn.Module):
 
 
 class TemporalLayer(nn.Module):
-    """What a motion module holds at one site: a branch over the clip, and the blend that joins it to the picture."""
+    """Layer of a motion module at one site: a branch over the clip, and the blend of its output with the input."""
 
     sees = "pictures"
-    """What it is shown and gives back: `pictures`, `tokens` or `rows` (models/backbones/unet.py)."""
+    """Kind of its input and output: `pictures`, `tokens` or `rows` (models/backbones/unet.py)."""
     timed = False
-    """Whether it is told the time embedding (`clip.embedding`) as the residual block before it is."""
+    """Whether it uses the time embedding (`clip.embedding`)."""
 
     def __init__(self, channels: int, blend: nn.Module):
         super().__init__()
@@ -158,11 +160,11 @@ class TemporalLayer(nn.Module):
         self.blend = blend
 
     def strength(self, x: Tensor, clip: TemporalContext) -> Strength:
-        """The clip's strength, shaped to multiply x."""
+        """The clip's strength in a shape that multiplies x."""
         return over_pictures(clip.strength, x, clip.frames)
 
     def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
-        """x, result `(b f) c h w`: the residual's change, or the temporal side of an alpha blend."""
+        """The change of a residual, or the temporal side of an alpha blend. x and result `(b f) c h w`."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, clip: TemporalContext) -> Tensor:
@@ -170,7 +172,7 @@ class TemporalLayer(nn.Module):
 
 
 class TemporalTransformer(TemporalLayer):
-    """GroupNorm, linear in, blocks over the frames at each pixel, linear out (AnimateDiff's temporal transformer)."""
+    """GroupNorm, linear layer, blocks over the frames at each pixel, linear layer (AnimateDiff's temporal transformer)."""
 
     def __init__(self, channels: int, blocks: list[TemporalBlock], inner: int, scope: Scope, blend: nn.Module, ops: Any):
         super().__init__(channels, blend)
@@ -185,8 +187,8 @@ class TemporalTransformer(TemporalLayer):
         pictures = group_norm(self.norm, x, clip.frames, self.scope)
         x = rearrange(pictures, "(b f) c h w -> b f c (h w)", f=clip.frames)
         step = self._pixels_at_once(x)
-        told = split_over_pixels(clip, pictures, step)
-        parts = [self._over_frames(part, each) for part, each in zip(x.split(step, dim=-1), told, strict=True)]
+        contexts = split_over_pixels(clip, pictures, step)
+        parts = [self._over_frames(part, each) for part, each in zip(x.split(step, dim=-1), contexts, strict=True)]
         return rearrange(torch.cat(parts, dim=-1), "b f c (h w) -> (b f) c h w", h=h, w=w)
 
     def _over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:  # b f c p -> b f c p
@@ -197,11 +199,11 @@ class TemporalTransformer(TemporalLayer):
         return rearrange(self.proj_out(x), "(b p) f c -> b f c p", b=b)
 
     def _pixels_at_once(self, x: Tensor) -> int:
-        """How many pixels of every clip to take at a time, so that the widest activation stays within reach. Pixels do not
-        see each other here, so the size of a part does not change what is computed."""
+        """Number of pixels of every clip per part, so that the widest activation stays below a limit. Pixels are independent of
+        each other here, so the result does not depend on it."""
         b, f, _, p = x.shape
-        reach = WIDEST_ON_CPU if x.device.type == "cpu" else WIDEST
-        return max(1, min(p, reach // (b * f * 8 * self.proj_in.out_features)))
+        limit = WIDEST_ON_CPU if x.device.type == "cpu" else WIDEST
+        return max(1, min(p, limit // (b * f * 8 * self.proj_in.out_features)))
 
 
 class TemporalConv(TemporalLayer):
@@ -223,7 +225,7 @@ class TemporalConv(TemporalLayer):
 
 
 def split_over_pixels(clip: TemporalContext, x: Tensor, step: int) -> list[TemporalContext]:
-    """What each slice of `step` pixels of x `(b f) c h w` is told: a mask of amounts is cut along."""
+    """Contexts of the slices of `step` pixels of x `(b f) c h w`; a mask of amounts is cut in the same way."""
     count = -(-x.shape[-2] * x.shape[-1] // step)
     amounts = clip.amount if isinstance(clip.amount, tuple) else (clip.amount,)
     if not any(isinstance(amount, Tensor) for amount in amounts):

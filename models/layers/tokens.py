@@ -1,4 +1,4 @@
-"""Temporal layers inside a spatial transformer (tokens), and on the time embedding (rows): what is not a picture."""
+"""Temporal layers inside a spatial transformer (on tokens) and on the time embedding (on rows)."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from .temporal import FrameAttention, TemporalContext, TemporalLayer
 
 
 class TokenLayer(TemporalLayer):
-    """Sees `(b f) (h w) d`, as the blocks of a spatial transformer do."""
+    """Temporal layer on tokens `(b f) (h w) d`, as inside a spatial transformer."""
 
     sees = "tokens"
 
@@ -22,13 +22,13 @@ class TokenLayer(TemporalLayer):
         return over_tokens(clip.strength, x, clip.frames, clip.size)
 
     def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
-        """x, result `(b f) (h w) d`."""
+        """As in `TemporalLayer`; x and result `(b f) (h w) d`."""
         tokens = rearrange(x, "(b f) p d -> (b p) f d", f=clip.frames)
         change = self.over_frames(tokens, replace(clip, amount=self._amounts(x, clip)))
         return rearrange(change, "(b p) f d -> (b f) p d", p=x.shape[1])
 
     def over_frames(self, x: Tensor, clip: TemporalContext) -> Tensor:
-        """x, result `(b p) f d`."""
+        """The branch on sequences over frames; x and result `(b p) f d`."""
         raise NotImplementedError
 
     def _amounts(self, x: Tensor, clip: TemporalContext) -> Strength | tuple[Strength, ...]:
@@ -42,7 +42,7 @@ class TokenLayer(TemporalLayer):
 
 
 class InBlockAttention(TokenLayer):
-    """LayerNorm and attention over frames, a residual between two parts of the image model's block (LaVie, LVDM)."""
+    """LayerNorm and attention over frames as a residual inside a block of a spatial transformer (LaVie, LVDM)."""
 
     def __init__(self, attention: FrameAttention, width: int, ops: Any):
         super().__init__(width, Residual())
@@ -55,7 +55,7 @@ class InBlockAttention(TokenLayer):
 
 class FrameRate(TemporalLayer):
     """Adds an embedding of the frame rate to the time embedding: sinusoid, linear, SiLU, linear (VideoCrafter's
-    `fps_embedding`; DynamiCrafter tells it the frame stride or the rate)."""
+    `fps_embedding`; in DynamiCrafter the frame stride or the rate)."""
 
     sees = "rows"
 
@@ -69,7 +69,7 @@ class FrameRate(TemporalLayer):
         return over_rows(clip.strength, x, clip.frames)
 
     def branch(self, x: Tensor, clip: TemporalContext) -> Tensor:
-        """x, result `(b f) e`."""
+        """As in `TemporalLayer`; x and result `(b f) e`."""
         if clip.fps is None:
             raise ValueError("this motion module needs a frame rate; set conditioning_fps above 0 in Motion Settings")
         rates = x.new_full((1,), clip.fps)

@@ -1,4 +1,4 @@
-"""Temporal layers of video upscalers: residual blocks over frames, and a module that stands between the levels of a UNet.
+"""Temporal layers of video upscalers: residual blocks over frames, and a module between the levels of a UNet.
 
 Upscale-A-Video (arXiv 2312.06640, 3.2) and LaVie's VSR; sczhou/Upscale-A-Video 10ca1d7, Vchitect/LaVie 6ce851e. All norms
 span the clip.
@@ -17,10 +17,10 @@ EPS = 1e-6
 
 
 class FramesBlock(nn.Module):
-    """Norm over the clip, SiLU, convolution over frames; the time embedding; the same once more.
+    """Two stages of norm over the clip, SiLU and convolution over frames, with the time embedding added in between.
 
-    widths      of the two convolutions, in frames
-    embedding   width of the time embedding; None: it is told no time
+    widths      kernel sizes of the two convolutions in frames
+    embedding   width of the time embedding; None: it uses none
     """
 
     def __init__(self, channels: int, widths: tuple[int, int], embedding: int | None, ops: Any):
@@ -30,22 +30,24 @@ class FramesBlock(nn.Module):
         self.from_time = ops.Linear(embedding, channels) if embedding else None
 
     def convolution(self, channels: int, width: int, ops: Any) -> nn.Module:
+        """An empty convolution with a kernel of this size."""
         return ops.Conv3d(channels, channels, (width, 1, 1), padding=(width // 2, 0, 0))
 
-    def convolved(self, index: int, x: Tensor) -> Tensor:  # b c f h w
+    def convolved(self, index: int, x: Tensor) -> Tensor:
+        """Output of one of the convolutions; x and result `b c f h w`."""
         return self.convs[index](x)
 
     def change(self, x: Tensor, embedding: Tensor | None) -> Tensor:
-        """x, result `b c f h w`, embedding `b f e`: what is to be added to x."""
+        """The residual to add to x; x and result `b c f h w`, embedding `b f e`."""
         h = self.convolved(0, F.silu(self.norms[0](x)))
         if self.from_time is not None:
-            assert embedding is not None, "a block that is told the time needs its embedding"
+            assert embedding is not None, "expected a time embedding"
             h = h + rearrange(self.from_time(F.silu(embedding)), "b f c -> b c f 1 1")
         return self.convolved(1, F.silu(self.norms[1](h)))
 
 
 class PictureBlock(FramesBlock):
-    """The same with convolutions over each picture."""
+    """A `FramesBlock` with 2-D convolutions over each frame. widths: kernel sizes in pixels."""
 
     def convolution(self, channels: int, width: int, ops: Any) -> nn.Module:
         return ops.Conv2d(channels, channels, width, padding=width // 2)
@@ -56,7 +58,7 @@ class PictureBlock(FramesBlock):
 
 
 class ClipResidual(TemporalLayer):
-    """A residual block over frames behind one of the image UNet's (`resblock_temporal`)."""
+    """Residual block over frames after a residual block of the image UNet (`resblock_temporal`)."""
 
     def __init__(self, channels: int, ops: Any):
         super().__init__(channels, Residual())
@@ -68,7 +70,7 @@ class ClipResidual(TemporalLayer):
 
 
 class LevelEnd(TemporalLayer):
-    """A residual block over frames, one over pictures, and a 1x1 convolution, silent at birth (`TemporalModule3D`)."""
+    """A residual block over frames, one over pixels, and a 1x1 convolution, initially zero (`TemporalModule3D`)."""
 
     timed = True
 

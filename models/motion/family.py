@@ -1,4 +1,4 @@
-"""What one published design of temporal layers is, as data: how to know its files, spell its keys, build its layers."""
+"""One published design of temporal layers as data: how to recognise its files, rename its keys, build its layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,59 +13,61 @@ from .frame_guide import GuideDesign
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """The betas a family was trained with: linear in beta, or linear in its root (diffusers' `scaled_linear`).
+    """Betas that a family was trained with: linear in beta, or linear in its square root (diffusers' `scaled_linear`).
 
-    The worlds swap the names: AnimateDiff's "linear" is ComfyUI's `sqrt_linear`, Stable Diffusion's `scaled_linear` is
-    ComfyUI's `linear`. Here the curve is named by what is linear.
+    Names differ between projects: AnimateDiff's "linear" is ComfyUI's `sqrt_linear`, Stable Diffusion's `scaled_linear` is
+    ComfyUI's `linear`. Here the curve is named after the quantity that is linear.
     """
 
     curve: str
     """`beta` or `root`."""
     start: float
     end: float
+    """First and last beta."""
     steps: int
     zero_terminal: bool = False
-    """Shifted so that the last step is pure noise (arXiv 2305.08891); needs v-prediction."""
+    """Whether betas are shifted so that the last step is pure noise (arXiv 2305.08891); requires v-prediction."""
 
 
 @dataclass(frozen=True)
 class InputScale:
-    """VideoCrafter's `scale_arr`: clean latents enter as scale(t) * x0, from 1 at t = 0 evenly down to `end`, then flat."""
+    """VideoCrafter's `scale_arr`: clean latents are scaled to scale(t) * x0, linear from 1 at t = 0 to `end`, then constant."""
 
     end: float
     until: int
-    """Number of timesteps of the way down."""
+    """Number of timesteps of the linear part."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One member of a family, read off a file's shapes."""
+    """One member of a family, derived from the shapes in a file."""
 
     name: str
     frames: int
-    """Frames of the clips it was trained on."""
+    """Length of the training clips in frames."""
     max_frames: int | None
-    """The longest clip its positions can tell apart; None where nothing ends."""
+    """Longest clip that its positions cover, in frames; None without a limit."""
     schedule: NoiseSchedule | None
     """None: the schedule of the image model."""
     clip_norms: tuple[NormKind, ...]
-    """Which of the image UNet's norms average over the whole clip when this module is at work; the others over one frame."""
+    """Kinds of the image UNet's norms that average over the whole clip with this module; the others average over one frame."""
     notes: tuple[str, ...]
     bases: tuple[str, ...]
-    """Names of the base models it was made for; none: whichever has its sites in its widths."""
+    """Names of the base models it was made for; empty: any base model that has its sites in its widths."""
     prediction: Literal["eps", "v"] | None = None
-    """What the published sampler takes the output for; None: whatever the image model predicts."""
+    """Prediction type of the published sampler; None: that of the image model."""
     scale: InputScale | None = None
+    """Scale of clean latents; None: they are not scaled."""
     whole: str = ""
-    """What of the host's own runs such a file whole, where something does."""
+    """Name of the host's own loader for the whole file; empty where it has none."""
     fps: float | None = None
-    """Frames per second (or the frame stride) that the file is told where the user chooses none; None where it is told none."""
+    """Default frames per second (or frame stride) of families conditioned on it; None for other families."""
     guide: GuideDesign | None = None
-    """How it is shown given frames; None where it is not."""
+    """Input for given frames; None where the member has none."""
     sparse_causal: bool = False
-    """Whether the image UNet's self-attentions look at frame 0 and the frame before when this module is at work."""
+    """Whether the image UNet's self-attentions attend to frame 0 and the frame before with this module."""
     rescale: float = 0.0
-    """Share of guidance rescale (arXiv 2305.08891) in the published sampler."""
+    """Factor of guidance rescale (arXiv 2305.08891) in the published sampler."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.bases) - {base.name for base in BASES}:
@@ -77,6 +79,6 @@ class Family(Published):
     """One design of temporal layers. A family is a file in `families/`, never a branch elsewhere."""
 
     variant: Callable[[Contents], Variant]
-    """Reads the member off what the file holds."""
+    """Finds the member from the contents of a file."""
     build: Callable[[Contents, Any], dict[Site, TemporalLayer]]
-    """Makes empty layers for these shapes out of the leaf layers in `ops`."""
+    """(contents, `ops`) -> empty layers for the shapes in a file, made of the leaf layers in `ops`."""

@@ -1,19 +1,19 @@
-"""Given frames: how each family is shown pictures that its clip has to begin with, end with or stay close to.
+"""Given frames: the input of each family for pictures that its clip begins with, ends with or stays close to.
 
-What a family sees of them, besides the noisy latent `x` of 4 channels, is data here: the one place that knows which value of a
-mask means what. The extra channels go through weights of their own and are added where the file's wider layer would have them,
-so the image UNet's own first convolution stays as it is.
+The channels that a family gets besides the noisy latent `x` of 4 channels, and the values of its mask, are data here and
+nowhere else. The further channels have separate weights, whose output is added where the file's wider layer has them, so the
+image UNet's first convolution does not change.
 
 family          further channels     mask                         frames without a picture
 DynamiCrafter   picture              none                         the picture itself; with a first and a last one: zero
-PIA             mask, picture        how alike a frame should be  the nearest picture
-SEINE           mask, picture        1: make it, 0: it is given   the latent of a mid-grey picture
+PIA             mask, picture        similarity to the picture    the nearest picture
+SEINE           mask, picture        1: generated, 0: given       the latent of a mid-grey picture
 AnimateLCM-I2V  picture              none                         the nearest picture
 LaVie interp.   picture              none                         the nearest picture, the earlier of two
-Zoetrope        none: given frames stand in the clip itself, clean, and are told so by a noise level of zero
+Zoetrope        none: given frames are in the clip itself, clean, with a noise level of zero
 
-Sources: Doubiiu/DynamiCrafter c453369, open-mmlab/PIA 73f06d7, Vchitect/SEINE bd8d519, G-U-N/AnimateLCM f873122. Diffusion
-Forcing (arXiv 2407.01392) is the idea behind one noise level per frame.
+Sources: Doubiiu/DynamiCrafter c453369, open-mmlab/PIA 73f06d7, Vchitect/SEINE bd8d519, G-U-N/AnimateLCM f873122. One noise
+level per frame follows Diffusion Forcing (arXiv 2407.01392).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,22 +29,22 @@ LATENT = 4
 
 @dataclass(frozen=True)
 class GuideDesign:
-    """How one family is shown given frames."""
+    """Input of one family for given frames."""
 
     channels: Channels
-    """What follows the noisy latent, in order; empty: the given frames replace their noisy ones."""
+    """Channels after those of the noisy latent, in order; empty: the given frames replace the noisy ones."""
     elsewhere: Literal["zero", "grey", "picture"]
-    """The picture's channels in frames without one."""
+    """Picture channels of frames that are not given."""
     given: float = 0.0
-    """The mask where a frame is given."""
+    """Mask value of given frames."""
     made: float = 0.0
-    """The mask where it is to be made."""
+    """Mask value of generated frames."""
     alike: bool = False
-    """Whether the mask says how alike each frame should be to the picture, by its distance from it (PIA's affinity)."""
+    """Whether the mask is a similarity to the picture, by the frame's distance from it (PIA's affinity)."""
     between: Literal["no", "ends", "any"] = "no"
-    """Whether it fills in frames: not, between the first and the last, or between any that are given."""
+    """Whether it generates frames between given ones: not at all, between the first and the last, or between any."""
     one_everywhere: bool = False
-    """Whether a single picture stands in every frame, whatever `elsewhere` says."""
+    """Whether a single picture is repeated in every frame, instead of `elsewhere`."""
 
     @property
     def width(self) -> int:
@@ -58,7 +58,7 @@ SEINE = GuideDesign(("mask", "picture"), "grey", given=0.0, made=1.0, between="e
 ANIMATELCM = GuideDesign(("picture",), "picture")
 LAVIE_INTERPOLATION = GuideDesign(("picture",), "picture", between="any")
 CLEAN = GuideDesign((), "zero", between="any")
-"""Zoetrope's."""
+"""Zoetrope's design: given frames are in the clip itself, clean."""
 
 AFFINITIES: Mapping[str, tuple[float, ...]] = {
     "small motion": (1.0, 0.9, 0.85, 0.85, 0.85, 0.8),
@@ -71,26 +71,27 @@ AFFINITIES: Mapping[str, tuple[float, ...]] = {
     "restyle, moderate motion": (0.5, 0.4, 0.4, 0.4, 0.35, 0.35, 0.3, 0.25, 0.2),
     "restyle, large motion": (0.5, 0.2),
 }
-"""PIA's levels: how alike frames are to the picture by their distance from it, the last value holding on (its `RANGE_LIST`)."""
+"""PIA's levels: similarity to the picture by distance from it in frames, constant after the last value (its `RANGE_LIST`)."""
 
 
 @dataclass(frozen=True)
 class GivenLatents:
-    """Frames that are given, as latents."""
+    """Latents of the given frames."""
 
     frames: Mapping[int, Tensor]
     """Absolute number of the frame -> its latent `(c, h, w)`."""
     grey: Tensor | None = None
-    """The latent of a mid-grey picture, for families that are shown one `(c, h, w)`."""
+    """Latent `(c, h, w)` of a mid-grey picture, for families that use one."""
     affinity: tuple[float, ...] = AFFINITIES["small motion"]
+    """One of PIA's levels, for families whose mask is a similarity."""
 
     def nearest(self, number: int) -> int:
-        """The given frame nearest to a frame; the earlier of two."""
+        """Number of the given frame nearest to a frame; the earlier of two."""
         return min(self.frames, key=lambda given: (abs(given - number), given))
 
 
 def pack(guide: GuideDesign, given: GivenLatents, numbers: Sequence[int]) -> Tensor:
-    """The further channels of the frames with these absolute numbers, `(f, guide.width, h, w)`."""
+    """Further channels of the frames with these absolute numbers, `(f, guide.width, h, w)`."""
     parts = [torch.cat([_channel(guide, given, channel, number) for channel in guide.channels]) for number in numbers]
     return torch.stack(parts)
 
@@ -106,6 +107,6 @@ def _channel(guide: GuideDesign, given: GivenLatents, channel: str, number: int)
     if near == number or guide.elsewhere == "picture" or (guide.one_everywhere and len(given.frames) == 1):
         return picture
     if guide.elsewhere == "grey":
-        assert given.grey is not None, "a family that is shown grey pictures needs their latent"
+        assert given.grey is not None, "expected the latent of a grey picture"
         return given.grey
     return torch.zeros_like(picture)

@@ -1,6 +1,6 @@
-"""Networks that read given frames and add to the image UNet at its sites, and the hooks that let them.
+"""Networks that encode given frames to features, which are added to the hidden states of the image UNet at its sites.
 
-`features` takes the further channels `(b f) c h w` and gives what is added behind the UNet's own module at each site.
+`features` gets the further channels `(b f) c h w` and returns what is added after the UNet's module at each site.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from .frame_guide import LATENT, GuideDesign
 
 
 class ConvBranch(nn.Module):
-    """What of a wider first convolution sees the further channels (DynamiCrafter, PIA, SEINE). Its bias is the UNet's."""
+    """The part of a wider first convolution for the further channels (DynamiCrafter, PIA, SEINE). The bias is the UNet's."""
 
     def __init__(self, channels: int, width: int, ops: Any):
         super().__init__()
@@ -36,7 +36,7 @@ class ConvBranch(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Two convolutions with a residual, after halving the picture where a level begins."""
+    """Two convolutions with a residual. halves: whether the resolution is halved before them, as at the start of a level."""
 
     def __init__(self, before: int, width: int, halves: bool, ops: Any):
         super().__init__()
@@ -54,8 +54,8 @@ class EncoderBlock(nn.Module):
 
 
 class PictureEncoder(nn.Module):
-    """AnimateLCM-I2V's `img_encoder`: the picture's latent with frame positions on it, added at the end of each down level,
-    before the level's last temporal layer (G-U-N/AnimateLCM f873122, `Adapter`)."""
+    """AnimateLCM-I2V's `img_encoder`: encodes the picture's latent with frame positions. Its features are added at the end of
+    each down level, before the level's last temporal layer (G-U-N/AnimateLCM f873122, `Adapter`)."""
 
     POSITIONS = 0.8
     """Weight of the frame positions (`motion_scale`)."""
@@ -78,8 +78,8 @@ class PictureEncoder(nn.Module):
     def features(self, channels: Tensor, frames: int) -> dict[Site, Tensor]:
         x = self.conv_in(channels)  # (b f) c h w
         table = frame_table(frames, self.levels[0]).to(x.device, x.dtype)
-        where = rearrange(table, "1 f c -> f c 1 1").repeat(len(x) // frames, 1, 1, 1)
-        x = x + self.POSITIONS * where
+        positions = rearrange(table, "1 f c -> f c 1 1").repeat(len(x) // frames, 1, 1, 1)
+        x = x + self.POSITIONS * positions
         found = {}
         for level, site in enumerate(self.widths):
             x = self.body[2 * level + 1](self.body[2 * level](x))
@@ -89,17 +89,18 @@ class PictureEncoder(nn.Module):
 
 ENCODER = "img_encoder."
 TENSORS_PER_LEVEL = 9
-"""Of the encoder: two blocks of two convolutions, each with weight and bias, and a ninth where the width changes."""
+"""Average number of tensors per level of the encoder: 8 (two blocks of two convolutions with weight and bias), and 10 where the
+width changes."""
 
 
 INPUT = Published("frame_guide", "the picture input of a motion file", ())
-"""For messages of the strict loader."""
+"""Name in error messages of the strict loader."""
 
 
 def guide_network(guide: GuideDesign, image: Mapping[str, Tensor], ops: Any) -> nn.Module | None:
-    """The network for what a motion file holds in its part `image`; None where the family needs none.
+    """The network for given frames, from a motion file's part `image`; None where the family has none.
 
-    Raises WrongFile for tensors that do not make one.
+    Raises WrongFile where the tensors are not those of such a network.
     """
     if not guide.channels:
         return None
@@ -110,7 +111,7 @@ def guide_network(guide: GuideDesign, image: Mapping[str, Tensor], ops: Any) -> 
         widths = [shapes[f"body.{2 * level}.block1.weight"][0] for level in levels]
         return fill(INPUT, weights, KeyTable(()), lambda ops: PictureEncoder(widths, ops), ops)
     if "conv_in.weight" not in image or image["conv_in.weight"].ndim != 4:
-        raise WrongFile("this looks like a motion file with a picture input, but conv_in.weight is missing from it")
-    whole = image["conv_in.weight"]  # PIA's file has the four channels of the noisy latent in front, trained no further
-    weights = {"conv.weight": whole[:, -guide.width :].contiguous()}
-    return fill(INPUT, weights, KeyTable(()), lambda ops: ConvBranch(guide.width, len(whole), ops), ops)
+        raise WrongFile("this looks like a motion file with a picture input, but it lacks conv_in.weight")
+    weight = image["conv_in.weight"]  # PIA's file also has the four channels of the noisy latent, in front and unchanged
+    weights = {"conv.weight": weight[:, -guide.width :].contiguous()}
+    return fill(INPUT, weights, KeyTable(()), lambda ops: ConvBranch(guide.width, len(weight), ops), ops)

@@ -1,4 +1,4 @@
-"""From tensors to a motion module: find the family by keys, rename by its table, build, fill; strict at every step."""
+"""Loading of motion modules: detect the family by keys, rename by its table, build, fill; strict at every step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .report import Report
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file, taken apart."""
+    """Contents of a motion file: the motion module, its report, and the tensors of other networks."""
 
     motion: MotionModule
     report: Report
@@ -28,10 +28,10 @@ class OpenedFile:
 
 
 def load_motion(path: str | Path, ops: Any = nn) -> tuple[MotionModule, Report]:
-    """Reads the temporal layers of any known family, out of whatever else the file holds.
+    """Loads the temporal layers of any known family, also from files with other networks in them.
 
     ops   namespace of the leaf layers: `torch.nn`, or the host's own
-    Weights keep the file's dtype, are on the CPU and need no gradient. Raises WrongFile, naming file and remedy.
+    Weights have the file's dtype, are on the CPU and need no gradient. Raises WrongFile with the file's name and the remedy.
     """
     opened = open_file(path, ops)
     return opened.motion, opened.report
@@ -40,24 +40,25 @@ def load_motion(path: str | Path, ops: Any = nn) -> tuple[MotionModule, Report]:
 def open_file(path: str | Path, ops: Any = nn) -> OpenedFile:
     """As `load_motion`, with the other parts of the file. path: a file, or a folder as diffusers writes them."""
     path = Path(path)
-    held = read_file(path)
+    contents = read_file(path)
     with in_file(path.name):
-        return take_apart(held.tensors, held.metadata, path.name, size_of(path), ops, held.notes)
+        return take_apart(contents.tensors, contents.metadata, path.name, size_of(path), ops, contents.notes)
 
 
 def take_apart(
     tensors: Mapping[str, Tensor], metadata: Metadata, file: str, size_bytes: int, ops: Any = nn, notes: tuple[str, ...] = ()
 ) -> OpenedFile:
-    """Finds out what tensors are, and sorts them into a motion module and other parts.
+    """Sorts the tensors of a file into a motion module and other parts, by their keys.
 
-    notes   what was done to find them, for the report
+    notes   how the tensors were found in the file, for the report
+    Raises WrongFile where they are not those of a motion module.
     """
-    settled = clean_weights(tensors)
-    family = known(settled.tensors, LoaderTarget("motion module", FAMILIES, ("motion_module",)), detect)
-    spelled = spell(family, settled.tensors)
+    cleaned = clean_weights(tensors)
+    family = known(cleaned.tensors, LoaderTarget("a motion module", FAMILIES, ("motion_module",)), detect)
+    spelled = spell(family, cleaned.tensors)
     contents = contents_of(spelled, metadata)
     with whole(family):
-        variant = family.variant(contents)  # before anything is built: it reads values, and those being built have none
+        variant = family.variant(contents)  # outside the meta device of `fill`, because it reads values
     left = (f"{len(spelled.left)} tensors of other networks are left out ({', '.join(groups(spelled.left))})",)
 
     def build(ops: Any) -> MotionModule:
@@ -75,9 +76,9 @@ def take_apart(
         dtypes=tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in spelled.weights.values()})),
         parameters=sum(tensor.numel() for tensor in spelled.weights.values()),
         keys=len(tensors),
-        parts={part: len(held) for part, held in spelled.parts.items()},
+        parts={part: len(values) for part, values in spelled.parts.items()},
         widths=motion.widths,
         fits=tuple(name for name in fitting(motion.widths) if not variant.bases or name in variant.bases),
-        notes=(*notes, *settled.notes, *(left if spelled.left else ())),
+        notes=(*notes, *cleaned.notes, *(left if spelled.left else ())),
     )
     return OpenedFile(motion, report, spelled.parts)

@@ -1,4 +1,4 @@
-"""A motion module: the temporal layers of one file, keyed by site. It knows no UNet and no host."""
+"""Motion modules: the temporal layers of one file by site, independent of UNet and host."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -14,9 +14,9 @@ from ..layers.tree import plant
 
 
 class MotionModule(nn.Module):
-    """Layers in a tree whose paths are their sites: the layer at `down.1.0.out` is `motion.down.1.0.out`.
+    """Temporal layers in a tree whose paths are their sites: the layer at `down.1.0.out` is `motion.down.1.0.out`.
 
-    So a state-dict key is a site followed by the layer's own key, and nothing needs to translate between the two.
+    So a state-dict key is a site followed by the layer's own key.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class MotionModule(nn.Module):
         sparse_causal: bool = False,
     ):
         """
-        max_frames  the longest clip the positions can tell apart, None where nothing ends
-        clip_norms  which norms of the image UNet average over the whole clip when the module is at work
-        fps         the frame rate that it is told where the user chooses none; None where it is told none
-        sparse_causal   whether the image UNet's self-attentions look at frame 0 and the frame before
+        max_frames      longest clip that the positions cover, in frames; None without a limit
+        clip_norms      kinds of the image UNet's norms that average over the whole clip with this module
+        fps             default frame rate; None where the family is not conditioned on it
+        sparse_causal   whether the image UNet's self-attentions attend to frame 0 and the frame before
         """
         super().__init__()
         self.widths: dict[Site, int] = {site: layer.channels for site, layer in layers.items()}
@@ -42,7 +42,7 @@ class MotionModule(nn.Module):
         for site, layer in layers.items():
             check_site(site)
             if layer.sees != sees(site):
-                raise ValueError(f"{site}: expected a layer that sees {sees(site)}, got {type(layer).__name__} ({layer.sees})")
+                raise ValueError(f"{site}: expected a layer for {sees(site)}, got {type(layer).__name__} ({layer.sees})")
         plant(self, layers)
 
     def layer(self, site: Site) -> TemporalLayer:
@@ -50,21 +50,21 @@ class MotionModule(nn.Module):
         return cast(TemporalLayer, self.get_submodule(site))
 
     def check_frames(self, frames: int, beyond: Beyond = "refuse") -> None:
-        """Refuses a clip longer than the positions can tell apart, unless `beyond` says how to make more of them."""
+        """Raises ValueError for a clip longer than the positions cover, unless `beyond` extends them."""
         if self.max_frames is not None and frames > self.max_frames and beyond == "refuse":
             raise ValueError(
-                f"this motion module can tell {self.max_frames} frames apart, got a clip of {frames}. "
+                f"this motion module has positions for {self.max_frames} frames, got a clip of {frames}. "
                 f"Lower the latent's batch size (or the frames per clip) to {self.max_frames} or fewer, "
                 "sample in context windows (Sliding Windows, Endless Shot), or set longer_clips in Motion Settings to "
                 "stretch positions."
             )
 
     def check_fit(self, found: Mapping[Site, int]) -> None:
-        """Raises DoesNotFit for a UNet whose sites (site -> width) are not those of the file."""
+        """Raises DoesNotFit for a UNet that lacks sites of the file or has other widths. found: site -> width of the UNet."""
         if lines := misfits(self.widths, found):
-            rest = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-            bases = " or ".join(fitting(self.widths)) or "a UNet of its own layout, none of Stable Diffusion's at full size"
+            more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
+            bases = " or ".join(fitting(self.widths)) or "a UNet of another layout than Stable Diffusion's at full size"
             raise DoesNotFit(
-                f"the motion module does not fit this model: {'; '.join(lines[:3])}{rest}. "
+                f"the motion module does not fit this model: {'; '.join(lines[:3])}{more}. "
                 f"The file was made for {bases}; load a checkpoint of that kind, or a motion module for this one."
             )

@@ -1,4 +1,4 @@
-"""What a motion file turned out to be, for people (`text`) and programs (`as_dict`)."""
+"""Reports about motion files, as text (`text`) and as data (`as_dict`)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,45 +13,48 @@ from .family import Variant
 
 @dataclass(frozen=True)
 class Report:
+    """Family, member, contents and size of a motion file."""
+
     file: str
     size_bytes: int
     family: str
     title: str
     spelling: str
-    """Whose key names the file uses."""
+    """Name of the spelling of the file's keys."""
     variant: Variant
     dtypes: tuple[str, ...]
-    """Of the temporal layers."""
+    """Dtypes of the temporal layers."""
     parameters: int
-    """Of the temporal layers."""
+    """Number of weights in the temporal layers."""
     keys: int
-    """In the whole file; loading is strict, so none is missing and none unexpected."""
+    """Number of keys in the whole file; loading is strict, so none is missing and none unexpected."""
     parts: Mapping[str, int]
-    """What else the file holds: part -> number of keys."""
+    """Other networks in the file: part -> number of keys."""
     widths: Mapping[Site, int]
+    """Sites of the temporal layers, with their widths in channels."""
     fits: tuple[str, ...]
     """Names of the base models that it was made for and that have all sites in these widths."""
     notes: tuple[str, ...] = ()
-    """What was done to find the weights in the file: averaged ones taken, what training left passed over."""
+    """How the weights were found in the file: averaged ones used, leftovers of training ignored."""
 
     @property
     def name(self) -> str:
-        """How people call the file: `AnimateDiff v3`, `VideoCrafter2 T2V 512`."""
+        """Common name of the model: `AnimateDiff v3`, `VideoCrafter2 T2V 512`."""
         named = any(self.variant.name.startswith(word) for word in self.title.split())
         return self.variant.name if named else f"{self.title} {self.variant.name}"
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """What a whole video checkpoint does not hold and somebody else must bring."""
-        wanted = (("text", "CLIP"), ("vae", "VAE")) if "unet" in self.parts else ()
-        return tuple(name for part, name in wanted if part not in self.parts)
+        """Parts that a whole video checkpoint lacks, to be loaded from another file: `CLIP`, `VAE`."""
+        required = (("text", "CLIP"), ("vae", "VAE")) if "unet" in self.parts else ()
+        return tuple(name for part, name in required if part not in self.parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON."""
+        """The report as plain data for JSON."""
         return {**asdict(self), "missing_keys": 0, "unexpected_keys": 0}
 
     def text(self) -> str:
-        """A few readable lines."""
+        """The report as lines of text."""
         variant = self.variant
         lines = [
             f"{self.file} ({self.size_bytes / 2**20:,.1f} MiB, {self.keys} keys, none missing, none unexpected)",
@@ -64,7 +67,7 @@ class Report:
             f"weights     {self.parameters / 1e6:,.1f} M in {', '.join(self.dtypes)}",
         ]
         if variant.fps is not None:
-            lines.append(f"frame rate  {variant.fps:g} unless told another")
+            lines.append(f"frame rate  {variant.fps:g} unless set otherwise")
         if variant.clip_norms:
             lines.append(f"norms       {', '.join(variant.clip_norms)} of the image UNet average over the whole clip")
         if self.parts:
@@ -77,7 +80,7 @@ class Report:
 
 
 def _sites(widths: Mapping[Site, int]) -> str:
-    """Kinds of places with their counts: `out 20`, `resnet 22, attention 16, time 1`."""
+    """Kinds of sites with their counts: `out 20`, `resnet 22, attention 16, time 1`."""
     kinds = [site.rpartition(".")[2] for site in widths]
     return ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
 
@@ -93,7 +96,7 @@ def _schedule(variant: Variant) -> str:
 
 
 def sha256(path: str | Path) -> str:
-    """Of a file's bytes; of a folder, of the weight files in it that are loaded."""
+    """SHA-256 of a file's bytes; for a folder, of the weight files in it that are loaded."""
     path = Path(path)
     files = files_of(path) if path.is_dir() else [path]
     digest = hashlib.sha256()

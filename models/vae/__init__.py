@@ -1,1 +1,1 @@
-"""Autoencoders of pictures and of clips: networks, families and their files."""
+"""Image and video autoencoders: networks, families, loading."""

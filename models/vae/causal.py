@@ -1,7 +1,7 @@
-"""Convolutions that see no later frame, and CV-VAE (arXiv 2405.20279): LDM's skeleton over clips, time squeezed by 4.
+"""Causal convolutions, and CV-VAE (arXiv 2405.20279): LDM's autoencoder over clips, with time compressed by 4.
 
-AILab-CVC/CV-VAE 375f18a. The first latent is a picture of its own, so pictures go through as clips of one frame; latents are of
-Stable Diffusion 2.1's kind. Half of the convolutions stay 2-D; the encoder is causal, the decoder is not.
+AILab-CVC/CV-VAE 375f18a. The first latent is that of a single frame, so pictures are encoded as clips of one frame; latents are
+compatible with Stable Diffusion 2.1. Half of the convolutions are 2-D; the encoder is causal, the decoder is not.
 """
 
 from einops import rearrange
@@ -14,7 +14,7 @@ from .skeleton import Decoder, Encoder, Parts
 
 
 class CausalConv(nn.Conv3d):
-    """In space zeros around, in time what is before the clip: its first frame repeated, or zeros."""
+    """3-D convolution that reads no later frame. Padding: zeros in space; in time, before the clip, by the mode `past`."""
 
     def __init__(self, before: int, width: int, kernel: int, stride: int = 1, past: str = "replicate", bias: bool = True):
         super().__init__(before, width, kernel, (stride, 1, 1), bias=bias)
@@ -26,7 +26,7 @@ class CausalConv(nn.Conv3d):
 
 
 class FrameConv(nn.Conv2d):
-    """A 2-D convolution of every frame."""
+    """2-D convolution of every frame of `(b, c, t, h, w)`."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name  (b, c, t, h, w)
         out = super().forward(rearrange(input, "b c t h w -> (b t) c h w"))
@@ -34,7 +34,7 @@ class FrameConv(nn.Conv2d):
 
 
 class Halve(nn.Module):
-    """Space by two, time where `squeeze` is 2; padding on the right, below, and before the first frame."""
+    """Halves space, and time where `squeeze` is 2; padding is on the right, below, and before the first frame."""
 
     def __init__(self, channels: int, squeeze: int):
         super().__init__()
@@ -46,7 +46,7 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-    """Space by two; time, where `stretch` is 2, out of channels, all but the first frame of the first pair."""
+    """Doubles space, and time where `stretch` is 2: further frames come from channels, and the very first is dropped."""
 
     def __init__(self, channels: int, stretch: int):
         super().__init__()
@@ -60,7 +60,7 @@ class Double(nn.Module):
 
 
 class FramesAttention(PixelAttention):
-    """Attention over each frame's pixels, then, where `over_time`, over the frames at each pixel; one residual for both."""
+    """Attention over each frame's pixels, then over the frames at each pixel where `over_time`; one residual for both."""
 
     def __init__(self, channels: int, over_time: bool):
         super().__init__(channels, nn.GroupNorm(32, channels, eps=1e-5))
@@ -107,7 +107,12 @@ DECODER = Parts(
 
 
 class CausalVae(nn.Module):
-    """widths: channels per level; blocks: residual blocks per level of the encoder; latent: channels of the latent."""
+    """CV-VAE's network.
+
+    widths   channels per level, highest resolution first
+    blocks   residual blocks per level of the encoder; the decoder has one more
+    latent   channels of the latent
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, latent: int):
         super().__init__()
@@ -116,13 +121,14 @@ class CausalVae(nn.Module):
         self.decoder = Decoder(widths, blocks + 1, latent, DECODER)
 
     def moments(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips `(b, 3, 1 + each * k, h, w)` in [-1, 1] to mean and log variance `(b, c, 1 + k, h / side, w / side)`."""
+        """Encodes clips `(b, 3, 1 + each * k, h, w)` in [-1, 1]: mean and log variance `(b, c, 1 + k, h / side, w / side)`."""
         mean, logvar = self.encoder(clip).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
     def encode(self, clip: Tensor) -> Tensor:
+        """The mean of `moments`, so that latents do not vary between runs."""
         return self.moments(clip)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents `(b, c, 1 + k, h, w)` to clips `(b, 3, 1 + each * k, side * h, side * w)`."""
+        """Decodes latents `(b, c, 1 + k, h, w)` to clips `(b, 3, 1 + each * k, side * h, side * w)`."""
         return self.decoder(latents)

@@ -1,4 +1,4 @@
-"""What one published autoencoder is, as data: how to know its files, spell its keys, build it, and how to cut clips for it."""
+"""One published autoencoder as data: how to recognise its files, rename its keys, build it, and cut clips for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class VaeFamily(Published):
     """One design of autoencoder. A family is a file in `families/`, never a branch elsewhere."""
 
     build: Callable[[Shapes], nn.Module]
-    """Makes an empty network for these shapes, spelled our way. It has `side` (pixels per latent and side), `latent` (its
-    channels), `encode` and `decode`, which take and give `(f, c, h, w)`, or `(b, c, t, h, w)` where it squeezes time."""
+    """Builds an empty network for these shapes (keys in our spelling). It has `side` (pixels per latent and side), `latent`
+    (its channels), `encode` and `decode`, between tensors `(f, c, h, w)`, or `(b, c, t, h, w)` where it compresses time."""
     windows: WindowSpec
-    """How clips are best cut for it."""
+    """Windows in which clips are encoded and decoded."""
     time: Callable[[nn.Module], TimeRatio]
-    """What one of its networks does to time."""
+    """Frames per latent of a network of this family."""
     note: str
-    """What an artist should know: which latents it takes, what it was made for."""
+    """Information for artists: compatible latents, purpose."""

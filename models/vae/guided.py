@@ -1,6 +1,6 @@
-"""Upscale-A-Video's decoder (arXiv 2312.06640): 3-D convolutions, norms over the clip, and a look at the low-res video.
+"""Upscale-A-Video's decoder (arXiv 2312.06640): 3-D convolutions, norms over the clip, guidance by the low-res video.
 
-sczhou/Upscale-A-Video 10ca1d7. The low-res frames enter after the first convolution by a feature-wise scale and shift:
+sczhou/Upscale-A-Video 10ca1d7. The low-res frames modulate the features after the first convolution by scale and shift:
 x + weight * (x * scale + shift).
 """
 
@@ -30,35 +30,44 @@ class ConvOverClip(TemporalLayer):
 
 
 def over_clip(channels: int) -> nn.Module:
+    """The temporal part of a residual block: a convolution over the clip."""
     return OverClip(ConvOverClip(channels))
 
 
 class Guide(nn.Module):
-    """Scale and shift of the decoder's first features, made of them and the low-res frames."""
+    """Modulates the decoder's first features by scale and shift, which are computed from them and the low-res frames.
+
+    channels   width of the low-res frames' features
+    width      width of the decoder's features
+    """
 
     def __init__(self, channels: int, width: int):
         super().__init__()
-        seeing, plain = parts(Downsample, "clip", over_clip), parts(Downsample, "clip")
-        self.see = nn.Sequential(ResBlock(3, channels, seeing), ResBlock(channels, channels, seeing))
-        self.fuse = nn.Sequential(ResBlock(channels + width, width, plain), ResBlock(width, width, plain))
+        temporal, spatial = parts(Downsample, "clip", over_clip), parts(Downsample, "clip")
+        self.see = nn.Sequential(ResBlock(3, channels, temporal), ResBlock(channels, channels, temporal))
+        self.fuse = nn.Sequential(ResBlock(channels + width, width, spatial), ResBlock(width, width, spatial))
         self.scale = nn.Conv2d(width, width, 3, padding=1)
         self.shift = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, frames: Tensor, weight: float) -> Tensor:
-        both = self.fuse(torch.cat([self.see(frames), x], dim=1))
-        return x + weight * (x * self.scale(both) + self.shift(both))
+        fused = self.fuse(torch.cat([self.see(frames), x], dim=1))
+        return x + weight * (x * self.scale(fused) + self.shift(fused))
 
 
 class GuidedVae(KLVae):
-    """guide   channels of what sees the low-res frames; 0: the file has no such part"""
+    """KL-VAE with a temporal decoder guided by low-res frames. guide: width of the low-res frames' features; 0: no guidance."""
 
     def __init__(self, layout: Layout, guide: int):
         super().__init__(layout, "clip", over_clip)
         self.guide: Any = Guide(guide, layout.widths[-1]) if guide else None
 
     def decode(self, latents: Tensor, low: Tensor | None = None, weight: float = 1.0) -> Tensor:
-        """low   low-res frames `(f, 3, h, w)` in [-1, 1], of the latents' size; None: decoded without them. They may also stand
-        behind the latents, as three more channels, so that whatever cuts clips cuts both."""
+        """Decodes latents of one clip `(f, c, h, w)` to frames `(f, 3, side * h, side * w)`.
+
+        low      low-res frames `(f, 3, h, w)` in [-1, 1]; None: no guidance. They may also be three more channels of the
+                 latents, so that both are cut into windows together
+        weight   strength of the guidance
+        """
         if low is None and latents.shape[1] == self.latent + 3:
             latents, low = latents[:, : self.latent], latents[:, self.latent :]
         x = self.decoder.conv_in(self.post_quant_conv(latents))

@@ -1,7 +1,7 @@
-"""Stable Diffusion's KL-VAE as a network of clips: the image autoencoder, with places in its decoder for halves over time.
+"""Stable Diffusion's KL-VAE on clips: the image autoencoder, with an optional temporal part after each block of its decoder.
 
-Frames are the batch, `(f, c, h, w)`, and belong to one clip. A family fills the places: with nothing (SD), a residual block
-over frames after each spatial one (SVD, arXiv 2311.15127), a 3-D convolution (Upscale-A-Video, arXiv 2312.06640).
+Frames are the batch, `(f, c, h, w)`, and belong to one clip. The temporal part depends on the family: none (SD), a residual
+block over frames (SVD, arXiv 2311.15127), or a 3-D convolution (Upscale-A-Video, arXiv 2312.06640).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ GROUPS = 32
 
 
 class Norm(nn.GroupNorm):
-    """GroupNorm over one frame or over all frames of the clip together."""
+    """GroupNorm with statistics of one frame, or of all frames of the clip together."""
 
     def __init__(self, channels: int, scope: Scope):
         super().__init__(min(GROUPS, channels), channels, eps=1e-6)
@@ -30,7 +30,7 @@ class Norm(nn.GroupNorm):
 
 
 class PixelAttention(nn.Module):
-    """Self-attention over the pixels of a frame, one head. The residual is added by `forward`, not by `change`."""
+    """Self-attention over the pixels of a frame, one head; `forward` adds the residual, `change` does not."""
 
     def __init__(self, channels: int, norm: nn.Module):
         super().__init__()
@@ -41,13 +41,14 @@ class PixelAttention(nn.Module):
         return x + self.change(x)
 
     def change(self, x: Tensor) -> Tensor:
+        """Output of the attention without the residual; x and result `(f, c, h, w)`."""
         tokens = rearrange(self.norm(x), "f c h w -> f (h w) c")
         out = self.proj_out(scaled_dot_product(self.q(tokens), self.k(tokens), self.v(tokens), heads=1))
         return rearrange(out, "f (h w) c -> f c h w", h=x.shape[2])
 
 
 class Downsample(nn.Module):
-    """Halves the picture; the padding is on the right and below only."""
+    """Halves the resolution; padding is on the right and below only."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -58,6 +59,8 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
+    """Doubles the resolution by nearest neighbour, then a convolution."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
@@ -67,7 +70,7 @@ class Upsample(nn.Module):
 
 
 class OverClip(nn.Module):
-    """A temporal layer that is told nothing but that all frames are one clip."""
+    """Applies a temporal layer to `(f, c, h, w)`, all frames as one clip, at strength 1 and without text."""
 
     def __init__(self, layer: TemporalLayer):
         super().__init__()
@@ -89,12 +92,12 @@ class ConvOverTime(nn.Module):
 
 
 def still(channels: int) -> nn.Module:
-    """No half over time."""
+    """No temporal part: the identity."""
     return nn.Identity()
 
 
 def parts(resample: Any, scope: Scope = "frame", half: Half = still) -> Parts:
-    """The 2-D parts. resample: `Downsample` or `Upsample`."""
+    """Parts of a 2-D autoencoder. resample: `Downsample` or `Upsample`; scope: of the norms; half: temporal part per block."""
 
     def wide(before: int, width: int) -> nn.Module:
         return nn.Conv2d(before, width, 3, padding=1)
@@ -112,10 +115,10 @@ def parts(resample: Any, scope: Scope = "frame", half: Half = still) -> Parts:
 
 @dataclass(frozen=True)
 class Layout:
-    """What one member of the family looks like, as its shapes tell."""
+    """Sizes of one KL-VAE, from the shapes in its file."""
 
     widths: tuple[int, ...]
-    """Channels per level, largest picture first; each level but the last halves the picture."""
+    """Channels per level, highest resolution first; each level but the last halves the resolution."""
     blocks: int
     """Residual blocks per level of the encoder; the decoder has one more."""
     latent: int
@@ -126,10 +129,11 @@ class Layout:
 
 
 class KLVae(nn.Module):
-    """Encoder, decoder, and the 1x1 convolutions at the latent. Latents are unscaled, as hosts keep them beside a model.
+    """Encoder, decoder, and the 1x1 convolutions at the latent. Latents are not multiplied by the model's scale factor.
 
-    scope   what the norms average over: Upscale-A-Video's see the clip at once
-    half    what follows each residual block of the decoder, `last` its last convolution
+    scope   range of the norms' statistics: the whole clip in Upscale-A-Video
+    half    temporal part after each residual block of the decoder
+    last    temporal part after the decoder's last convolution
     """
 
     def __init__(self, layout: Layout, scope: Scope = "frame", half: Half = still, last: Half = still):
@@ -143,14 +147,14 @@ class KLVae(nn.Module):
         self.post_quant_conv = nn.Conv2d(latent, latent, 1) if layout.post_quant else nn.Identity()
 
     def moments(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames `(f, 3, h, w)` in [-1, 1] to mean and log variance of their latents, `(f, c, h / side, w / side)` each."""
+        """Encodes frames `(f, 3, h, w)` in [-1, 1] to mean and log variance of latents, `(f, c, h / side, w / side)` each."""
         mean, logvar = self.quant_conv(self.encoder(frames)).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """The mean alone: the same latents at every run."""
+        """The mean of `moments`, so that latents do not vary between runs."""
         return self.moments(frames)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents of one clip `(f, c, h, w)` to frames `(f, 3, side * h, side * w)`, about [-1, 1]."""
+        """Decodes latents of one clip `(f, c, h, w)` to frames `(f, 3, side * h, side * w)`, about [-1, 1]."""
         return self.last(self.decoder(self.post_quant_conv(latents)))

@@ -1,8 +1,8 @@
-"""Tiles that look as parts of one picture: group norms that know the statistics of the whole picture, from a small copy of it.
+"""Consistent colours across tiles: group norms with statistics of the whole picture, from a small copy of it.
 
-A GroupNorm averages over all it sees, so a tile of plain sky comes out in other colours than the sky of the whole picture, and
-neighbouring tiles differ. A copy of the picture, small enough for one pass, has nearly the statistics of the large one (an idea
-known from pkuliyi2015's multidiffusion-upscaler). Half of each was the most reliable: docs/vae-and-time.md.
+A GroupNorm averages over its input, so a tile of plain sky gets other colours than the sky of the whole picture, and
+neighbouring tiles differ. A copy of the picture, small enough for one pass, has nearly the statistics of the large one (as in
+pkuliyi2015's multidiffusion-upscaler). The mean of both statistics was the most reliable: docs/vae-and-time.md.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Statistics = tuple[Tensor, Tensor]
-"""Mean and variance per row of the batch and group."""
+"""Mean and variance `(b, groups)` each."""
 SHARE = 0.5
-"""How much the whole picture counts in a tile's statistics; the rest is the tile's own."""
+"""Weight of the whole picture's statistics; the tile's own have the remaining weight."""
 
 
 class WholePicture:
-    """Statistics of a network's group norms: taken in one pass, given in others."""
+    """Statistics of a network's group norms: recorded in a pass of the whole picture, used in passes of its tiles."""
 
     def __init__(self) -> None:
         self._taken: dict[nn.Module, list[Statistics]] = {}
@@ -28,14 +28,14 @@ class WholePicture:
 
     @contextmanager
     def taken(self, network: nn.Module) -> Iterator[None]:
-        """A pass of the small copy."""
+        """Records the statistics of a forward pass within the block, which is that of the small copy."""
         self._taken = {}
         with _hooked(network, self._take):
             yield
 
     @contextmanager
     def given(self, network: nn.Module) -> Iterator[None]:
-        """A pass of a tile."""
+        """Uses the recorded statistics in a forward pass within the block, which is that of a tile."""
         self._calls = {}
         with _hooked(network, self._give):
             yield
@@ -46,9 +46,9 @@ class WholePicture:
     def _give(self, norm: Any, arguments: tuple[Any, ...], out: Tensor) -> Tensor:
         x, call = arguments[0], self._calls.get(norm, 0)
         self._calls[norm] = call + 1
-        both = zip(_statistics(norm, x), self._taken[norm][call], strict=True)
-        mixed = (own + SHARE * (picture - own) for own, picture in both)
-        mean, variance = (one.repeat_interleave(x.shape[1] // norm.num_groups, 1) for one in mixed)  # (b, c)
+        pairs = zip(_statistics(norm, x), self._taken[norm][call], strict=True)
+        mixed = (tile + SHARE * (picture - tile) for tile, picture in pairs)
+        mean, variance = (value.repeat_interleave(x.shape[1] // norm.num_groups, 1) for value in mixed)  # (b, c)
         scale = norm.weight.float() * torch.rsqrt(variance + norm.eps)
         shift = norm.bias.float() - mean * scale
         shape = (*mean.shape, *[1] * (x.ndim - 2))
@@ -71,7 +71,7 @@ def _hooked(network: nn.Module, hook: Any) -> Iterator[None]:
 
 
 def small_copy(x: Tensor, side: int, unit: int) -> Tensor:
-    """x `(..., h, w)` shrunk until it fits into a tile of this side, proportions kept; sides multiples of `unit`."""
+    """x `(..., h, w)` downscaled to fit into a tile of this side in the same proportions; its sides are multiples of `unit`."""
     h, w = x.shape[-2:]
     factor = min(1.0, side / max(h, w))
     size = tuple(max(unit, int(length * factor) // unit * unit) for length in (h, w))

@@ -1,7 +1,7 @@
-"""Open-Sora 1.2's autoencoder: an image autoencoder, and a causal one over its latents that squeezes time by 4.
+"""Open-Sora 1.2's autoencoder: an image autoencoder, and a causal one over its latents that compresses time by 4.
 
-hpcaitech/Open-Sora v1.2.0, after MAGVIT-v2. Clips are blocks of 17 frames, 5 latents, that know nothing of each other: each is
-padded with 3 empty latents of pictures in front, of which nothing is kept.
+hpcaitech/Open-Sora v1.2.0, after MAGVIT-v2. Clips are encoded in independent blocks of 17 frames, 5 latents each. A block is
+padded with 3 empty image latents in front; the frames decoded from them are discarded.
 """
 
 import torch
@@ -13,20 +13,24 @@ from .causal import CausalConv
 from .kl import KLVae, Layout
 
 SCALING = 0.18215
-"""What latents of the image autoencoder are multiplied by, though its weights are SDXL's."""
+"""Scale factor of the image autoencoder's latents; it differs from SDXL's, although the weights are SDXL's."""
 BLOCK, PICTURES_AT_ONCE = 5, 4
-"""Latents of a block; pictures per call of the image autoencoder, as published."""
+"""Latents per block; pictures per call of the image autoencoder, as published."""
 
 
 def conv(before: int, width: int, kernel: int = 3, stride: int = 1, bias: bool = True) -> nn.Module:
+    """A causal convolution with zero padding. stride: in time."""
     return CausalConv(before, width, kernel, stride, "constant", bias)
 
 
 def norm(channels: int) -> nn.Module:
+    """A GroupNorm over the clip."""
     return nn.GroupNorm(32, channels, eps=1e-5)
 
 
 class Block(nn.Module):
+    """Residual block: norm, SiLU, causal convolution, twice."""
+
     def __init__(self, before: int, width: int):
         super().__init__()
         self.norm1, self.norm2 = norm(before), norm(width)
@@ -39,23 +43,23 @@ class Block(nn.Module):
 
 
 class Stretch(nn.Module):
-    """Twice the frames, out of channels."""
+    """Doubles the number of frames by halving the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return rearrange(x, "b (c n) t h w -> b c (t n) h w", n=2)
 
 
 def stages(before: int, widths: list[int], blocks: int) -> nn.ModuleList:
-    """Residual blocks for each width in turn."""
-    befores = [before, *widths[:-1]]
+    """Sequences of residual blocks, one for each width. before: channels of the first input."""
+    inputs = [before, *widths[:-1]]
     return nn.ModuleList(
-        nn.Sequential(*(Block(b if n == 0 else width, width) for n in range(blocks)))
-        for b, width in zip(befores, widths, strict=True)
+        nn.Sequential(*(Block(channels if n == 0 else width, width) for n in range(blocks)))
+        for channels, width in zip(inputs, widths, strict=True)
     )
 
 
 class TimeEncoder(nn.Module):
-    """Levels of residual blocks; time is halved after every level but the first and the last."""
+    """Temporal encoder: levels of residual blocks; time is halved after every level but the first and the last."""
 
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, out: int):
         super().__init__()
@@ -78,7 +82,7 @@ class TimeEncoder(nn.Module):
 
 
 class TimeDecoder(nn.Module):
-    """The way back, levels numbered as in the encoder."""
+    """Temporal decoder, with levels numbered as in the encoder."""
 
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, latent: int):
         super().__init__()
@@ -103,6 +107,8 @@ class TimeDecoder(nn.Module):
 
 
 class TimeVae(nn.Module):
+    """Causal autoencoder over the latents of an image autoencoder."""
+
     def __init__(self, channels: int, widths: tuple[int, ...], blocks: int, latent: int):
         super().__init__()
         self.encoder = TimeEncoder(channels, widths, blocks, 2 * latent)
@@ -111,7 +117,12 @@ class TimeVae(nn.Module):
 
 
 class OpenSoraVae(nn.Module):
-    """spatial: layout of the image autoencoder; widths, blocks: of the one over time, whose latents are what comes out."""
+    """Open-Sora's network.
+
+    spatial          layout of the image autoencoder
+    widths, blocks   channels and residual blocks per level of the temporal autoencoder
+    latent           channels of its latents
+    """
 
     def __init__(self, spatial: Layout, widths: tuple[int, ...], blocks: int, latent: int):
         super().__init__()
@@ -123,7 +134,7 @@ class OpenSoraVae(nn.Module):
         self.register_buffer("shift", torch.zeros(1, latent, 1, 1, 1))
 
     def encode(self, clip: Tensor) -> Tensor:
-        """Clips `(b, 3, f, h, w)` in [-1, 1] to normalised means `(b, c, t, h / side, w / side)`, block by block."""
+        """Encodes clips `(b, 3, f, h, w)` in [-1, 1] to normalised means `(b, c, t, h / side, w / side)`, block by block."""
         pictures = rearrange(clip, "b c f h w -> (b f) c h w")
         inner = torch.cat([self.spatial.encode(part) for part in pictures.split(PICTURES_AT_ONCE)]) * SCALING
         inner = rearrange(inner, "(b f) c h w -> b c f h w", b=clip.shape[0])
@@ -135,7 +146,8 @@ class OpenSoraVae(nn.Module):
         return self.temporal.quant_conv(self.temporal.encoder(padded)).chunk(2, dim=1)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents `(b, c, t, h, w)` to clips, each block of n latents to 1 + each * (n - 1) frames."""
+        """Decodes latents `(b, c, t, h, w)` to clips `(b, 3, f, side * h, side * w)`; n latents of a block are
+        1 + each * (n - 1) frames."""
         scale, shift = self.scale_and_shift
         parts = [self._stretched(part) for part in (latents * scale + shift).split(BLOCK, dim=2)]
         inner = rearrange(torch.cat(parts, dim=2), "b c f h w -> (b f) c h w") / SCALING
@@ -147,4 +159,5 @@ class OpenSoraVae(nn.Module):
 
     @property
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift `(1, c, 1, 1, 1)` of the normalised latents."""
         return self.get_buffer("scale"), self.get_buffer("shift")

@@ -1,7 +1,7 @@
-"""LVDM's 3-D autoencoder (He et al. 2022, arXiv 2211.13221): padding repeats the edge, in time as in space.
+"""LVDM's 3-D autoencoder (He et al. 2022, arXiv 2211.13221), with replicate padding in time and space.
 
-YingqingHe/LVDM d251dcc, after TATS. Kernels 4 wide halve or double; padding goes to the front first where it is odd. Time is
-squeezed at every level but the last one: by 4 where space is squeezed by 8.
+YingqingHe/LVDM d251dcc, after TATS. Convolutions of width 4 halve or double the size; odd padding has one more in front. Time
+is compressed at every level but the last one: by 4 where space is compressed by 8.
 """
 
 from math import prod
@@ -13,11 +13,13 @@ Size = tuple[int, int, int]
 
 
 def around(kernel: int, stride: Size) -> tuple[int, ...]:
-    """Padding for `F.pad`: width first, front before back."""
+    """Padding for `F.pad`: width first, front before back. stride: of time, height, width."""
     return tuple(side for step in reversed(stride) for side in ((kernel - step + 1) // 2, (kernel - step) // 2))
 
 
 class Conv(nn.Conv3d):
+    """3-D convolution with replicate padding."""
+
     def __init__(self, before: int, width: int, kernel: int, stride: Size = (1, 1, 1)):
         super().__init__(before, width, kernel, stride)
         self.around = around(kernel, stride)
@@ -27,7 +29,7 @@ class Conv(nn.Conv3d):
 
 
 class Double(nn.ConvTranspose3d):
-    """A transposed convolution, 4 wide, cropped to twice the size where it steps."""
+    """Transposed convolution of width 4, cropped so that axes with stride 2 double in size."""
 
     def __init__(self, before: int, width: int, stride: Size):
         super().__init__(before, width, 4, stride, padding=3)
@@ -38,6 +40,8 @@ class Double(nn.ConvTranspose3d):
 
 
 class Block(nn.Module):
+    """Residual block: norm, SiLU, convolution, twice."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.norm1, self.norm2 = (nn.GroupNorm(32, channels, eps=1e-6) for _ in range(2))
@@ -49,6 +53,8 @@ class Block(nn.Module):
 
 
 class Down(nn.Module):
+    """A downsampling convolution to twice the channels, and a residual block."""
+
     def __init__(self, before: int, stride: Size):
         super().__init__()
         self.down = Conv(before, 2 * before, 4, stride)
@@ -59,6 +65,8 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
+    """An upsampling convolution and two residual blocks."""
+
     def __init__(self, before: int, width: int, stride: Size):
         super().__init__()
         self.up = Double(before, width, stride)
@@ -69,7 +77,7 @@ class Up(nn.Module):
 
 
 class ReplicateVae(nn.Module):
-    """width: channels of the first layer; levels: halvings of the picture; latent: channels of the latent."""
+    """LVDM's network. width: channels of the first layer; levels: number of downsamplers; latent: channels of the latent."""
 
     def __init__(self, width: int, levels: int, latent: int):
         super().__init__()
@@ -87,15 +95,16 @@ class ReplicateVae(nn.Module):
         self.quant_conv, self.post_quant_conv = Conv(2 * latent, 2 * latent, 1), Conv(latent, latent, 1)
 
     def moments(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips `(b, 3, f, h, w)` in [-1, 1] to mean and log variance `(b, c, f / each, h / side, w / side)`."""
+        """Encodes clips `(b, 3, f, h, w)` in [-1, 1] to mean and log variance `(b, c, f / each, h / side, w / side)`."""
         for name in ("conv_first", "conv_blocks", "final_block"):
             clip = self.encoder[name](clip)
         mean, logvar = self.quant_conv(clip).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
     def encode(self, clip: Tensor) -> Tensor:
+        """The mean of `moments`, so that latents do not vary between runs."""
         return self.moments(clip)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents `(b, c, t, h, w)` to clips `(b, 3, each * t, side * h, side * w)`."""
+        """Decodes latents `(b, c, t, h, w)` to clips `(b, 3, each * t, side * h, side * w)`."""
         return self.decoder["conv_out"](self.decoder["conv_blocks"](self.post_quant_conv(latents)))

@@ -1,7 +1,7 @@
-"""The skeleton that autoencoders after LDM share: levels of residual blocks, a middle with attention, the way down and up.
+"""Encoder and decoder that autoencoders after LDM share: levels of residual blocks, a middle block with attention.
 
-Rombach et al. 2022 (arXiv 2112.10752). Names are LDM's, so published keys are ours. What a convolution, a norm or a resampling
-is, a family says: 2-D over frames `(f, c, h, w)` (Stable Diffusion) or 3-D over clips `(b, c, t, h, w)` (CV-VAE).
+Rombach et al. 2022 (arXiv 2112.10752). Module names are LDM's, so published keys are ours. Convolutions, norms and resampling
+depend on the family (`Parts`): 2-D over frames `(f, c, h, w)` (Stable Diffusion) or 3-D over clips `(b, c, t, h, w)` (CV-VAE).
 """
 
 from collections.abc import Callable
@@ -12,30 +12,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Layer = Callable[[int, int], nn.Module]
+"""Builds a module from two numbers, as documented in `Parts`."""
 Half = Callable[[int], nn.Module]
+"""Builds a module from its number of channels."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What one side of an autoencoder is made of."""
+    """Building blocks of an encoder or a decoder."""
 
     conv: Layer
-    """(channels in, channels out) -> a convolution 3 wide that keeps the size: the edges, and the first of each block."""
+    """(channels in, channels out) -> a convolution of width 3 that preserves the size: first and last layer, and the first
+    convolution of each block."""
     second: Layer
-    """The second convolution of each block."""
+    """(channels in, channels out) -> the second convolution of each block."""
     point: Layer
-    """A block's shortcut, 1 wide."""
+    """(channels in, channels out) -> the shortcut of a block, a convolution of width 1."""
     norm: Half
-    """(channels) -> the norm before each convolution of a block and the last one."""
+    """(channels) -> the norm before each convolution of a block and before the last one."""
     attention: Half
+    """(channels) -> the attention of the middle block."""
     resample: Layer
-    """(channels, level) -> what stands between this level and the one it leads to."""
+    """(channels, level) -> the down- or upsampler after this level."""
     half: Half
-    """What follows each residual block: a half over time, or nothing."""
+    """(channels) -> the temporal part after each residual block, or the identity."""
 
 
 class ResBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, beside a shortcut; then the half over time."""
+    """Residual block: norm, SiLU, convolution, twice, plus a shortcut; then the temporal part."""
 
     def __init__(self, channels_in: int, channels: int, parts: Parts):
         super().__init__()
@@ -53,6 +57,8 @@ class ResBlock(nn.Module):
 
 
 class Middle(nn.Module):
+    """Residual block, attention, residual block."""
+
     def __init__(self, channels: int, parts: Parts):
         super().__init__()
         self.block_1 = ResBlock(channels, channels, parts)
@@ -64,7 +70,7 @@ class Middle(nn.Module):
 
 
 class Stage(nn.Module):
-    """The residual blocks of one level, and what leads on, under the name that LDM gives it."""
+    """Residual blocks of one level and its resampler, whose module has the name in LDM. before: channels of the input."""
 
     def __init__(self, before: int, width: int, blocks: int, parts: Parts, name: str, resample: nn.Module | None):
         super().__init__()
@@ -79,7 +85,12 @@ class Stage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """widths: channels per level, largest picture first; every level but the last ends with `resample`."""
+    """Encoder of an autoencoder.
+
+    widths   channels per level, highest resolution first; every level but the last ends with a resampler
+    blocks   residual blocks per level
+    out      channels of the output
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, out: int, parts: Parts):
         super().__init__()
@@ -101,7 +112,12 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Levels are numbered as in the encoder: the last one is the first to run. blocks: one more than the encoder's."""
+    """Decoder of an autoencoder. Levels are numbered as in the encoder, so the last one runs first.
+
+    widths   channels per level, highest resolution first
+    blocks   residual blocks per level, one more than in the encoder
+    latent   channels of the input
+    """
 
     def __init__(self, widths: tuple[int, ...], blocks: int, latent: int, parts: Parts):
         super().__init__()
@@ -118,7 +134,7 @@ class Decoder(nn.Module):
         return self.onwards(self.conv_in(x))
 
     def onwards(self, x: Tensor) -> Tensor:
-        """From what the first convolution made."""
+        """Everything after the first convolution."""
         x = self.mid(x)
         for stage in reversed(self.up):
             x = stage(x)

@@ -1,4 +1,4 @@
-"""Rows that several autoencoders share: how LDM and diffusers spell Stable Diffusion's KL-VAE. Ours is LDM's."""
+"""Rows that several autoencoders share: LDM's and diffusers' spelling of Stable Diffusion's KL-VAE. Ours is LDM's."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -10,8 +10,9 @@ from .kl import Layout
 
 MATRICES = ("q", "k", "v", "proj_out")
 OLD = {"group_norm": "norm", "query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}
-"""diffusers before 0.18, and what was made with it (Upscale-A-Video)."""
+"""Names of the attention's layers in diffusers before 0.18, also used in Upscale-A-Video's files -> LDM's."""
 NEW = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+"""The same names in later versions -> LDM's."""
 
 EDGES = tuple(
     (f"{side}.{theirs}", f"{side}.{ours}")
@@ -23,13 +24,16 @@ QUANT = (("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv"))
 RESNET = weights(
     ("norm1", "norm1"), ("conv1", "conv1"), ("norm2", "norm2"), ("conv2", "conv2"), ("conv_shortcut", "nin_shortcut")
 )  # fmt: skip
-"""(diffusers, LDM)"""
+"""Rows of a residual block, (diffusers, LDM)."""
 
 LDM_RESNET = same(*(row.ours for row in RESNET))
 
 
 def ldm_rows(decoder_block: Iterable[Row] = LDM_RESNET) -> tuple[Row, ...]:
-    """LDM's own spelling, where attention is stored as 1x1 convolutions. decoder_block: rows of a residual block there."""
+    """Rows for LDM's spelling, in which attention is stored as 1x1 convolutions.
+
+    decoder_block   rows of a residual block in the decoder
+    """
     encoder = [
         Row("encoder.mid.block_{}.", "encoder.mid.block_{}."),
         Row("encoder.down.{}.block.{}.", "encoder.down.{}.block.{}."),
@@ -47,7 +51,11 @@ def ldm_rows(decoder_block: Iterable[Row] = LDM_RESNET) -> tuple[Row, ...]:
 def diffusers_rows(
     keys: Collection[str], prefix: str = "", attention: dict[str, str] = NEW, decoder_block: Iterable[Row] = RESNET
 ) -> tuple[Row, ...]:
-    """diffusers' spelling, which counts the decoder's levels the other way round."""
+    """Rows for diffusers' spelling, which numbers the decoder's levels in the opposite order.
+
+    attention       names of the attention's layers: `NEW` or `OLD`
+    decoder_block   rows of a residual block in the decoder
+    """
     level = re.compile(re.escape(prefix) + r"encoder\.down_blocks\.(\d+)\.")
     last = largest((int(m.group(1)) for key in keys if (m := level.match(key))), "its encoder's levels")
     blocks = [
@@ -65,7 +73,7 @@ def diffusers_rows(
 
 
 def layout_of(shapes: Shapes) -> Layout:
-    """Reads the layout off shapes in our spelling. Raises WrongFile where they make no autoencoder."""
+    """Layout of the autoencoder with these shapes, in our spelling. Raises WrongFile where they are not those of one."""
     levels = {int(m.group(1)) for key in shapes if (m := re.match(r"encoder\.down\.(\d+)\.block\.", key))}
     blocks = {int(m.group(1)) for key in shapes if (m := re.match(r"encoder\.down\.0\.block\.(\d+)\.", key))}
     largest(levels, "its encoder's levels")

@@ -94,7 +94,7 @@ def test_help_has_the_words_of_the_world_and_seed_0(command: str, capsys: pytest
 
 def test_errors_of_the_system_are_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.png").write_text("in the way")
-    for output, reason in ((tmp_path / "text.png", "a file of this name is in the way"), ("/proc/x", "there is no such file")):
+    for output, reason in ((tmp_path / "text.png", "a file of this name exists"), ("/proc/x", "there is no such file")):
         status, _, err = printed(capsys, "demo", "--output", output)
         assert status == 2
         assert f"zoetrope: output: the folder {output} cannot be made ({reason}" in err

@@ -41,7 +41,7 @@ def test_words_outside_the_grammar_are_named_and_ignored(tmp_path: Path, capsys:
     assert status == 0
     assert json.loads(out)["ignored"] == ["photorealistic"]
     assert "zoetrope: not known: 'photorealistic'\n" in err
-    assert "zoetrope: the embedded model knows colours: red, green" in err
+    assert "zoetrope: known words: colours: red, green" in err
 
 
 def test_a_rate_in_the_prompt_is_the_rate_of_the_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_a_rate_in_the_prompt_is_the_rate_of_the_video(tmp_path: Path, capsys: p
         (["--guidance", "-5"], "guidance: expected a number from 0 to 30, got -5"),
         (["--guidance", "31"], "guidance: expected a number from 0 to 30, got 31"),
         (["--picture", "nosuch.png"], "picture: there is no file nosuch.png"),
-        (["--picture", "no/such.png"], "picture: there is no file no/such.png; the folder no is not there either"),
+        (["--picture", "no/such.png"], "picture: there is no file no/such.png; the folder no does not exist either"),
         (["--picture", "."], "picture: expected a file, got the folder ."),
     ],
 )
@@ -157,7 +157,7 @@ def test_ctrl_c_while_writing_leaves_the_last_clip_and_nothing_half(
     monkeypatch.setattr(moment, interrupted)
     status, out, err = run(capsys, "demo", "--steps", 1, "--frames", 1, "--output", tmp_path)
     assert (status, out) == (130, "")
-    assert "no half file is left" in err
+    assert "no incomplete file is left" in err
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert (tmp_path / "clip.mp4").read_bytes() == b"the last good one"
 
@@ -194,7 +194,7 @@ def test_a_shot_is_planned_filmed_and_lengthened(
     assert first["story"] == "2 frames"
     assert len(read_video(first["video"])[0]) == 2
     status, out, _ = run(capsys, *arguments, "--frames", 4)
-    assert json.loads(out)["story"] == "4 frames, the first 2 there already"
+    assert json.loads(out)["story"] == "4 frames, the first 2 finished earlier"
     assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
     status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8, "--guidance", "0: 3 / 48: 5 ~12")
     assert json.loads(out)["story"] == ("1 frame, a new shot because of: guidance (3, now 0: 3 / 48: 5 ~12), seed (0, now 8)")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.world import SHAPES, Scene, centre, draw, film
 from zoetrope.video.quality.sheet import contact_sheet
 
@@ -17,7 +17,7 @@ def test_the_detector_scores_at_least_99_percent_on_ground_truth() -> None:
     frames_right, clips = 0, 200
     for _ in range(clips):
         truth = draw(generator)
-        seen = watch(film(truth, 16, 64))
+        seen = detect(film(truth, 16, 64))
         for kind in right:
             right[kind] += getattr(seen, kind) == getattr(truth, kind)
         frames_right += sum(s == truth.shape and c == truth.colour for s, c in zip(seen.shapes, seen.colours, strict=True))
@@ -30,7 +30,7 @@ def test_the_detector_scores_at_least_99_percent_on_ground_truth() -> None:
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_the_track_is_where_the_shape_is(size: int) -> None:
     truth = scene(motion="moving up", shape="circle")
-    away = (watch(film(truth, 16, size)).track - centre(truth, torch.arange(16) / 8) + 0.5) % 1 - 0.5
+    away = (detect(film(truth, 16, size)).track - centre(truth, torch.arange(16) / 8) + 0.5) % 1 - 0.5
     assert away.norm(dim=-1).max() < 0.03
 
 
@@ -44,17 +44,17 @@ def test_time_goes_on_for_ever_and_frame_rate_only_samples_it() -> None:
 
 def test_the_detector_is_not_fooled() -> None:
     noise = torch.rand(16, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    assert watch(noise).shape not in SHAPES or watch(noise).jerk > 0.01
-    assert watch(torch.full((4, 3, 64, 64), 0.04)).colour == "none"
+    assert detect(noise).shape not in SHAPES or detect(noise).jerk > 0.01
+    assert detect(torch.full((4, 3, 64, 64), 0.04)).colour == "none"
     jumps = torch.cat([film(scene(motion="standing still", x=x, y=y), 1, 64) for x, y in torch.rand(16, 2).tolist()])
-    assert watch(jumps).motion == "jumping"
+    assert detect(jumps).motion == "jumping"
     clip = film(scene(motion="moving left"), 16, 64)
-    assert watch(clip.flip(0)).motion == "moving right"
-    assert watch(clip[:1].expand(16, -1, -1, -1)).motion == "standing still"
+    assert detect(clip.flip(0)).motion == "moving right"
+    assert detect(clip[:1].expand(16, -1, -1, -1)).motion == "standing still"
     shuffled = clip[torch.randperm(16, generator=torch.Generator().manual_seed(0))]
-    assert watch(shuffled).jerk > 10 * watch(clip).jerk
+    assert detect(shuffled).jerk > 10 * detect(clip).jerk
     fading = clip * torch.linspace(1, 0.6, 16)[:, None, None, None]
-    assert watch(fading).drift > 0.1
+    assert detect(fading).drift > 0.1
 
 
 def test_a_contact_sheet_has_a_row_per_clip_and_a_column_per_frame() -> None:
@@ -66,8 +66,8 @@ def test_the_detector_counts_objects() -> None:
     fixed = {"motion": "standing still", "background": "black", "shape": "circle", "size": 0.15}
     one, other = (draw(torch.Generator(), colour=colour, x=at, y=at, **fixed) for colour, at in (("red", 0.0), ("green", 0.5)))
     both = film(one, 2, 64).maximum(film(other, 2, 64))
-    assert watch(film(one, 2, 64)).objects == (1, 1)  # across all four edges
-    assert watch(both).objects == (2, 2)
-    assert watch(torch.full((2, 3, 64, 64), 0.36)).objects == (0, 0)
+    assert detect(film(one, 2, 64)).objects == (1, 1)  # across all four edges
+    assert detect(both).objects == (2, 2)
+    assert detect(torch.full((2, 3, 64, 64), 0.36)).objects == (0, 0)
     both[:, :, 2, 2] = torch.tensor([0.9, 0.1, 0.1])
-    assert watch(both).objects == (2, 2), "a speck is none"
+    assert detect(both).objects == (2, 2), "a speck is none"

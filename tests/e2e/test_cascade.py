@@ -11,7 +11,7 @@ import pytest
 import torch
 from real_server import Server, error_of, serve
 from torch import Tensor
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
@@ -38,10 +38,10 @@ def test_from_a_prompt_to_a_large_file_with_four_times_the_frames(server: Server
     between, large = clip(server, "cascade_2_between"), clip(server, "cascade_3_large")
     assert between.shape == (21, 3, 64, 64)
     assert large.shape == (21, 3, 256, 256)
-    sight = watch(between)
-    assert sight.colour == "red"
-    assert sight.velocity[0] > 0.01  # to the right
-    assert sum(colour == "red" for colour in sight.colours) >= 19
+    detection = detect(between)
+    assert detection.colour == "red"
+    assert detection.velocity[0] > 0.01  # to the right
+    assert sum(colour == "red" for colour in detection.colours) >= 19
     again = torch.nn.functional.avg_pool2d(large, 4)
     assert (again - between).abs().mean() < 0.03
     mended = server.run(server.workflow("08_shot_in_betweens_upscale_demo", **{**small, "ZoetropeUpscaleVideo": {"steps": 3}}))
@@ -216,7 +216,7 @@ def test_files_in_the_wrong_loader_are_told_apart(server: Server) -> None:
     demo = Path(__file__).parents[2] / "demo" / "weights"
     (folder / "motion.safetensors").write_bytes((demo / "motion.safetensors").read_bytes())
     server.get("/object_info")
-    for name, words in (("lora", "this is a LoRA: core's Load LoRA takes it"), ("motion", "temporal layers only")):
+    for name, words in (("lora", "this is a LoRA: load it with core's Load LoRA"), ("motion", "temporal layers only")):
         queued = {
             "up": node("ZoetropeLoadVideoUpscaler", upscaler_name=f"{name}.safetensors"),
             "empty": node("EmptyImage", width=8, height=8, batch_size=1, color=0),

@@ -47,7 +47,7 @@ def test_nothing_stale_stays_on_the_page(page_server: Server, tmp_path: Path, re
     if renderer == "vue" and page_server.version == "0.3.64":
         pytest.skip("the frontend of ComfyUI 0.3.64 has one renderer")
     shots = pictures(tmp_path) / f"after-{page_server.version}-{renderer}"
-    shot = short_shot(tmp_path / "shot.json", 24, f"0: {FIRST}\n12: {SECOND} ~4")
+    shot = short_shot(tmp_path / "shot.json", 24, f"0: {FIRST}\n12: {SECOND} ~4", f"short_{renderer}")
     run_script("after.mjs", page_server.url, tmp_path / "out.json", shots, renderer, shot, seconds=900)
     told = json.loads((tmp_path / "out.json").read_text())
     seen = told["seen"]

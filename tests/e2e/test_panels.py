@@ -81,7 +81,7 @@ def test_the_editor_speaks_chinese(page_server: Server, tmp_path: Path) -> None:
     assert told["labels"] == {name: one["name"] for name, one in chinese["inputs"].items() if name in told["labels"]}
     assert told["waiting"] in (FOLDER.parent / "web" / "zoetrope" / "words.js").read_text(encoding="utf-8")
     assert not told["waiting"].isascii()
-    assert "Films a shot of any length" in told["help"]
+    assert "Generates a shot of any length" in told["help"]
     ((address, width),) = told["pictures"]
     assert address.endswith("/docs/pictures/ZoetropeEndlessShot.jpg")
     assert width > 300

@@ -6,7 +6,7 @@ import pytest
 import torch
 from picture_graphs import drawing, node, run, sampled
 from real_server import Server, error_of
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
@@ -91,8 +91,8 @@ def test_the_shipped_workflow_begins_with_the_drawn_square(server: Server) -> No
     path.write_bytes(server.get("/view", filename=video["filename"], subfolder=video["subfolder"], type=video["type"]))
     frames = torch.stack(list(frames_of(path)))
     assert frames.shape == (16, 3, 256, 256)
-    sight = watch(frames)
-    assert (sight.colour, sight.background) == ("red", "black")  # how it moves, the text says: not with every seed
+    detection = detect(frames)
+    assert (detection.colour, detection.background) == ("red", "black")  # how it moves, the text says: not with every seed
     drawn = (frames[0, 0] > 0.5).nonzero().float().mean(0) / 4  # (row, column) of the square's centre
     assert (drawn - torch.tensor([32.0, 18.0])).abs().max() < 4
 

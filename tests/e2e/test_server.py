@@ -70,14 +70,14 @@ def frames_of(server: Server, entry: dict[str, Any]) -> tuple[list[Any], float]:
 def test_the_demo_workflow_makes_the_video_that_its_prompt_asks_for(server: Server) -> None:
     import numpy as np
     import torch
-    from zoetrope.demo.detector import watch
+    from zoetrope.demo.detector import detect
 
     entry = server.run(server.workflow("01_text_to_video_demo"))
     assert error_of(entry) == ""
     frames, rate = frames_of(server, entry)
     assert (len(frames), frames[0].shape, rate) == (16, (256, 256, 3), 8.0)
-    sight = watch(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[..., 2::4, 2::4] / 255)
-    assert (sight.colour, sight.shape, sight.motion) == ("red", "circle", "moving right")
+    detection = detect(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[..., 2::4, 2::4] / 255)
+    assert (detection.colour, detection.shape, detection.motion) == ("red", "circle", "moving right")
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_bad_input_is_explained_and_the_server_goes_on(server: Server) -> None:
             small_graph(server, motion_name="truncated.ckpt"),
             "truncated.ckpt: expected a torch checkpoint, but it cannot",
         ),
-        (small_graph(server, frames=33), "32 frames apart, got a clip of 33. Lower the latent's batch size"),
+        (small_graph(server, frames=33), "32 frames, got a clip of 33. Lower the latent's batch size"),
     ):
         assert words in error_of(server.run(graph))
     status, body = server.post("/prompt", {"prompt": small_graph(server, strength=7.0)})

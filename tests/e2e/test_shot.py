@@ -46,7 +46,7 @@ def wait_for_frame(server: Server, folder: Path, name: str, seconds: float = 300
 
 def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server: Server) -> None:
     from films import read_video
-    from zoetrope.demo.detector import watch
+    from zoetrope.demo.detector import detect
 
     folder = folder_of(server, "demo_shot")
     prompt = server.queue(graph(server))
@@ -63,7 +63,7 @@ def test_the_shipped_shot_interrupted_and_resumed_is_the_undisturbed_one(server:
     (shown,) = [file for output in entry["outputs"].values() for file in output.get("images", [])]
     frames, rate = read_video(server.folder / "output" / shown["subfolder"] / shown["filename"])
     assert (len(frames), rate, tuple(frames.shape[1:])) == (96, 8.0, (3, 64, 64))
-    begin, end = watch(frames[:48]), watch(frames[64:])
+    begin, end = detect(frames[:48]), detect(frames[64:])
     assert (begin.colour, end.colour) == ("red", "blue")
     assert "moving right" in (begin.motion, end.motion)
     undisturbed = server.run(graph(server, filename_prefix="zoetrope/undisturbed"))

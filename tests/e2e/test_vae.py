@@ -66,7 +66,7 @@ def test_a_phones_video_there_and_back(server: Server, tmp_path: Path) -> None:
         heard = sound_of(path)
         assert heard
         assert 0.7 < heard[0].shape[1] / heard[1] < 1.3
-    assert "cut from 71x85 to 64x80 pixels" in server.log.read_text()
+    assert "cropped from 71x85 to 64x80 pixels" in server.log.read_text()
 
 
 def test_core_decodes_the_same_frames(server: Server) -> None:

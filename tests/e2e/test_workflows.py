@@ -14,7 +14,7 @@ from real_server import Server, error_of, serve
 from templates import WORKFLOWS
 from templates.queued import api_form
 from torch import Tensor
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.video.io.read import frames_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
@@ -84,22 +84,22 @@ def film(server: Server, shown: dict[str, Any]) -> Tensor:
 
 def test_a_picture_says_what_the_clip_looks_like(server: Server) -> None:
     clip = film(server, run(server, "10_picture_as_prompt_demo")["SaveVideo"])
-    sight = watch(clip[..., 2::4, 2::4])
-    assert (sight.colour, sight.background) == ("red", "black")  # how it moves, the text says: not with every seed
+    detection = detect(clip[..., 2::4, 2::4])
+    assert (detection.colour, detection.background) == ("red", "black")  # how it moves, the text says: not with every seed
 
 
 def test_a_video_goes_on_with_its_own_frames_first(server: Server) -> None:
     shown = run(server, "11_continue_a_video_demo", ZoetropeEndlessShot={"frames": 40, "preset": "fast"})
     clip = film(server, shown["ZoetropeEndlessShot"])
     assert clip.shape == (40, 3, 64, 64)
-    assert watch(clip[:8]).colour == "red"
-    assert watch(clip[-4:]).colour == "green"
+    assert detect(clip[:8]).colour == "red"
+    assert detect(clip[-4:]).colour == "green"
 
 
 def test_a_video_gets_another_look_and_keeps_its_motion(server: Server) -> None:
     clip = film(server, run(server, "12_video_to_video_demo")["SaveVideo"])
-    sight = watch(clip[..., 2::4, 2::4])
-    assert (sight.colour, sight.motion) == ("yellow", "moving right")
+    detection = detect(clip[..., 2::4, 2::4])
+    assert (detection.colour, detection.motion) == ("yellow", "moving right")
 
 
 def test_the_study_the_plan_and_the_figures_are_shown(server: Server) -> None:
@@ -120,7 +120,7 @@ def test_long_clips_in_graphs_of_ones_own(server: Server) -> None:
     for name in ("by_a_queue", "by_windows"):
         clip = torch.stack(list(frames_of(server.folder / "output" / "zoetrope" / f"{name}_00001_.mp4")))
         assert clip.shape == (40, 3, 64, 64)
-        assert watch(clip[:16]).colour == "cyan"
+        assert detect(clip[:16]).colour == "cyan"
 
 
 def test_two_decoders_make_two_files_of_the_same_latents(server: Server) -> None:

@@ -17,13 +17,15 @@ def test_a_plain_value_where_a_link_belongs_is_refused_by_name(value: Any) -> No
     from zoetrope.nodes.vae import DecodeVideo
     from zoetrope.nodes.video import VideoMetrics
 
-    with pytest.raises(ValueError, match="motion: expected a link from a node that gives ZOETROPE_MOTION, got .*; connect one"):
+    with pytest.raises(
+        ValueError, match="motion: expected a link .* with an output of type ZOETROPE_MOTION, got .*; connect one"
+    ):
         MotionReport.execute(motion=value)
-    with pytest.raises(ValueError, match="images: expected a link from a node that gives IMAGE, got"):
+    with pytest.raises(ValueError, match="images: expected a link from a node with an output of type IMAGE, got"):
         MatchColour.execute(images=value, reference=PICTURES, method="adain")
-    with pytest.raises(ValueError, match="images: expected a link from a node that gives IMAGE or VIDEO, got"):
+    with pytest.raises(ValueError, match="images: expected a link from a node with an output of type IMAGE or VIDEO, got"):
         VideoMetrics.execute(images=value)
-    with pytest.raises(ValueError, match="vae: expected a link from a node that gives VAE, got"):
+    with pytest.raises(ValueError, match="vae: expected a link from a node with an output of type VAE, got"):
         DecodeVideo.execute(samples={"samples": torch.zeros(1, 4, 8, 8)}, vae=value)
 
 

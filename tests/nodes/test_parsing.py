@@ -123,7 +123,7 @@ def test_the_level_is_known_by_its_number_of_pixels(size: tuple[int, int]) -> No
     for _ in range(4):
         assert picture_of(h * w, size) == (h, w)
         h, w = -(-h // 2), -(-w // 2)
-    with pytest.raises(ValueError, match="expected a level of the"):
+    with pytest.raises(ValueError, match="expected the tokens of a level of the"):
         picture_of(h * w + 10_000, size)
 
 

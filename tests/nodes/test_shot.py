@@ -105,7 +105,7 @@ def test_the_nodes_for_graphs_of_ones_own(tiny: Any) -> None:
     model = tiny.model()
     (windowed,) = SlidingWindows.execute(model, 4, 2, "standard_static").args
     assert tiny.sample(windowed, frames=7).shape == (7, 4, 8, 8)
-    with pytest.raises(ValueError, match="schedule: expected one of standard_static"):
+    with pytest.raises(ValueError, match="window_schedule: expected one of standard_static"):
         SlidingWindows.execute(model, 4, 2, "static")
     with pytest.raises(ValueError, match="overlap: expected 0 to 3"):
         SlidingWindows.execute(model, 4, 4, "standard_static")

@@ -98,7 +98,7 @@ def test_what_cannot_be_read_or_written_is_said(demo: Any, output: Path, tmp_pat
 
     broken = tmp_path / "letter.mp4"
     broken.write_text("dear all")
-    with pytest.raises(ValueError, match=r"letter\.mp4: this is no video"):
+    with pytest.raises(ValueError, match=r"letter\.mp4: this is not a readable video"):
         EncodeVideo.execute(VideoFromFile(str(broken)), demo.vae)
     latent = {"samples": torch.zeros(2, 4, 8, 8)}
     with pytest.raises(ValueError, match="fps: expected more than 0"):

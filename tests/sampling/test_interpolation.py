@@ -58,7 +58,7 @@ def test_plans() -> None:
     assert [InterpolationSpec(4, 16).frames(keys) for keys in (0, 1, 2, 5)] == [0, 1, 5, 17]
     with pytest.raises(ValueError, match="factor: expected at most 15"):
         InterpolationSpec(16, 16)
-    with pytest.raises(ValueError, match="with 1 there is nothing in between"):
+    with pytest.raises(ValueError, match="with 1 there is no frame in between"):
         InterpolationSpec(1, 16)
 
 

@@ -55,7 +55,7 @@ def test_moving_borders_part_a_clip_anew_at_every_step() -> None:
         windows = Windows("moving borders", 4, 2, seed=3).at(19, step)
         assert sorted(frame for window in windows for frame in window) == list(range(19))  # every frame in one window
         assert all(window == list(range(window[0], window[-1] + 1)) and len(window) <= 4 for window in windows)
-        assert windows == Windows("moving borders", 4, 0, seed=3).at(19, step)
+        assert windows == Windows("moving borders", 4, 9, seed=3).at(19, step)  # the overlap is not used
         lengths.add(len(min(windows)))
         firsts.add(windows[0][0])
     assert lengths == {1, 2, 3, 4}
@@ -63,6 +63,8 @@ def test_moving_borders_part_a_clip_anew_at_every_step() -> None:
     several = [[Windows("moving borders", 4, 2, seed=seed).at(19, step) for step in range(8)] for seed in (3, 4)]
     assert several[0] != several[1]
     assert Windows("moving borders", 16, 4).at(16, 5) == [list(range(16))]
+    cut, x = Windows("moving borders", 4, 4, fuse="overlap-linear"), torch.randn(19, 2, 3, 3)
+    assert torch.equal(denoise_in_windows(lambda x, sigma, frame: x, x, torch.ones(19), cut, 1), x)
 
 
 def test_overlaps_are_averaged_by_weight() -> None:
@@ -90,7 +92,7 @@ def test_shuffled_noise_is_the_first_windows_in_another_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"schedule": "static"}, "schedule: expected one of standard_static, .* got 'static'"),
+        ({"schedule": "static"}, "window_schedule: expected one of standard_static, .* got 'static'"),
         ({"fuse": "soft"}, "fuse: expected one of pyramid, flat"),
         ({"overlap": 16}, r"overlap: expected 0 to 15 \(less than the window\), got 16"),
         ({"stride": 0}, "stride: expected 1 or more"),

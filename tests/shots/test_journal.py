@@ -68,7 +68,7 @@ def test_a_state_that_does_not_go_with_its_files_is_refused(tmp_path: Path) -> N
     folder = tmp_path / "shot"
     take(folder, FRAMES)
     (folder / "latents_00000.safetensors").unlink()
-    with pytest.raises(ValueError, match="does not go with the files beside it"):
+    with pytest.raises(ValueError, match="does not match the files beside it"):
         take(folder, FRAMES)
 
 

@@ -86,8 +86,8 @@ def test_a_longer_shot_goes_on_and_a_shorter_one_is_cut(tmp_path: Path, whole: t
     assert torch.equal(shorter.latents, whole[0][:9])
     again = take(folder, FRAMES, StoppingAt(FRAMES))  # nothing is sampled
     assert again.video == longer.video
-    assert again.message(FRAMES, []) == "20 frames, all of them there already"
-    assert longer.message(FRAMES, []) == "20 frames, the first 4 there already"
+    assert again.message(FRAMES, []) == "20 frames, all finished earlier"
+    assert longer.message(FRAMES, []) == "20 frames, the first 4 finished earlier"
     assert again.message(FRAMES, ["cfg (7, now 8)"]) == "20 frames, a new shot because of: cfg (7, now 8)"
 
 
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):
         take(tmp_path / "file" / "shot", FRAMES)
-    with pytest.raises(OSError, match=r"missing.x\.bin could not be written .* what was there before is kept"):
+    with pytest.raises(OSError, match=r"missing.x\.bin could not be written .* an earlier file is unchanged"):
         write_whole(tmp_path / "missing" / "x.bin", b"1")
 
 
@@ -147,7 +147,7 @@ def test_a_frame_of_undefined_numbers_stops_the_shot_with_its_number(tmp_path: P
                 yield replace(step, queue=step.queue * float("nan")) if step.frame == 9 else step
 
     folder = tmp_path / "shot"
-    with pytest.raises(ValueError, match=r"undefined numbers \(NaN\) came up while frame 8 .* Lower the cfg"):
+    with pytest.raises(ValueError, match=r"undefined numbers \(NaN\) while frame 8 .* Lower the cfg"):
         take(folder, FRAMES, Overflowing())
     state = journal(folder).state()
     assert state is not None
@@ -173,7 +173,7 @@ def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Ten
     with pytest.raises(MemoryError, match="out of memory"):
         take(folder, FRAMES, Small())
     assert len(all_latents(folder, FRAMES)) == 2 * SEGMENT
-    with pytest.raises(ValueError, match=r"frame 6 was decoded to undefined numbers .* its latent is sound"):
+    with pytest.raises(ValueError, match=r"frame 6 was decoded to undefined numbers .* its latent is intact"):
         take(folder, FRAMES, Overflowing())
     assert picture_hash(take(folder, FRAMES).video) == whole[1]
 

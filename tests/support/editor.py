@@ -31,12 +31,12 @@ def pictures(otherwise: Path) -> Path:
     return folder
 
 
-def short_shot(path: Path, frames: int, prompts: str) -> Path:
-    """Workflow 03 with so many frames and these prompts, as a file."""
+def short_shot(path: Path, frames: int, prompts: str, name: str = "short") -> Path:
+    """Workflow 03 with so many frames and these prompts. A name of its own keeps the host from using a cached output."""
     graph = json.loads((WORKFLOWS / "03_endless_shot_demo.json").read_text())
     (shot,) = [node for node in graph["nodes"] if node["type"] == "ZoetropeEndlessShot"]
     assert shot["widgets_values"][1:5] == [96, 8.0, 3.0, "recommended"]
-    shot["widgets_values"][1:6] = [frames, 8.0, 3.0, "fast", "zoetrope/short"]
+    shot["widgets_values"][1:6] = [frames, 8.0, 3.0, "fast", f"zoetrope/{name}"]
     (words,) = [node for node in graph["nodes"] if node["type"] == "ZoetropePromptTimeline"]
     words["widgets_values"][0] = prompts
     path.write_text(json.dumps(graph))

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.world import BACKGROUNDS
 
 
@@ -35,4 +35,4 @@ def overlap(clip: Tensor, truth: Tensor) -> Tensor:
 
 def ground(clip: Tensor) -> float:
     """Grey that a clip's shapes are on."""
-    return BACKGROUNDS[watch(clip).background]
+    return BACKGROUNDS[detect(clip).background]

@@ -20,7 +20,7 @@ COLUMNS = {
 }
 """The columns by what tests call them."""
 
-RESTS, REFUSED = "rests and says so", "refused in words"
+RESTS, REFUSED = "disabled, with a warning", "refused, with an error"
 LONG = ("queue", "shot")
 
 
@@ -113,7 +113,7 @@ before or after ours; the result is the same.
 
 - *right*: the node does what it does without ours, for every frame. In windows and queues, frames that do not know each other
   come out as if each were sampled alone.
-- *rests*: the node would answer with what belongs to other frames; it is passed over, and the console says so.
+- *disabled*: the node would return predictions of other frames; it is disabled, with a warning in the console.
 - *refused*: the run stops before it begins, with an error that names both.
 """
 
@@ -126,6 +126,6 @@ def page() -> str:
 
 def _table(rows: tuple[Row, ...], columns: object) -> list[str]:
     keys = list(columns)  # type: ignore[call-overload]
-    short = {"right": "right", RESTS: "rests", REFUSED: "refused"}
+    short = {"right": "right", RESTS: "disabled", REFUSED: "refused"}
     lines = [f"| core's node | {' | '.join(COLUMNS[key] for key in keys)} | |", f"|---|{'---|' * (len(keys) + 1)}"]
     return lines + [f"| {row.name} | {' | '.join(short[row.cell(key)] for key in keys)} | {row.note} |" for row in rows]

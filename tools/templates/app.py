@@ -1,4 +1,4 @@
-"""What App mode shows of a workflow: the few inputs that an artist changes, and the films that it makes."""
+"""Inputs and outputs of a workflow in App mode."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,11 +25,11 @@ FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
-"""A film that goes on into one of these is a stage, and not the result."""
+"""Node types whose input videos are intermediate results."""
 
 
 def linear_data(workflow: Workflow) -> dict[str, Any]:
-    """The value of `extra.linearData`."""
+    """Inputs and outputs in App mode, the value of `extra.linearData`."""
     ids = {one.key: number for number, one in enumerate(all_nodes(workflow), 1)}
     nodes = all_nodes(workflow)
     inputs = [[ids[one.key], widget] for kind, widget in INPUTS for one in nodes if one.type == kind and _changes(one, widget)]
@@ -46,7 +46,7 @@ def _films(nodes: list[Node]) -> Iterator[Node]:
 
 
 def _changes(one: Node, widget: str) -> bool:
-    """Whether an artist would change it: not what a wire gives, what is left empty, a size alone, a whole denoise."""
+    """Whether a widget is in App mode: without a link, not empty, and not at its neutral value."""
     given = one.inputs.get(widget)
     if isinstance(given, Link) or (widget == "text" and not given):
         return False

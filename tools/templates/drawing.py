@@ -48,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Link:
-    """From an output of another node: `key.output`."""
+    """Link from an output of another node: `key.output`."""
 
     source: str
 
@@ -70,7 +70,7 @@ class Workflow:
 
 
 def node(key: str, type: str, title: str, /, room: int = 0, tone: str | None = None, **inputs: Any) -> Node:
-    """A string `@key.output` is a link; None is nothing yet."""
+    """Makes a node; a string `@key.output` is a link, None is left out."""
     links = {k: Link(v[1:]) if isinstance(v, str) and v.startswith("@") else v for k, v in inputs.items() if v is not None}
     return Node(key, type, title, links, room, tone if tone is not None else "ours" if type.startswith("Zoetrope") else "")
 
@@ -80,7 +80,7 @@ def column(title: str, *nodes: Node, width: int = 284) -> Column:
 
 
 def draw(workflow: Workflow, info: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON. info: the host's /object_info."""
+    """The workflow as JSON. info: the host's /object_info."""
     from .app import linear_data
 
     ids = {one.key: number for number, one in enumerate(all_nodes(workflow), 1)}
@@ -129,7 +129,7 @@ def _groups(workflow: Workflow, places: Mapping[str, Any]) -> Iterator[dict[str,
 
 
 def _note(workflow: Workflow, number: int, right: int) -> dict[str, Any]:
-    """Left of everything: what this makes, and what to change first. Code in backticks is hard to read in notes."""
+    """Note to the left of the graph: its result, and inputs to change first. Code in backticks is hard to read in notes."""
     text = f"{workflow.note.strip()}\n\nRuns on ComfyUI {workflow.host} or newer.".replace("`", "**")
     lines = sum(1 + len(line) // (NOTE // 8) for line in text.splitlines())
     return {
@@ -139,7 +139,7 @@ def _note(workflow: Workflow, number: int, right: int) -> dict[str, Any]:
 
 
 def _view(nodes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Where a frontend that keeps a saved view opens it: all of it in a small window, or else its beginning."""
+    """Saved view of the canvas: all of the graph in a small window, or else its beginning."""
     left, top = (min(one["pos"][axis] for one in nodes) for axis in (0, 1))
     right, bottom = (max(one["pos"][axis] + one["size"][axis] for one in nodes) for axis in (0, 1))
     scale = max(SMALLEST, min(WINDOW[0] / (right - left), WINDOW[1] / (bottom - top), 1))
@@ -200,7 +200,7 @@ def _values(one: Node, slots: list[tuple[str, str, dict[str, Any], bool]]) -> It
 
 
 def value_of(one: Node, name: str, kind: str, options: Mapping[str, Any]) -> Any:
-    """What stands in a widget: what the workflow says, else what the host puts there."""
+    """Value of a widget: from the workflow, else the host's default."""
     given = one.inputs.get(name)
     if given is not None and not isinstance(given, Link):
         return given

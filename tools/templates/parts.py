@@ -10,10 +10,10 @@ WORDS = """\
 - **moving right**, left, up, down, or standing still
 - *on* **black**, grey, white
 - *at* 4, **8** or 16 *fps*"""
-"""What the demo model understands."""
+"""Vocabulary of the demo model, for notes."""
 
 SETTLED: dict[str, Any] = {"seed": 0, "steps": 25, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
-"""How the demo model is sampled."""
+"""Sampling settings of the demo model."""
 
 
 def demo_model() -> Node:

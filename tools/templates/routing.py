@@ -1,8 +1,8 @@
-"""Where nodes stand and which way wires take between them.
+"""Positions of nodes and routes of wires.
 
-Nodes stand in columns; between columns are gaps, between the nodes of a column spaces. A wire to the next column runs in the gap
-alone. Any other crosses the columns between (or its own, to a node below) through their spaces, above or below all nodes, whatever
-is shortest, and moves up and down in gaps only: so none runs behind a node. Spaces and gaps grow with the wires in them.
+Nodes are in columns; between columns are gaps, between the nodes of a column spaces. A wire to the next column uses the gap
+only. Others cross the columns between (or their own, to a node below) through spaces, or above or below all nodes, by the
+shortest route, and change height in gaps only, so that none runs behind a node. Spaces and gaps grow with the wires in them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any
 TITLE, MARGIN, GROUP_HEAD, GAP, BETWEEN = 30, 16, 46, 20, 19
 LANE, APART, UP, STEEP = 12, 10, 18, 150
 BEND, BUSY = 70, 24
-"""Pixels of detour that a bend is worth, and another wire in the same space."""
+"""Cost in pixels of a bend, and of another wire in the same space."""
 Place = tuple[int, int, int, int, int]
 """(column, x, y, width, height) of a node's body."""
 
@@ -26,36 +26,36 @@ class Net:
     slot: int
     targets: list[tuple[str, int]]
     """(node, input slot)"""
-    ways: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    routes: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """Target -> (column, space) that its wire crosses, in order."""
 
     def spaces(self) -> set[tuple[int, int]]:
-        return {space for way in self.ways.values() for space in way}
+        return {space for route in self.routes.values() for space in route}
 
 
 def port(place: Place, slot: int) -> int:
-    """Its height, between what the two renderers make of it."""
+    """Height of a node's port, between those of the two renderers."""
     return place[2] + 14 + 22 * slot
 
 
 class Plan:
-    """Places of nodes, and the bends of every wire.
+    """Computes positions of nodes and bends of wires.
 
     columns   width and nodes (key, height, height of what newer editors may put below it) of each
     """
 
     def __init__(self, columns: Sequence[tuple[int, Sequence[tuple[str, int, int]]]], nets: Sequence[Net]):
         self._columns, self._nets = columns, nets
-        self.places = self._stand()
+        self.places = self._placed()
         for net in nets:
             for goal in sorted(net.targets, key=lambda one: (self.places[one[0]][0], self.places[one[0]][2])):
-                net.ways[goal] = self._shortest(net, goal)
-        self.places = self._stand()
+                net.routes[goal] = self._shortest(net, goal)
+        self.places = self._placed()
         self._turns = self._turning_points()
 
     @property
     def left(self) -> int:
-        """Where what stands left of all columns and their wires has to end."""
+        """Right border for nodes to the left of all columns and wires."""
         return self._right_of(-1) - MARGIN if any(self._bent(net, -1) for net in self._nets) else -3 * MARGIN
 
     @property
@@ -75,7 +75,7 @@ class Plan:
                 yield from [(across, come)] if not (first and flat) else []
                 yield from [(across, go)] if not (last and flat) and come != go else []
 
-    def _stand(self) -> dict[str, Place]:
+    def _placed(self) -> dict[str, Place]:
         places: dict[str, Place] = {}
         left = 0
         for number, (width, nodes) in enumerate(self._columns):
@@ -96,23 +96,23 @@ class Plan:
 
     def _gap(self, number: int) -> int:
         """Width of the gap right of a column."""
-        return GAP + 2 * MARGIN + APART * sum(bool(self._bent(net, number)) for net in self._nets if net.ways)
+        return GAP + 2 * MARGIN + APART * sum(bool(self._bent(net, number)) for net in self._nets if net.routes)
 
     def _bent(self, net: Net, gap: int) -> list[tuple[int, int]]:
         """(from height, to height) of the net's wires that bend in a gap."""
         steps = [(goal, step) for goal in net.targets for step in self._steps(net, goal)]
-        return [(come, go) for goal, (at, come, go) in steps if at == gap and (net.ways[goal] or abs(come - go) > STEEP)]
+        return [(come, go) for goal, (at, come, go) in steps if at == gap and (net.routes[goal] or abs(come - go) > STEEP)]
 
     def _steps(self, net: Net, goal: tuple[str, int]) -> list[tuple[int, int, int]]:
-        """(gap, height where the wire comes in, height where it leaves) along a wire."""
+        """(gap, height at its entry, height at its exit) along a wire."""
         source, target = self.places[net.source], self.places[goal[0]]
-        heights = [port(source, net.slot), *(self._height(net, *space) for space in net.ways[goal]), port(target, goal[1])]
+        heights = [port(source, net.slot), *(self._height(net, *space) for space in net.routes[goal]), port(target, goal[1])]
         right = target[0] > source[0]
         gaps = range(source[0], target[0]) if right else range(source[0], target[0] - 2, -1)
         return list(zip(gaps, heights, heights[1:], strict=False))
 
     def _height(self, net: Net, column: int, row: int) -> int:
-        """Of a net's wire in a space; above and below all nodes a net keeps its height."""
+        """Height of a net's wire in a space; above and below all nodes it is the same for all columns."""
         nodes = self._columns[column][1]
         if row == 0:
             return -GROUP_HEAD - 20 - LANE * self._lane(net, above=True)
@@ -133,15 +133,15 @@ class Plan:
         assert target >= source, f"{net.source} -> {goal[0]}: wires go from left to right, or to a node below"
         crossed = range(source + 1, target) if target > source else [source]
         rows = [[(column, row) for row in range(len(self._columns[column][1]) + 1)] for column in crossed]
-        return min(product(*rows), key=lambda way: self._cost(net, goal, way))
+        return min(product(*rows), key=lambda route: self._cost(net, goal, route))
 
-    def _cost(self, net: Net, goal: tuple[str, int], way: tuple[tuple[int, int], ...]) -> float:
-        heights = [port(self.places[net.source], net.slot), *(self._height(net, *space) for space in way),
+    def _cost(self, net: Net, goal: tuple[str, int], route: tuple[tuple[int, int], ...]) -> float:
+        heights = [port(self.places[net.source], net.slot), *(self._height(net, *space) for space in route),
                    port(self.places[goal[0]], goal[1])]  # fmt: skip
         detour = sum(
             abs(one - other) + (BEND if abs(one - other) > UP else 0) for one, other in zip(heights, heights[1:], strict=False)
         )
-        fresh = [space for space in way if space not in net.spaces()]
+        fresh = [space for space in route if space not in net.spaces()]
         return detour + sum(BUSY * (1 + len(self._within(*space))) for space in fresh)
 
     def _turning_points(self) -> dict[tuple[int, int], int]:

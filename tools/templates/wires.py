@@ -1,4 +1,4 @@
-"""Where nodes and wires of a drawn workflow are."""
+"""Positions of nodes and wires in a drawn workflow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def bodies(graph: Mapping[str, Any]) -> dict[int, tuple[float, float, float, flo
 
 
 def wire_of(graph: Mapping[str, Any], link: list[Any]) -> list[tuple[float, float]]:
-    """A wire's way: from its output over the bends to its input."""
+    """Path of a wire: from its output over the bends to its input."""
     number, source, output, target, slot, _ = link
     nodes = {node["id"]: node for node in graph["nodes"]}
     knots = {knot["id"]: knot for knot in graph["extra"]["reroutes"]}

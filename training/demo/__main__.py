@@ -1,4 +1,4 @@
-"""Trains one stage of the embedded model; the same command goes on where it was stopped.
+"""Trains one stage of the embedded model; the same command continues an interrupted run.
 
 python -m zoetrope.training.demo vae     --output runs/vae
 python -m zoetrope.training.demo decoder --output runs/decoder --vae runs/vae
@@ -94,12 +94,12 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--from", dest="start", type=Path, help="output folder of the stage whose weights to start from")
     parser.add_argument("--video", type=Path, help="export_upscaler: output folder of the upscaler_video stage")
     parser.add_argument("--sight", type=Path, help="picture: output folder of the sight stage")
-    parser.add_argument("--until", type=int, help="stop after this step; the same command without it goes on")
+    parser.add_argument("--until", type=int, help="stop after this step; the same command without it continues")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--half", action="store_true", help="activations in bfloat16, faster where the CPU has it (not: sight, decoder)"
     )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's default")
     arguments = parser.parse_args()
     export = arguments.stage.startswith("export")
     if not arguments.vae and (export or not isinstance(read_config(config_path(arguments.stage)), VaeRun)):
@@ -110,7 +110,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def config_path(stage: str) -> Path:
-    """A shipped stage by its name, or any file."""
+    """Path of a stage's configuration: a shipped one by its name, or a file."""
     shipped = Path(__file__).with_name("stages") / f"{stage}.json"
     if not shipped.is_file() and not Path(stage).is_file():
         known = ", ".join(sorted(path.stem for path in shipped.parent.glob("*.json")))
@@ -119,7 +119,7 @@ def config_path(stage: str) -> Path:
 
 
 def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.device) -> None:
-    """The decoder over frames, on top of the image VAE. The critic learns beside it and is not shipped."""
+    """Trains the temporal decoder, from the image VAE, with a critic that is not exported."""
     vae = new_temporal_vae(calibrated_vae(arguments.vae)).to(device)
     trainable(vae, run)
     critic = ClipCritic(run.critic).to(device)
@@ -130,7 +130,7 @@ def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.
 
 
 def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torch.device) -> None:
-    """The image upscaler, or the layers over frames in it. The text encoder is the embedded model's and stays."""
+    """Trains the image upscaler or its temporal layers, with the embedded model's frozen text encoder."""
     vae = upscaler_vae(arguments.vae)
     windows = build_windows(arguments.vae / f"windows_{run.window}_{run.shots}.pt", vae, run)
     unet, motion, text = new_upscaler(), new_upscaler_motion(), load_text().requires_grad_(False)
@@ -144,10 +144,10 @@ def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torc
 
 
 def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, device: torch.device) -> None:
-    """The image stage, or the video stage on top of it."""
+    """Trains an image, video or picture stage."""
     vae = calibrated_vae(arguments.vae).to(device)
     if not leads():
-        dist.barrier()  # the first process encodes, the others read what it wrote
+        dist.barrier()  # the first process encodes, the others load its file
     library = encoded_library(run, arguments.vae, vae, arguments.half)
     if dist.is_initialized() and leads():
         dist.barrier()
@@ -173,7 +173,7 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
 
 
 def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any, half: bool) -> Library:
-    """The run's shots, encoded in bfloat16 where `half`."""
+    """Shots of the run, encoded in bfloat16 if `half`."""
     maker, encoder = fingerprint(vae), copy.deepcopy(vae).bfloat16() if half else vae
     library = build_library(folder / "library.pt", encoder, maker, run.shots, run.size, note)
     if not isinstance(run, PictureRun):
@@ -182,7 +182,7 @@ def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any, half: bool
 
 
 def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
-    """The image tower and the projector, before any UNet sees their tokens."""
+    """Trains image encoder and projector alone, before their tokens are used in a UNet."""
     unet, text = new_unet(), new_text()
     start_from(arguments.start, {"unet": unet, "text": text})
     modules = {"vision": new_vision(), "projector": new_projector(unet)}
@@ -191,7 +191,7 @@ def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
 
 
 def in_half(loss: Loss) -> Loss:
-    """The same with bfloat16 activations; weights stay wide."""
+    """A loss with bfloat16 activations and float32 weights."""
 
     def half(kind: torch.Generator, data: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         with half_precision():
@@ -201,13 +201,13 @@ def in_half(loss: Loss) -> Loss:
 
 
 def start_from(folder: Path, modules: dict[str, Any]) -> None:
-    """Loads the averaged weights of an earlier stage; modules which that stage did not have keep their first weights."""
+    """Loads the averaged weights of an earlier stage; modules that it lacks keep their initial weights."""
     weights = averaged_weights(folder)
     for name, module in modules.items():
         if name in weights:
             module.load_state_dict(weights[name])
         else:
-            note(f"{folder} has no {name}: it starts fresh")
+            note(f"{folder} has no {name}: initial weights are used")
 
 
 def note(line: str) -> None:

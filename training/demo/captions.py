@@ -1,19 +1,19 @@
-"""Captions of training scenes: whole, or with words left out and in another order, as people write them."""
+"""Captions of training scenes: complete, or with words left out and reordered."""
 
 import torch
 
 from ...demo.world import Scene
 
 KEPT = 0.75
-"""Share of the parts that a loose caption keeps."""
+"""Probability that a part is in a loose caption."""
 SHUFFLED = 0.5
 """Share of the loose captions whose parts are in random order."""
 
 
 def caption_of(scene: Scene, fps: int, loose: float, generator: torch.Generator) -> str:
-    """The scene's caption with its frame rate.
+    """Draws a scene's caption with its frame rate.
 
-    loose   share of captions that leave out any of colour, shape, motion, background, article and rate
+    loose   probability of a loose caption, without some of colour, shape, motion, background, article and rate
     """
 
     def chance(share: float) -> bool:

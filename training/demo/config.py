@@ -1,4 +1,4 @@
-"""One configuration per stage, from one JSON file, whole and without defaults."""
+"""Configurations of the stages, from JSON files without defaults."""
 
 import json
 from dataclasses import dataclass, fields
@@ -10,113 +10,127 @@ from ..run import Run
 
 @dataclass(frozen=True)
 class VaeRun(Run):
+    """Settings of the vae stage."""
+
     crop: int
-    """Side of the windows around the shape that a share of the steps learns from: flat ground teaches little."""
+    """Side of crops around the shape, for a share of the steps: the plain background contributes little."""
     crop_share: float
     kl: float
-    """Weight of the divergence from a unit normal, in nats per latent number."""
+    """Weight of the KL divergence, in nats per latent value."""
     edges: float
-    """How much more an outline's pixels weigh than flat ground."""
+    """Additional weight of pixels at outlines."""
 
 
 @dataclass(frozen=True)
 class DecoderRun(Run):
+    """Settings of the temporal decoder's stages."""
+
     frames: tuple[int, ...]
     """Clip lengths; each step draws one."""
     crop: int
-    """Side of the windows around the shape that a share of the steps learns from."""
+    """Side of crops around the shape, for a share of the steps."""
     crop_share: float
     noise: float
-    """Share of the encoder's own spread that is added to its means: 1 is the autoencoder's training, 0 the means alone."""
+    """Factor of the encoder's standard deviation in sampling latents: 1 as in the autoencoder's training, 0 means only."""
     edges: float
-    """How much more an outline's pixels weigh than flat ground."""
+    """Additional weight of pixels at outlines."""
     flicker: float
     """Weight of the error of differences between neighbouring frames."""
     features: float
     """Weight of the distance in the frozen encoder's features."""
     adversarial: float
-    """Weight of the critic's opinion."""
+    """Weight of the adversarial loss."""
     critic: int
     """Channels of the critic's first layer."""
     train_image: bool
-    """False trains the layers over frames alone, so that without them the decoder is the image decoder bit for bit."""
+    """False: only temporal layers are trained, so that without them the decoder is the image decoder bit for bit."""
 
 
 @dataclass(frozen=True)
 class ImageRun(Run):
+    """Settings of the image stages."""
+
     shots: int
-    """Encoded shots to learn from, each 61 frames at 16 per second; they are kept beside the VAE."""
+    """Number of encoded shots, of 61 frames at 16 per second each; stored beside the VAE."""
     dropped_prompts: float
-    """Share of prompts replaced by nothing, for classifier-free guidance."""
+    """Share of prompts that are replaced by an empty one, for classifier-free guidance."""
     loose_prompts: float
-    """Share of the other prompts that leave words out or have them in another order (training/demo/captions.py)."""
+    """Share of the other prompts with words left out or reordered (training/demo/captions.py)."""
     level_weights: tuple[float, ...]
     """Weights of the error at timesteps evenly spaced from the cleanest to the noisiest, linear in between."""
     straight: float
-    """Share of clips on the straight path between picture and pure noise: a sampler starts with noise without a trace of a
-    picture, whereas Stable Diffusion's noisiest level holds one (arXiv 2305.08891)."""
+    """Share of clips on the straight path between picture and pure noise: samplers start from pure noise, whereas Stable
+    Diffusion's noisiest level has a non-zero signal (arXiv 2305.08891)."""
 
 
 @dataclass(frozen=True)
 class VideoRun(Run):
+    """Settings of the video stage."""
+
     shots: int
-    """Encoded shots to learn from, each 61 frames at 16 per second; they are kept beside the VAE."""
+    """Number of encoded shots, of 61 frames at 16 per second each; stored beside the VAE."""
     frames: tuple[int, ...]
-    """Clip lengths; each step draws one, and takes as many clips as keep batch * frames[-1] pictures."""
+    """Clip lengths; each step draws one, with batch * frames[-1] pictures in total."""
     image_share: float
-    """Share of the steps on single pictures with the temporal layers bypassed, so that the image model stands alone."""
+    """Share of the steps on single pictures without temporal layers, so that the image model works alone."""
     levels: dict[str, float]
     """Kind of noise levels (training/demo/levels.py) -> share of the clips."""
     level_bias: float
-    """Exponent of the draw of noise levels: 1 is even, less prefers high ones."""
+    """Exponent of the distribution of noise levels: 1 is uniform, below 1 prefers high ones."""
     dropped_prompts: float
     loose_prompts: float
     level_weights: tuple[float, ...]
     straight: float
     train_image: bool
-    """False freezes UNet and text: the pure Align Your Latents recipe, for comparison."""
+    """False: UNet and text encoder are frozen, as in Align Your Latents."""
 
 
 @dataclass(frozen=True)
 class SightRun(Run):
+    """Settings of the stage of image encoder and projector."""
+
     dropped_pictures: float
-    """Share of the pictures replaced by none, which stand for the empty prompt."""
+    """Share of pictures replaced by zeros, with the empty prompt."""
 
 
 @dataclass(frozen=True)
 class PictureRun(VideoRun):
+    """Settings of the picture stages."""
+
     picture_share: float
-    """Share of the clips' steps that are shown a picture; the others are those of the video stage."""
+    """Share of the steps with a picture; the others are those of the video stage."""
     dropped_pictures: float
-    """Share of the pictures replaced by none, for classifier-free guidance."""
+    """Share of pictures replaced by zeros, for classifier-free guidance."""
     said: dict[str, float]
-    """How much a prompt beside a picture says (`all`, `motion`, `nothing`) -> share of the clips."""
+    """Content of a prompt with a picture (`all`, `motion`, `nothing`) -> share of the clips."""
     rest: float
-    """Share of clips with a clean first frame that start from rest, as a drawn picture does."""
+    """Share of clips with a clean first frame that start from rest, as from a drawn picture."""
 
 
 @dataclass(frozen=True)
 class UpscalerVaeRun(VaeRun):
-    """The upscaler's own autoencoder: pictures four times as wide, latents as wide as the small ones."""
+    """Settings of the upscaler's VAE: latents as wide as the small pictures, a quarter of the large ones."""
 
 
 @dataclass(frozen=True)
 class UpscalerRun(Run):
+    """Settings of the upscaler's stages."""
+
     shots: int
-    """Encoded windows of shots to learn from; they are kept beside the VAE."""
+    """Number of encoded crops of shots; stored beside the VAE."""
     window: int
-    """Side of those windows in pixels of the large picture."""
+    """Side of the crops in pixels of the large picture."""
     frames: int
-    """Of a clip; stills are as many frames of different clips."""
+    """Frames per clip; a batch of stills has as many frames, of different clips."""
     dropped_prompts: float
     highest: int
-    """Noise levels of the small picture are drawn evenly from 0 to this."""
+    """Highest noise level of the small picture; levels are drawn uniformly from 0 on."""
     grain: float
-    """Most of the small picture's own noise, as a standard deviation in [0, 1]; each clip draws one."""
+    """Highest standard deviation of simulated grain in the small picture; each clip draws one."""
     flicker: float
-    """Weight of the error of differences between neighbouring frames; of clips only."""
+    """Weight of the error of differences between neighbouring frames, for clips."""
     over_frames: bool
-    """Trains the layers over frames alone, the image upscaler being frozen (Align Your Latents 3.3); else that."""
+    """True: only temporal layers are trained (Align Your Latents 3.3); False: only the image upscaler."""
 
 
 STAGES: dict[str, type[Run]] = {
@@ -132,14 +146,14 @@ STAGES: dict[str, type[Run]] = {
 
 
 def read_config(path: Path) -> Run:
-    """Raises ValueError that names the file and the fields that are missing or unknown."""
-    given = json.loads(path.read_text())
-    kind = STAGES.get(given.get("stage"))
+    """Reads a stage's configuration. Raises ValueError with the missing or unknown fields."""
+    settings = json.loads(path.read_text())
+    kind = STAGES.get(settings.get("stage"))
     if kind is None:
-        raise ValueError(f"{path.name}: stage: expected one of {', '.join(STAGES)}, got {given.get('stage')!r}")
+        raise ValueError(f"{path.name}: stage: expected one of {', '.join(STAGES)}, got {settings.get('stage')!r}")
     names = {field.name for field in fields(kind)}
-    if problems := sorted(names ^ set(given)):
+    if problems := sorted(names ^ set(settings)):
         kinds = ", ".join(f"{name} ({'missing' if name in names else 'unknown'})" for name in problems)
         raise ValueError(f"{path.name}: expected exactly the fields of {kind.__name__}, got {kinds}")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     return kind(**values)

@@ -1,9 +1,8 @@
-"""What the temporal decoder learns: to give back clips of the world, from latents that the frozen encoder made frame by frame.
+"""Loss of the temporal decoder: reconstruction of clips from the frozen encoder's latents, frame by frame.
 
 Blattmann et al. 2023 (Align Your Latents, arXiv 2304.08818) 3.1.1: layers over frames are added to the image autoencoder's
-decoder and fine-tuned on video with a discriminator of 3-D convolutions on patches; the encoder stays, so every latent still
-fits. In place of a perceptual network, which would need weights of others, pictures are compared in the frozen encoder's own
-features.
+decoder and fine-tuned on video with a discriminator of 3-D convolutions on patches; the encoder is frozen, so latents stay
+compatible. In place of a perceptual network, which would need further weights, the loss uses features of the frozen encoder.
 """
 
 import torch
@@ -21,7 +20,7 @@ from .vae import outlines
 
 
 class ClipCritic(nn.Module):
-    """Tells real clips from decoded ones, patch by patch in space and time (hinge loss; Lim and Ye 2017, arXiv 1705.02894)."""
+    """Discriminator of real and decoded clips, on patches in space and time (hinge loss; Lim and Ye 2017, arXiv 1705.02894)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -37,9 +36,9 @@ class ClipCritic(nn.Module):
 
 
 def decoder_loss(run: DecoderRun, vae: KLVae, critic: ClipCritic, device: torch.device) -> Loss:
-    """Reconstruction with outlines weighted, the error of neighbour differences, encoder features, and the critic's opinion.
+    """Makes the loss: weighted reconstruction, error of neighbour differences, encoder features, and adversarial loss.
 
-    Windows around the shape, or as many whole clips as have their pixels (one at least).
+    A step has crops around the shape, or uncropped clips with as many pixels in total (one at least).
     """
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -63,7 +62,7 @@ def decoder_loss(run: DecoderRun, vae: KLVae, critic: ClipCritic, device: torch.
 
 
 def errors(run: DecoderRun, vae: KLVae, critic: ClipCritic, truth: Tensor, out: Tensor) -> dict[str, Tensor]:
-    """Every term by name, unweighted. `fooling` teaches the decoder alone, `telling` the critic alone."""
+    """Every term by name, unweighted. `fooling` has gradients for the decoder only, `telling` for the critic only."""
     weight = 1 + run.edges * outlines(truth)
     gap = out - truth
     jump = gap[1:] - gap[:-1]
@@ -78,13 +77,13 @@ def errors(run: DecoderRun, vae: KLVae, critic: ClipCritic, truth: Tensor, out: 
 
 
 def features(vae: KLVae, frames: Tensor) -> Tensor:
-    """What the frozen encoder sees at half the picture's size, each place's channels of unit length (as LPIPS compares)."""
-    seen = vae.encoder.down[0](vae.encoder.conv_in(frames))
-    return F.normalize(seen, dim=1)
+    """Features of the frozen encoder at half resolution, with unit norm over channels, as in LPIPS."""
+    maps = vae.encoder.down[0](vae.encoder.conv_in(frames))
+    return F.normalize(maps, dim=1)
 
 
 def clip_of_world(run: DecoderRun, frames: int, cropped: bool, generator: torch.Generator) -> Tensor:
-    """A clip in [0, 1]: whole pictures, or windows of the torus around where the shape is in the middle of the clip."""
+    """Draws a clip `(f, 3, h, w)` in [0, 1]: uncropped, or a crop of the torus around the shape at the middle of the clip."""
     scene, fps = draw(generator), pick_rate(generator)
     clip = film(scene, frames, run.size, fps)
     if not cropped:

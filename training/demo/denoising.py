@@ -1,4 +1,4 @@
-"""What UNet, text encoder and motion module learn: v-prediction on stills, and on clips with one noise level per frame."""
+"""Loss of UNet, text encoder and motion module: v-prediction on stills, and on clips with one noise level per frame."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -20,12 +20,12 @@ from .levels import draw_levels
 from .library import Library, pick_rate
 
 STILL = {"one": 1.0}
-"""A picture has one level, drawn evenly."""
+"""Kinds of noise levels for single pictures."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from, drawn on the CPU so that a seed means the same everywhere."""
+    """Data of a step, drawn on the CPU, so that a seed gives the same on every device."""
 
     clean: Tensor
     """Latents `(b f) c h w`."""
@@ -33,7 +33,7 @@ class Batch:
     times: Tensor
     """(b f), timesteps."""
     given: Tensor
-    """(b f) bool, frames that are shown clean and not learned from."""
+    """(b f) bool, frames that are clean in the input and excluded from the loss."""
     prompts: list[str]
     frames: int
     straight: Tensor
@@ -41,7 +41,7 @@ class Batch:
 
 
 def image_loss(run: ImageRun, library: Library, unet: Any, text: TextEncoder) -> Loss:
-    """Single pictures: the image model, before any motion."""
+    """Makes the loss of the image stage, on single pictures."""
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(run, library, run.batch, 1, STILL, 1.0, data)
@@ -52,7 +52,7 @@ def image_loss(run: ImageRun, library: Library, unet: Any, text: TextEncoder) ->
 
 
 def video_loss(run: VideoRun, library: Library, unet: Any, text: TextEncoder, motion: MotionModule) -> Loss:
-    """Clips, and a share of steps on stills with the temporal layers bypassed."""
+    """Makes the loss of the video stage, on clips, and for a share of the steps on stills without temporal layers."""
     pictures = run.batch * run.frames[-1]
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -77,14 +77,14 @@ def denoising_error(
     tokens = text(text.tokenize(batch.prompts).to(unet.device))
     context = repeat(tokens, "b n d -> (b f) n d", f=batch.frames)
     with motion_in(unet, motion, frames=batch.frames) if motion else nullcontext():
-        noisy, wanted = noised(clean, noise, sigma, batch.straight.to(unet.device))
+        noisy, target = noised(clean, noise, sigma, batch.straight.to(unet.device))
         v = unet(noisy, times, context).sample
-    error = (v.float() - wanted).square().mean((1, 2, 3)) * level_weight(times, weights)
+    error = (v.float() - target).square().mean((1, 2, 3)) * level_weight(times, weights)
     return error[~given].mean()
 
 
 def noised(clean: Tensor, noise: Tensor, sigma: Tensor, straight: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames at noise level sigma `(f,)` as the network gets them, and the v that leads from them to the clean ones.
+    """Noisy frames at levels sigma `(f,)`, scaled as the network's input, and the target v.
 
     The straight path (1 - sigma / highest) * clean + sigma * noise has the same equation dx/dsigma = (x - clean) / sigma as
     clean + sigma * noise, so every sampler follows it as well.
@@ -96,7 +96,7 @@ def noised(clean: Tensor, noise: Tensor, sigma: Tensor, straight: Tensor) -> tup
 
 
 def level_weight(times: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weights of timesteps `(f,)`, from those at evenly spaced ones."""
+    """Weights of timesteps `(f,)`, interpolated linearly between evenly spaced ones."""
     table = torch.tensor([*weights, weights[-1]], device=times.device)
     place = times / (len(SD_SIGMAS) - 1) * (len(weights) - 1)
     low = place.long()
@@ -107,6 +107,7 @@ def draw_batch(
     run: ImageRun | VideoRun, library: Library, clips: int, frames: int, kinds: dict[str, float], bias: float,
     generator: torch.Generator,
 ) -> Batch:  # fmt: skip
+    """Draws a batch of clips. kinds: kind of noise levels -> share of the clips."""
     clean, prompts = draw_clips(run, library, clips, frames, generator)
     drawn = (draw_levels(kind, frames, bias, generator) for kind in pick(kinds, clips, generator))
     times, given = (torch.cat(part) for part in zip(*drawn, strict=True))
@@ -115,14 +116,14 @@ def draw_batch(
 
 
 def draw_paths(share: float, clips: int, frames: int, generator: torch.Generator) -> Tensor:
-    """Which frames `(b f)` are on the straight path: whole clips."""
+    """Draws the clips on the straight path, as a mask of frames `(b f)`."""
     return (torch.rand(clips, generator=generator) < share).repeat_interleave(frames)
 
 
 def draw_clips(
     run: ImageRun | VideoRun, library: Library, clips: int, frames: int, generator: torch.Generator
 ) -> tuple[Tensor, list[str]]:
-    """Latents `(b f) c h w` and a prompt per clip."""
+    """Draws latents `(b f) c h w` and a prompt per clip."""
     parts, prompts = [], []
     for index in torch.randint(len(library.scenes), (clips,), generator=generator).tolist():
         fps = pick_rate(generator)
@@ -133,6 +134,7 @@ def draw_clips(
 
 
 def pick(shares: dict[str, float], count: int, generator: torch.Generator) -> list[str]:
+    """Draws `count` names with probabilities `shares`."""
     names = list(shares)
     drawn = torch.multinomial(torch.tensor(list(shares.values())), count, replacement=True, generator=generator)
     return [names[index] for index in drawn.tolist()]

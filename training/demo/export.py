@@ -1,4 +1,4 @@
-"""From training states to `demo/`: averaged weights in half precision, one safetensors file per part, published spellings."""
+"""Export of training states to `demo/`: averaged weights in half precision, a safetensors file per part, published keys."""
 
 import json
 from pathlib import Path
@@ -39,8 +39,8 @@ PICTURES = 256
 def calibrated_vae(folder: Path) -> Any:
     """The trained VAE in eval mode, with latents of zero mean and unit variance after SD's scaling factor.
 
-    The shift and scale of each channel are folded into `quant_conv` and `post_quant_conv`, so that no host needs to know them.
-    A folder with an exported `vae.safetensors` in place of a training state gives that VAE.
+    The shift and scale of each channel are folded into `quant_conv` and `post_quant_conv`, so that hosts do not need them.
+    For a folder with an exported `vae.safetensors` in place of a training state it is that VAE.
     """
     if not (folder / STATE).is_file() and (folder / "vae.safetensors").is_file():
         return filled("vae", new_vae(), folder)
@@ -48,18 +48,18 @@ def calibrated_vae(folder: Path) -> Any:
 
 
 def calibrated(vae: Any, weights: dict[str, Tensor], side: int) -> Any:
-    """The same of any VAE of the kind; side: of the pictures that it is measured on."""
+    """Calibrates a VAE. side: of the pictures for its latent statistics."""
     vae.load_state_dict(weights)
     vae.requires_grad_(False).eval()
     shift, scale = latent_statistics(vae, side)
     scale = scale * vae.config.scaling_factor  # the factor that brings a channel to 1 / scaling_factor
-    means, spreads = vae.quant_conv.weight[:4], vae.quant_conv.bias
+    means, biases = vae.quant_conv.weight[:4], vae.quant_conv.bias
     means /= scale[:, None, None, None]
-    spreads[:4] = (spreads[:4] - shift) / scale
-    spreads[4:] -= 2 * scale.log()  # log variance
-    back = vae.post_quant_conv
-    back.bias += (back.weight[:, :, 0, 0] * shift).sum(1)
-    back.weight *= scale[None, :, None, None]
+    biases[:4] = (biases[:4] - shift) / scale
+    biases[4:] -= 2 * scale.log()  # log variance
+    inverse = vae.post_quant_conv
+    inverse.bias += (inverse.weight[:, :, 0, 0] * shift).sum(1)
+    inverse.weight *= scale[None, :, None, None]
     return vae
 
 
@@ -75,12 +75,12 @@ def latent_statistics(vae: Any, side: int = PIXELS) -> tuple[Tensor, Tensor]:
 
 
 def upscaler_vae(folder: Path) -> Any:
-    """As `calibrated_vae`, the upscaler's."""
+    """As `calibrated_vae`, for the upscaler's VAE."""
     return calibrated(new_upscaler_vae(), averaged_weights(folder)["vae"], UPSCALER_TIMES * PIXELS)
 
 
 def write_upscaler(folder: Path, vae: Path, still: Path, video: Path) -> None:
-    """The upscaler's UNet, VAE and temporal layers, as `write_demo` writes the others."""
+    """Writes the upscaler's UNet, VAE and temporal layers as `write_demo` does."""
     write_parts(folder, {
         UPSCALER_VAE: (upscaler_vae(vae).state_dict(), {}),
         UPSCALER: (averaged_weights(still)["unet"], {}),
@@ -89,8 +89,8 @@ def write_upscaler(folder: Path, vae: Path, still: Path, video: Path) -> None:
 
 
 def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = None) -> None:
-    """vae, unet, text and motion.safetensors in float16, each whole or not at all; what sees pictures and the temporal decoder
-    where they were trained."""
+    """Writes vae, unet, text and motion.safetensors in float16, each atomically; image encoder, projector and temporal decoder
+    if they were trained."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = averaged_weights(denoiser)
     parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]] = {
@@ -111,10 +111,10 @@ def write_demo(folder: Path, vae: Path, denoiser: Path, decoder: Path | None = N
 
 
 def write_parts(folder: Path, parts: dict[str, tuple[dict[str, Tensor], dict[str, str]]]) -> None:
-    """One file per part: its tensors in half precision, and what its header says."""
+    """Writes a file per part: tensors in half precision, and the header."""
     for name, (tensors, metadata) in parts.items():
         half = {key: value.half().contiguous() for key, value in tensors.items()}
         new = folder / f"{name}.new"
         save_file(half, new, {"format": "pt", **metadata})
-        new.chmod(0o644)  # the library makes files that only their owner may read
+        new.chmod(0o644)  # safetensors makes files that only their owner may read
         new.replace(folder / f"{name}.safetensors")

@@ -1,4 +1,4 @@
-"""One noise level per frame: what the model sees in training, so that one model serves every way of making video.
+"""Noise levels per frame in training, so that one model supports several methods of video generation.
 
 one       all frames share a level: text to video with any sampler
 ramp      levels rise along the clip: the diagonal of FIFO sampling
@@ -16,10 +16,10 @@ KINDS = ("one", "ramp", "first", "ends", "every")
 
 
 def draw_levels(kind: str, frames: int, bias: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Timesteps `(f,)` in [0, 1000) and which frames are given clean `(f,)` bool.
+    """Draws timesteps `(f,)` in [0, 1000) and the mask of clean frames `(f,)` bool.
 
-    bias  1 draws every level alike; 0.5 draws them in proportion to their timestep: where the frames of a clip must agree on
-          what moves where, they have little but noise to look at, and that is what takes longest to learn
+    bias  1 is uniform; 0.5 is in proportion to the timestep: motion is decided at high noise levels, which take longest to
+          train
     """
     steps = len(SD_SIGMAS)
     high = torch.rand((), generator=generator) ** bias

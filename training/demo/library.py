@@ -1,4 +1,4 @@
-"""A library of encoded shots: what the image and video stages learn from, so that no step waits for the VAE.
+"""Library of encoded shots for the image and video stages, so that steps do not run the VAE.
 
 Each shot is one scene of the world at 16 fps, long enough for a 16-frame clip at 4 fps, as scaled latents in half precision.
 Clips at any rate are windows of it: a stride and a first frame.
@@ -17,28 +17,30 @@ from ...demo.world import MOTIONS, RATES, Scene, draw, film
 FPS = 16
 LENGTH = 61
 STARTS = 3
-"""Frames of a shot whose trail shows whether it started from rest."""
+"""Number of first frames whose trail depends on whether the shot starts from rest."""
 SAVE_EVERY = 200
 TRAINING_SEED = 7_000_000
-"""Scenes of training are drawn from here on; the evaluation set has its scenes in a file and noise seeds far below."""
+"""First seed of scenes in training; the evaluation set has scenes from a file, and lower noise seeds."""
 
 
 @dataclass(frozen=True)
 class Library:
+    """Encoded shots with their scenes."""
+
     scenes: tuple[Scene, ...]
     latents: Tensor
     """(n, LENGTH, 4, h, w), float16, scaled to unit variance."""
     starts: Tensor | None = None
-    """The first frames of the same shots where they start from rest, (n, STARTS, 4, h, w); later ones are as above."""
+    """First frames of the same shots when they start from rest, (n, STARTS, 4, h, w); later frames are equal."""
 
     def clip(self, index: int, frames: int, fps: int, generator: torch.Generator) -> Tensor:
-        """A window of shot `index`, `(frames, 4, h, w)` float32."""
+        """Draws a clip of shot `index`, `(frames, 4, h, w)` float32."""
         stride = FPS // fps
         first = int(torch.randint(LENGTH - stride * (frames - 1), (), generator=generator))
         return self.latents[index, first : first + stride * (frames - 1) + 1 : stride].float()
 
     def from_rest(self, index: int, frames: int, fps: int) -> Tensor:
-        """The beginning of shot `index` where it starts from rest, `(frames, 4, h, w)` float32."""
+        """Beginning of shot `index` when it starts from rest, `(frames, 4, h, w)` float32."""
         assert self.starts is not None, "the library was built without starts"
         whole = torch.cat([self.starts[index].float(), self.latents[index, STARTS:].float()])
         stride = FPS // fps
@@ -46,18 +48,19 @@ class Library:
 
 
 def scene_of(index: int) -> Scene:
+    """The scene of a shot."""
     return draw(torch.Generator().manual_seed(TRAINING_SEED + index))
 
 
 def pick_rate(generator: torch.Generator) -> int:
-    """8 fps half of the time, the others a quarter each."""
+    """Draws a frame rate: 8 fps with probability 1/2, the others 1/4 each."""
     rates = (RATES[1], *RATES)
     return rates[int(torch.randint(len(rates), (), generator=generator))]
 
 
 @torch.no_grad()
 def encode_shot(vae: Any, scene: Scene, size: int) -> Tensor:
-    """(LENGTH, 4, h, w) float16. A scene that stands still is encoded once."""
+    """Encodes a shot, `(LENGTH, 4, h, w)` float16; of a still scene one frame."""
     return _encoded(vae, film(scene, LENGTH if any(MOTIONS[scene.motion]) else 1, size, FPS)).expand(LENGTH, -1, -1, -1)
 
 
@@ -68,7 +71,7 @@ def _encoded(vae: Any, frames: Tensor) -> Tensor:
 
 
 def fingerprint(network: Any) -> str:
-    """Of all weights: latents are of use only to the VAE that made them."""
+    """Digest of all weights, because latents are valid for their VAE only."""
     digest = hashlib.sha256()
     for value in network.state_dict().values():
         digest.update(value.detach().cpu().float().numpy().tobytes())
@@ -76,7 +79,7 @@ def fingerprint(network: Any) -> str:
 
 
 def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note: Any = print) -> Library:
-    """Encodes shots 0 .. shots - 1 into `path`, going on from what it holds already if the VAE is the same.
+    """Encodes shots 0 .. shots - 1 into `path`; continues an existing file of the same VAE.
 
     maker   fingerprint of the VAE
     """
@@ -98,7 +101,7 @@ def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note:
 
 @torch.no_grad()
 def build_starts(path: Path, vae: Any, maker: str, shots: int, size: int) -> Tensor:
-    """The first frames of every shot as it starts from rest, `(shots, STARTS, 4, h, w)` float16, kept in `path`."""
+    """Encodes first frames of shots that start from rest, `(shots, STARTS, 4, h, w)` float16; stored in `path`."""
     if path.is_file():
         stored = torch.load(path, weights_only=True)
         if stored["maker"] == maker and len(stored["starts"]) >= shots:

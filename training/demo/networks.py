@@ -37,7 +37,7 @@ __all__ = [
 
 
 def new_temporal_vae(image: Any) -> KLVae:
-    """diffusers' image VAE with Stable Video Diffusion's layers over frames in its decoder, silent at birth."""
+    """diffusers' image VAE with Stable Video Diffusion's temporal layers in its decoder, initially without effect."""
     weights = vae_from(image.state_dict()).network.state_dict()
     network = SVD.build({key: tuple(value.shape) for key, value in weights.items()})
     assert isinstance(network, KLVae)
@@ -51,26 +51,26 @@ def new_temporal_vae(image: Any) -> KLVae:
 
 
 def trainable(network: KLVae, run: DecoderRun) -> None:
-    """What a decoder run trains takes gradients, the rest does not; the encoder never."""
+    """Enables gradients of the parameters that a decoder stage trains, and disables all others."""
     network.requires_grad_(False)
     for parameter in (*over_frames(network), *(network.decoder.parameters() if run.train_image else ())):
         parameter.requires_grad_(True)
 
 
 def over_frames(network: KLVae) -> list[nn.Parameter]:
-    """What `new_temporal_vae` added."""
+    """Parameters of the temporal layers that `new_temporal_vae` adds."""
     return [p for module in network.modules() if isinstance(module, OverClip | ConvOverTime) for p in module.parameters()]
 
 
 def new_text() -> TextEncoder:
-    """Knows the grammar's words and the frame rates; 0.1 M parameters."""
+    """Text encoder with the words of the grammar and the frame rates; 0.1 M parameters."""
     captions = [*COLOURS, *SHAPES, *MOTIONS, *BACKGROUNDS, *map(str, RATES), "a on at fps"]
     words = sorted({word for caption in captions for word in caption.split()})
     return TextEncoder(TextConfig(words=tuple(words), length=TOKENS, width=WIDTH, layers=2, heads=2))
 
 
 def new_vision() -> Any:
-    """open_clip's image tower, 0.2 M parameters. Its last layer is silent: IP-Adapter plus reads what comes before it."""
+    """open_clip's image tower, 0.2 M parameters. Its last layer has no effect: IP-Adapter plus uses the one before."""
     tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
     last: Any = tower.transformer.resblocks[-1]
     for layer in (last.attn.out_proj, last.mlp.c_proj):
@@ -80,7 +80,7 @@ def new_vision() -> Any:
 
 
 def new_projector(unet: Any) -> ImageProjector:
-    """IP-Adapter plus for a UNet; keys and values begin as those of its text, as IP-Adapter's do."""
+    """IP-Adapter plus for a UNet; keys and values are initialised from those of its text attention, as in IP-Adapter."""
     layers = {}
     for place, attention in unet_places(unet).cross_attentions.items():
         inner, context = widths(attention)

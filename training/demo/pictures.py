@@ -1,7 +1,7 @@
-"""What the picture stage learns: clips that begin with a given picture, or show what is in one; the text says how it moves.
+"""Loss of the picture stage: clips that begin with a given picture, or have its content; the text has the motion.
 
-IP-Adapter (arXiv 2308.06721) learns its projector and its keys and values on a frozen UNet; here, as at this size nothing is
-finished, the UNet and the motion module learn along, and the steps without a picture keep them the text-to-video model.
+IP-Adapter (arXiv 2308.06721) trains its projector, keys and values with a frozen UNet; here UNet and motion module are trained
+as well, as neither is final at this size, and steps without a picture preserve text-to-video.
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from .levels import draw_levels
 from .library import FPS, LENGTH, Library, pick_rate
 
 LOOK: EncoderInput = IP_ADAPTER.look({"latents.table": ()})
-"""IP-Adapter plus's."""
+"""Input of IP-Adapter plus's image encoder."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A batch of clips, and a picture for each."""
+    """A batch of clips with a picture each."""
 
     batch: Batch
     pixels: Tensor
@@ -40,20 +40,20 @@ class Shown:
 
 
 def sight_loss(run: SightRun, text: TextEncoder, vision: Any, projector: ImageProjector) -> Loss:
-    """Tokens of a picture like those of the words that say what is in it, whatever moves: a beginning that needs no UNet."""
+    """Makes the loss of the sight stage: distance of a picture's tokens to those of a text of its content."""
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         pixels, prompts = [], []
         for _ in range(run.batch):
             scene = draw(data)
             rest, first = (int(n) for n in torch.randint(0, 2, (2,), generator=data))
-            shown = float(torch.rand((), generator=data)) >= run.dropped_pictures
-            pixels.append(pixels_of(film(scene, 1, run.size, FPS, 8 * first, bool(rest)), run.size, False) * shown)
-            said = {"colour": scene.colour, "shape": scene.shape, "background": scene.background}
-            prompts.append(write_caption(said) if shown else "")
+            kept = float(torch.rand((), generator=data)) >= run.dropped_pictures
+            pixels.append(pixels_of(film(scene, 1, run.size, FPS, 8 * first, bool(rest)), run.size, False) * kept)
+            content = {"colour": scene.colour, "shape": scene.shape, "background": scene.background}
+            prompts.append(write_caption(content) if kept else "")
         with torch.no_grad():
-            wanted = text(text.tokenize(prompts))
-        value = (projector.projector(states_of(vision, torch.cat(pixels), LOOK)) - wanted).square().mean()
+            target = text(text.tokenize(prompts))
+        value = (projector.projector(states_of(vision, torch.cat(pixels), LOOK)) - target).square().mean()
         return value, {"words": float(value.detach())}
 
     return loss
@@ -63,7 +63,7 @@ def picture_loss(
     run: PictureRun, library: Library, unet: Any, text: TextEncoder, motion: MotionModule, vision: Any,
     projector: ImageProjector,
 ) -> Loss:  # fmt: skip
-    """The video stage's loss, and for a share of the steps that of clips with a picture."""
+    """Makes the loss of the picture stage: that of the video stage, and for a share of the steps of clips with a picture."""
     without = video_loss(run, library, unet, text, motion)
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -81,25 +81,27 @@ def picture_loss(
 
 
 def draw_pictures(run: PictureRun, library: Library, clips: int, frames: int, generator: torch.Generator) -> Shown:
+    """Draws clips with a picture each: their first frame where it is clean, else any of their frames."""
+
     def chance(share: float) -> bool:
         return float(torch.rand((), generator=generator)) < share
 
     parts, prompts, times, given, pixels = [], [], [], [], []
     kinds = pick(run.levels, clips, generator)
-    said = pick(run.said, clips, generator)
-    for kind, what in zip(kinds, said, strict=True):
+    contents = pick(run.said, clips, generator)
+    for kind, content in zip(kinds, contents, strict=True):
         index = int(torch.randint(len(library.scenes), (), generator=generator))
         fps, scene = pick_rate(generator), library.scenes[index]
         stride, clean_first = FPS // fps, kind in ("first", "ends")
         rest = clean_first and chance(run.rest)
         first = 0 if rest else int(torch.randint(LENGTH - stride * (frames - 1), (), generator=generator))
         parts.append(library.from_rest(index, frames, fps) if rest else library.latents[index, first::stride][:frames].float())
-        shown = first if clean_first else first + stride * int(torch.randint(frames, (), generator=generator))
-        picture = pixels_of(film(scene, 1, run.size, FPS, shown, rest), run.size, False)
+        number = first if clean_first else first + stride * int(torch.randint(frames, (), generator=generator))
+        picture = pixels_of(film(scene, 1, run.size, FPS, number, rest), run.size, False)
         pixels.append(picture * (not chance(run.dropped_pictures)))
         whole = caption_of(scene, fps, run.loose_prompts, generator)
         motion = f"{write_caption({'motion': scene.motion})} at {fps} fps"
-        prompts.append({"all": whole, "motion": motion, "nothing": ""}[what])
+        prompts.append({"all": whole, "motion": motion, "nothing": ""}[content])
         level, clean = draw_levels(kind, frames, run.level_bias, generator)
         times.append(level)
         given.append(clean)

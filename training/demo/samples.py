@@ -1,4 +1,4 @@
-"""Sample sheets of a stage on the way: pictures beside their reconstructions, clips of a few prompts."""
+"""Sample sheets during training: pictures with their reconstructions, clips of a few prompts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,21 +25,21 @@ STEPS = 15
 
 
 def show_vae(size: int) -> Show:
-    """Truth above reconstruction."""
+    """Sheet of the VAE: ground truth above reconstruction."""
     generator = torch.Generator().manual_seed(5)
     truth = torch.cat([film(draw(generator), 1, size) for _ in range(12)])
 
     @torch.inference_mode()
     def show(modules: Mapping[str, Any]) -> Image:
         vae = modules["vae"]
-        back = vae.decode(vae.encode(truth.to(vae.device) * 2 - 1).latent_dist.mean).sample / 2 + 0.5
-        return contact_sheet([truth, back.cpu()], scale=2)
+        decoded = vae.decode(vae.encode(truth.to(vae.device) * 2 - 1).latent_dist.mean).sample / 2 + 0.5
+        return contact_sheet([truth, decoded.cpu()], scale=2)
 
     return show
 
 
 def show_decoder(size: int) -> Show:
-    """Two clips: truth above what comes back."""
+    """Sheet of the temporal decoder: two clips, ground truth above reconstruction."""
     generator = torch.Generator().manual_seed(5)
     clips = [film(draw(generator, motion=motion), FRAMES, size) for motion in ("moving right", "moving up")]
 
@@ -55,17 +55,17 @@ def show_decoder(size: int) -> Show:
 
 
 def show_clips(vae: Any) -> Show:
-    """One row per prompt; the image stage shows its stills frame by frame."""
+    """Sheet of clips, one row per prompt; without a motion module, frames are independent."""
 
     def show(modules: Mapping[str, Any]) -> Image:
         demo = Demo(vae, modules["unet"], modules["text"], modules.get("motion"))
-        return contact_sheet(list(demo.film_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
+        return contact_sheet(list(demo.generate_batch(list(PROMPTS), FRAMES, list(range(len(PROMPTS))), steps=STEPS)))
 
     return show
 
 
 def show_upscaler(vae: Any, text: Any, run: Any) -> Show:
-    """Two clips: the small one, what becomes of it without and with the layers over frames, the truth."""
+    """Sheet of two clips: input, upscaled without and with temporal layers, ground truth."""
     generator = torch.Generator().manual_seed(5)
     moves = ("moving right", "moving up")
     clips = [film(draw(generator, motion=motion, x=0.45, y=0.55), run.frames, 256, 16) for motion in moves]

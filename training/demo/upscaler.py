@@ -1,6 +1,6 @@
-"""What the upscaler learns: v-prediction on windows of large pictures beside their small ones, single frames first, then clips.
+"""Loss of the upscaler: v-prediction on crops of large pictures with their small ones, first of single frames, then of clips.
 
-Align Your Latents 3.3 in small: an image upscaler, then temporal layers in it, learned while the image layers stay as they are.
+As in Align Your Latents 3.3: an image upscaler is trained first, then temporal layers with frozen image layers.
 """
 
 from contextlib import nullcontext
@@ -25,42 +25,42 @@ from .config import UpscalerRun
 
 RATES = (8, 16, 32)
 SEED = 9_000_000
-"""Scenes of this training are drawn from here on."""
+"""First seed of the scenes."""
 LARGE = 256
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of clips in both sizes."""
+    """Crops of clips in both sizes."""
 
     latents: Tensor
     """(n, f, 4, h, w), float16, scaled to unit variance."""
     small: Tensor
-    """(n, f, 3, h, w), float16, in [0, 1]: as large as the latents."""
+    """(n, f, 3, h, w), float16, in [0, 1], of the size of the latents."""
     captions: tuple[str, ...]
 
 
 def a_level_less(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A VAE's weights for one that halves the picture once less: the outer levels on both ways, the middle, the edges."""
+    """Weights of a VAE, adapted to a VAE with one level less."""
     kept = {}
     for key, value in weights.items():
-        way, _, rest = key.partition(".down_blocks.") if ".down_blocks." in key else key.partition(".up_blocks.")
-        if not rest:
+        part, _, block = key.partition(".down_blocks.") if ".down_blocks." in key else key.partition(".up_blocks.")
+        if not block:
             kept[key] = value
             continue
-        level, _, name = rest.partition(".")
-        if way == "encoder" and level != "3" and not (level == "2" and name.startswith("downsamplers")):
+        level, _, name = block.partition(".")
+        if part == "encoder" and level != "3" and not (level == "2" and name.startswith("downsamplers")):
             kept[key] = value
-        if way == "decoder" and level != "0":
+        if part == "decoder" and level != "0":
             kept[f"decoder.up_blocks.{int(level) - 1}.{name}"] = value
     return kept
 
 
 @torch.no_grad()
 def build_windows(path: Path, vae: Any, run: UpscalerRun) -> Windows:
-    """The windows at `path`, or new ones, encoded and kept there."""
+    """Loads the crops at `path`, or encodes new ones and stores them there."""
     if path.is_file():
-        held = torch.load(path, weights_only=True)
+        stored = torch.load(path, weights_only=True)
     else:
         latents, small, captions = [], [], []
         for index in range(run.shots):
@@ -72,13 +72,13 @@ def build_windows(path: Path, vae: Any, run: UpscalerRun) -> Windows:
             latents.append((mean.float() * vae.config.scaling_factor).half())
             small.append(F.avg_pool2d(clip, UPSCALER_TIMES).half())
             captions.append(scene.caption)
-        held = {"latents": torch.stack(latents), "small": torch.stack(small), "captions": captions}
-        torch.save(held, path)
-    return Windows(held["latents"], held["small"], tuple(held["captions"]))
+        stored = {"latents": torch.stack(latents), "small": torch.stack(small), "captions": captions}
+        torch.save(stored, path)
+    return Windows(stored["latents"], stored["small"], tuple(stored["captions"]))
 
 
 def window_of(scene: Scene, run: UpscalerRun, generator: torch.Generator) -> Tensor:
-    """A window of a clip that the shape is in at its middle, `(f, 3, window, window)` in [0, 1]."""
+    """Draws a crop of a clip with the shape in it at the middle of the clip, `(f, 3, window, window)` in [0, 1]."""
     fps = RATES[int(torch.randint(len(RATES), (), generator=generator))]
     x, y = (centre(scene, torch.tensor([run.frames / 2 / fps]))[0] * LARGE).long().tolist()
     dx, dy = (run.window // 2 + torch.randint(-run.window // 2, run.window // 2, (2,), generator=generator)).tolist()
@@ -86,7 +86,7 @@ def window_of(scene: Scene, run: UpscalerRun, generator: torch.Generator) -> Ten
 
 
 def upscaler_loss(run: UpscalerRun, windows: Windows, unet: Any, text: TextEncoder, motion: MotionModule) -> Loss:
-    """Frames of different clips one by one, or clips; text says what is in them."""
+    """Makes the loss, on frames of different clips or on clips, with their captions."""
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         count = run.batch if run.over_frames else run.batch * run.frames
@@ -101,12 +101,12 @@ def upscaler_loss(run: UpscalerRun, windows: Windows, unet: Any, text: TextEncod
         small = small + grain * torch.randn(small.shape, generator=data)
         small = low_res_noised(small * 2 - 1, torch.randn(small.shape, generator=data), level)
         noise = torch.randn(clean.shape, generator=data)
-        said = [windows.captions[i] if float(torch.rand((), generator=data)) >= run.dropped_prompts else "" for i in picked]
-        context = repeat(text(text.tokenize(said)), "b n d -> (b f) n d", f=frames)
+        prompts = [windows.captions[i] if float(torch.rand((), generator=data)) >= run.dropped_prompts else "" for i in picked]
+        context = repeat(text(text.tokenize(prompts)), "b n d -> (b f) n d", f=frames)
         sigma = X4_SIGMAS[times]
-        seen = torch.cat([add_noise(clean, noise, sigma), small], dim=1)
+        inputs = torch.cat([add_noise(clean, noise, sigma), small], dim=1)
         with motion_in(unet, motion, frames=frames) if run.over_frames else nullcontext():
-            v = unet(seen, times, context, class_labels=level).sample
+            v = unet(inputs, times, context, class_labels=level).sample
         error = v - velocity(clean, noise, sigma)
         value = error.square().mean()
         if not run.over_frames:
@@ -118,5 +118,5 @@ def upscaler_loss(run: UpscalerRun, windows: Windows, unet: Any, text: TextEncod
 
 
 def each(values: Tensor, frames: int) -> Tensor:
-    """One value per clip to one per frame."""
+    """Repeats a value per clip for each frame."""
     return repeat(values, "b -> (b f)", f=frames)

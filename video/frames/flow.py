@@ -1,4 +1,4 @@
-"""Optical flow between frames, where OpenCV is installed (`pip install opencv-python-headless`). Nothing is downloaded."""
+"""Optical flow between frames, if OpenCV is installed (`pip install opencv-python-headless`). Nothing is downloaded."""
 
 import numpy as np
 import torch
@@ -6,11 +6,11 @@ from einops import rearrange
 from torch import Tensor
 
 SMALLEST = 16
-"""OpenCV's coarsest picture; smaller ones have no flow to speak of."""
+"""Least side in pixels: OpenCV's coarsest pyramid level."""
 
 
 def has_flow() -> bool:
-    """Whether flows can be computed here."""
+    """Whether OpenCV's optical flow is installed."""
     try:
         import cv2
     except ImportError:
@@ -19,9 +19,9 @@ def has_flow() -> bool:
 
 
 def flow_between(before: Tensor, after: Tensor) -> Tensor:
-    """Where each pixel of `before` is in `after`: `(2, h, w)`, right and down, in pixels. Pictures `(3, h, w)` in [0, 1].
+    """Optical flow from `before` to `after`, `(2, h, w)`: right and down, in pixels. Pictures `(3, h, w)` in [0, 1].
 
-    Dense inverse search (arXiv 1603.03590), OpenCV's. Raises ValueError where OpenCV is missing or pictures are tiny.
+    OpenCV's dense inverse search (arXiv 1603.03590). Raises ValueError without OpenCV, and for pictures below `SMALLEST`.
     """
     try:
         import cv2

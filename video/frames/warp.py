@@ -1,4 +1,4 @@
-"""Latents carried along a given flow, backwards through a clip and forwards again, where the flow is to be trusted.
+"""Flow-guided propagation of latents, backwards through a clip and forwards again, where the flow is reliable.
 
 Upscale-A-Video (arXiv 2312.06640, 3.3; sczhou/Upscale-A-Video 10ca1d7, `propagation_module.py`), after BasicVSR's propagation.
 Flows are in pixels, channel 0 to the right, 1 down: `forward[i]` from frame i to i + 1, `backward[i]` from i + 1 to i.
@@ -16,8 +16,10 @@ Mode = Literal["nearest", "bilinear"]
 
 @dataclass(frozen=True)
 class Trust:
-    """When a pixel's flow there and back again ends close enough to where it began: |there + back|^2 < share * (|there|^2 +
-    |back|^2) + floor. The defaults are those of Upscale-A-Video's pipeline."""
+    """Thresholds of the forward-backward check: |there + back|^2 < share * (|there|^2 + |back|^2) + floor.
+
+    The defaults are those of Upscale-A-Video's pipeline.
+    """
 
     share: float = 0.001
     floor: float = 0.05
@@ -29,9 +31,9 @@ DEFAULT = Trust()
 def propagate(
     x: Tensor, forward: Tensor, backward: Tensor, fuse: float = 0.5, mode: Mode = "nearest", trust: Trust = DEFAULT
 ) -> Tensor:
-    """Clean frames `(f, c, h, w)`, each mixed with its neighbours as they move along `(f - 1, 2, H, W)` flows.
+    """Mixes each of the clean frames `(f, c, h, w)` with its neighbours, warped along flows `(f - 1, 2, H, W)`.
 
-    fuse   share of what is carried along; 1 copies it
+    fuse   share of the warped neighbour; 1 copies it
     """
     forward, backward = (at_size(flow, x.shape[-2:]) for flow in (forward, backward))
     frames = list(x)
@@ -45,12 +47,12 @@ def propagate(
 def _fused(here: Tensor, other: Tensor, there: Tensor, back: Tensor, fuse: float, mode: Mode, trust: Trust) -> Tensor:
     """there: flow from this frame to the other, `(2, h, w)`."""
     carried = warped(other[None], there[None], mode)[0]
-    held = trusted(there[None], back[None], trust)[0]
-    return torch.where(held, fuse * carried + (1 - fuse) * here, here)
+    reliable = trusted(there[None], back[None], trust)[0]
+    return torch.where(reliable, fuse * carried + (1 - fuse) * here, here)
 
 
 def trusted(there: Tensor, back: Tensor, trust: Trust = DEFAULT) -> Tensor:
-    """Where the flow leads back to where it came from, `(f, 1, h, w)` bool."""
+    """Mask of reliable flow by the forward-backward check, `(f, 1, h, w)` bool."""
     returned = warped(back, there, "bilinear")
     apart = (there + returned).square().sum(1, keepdim=True)
     length = there.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
@@ -58,7 +60,7 @@ def trusted(there: Tensor, back: Tensor, trust: Trust = DEFAULT) -> Tensor:
 
 
 def warped(x: Tensor, flow: Tensor, mode: Mode = "bilinear") -> Tensor:
-    """x `(f, c, h, w)` as seen from where `flow (f, 2, h, w)` starts; nothing (0) beyond the edge."""
+    """Backward warping: x `(f, c, h, w)` sampled at the ends of `flow (f, 2, h, w)`; 0 beyond the edge."""
     height, width = x.shape[-2:]
     rows, columns = torch.meshgrid(torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij")
     at_x = 2 * (columns + flow[:, 0]) / max(width - 1, 1) - 1
@@ -68,7 +70,7 @@ def warped(x: Tensor, flow: Tensor, mode: Mode = "bilinear") -> Tensor:
 
 
 def at_size(flow: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
-    """A flow for pictures of another size: averaged, and in pixels of that size."""
+    """Resizes a flow `(f, 2, h, w)`, with its values in pixels of the new size."""
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size):
         return flow

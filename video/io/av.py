@@ -1,17 +1,17 @@
-"""PyAV, which ComfyUI brings and the pack does not require: imported where it is needed, named where it is missing."""
+"""Optional import of PyAV, which ComfyUI requires and the pack does not."""
 
 from typing import Any
 
 
 def pyav(work: str) -> Any:
-    """The module. Raises ValueError that says what needed it."""
+    """Imports PyAV. Raises ValueError, with the work that needs it, where it is not installed."""
     try:
         import av
     except ImportError as error:
-        raise ValueError(f"{work} needs PyAV: pip install av (ComfyUI brings it)") from error
+        raise ValueError(f"{work} needs PyAV: pip install av (part of ComfyUI's requirements)") from error
     return av
 
 
 def words_of(error: Exception | None) -> str:
-    """FFmpeg's own words in an error of PyAV, else all that it says."""
+    """FFmpeg's message in an error of PyAV, else the text of the error."""
     return getattr(error, "strerror", None) or str(error)

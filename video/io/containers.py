@@ -1,4 +1,4 @@
-"""Which containers are read, how they are opened, and what a file says about bytes that it should have."""
+"""Containers: supported formats, opening of files, and detection of truncated ones."""
 
 import io
 import os
@@ -17,26 +17,26 @@ FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,apng,mxf,gxf,nut,ivf,rm,wtv,dv,yuv4mpegpipe,mpegvideo,mjpeg,m4v,"
     "h261,h263,h264,hevc,obu,vc1,dnxhd,wav,mp3,flac,aac"
 )
-"""Demuxers that hold their own pictures. Playlists (HLS, DASH) and patterns would open other files, and the network."""
+"""Demuxers of self-contained files. Playlists (HLS, DASH) and patterns would open other files, and the network."""
 
 RAW = {"mpegvideo", "mjpeg", "m4v", "h261", "h263", "h264", "hevc", "obu", "vc1", "dnxhd"}
-"""Demuxers of bare pictures without times: positions in them cannot be found but by reading from the start."""
+"""Demuxers of raw streams without timestamps, which cannot be sought in."""
 
-TAKEN = (
+SUPPORTED = (
     "MP4, MOV, MKV, WebM, AVI, MPEG (TS, PS, raw), DV, Y4M, MJPEG, H.264, HEVC, FLV, Ogg, WMV, MXF, GIF, APNG and animated WebP"
 )
 
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-"""Boxes with which MP4 and MOV begin."""
+"""First boxes of MP4 and MOV files."""
 
 
 def name_of(source: Source) -> str:
-    """What errors call it."""
+    """Name of a source in error messages."""
     return Path(source).name if isinstance(source, str | Path) else "the video"
 
 
 def opened(source: Source) -> Any:
-    """The file, open for reading with PyAV. Raises ValueError for one that cannot be read, with the kinds that can."""
+    """Opens a file with PyAV. Raises ValueError, with the supported formats, for one that cannot be read."""
     av = pyav("reading a video")
     if isinstance(source, str | Path) and not Path(source).is_file():
         raise ValueError(f"{name_of(source)}: there is no such file in {Path(source).parent}")
@@ -44,20 +44,20 @@ def opened(source: Source) -> Any:
         source.seek(0)
     allowed = {"format_whitelist": FORMATS}  # as `options` it crashes PyAV before 17 where streams are found late (MPEG-PS)
     kind = "mjpeg" if _bare_jpegs(source) else None
-    try:  # "file:", because what stands before a colon in a name is a protocol otherwise
-        where = f"file:{source}" if isinstance(source, str | Path) else source
-        return av.open(where, "r", format=kind, container_options=allowed, metadata_errors="replace")
+    try:  # "file:", because a name with a colon would begin with a protocol otherwise
+        location = f"file:{source}" if isinstance(source, str | Path) else source
+        return av.open(location, "r", format=kind, container_options=allowed, metadata_errors="replace")
     except PermissionError as error:
         raise ValueError(f"{name_of(source)}: this file may not be read ({error.strerror}); change its rights") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        said = words_of(error)
+        message = words_of(error)
         lost = missing_bytes(source)
-        remedy = f"{lost}; copy it again" if lost else f"taken are {TAKEN}; convert it to one of them, such as MP4"
-        raise ValueError(f"{name_of(source)}: this is no video that can be read ({said}); {remedy}") from error
+        remedy = f"{lost}; copy it again" if lost else f"supported are {SUPPORTED}; convert it to one of them, such as MP4"
+        raise ValueError(f"{name_of(source)}: this is not a readable video ({message}); {remedy}") from error
 
 
 def _bare_jpegs(source: Source) -> bool:
-    """Whether these are JPEGs one after the other, which FFmpeg may take for a sequence of picture files."""
+    """Whether a source is a raw stream of JPEGs, which FFmpeg may take for a sequence of image files."""
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".jpg", ".jpeg", ".jpe"):
         return False
     with bytes_of(source) as (file, _):
@@ -65,7 +65,7 @@ def _bare_jpegs(source: Source) -> bool:
 
 
 def missing_bytes(source: Source) -> str:
-    """How much of a file is not there, by its own words (MP4, MOV, MKV, WebM, AVI, WebP); empty where nothing says so."""
+    """How much of a truncated file is missing by its headers (MP4, MOV, MKV, WebM, AVI, WebP); empty for a complete file."""
     with bytes_of(source) as (file, size):
         if not size:
             return "it is empty"
@@ -87,9 +87,9 @@ def missing_bytes(source: Source) -> str:
 
 
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, where its contents begin, where it ends) of each box of an MP4 or MOV between two positions (ISO/IEC 14496-12).
+    """(kind, start of its contents, end) of each box of an MP4 or MOV between two positions (ISO/IEC 14496-12).
 
-    A box that claims more than there is comes last.
+    Ends after a box that is longer than the file.
     """
     while start + 8 <= end:
         file.seek(start)
@@ -104,18 +104,18 @@ def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, in
         start = stop
 
 
-def clean_aperture(source: Source, wanted: int) -> tuple[int, int, int, int] | None:
-    """(left, top, width, height) that an MP4 or MOV says is to be shown of its video track number `wanted` (its `clap` box).
+def clean_aperture(source: Source, track: int) -> tuple[int, int, int, int] | None:
+    """Reads (left, top, width, height) of the visible part of video track number `track` of an MP4 or MOV (`clap` box).
 
-    None where it says nothing, and where what it says lies outside the picture.
+    None without such a box, and where it is outside the picture.
     """
     with bytes_of(source) as (file, size):
         if file.read(8)[4:8] not in FIRST_BOXES:
             return None
         tracks = [(at, end) for at, end in _inside(file, [(0, size)], b"moov", b"trak") if _is_video(file, at, end)]
-        if wanted >= len(tracks):
+        if track >= len(tracks):
             return None
-        for at, end in _inside(file, [tracks[wanted]], b"mdia", b"minf", b"stbl", b"stsd"):
+        for at, end in _inside(file, [tracks[track]], b"mdia", b"minf", b"stbl", b"stsd"):
             for _, entry, entry_end in boxes(file, at + 8, end):
                 file.seek(entry + 24)
                 width, height = (int.from_bytes(file.read(2), "big") for _ in range(2))
@@ -126,11 +126,11 @@ def clean_aperture(source: Source, wanted: int) -> tuple[int, int, int, int] | N
     return None
 
 
-def _aperture(said: list[int], width: int, height: int) -> tuple[int, int, int, int] | None:
-    """From the four fractions of a `clap` box: width, height, and how far the middle is moved to the right and down."""
-    if not all(said[1::2]):
+def _aperture(values: list[int], width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Clean aperture from the four fractions of a `clap` box: width, height, and offset of the centre, right and down."""
+    if not all(values[1::2]):
         return None
-    w, h, right, down = (Fraction(*said[n : n + 2]) for n in range(0, 8, 2))
+    w, h, right, down = (Fraction(*values[n : n + 2]) for n in range(0, 8, 2))
     left, top = round((width - w) / 2 + right), round((height - h) / 2 + down)
     inside = left >= 0 and top >= 0 and 0 < w <= width - left and 0 < h <= height - top
     return (left, top, round(w), round(h)) if inside and (w, h) != (width, height) else None
@@ -138,8 +138,11 @@ def _aperture(said: list[int], width: int, height: int) -> tuple[int, int, int, 
 
 def _inside(file: BinaryIO, places: list[tuple[int, int]], *path: bytes) -> list[tuple[int, int]]:
     """The contents of all boxes on a path, as (start, end)."""
-    for wanted in path:
-        places = [(at, min(stop, end)) for start, end in places for kind, at, stop in boxes(file, start, end) if kind == wanted]
+    for name in path:
+        found = []
+        for start, end in places:
+            found += [(at, min(stop, end)) for kind, at, stop in boxes(file, start, end) if kind == name]
+        places = found
     return places
 
 
@@ -151,7 +154,7 @@ def _is_video(file: BinaryIO, start: int, end: int) -> bool:
 
 
 def _segment_end(file: BinaryIO) -> int:
-    """Where a Matroska file's one segment ends (RFC 8794, 9559); 0 where it does not say, as in recordings that go on."""
+    """End of a Matroska file's segment (RFC 8794, 9559); 0 where it is unknown, as in live recordings."""
     file.seek(4)
     header = _number(file)
     file.seek(header, os.SEEK_CUR)
@@ -162,22 +165,22 @@ def _segment_end(file: BinaryIO) -> int:
 
 
 def _number(file: BinaryIO) -> int:
-    """A length of EBML; 0 for an unknown one."""
+    """Reads a length of EBML; 0 for an unknown one."""
     first = file.read(1)
     if not first or not first[0]:
         return 0
     more = 8 - first[0].bit_length()
-    rest = file.read(more)
-    value = int.from_bytes(bytes([first[0] & (0x7F >> more)]) + rest, "big")
+    remaining = file.read(more)
+    value = int.from_bytes(bytes([first[0] & (0x7F >> more)]) + remaining, "big")
     return 0 if value == (1 << 7 * (more + 1)) - 1 else value
 
 
 @contextmanager
 def bytes_of(source: Source) -> Iterator[tuple[BinaryIO, int]]:
-    """The bytes of a source, from the start, and how many there are."""
+    """A source as a binary file at its start, and its size; an open file is returned to its position."""
     with Path(source).open("rb") if isinstance(source, str | Path) else nullcontext(source) as file:
-        stood = file.tell()
+        position = file.tell()
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         yield file, size
-        file.seek(stood)
+        file.seek(position)

@@ -1,4 +1,4 @@
-"""Decoded pictures of a video with the moments at which a player shows them."""
+"""Decoding: frames of a video with their presentation times."""
 
 import logging
 from collections.abc import Generator, Iterator
@@ -18,69 +18,69 @@ NOT_FILMS = 0x400 | 0x800
 """FFmpeg's dispositions of cover pictures and of thumbnails."""
 DEFAULT = 0x1
 DAMAGED = 24
-"""Pictures in a row that cannot be decoded before reading is given up."""
+"""Consecutive undecodable frames after which reading fails."""
 LONGEST = 3600
-"""Seconds that a picture may stand; longer ones are damaged times."""
+"""Longest duration of a frame in seconds; longer ones are damaged timestamps."""
 JUMPS = {"mpegts": 10, "mpeg": 10}
-"""The same for containers whose clock may jump where recordings were joined (FFmpeg's limit)."""
+"""The same for containers whose timestamps may jump where recordings were joined (FFmpeg's limit)."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What the first picture of a video says about all of it."""
+    """Facts of a video from its headers and its first frame."""
 
     origin: Fraction
-    """Second of the file's own clock at which the first picture is shown."""
+    """Timestamp of the first frame in seconds."""
     rate: Fraction
     """Frames per second, on average."""
     seconds: Fraction
-    """About how long its pictures are shown; 0 where nothing says so."""
+    """Approximate duration; 0 where it is unknown."""
     display: Display
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A decoded picture."""
+    """A decoded frame with its time."""
 
     moment: Fraction
-    """Second at which it is shown; the video's first picture is shown at 0."""
+    """Presentation time in seconds; 0 for the first frame of the video."""
     length: Fraction
-    """Seconds that the file gives it; 0 where it does not say."""
+    """Duration in seconds; 0 where it is unknown."""
     frame: Any
     """PyAV's VideoFrame."""
 
 
 def opening_of(source: Source) -> Opening:
-    """Decodes the first picture. Raises ValueError for a file that holds no readable video."""
+    """Decodes the first frame. Raises ValueError for a file without a readable video."""
     with opened(source) as container:
         stream = video_stream(container, source)
         number = container.streams.video.index(stream)
         rate = _rate(stream)
         first = next(iter(_decoded(container, stream, Fraction(0), rate, source)))
-        said = stream.duration * stream.time_base if stream.duration else _length(container) - max(0, first.moment)
+        seconds = stream.duration * stream.time_base if stream.duration else _length(container) - max(0, first.moment)
         aperture = clean_aperture(source, number) if "mov" in container.format.name else None
-        return Opening(first.moment, rate, Fraction(max(0, said)), display_of(stream, first.frame, aperture))
+        return Opening(first.moment, rate, Fraction(max(0, seconds)), display_of(stream, first.frame, aperture))
 
 
 def _length(container: Any) -> Fraction:
-    """Seconds that a container gives for all of its streams, from 0 of its clock on where it is Matroska."""
+    """Duration of a container in seconds; Matroska counts it from timestamp 0."""
     begins = 0 if "matroska" in container.format.name else (container.start_time or 0)
     return Fraction((container.duration or 0) + begins, 1_000_000)
 
 
 def video_stream(container: Any, source: Source) -> Any:
-    """The stream of pictures that players show: the default one, no cover. Raises ValueError where there is none."""
+    """The video stream that players use: the default one, not a cover. Raises ValueError where there is none."""
     films = video_streams(container)
     if not films:
-        raise ValueError(f"{name_of(source)}: this file holds no video, only {container.format.long_name}")
+        raise ValueError(f"{name_of(source)}: this file contains no video, only {container.format.long_name}")
     film = default_stream(films)
     if getattr(film, "codec_context", None) is None:
-        raise ValueError(f"{name_of(source)}: its pictures are coded in a way that FFmpeg does not know; convert it to H.264")
+        raise ValueError(f"{name_of(source)}: its codec is not supported by FFmpeg; convert it to H.264")
     return film
 
 
 def video_streams(container: Any) -> list[Any]:
-    """Its streams of pictures but for covers and thumbnails."""
+    """Video streams of a container, without covers and thumbnails."""
     return [one for one in container.streams.video if not _disposition(one) & NOT_FILMS]
 
 
@@ -90,21 +90,21 @@ def default_stream(streams: Any) -> Any:
 
 
 def _disposition(stream: Any) -> int:
-    held = getattr(stream, "disposition", 0)
-    return int(getattr(held, "value", held))
+    flags = getattr(stream, "disposition", 0)
+    return int(getattr(flags, "value", flags))
 
 
 def _rate(stream: Any) -> Fraction:
-    """The average rate; where a file gives a time base in its place (DV, some WebM), the one that FFmpeg guesses."""
+    """The average frame rate; where it is a time base (DV, some WebM), the rate that FFmpeg guesses."""
     rates = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
     return next((rate for rate in rates if 0 < rate <= FASTEST), Fraction(25))
 
 
 def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]:
-    """Pictures in the order in which they are shown, at the latest from the one that is shown at second `start` on.
+    """Decodes frames in presentation order, from the one at second `start` or an earlier one.
 
-    Raises ValueError where the file breaks off or is damaged, with the number of the picture. Single pictures that cannot be
-    decoded are left out, as players do, and counted in the log.
+    Raises ValueError where the file breaks off or is damaged, with the number of the frame. Single frames that cannot be
+    decoded are skipped, as in players, and counted in the log.
     """
     if start > 1:
         found = _after(source, opening, start)
@@ -118,7 +118,7 @@ def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]
 
 
 def _after(source: Source, opening: Opening, start: float) -> Generator[Timed, None, None]:
-    """From the last place before a second on at which decoding can begin; nothing where the file cannot be searched."""
+    """Decodes from the last keyframe before a time; yields nothing where the file cannot be sought in."""
     av = pyav("reading a video")
     with opened(source) as container:
         stream = video_stream(container, source)
@@ -135,10 +135,10 @@ def _decoded(
     container: Any, stream: Any, origin: Fraction, rate: Fraction, source: Source, seconds: Fraction = Fraction(0),
     sought: bool = False,
 ) -> Iterator[Timed]:  # fmt: skip
-    """Decodes from where the container stands; times run from `origin` on.
+    """Decodes from the position of the container; times are relative to `origin`.
 
-    Whoever stops in between has to wait for the decoder's threads: PyAV 14 frees a decoder while it holds Python's lock,
-    which a thread that has something to log waits for.
+    A caller that stops early has to wait for the decoder's threads: PyAV 14 frees a decoder while holding the GIL, which a
+    thread that writes to the log waits for.
     """
     stream.thread_type = "AUTO"
     clock = _Clock(stream.time_base, origin, rate, JUMPS.get(container.format.name, LONGEST), sought)
@@ -149,12 +149,12 @@ def _decoded(
             state.reached = one.moment + (one.length or 1 / rate)
             yield one
     finally:
-        stream.codec_context.flush_buffers()  # waits for them, without the lock
+        stream.codec_context.flush_buffers()  # waits for the threads, without the GIL
     state.check(bool(seconds) and seconds - state.reached > 2 / rate + Fraction(1, 20), bool(seconds))
 
 
 class _Clock:
-    """Makes moments of what packets and frames say."""
+    """Presentation times from the timestamps of packets and frames."""
 
     def __init__(self, base: Fraction, origin: Fraction, rate: Fraction, longest: int, sought: bool):
         self._base, self._origin, self._step, self._longest = base, origin, 1 / rate, longest
@@ -163,17 +163,17 @@ class _Clock:
         self._lengths: dict[int | None, int] = {}
 
     def note(self, packet: Any) -> None:
-        """Keeps the length of a packet's picture, which older PyAV does not hand on with the frame."""
+        """Stores the duration of a packet, which frames of older PyAV lack."""
         if packet.pts is not None and packet.duration:
             self._lengths[packet.pts] = packet.duration
 
     def timed(self, frame: Any) -> Timed:
-        """A frame with its moment: its own, or one step after the one before."""
+        """A frame with its time: from its timestamp, or one step after the previous frame."""
         base = frame.time_base or self._base
-        said = frame.pts if frame.pts is not None else frame.dts
+        timestamp = frame.pts if frame.pts is not None else frame.dts
         length = getattr(frame, "duration", 0) or self._lengths.pop(frame.pts, 0)
         following = self._next if self._next is not None else self._origin
-        moment = following if said is None else said * base + self._shift
+        moment = following if timestamp is None else timestamp * base + self._shift
         if self._begun and abs(moment - following) > self._longest:
             self._shift += following - moment
             moment = following
@@ -185,7 +185,7 @@ class _Clock:
 
 
 class _Damage:
-    """Decodes, passes over what cannot be decoded, and judges at the end."""
+    """Decodes, skips frames that cannot be decoded, and checks at the end whether frames are missing."""
 
     def __init__(self, source: Source):
         self._source, self._count, self._failed, self._row = source, 0, 0, 0
@@ -193,7 +193,7 @@ class _Damage:
         self.reached = Fraction(0)
 
     def frames(self, container: Any, stream: Any, clock: _Clock) -> Iterator[Any]:
-        """Every frame that can be decoded."""
+        """Decodes every frame that can be decoded."""
         av = pyav("reading a video")
         packets = container.demux(stream)
         while True:
@@ -208,20 +208,24 @@ class _Damage:
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                self._pass_over(error)
+                self._skip(error)
                 continue
             for frame in frames:
                 self._count, self._row = self._count + 1, 0
                 yield frame
 
-    def _pass_over(self, error: Exception) -> None:
+    def _skip(self, error: Exception) -> None:
         self._error, self._row = error, self._row + 1
         self._failed += bool(self._count)
         if self._row >= (DAMAGED if self._count else 100 * DAMAGED):
             raise self._broken()
 
     def check(self, short: bool, sure: bool) -> None:
-        """After the last frame. Raises ValueError where pictures are missing: `short` of what the file says, where it does."""
+        """Checks after the last frame. Raises ValueError where frames are missing.
+
+        short   whether the video ended before its duration
+        sure    whether that duration is known
+        """
         if not self._count:
             raise self._broken()
         lost = missing_bytes(self._source)
@@ -229,14 +233,14 @@ class _Damage:
             raise self._broken(lost)
         if self._failed:
             log.warning(
-                "Zoetrope: %s: %d of its pictures are damaged (%s); the ones before them stand in",
+                "Zoetrope: %s: %d damaged frames (%s) are replaced by the ones before",
                 name_of(self._source), self._failed, words_of(self._error),
             )  # fmt: skip
 
     def _broken(self, lost: str = "") -> ValueError:
         name, lost = name_of(self._source), lost or missing_bytes(self._source)
         if not self._count and not self._error and not lost:
-            return ValueError(f"{name}: this is no video that can be read: it holds no pictures")
+            return ValueError(f"{name}: this is not a readable video: it contains no frames")
         av = pyav("reading a video").error
         unknown = (NotImplementedError, av.PatchWelcomeError, av.DecoderNotFoundError)
         if isinstance(self._error, unknown) and not lost:

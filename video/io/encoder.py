@@ -1,4 +1,4 @@
-"""The encoder: imageio-ffmpeg's, told rates as fractions and colours as tags, and asked for its words where it fails."""
+"""H.264 encoder: imageio-ffmpeg with exact frame rates, colour tags and FFmpeg's error messages."""
 
 import os
 import re
@@ -16,30 +16,30 @@ from .display import is_hd
 QUALITY = 8
 """imageio-ffmpeg's scale, 1 to 10."""
 WORDS = 400
-"""Letters of FFmpeg's own words that an error quotes."""
+"""Most characters of FFmpeg's message in an error."""
 WHERE = re.compile(r"\[[^\]]*@ 0x[0-9a-f]+\] *")
-"""What FFmpeg puts before its words."""
+"""Prefix of FFmpeg's messages."""
 
 
 def colour_tags(width: int, height: int) -> tuple[str, str]:
-    """(matrix as swscale calls it, the same as H.273 does) of what is written in a size.
+    """(name in swscale, name in H.273) of the colour matrix of videos that are written in a size.
 
-    It is the one that players take for granted in that size, so that those agree that read no tags.
+    It is the default of players for that size, so that players that ignore tags agree.
     """
     return ("bt709", "bt709") if is_hd(width, height) else ("bt601", "smpte170m")
 
 
 class Encoder:
-    """Takes pictures as bytes, rgb24 row by row, and makes an H.264 file of them (yuv420p, limited range, tagged)."""
+    """Encodes rgb24 pictures to an H.264 file (yuv420p, limited range, tagged)."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, joinable: bool):
-        """size: width and height. Raises OSError where there is no encoder."""
+        """Starts FFmpeg. size: width and height. Raises OSError where it cannot be started."""
         handle, name = tempfile.mkstemp(suffix=".log", prefix="zoetrope-")
         os.close(handle)
         self._report = Path(name)
-        about: Any = float(rate)  # any number, whatever its stub says
+        approximate: Any = float(rate)  # a float, though the stub has int
         self._frames = imageio_ffmpeg.write_frames(
-            str(path), size, fps=about, codec="libx264", pix_fmt_out="yuv420p", quality=QUALITY, macro_block_size=2,
+            str(path), size, fps=approximate, codec="libx264", pix_fmt_out="yuv420p", quality=QUALITY, macro_block_size=2,
             input_params=["-r", str(rate)],  # the last one counts; versions before 0.7 write two decimals of `fps`
             output_params=_output(size, joinable), ffmpeg_log_level="error",
         )  # fmt: skip
@@ -48,10 +48,10 @@ class Encoder:
                 self._frames.send(None)
         except (RuntimeError, OSError) as error:
             self.close()
-            raise OSError(f"no video encoder: {error}; install imageio-ffmpeg anew, or set IMAGEIO_FFMPEG_EXE") from error
+            raise OSError(f"no video encoder: {error}; install imageio-ffmpeg again, or set IMAGEIO_FFMPEG_EXE") from error
 
     def add(self, pixels: Any) -> bool:
-        """A picture; False where the encoder has ended by itself."""
+        """Encodes a picture. Returns False where FFmpeg has ended early."""
         try:
             self._frames.send(pixels)
         except OSError:
@@ -59,14 +59,14 @@ class Encoder:
         return True
 
     def close(self) -> None:
-        """Waits for the file; nothing the second time."""
+        """Waits until the file is written. May be called again."""
         self._frames.close()
 
     def words(self) -> str:
-        """What FFmpeg said about an error, after the end; empty where it said nothing. The second time there is nothing."""
-        said = self._report.read_text("utf-8", "replace") if self._report.exists() else ""
+        """FFmpeg's error message, after the end; empty without one. Removes its report, so a second call returns nothing."""
+        report = self._report.read_text("utf-8", "replace") if self._report.exists() else ""
         self.forget()
-        lines = said.partition("Command line:\n")[2].splitlines()[1:] or said.splitlines()
+        lines = report.partition("Command line:\n")[2].splitlines()[1:] or report.splitlines()
         return " ".join(" ".join(WHERE.sub("", line) for line in lines).split())[:WORDS]
 
     def forget(self) -> None:
@@ -77,7 +77,7 @@ class Encoder:
 
 @contextmanager
 def _reporting_to(path: Path) -> Iterator[None]:
-    """FFmpeg that starts in this block writes its errors to a file as well, which is the one way to hear them here."""
+    """Context in which FFmpeg is started with a report file: imageio-ffmpeg does not return its messages."""
     before = os.environ.get("FFREPORT")
     os.environ["FFREPORT"] = "file=" + path.as_posix().replace(":", "\\:") + ":level=16"
     try:

@@ -1,4 +1,4 @@
-"""Videos made with the same settings to one, without encoding anything again."""
+"""Joining of videos with the same settings, without re-encoding."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from .whole_file import begun, not_written, whole
 def join_videos(parts: Sequence[Path], path: Path) -> None:
     """Writes `path` (MP4) from joinable files of `write_video` of one size and frame rate, whole or not at all.
 
-    Raises ValueError where the parts do not go together or PyAV is not installed, OSError where it cannot be written.
+    Raises ValueError where the parts differ or PyAV is not installed, OSError where it cannot be written.
     """
     if not parts:
         raise ValueError("a video needs at least one part, got none")
@@ -30,7 +30,7 @@ def join_videos(parts: Sequence[Path], path: Path) -> None:
 
 
 def index_options(source: Any) -> dict[str, str]:
-    """For an MP4 that takes over a video's pictures: the index first, their times in the same fractions of a second."""
+    """Options of an MP4 that copies a video stream: index first, same time base."""
     return {"movflags": "+faststart", "video_track_timescale": str(source.streams.video[0].time_base.denominator)}
 
 
@@ -57,7 +57,7 @@ def _append_all(av: Any, parts: Sequence[Path], target: Any) -> None:
 
 
 class BrokenPart(ValueError):
-    """A part that cannot be read, or was written with other colours than parts are today."""
+    """A part that cannot be read, or has other colour tags than parts of this version."""
 
     def __init__(self, part: Path, why: str):
         super().__init__(f"{part}: {why}")
@@ -72,9 +72,9 @@ def _opened(av: Any, part: Path) -> Iterator[Any]:
         raise BrokenPart(part, f"no readable video ({error})") from error
     with source:
         if not source.streams.video:
-            raise BrokenPart(part, "it holds no pictures")
+            raise BrokenPart(part, "it contains no video")
         stream = source.streams.video[0]
         hd = is_hd(stream.width, stream.height)
-        if hd != (MATRICES.get(stream.codec_context.colorspace) == BT709):  # what parts of 0.1 are, which say nothing
-            raise BrokenPart(part, "its colours are written as no part is today")
+        if hd != (MATRICES.get(stream.codec_context.colorspace) == BT709):  # parts of 0.1 have no tags
+            raise BrokenPart(part, "its colour tags are those of an older version")
         yield source

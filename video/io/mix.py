@@ -1,4 +1,4 @@
-"""Channels of sound: in which order they come, and how many become two."""
+"""Audio channels: their order, and downmixing to stereo."""
 
 from math import sqrt
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""The order in which so many channels come, as FFmpeg names it: left, right, centre, low, back, side (SMPTE)."""
+"""Number of channels -> FFmpeg's name of their order: left, right, centre, low, back, side (SMPTE)."""
 
 HALF = sqrt(0.5)
 LEFT: dict[int, tuple[float, ...]] = {
@@ -17,7 +17,7 @@ LEFT: dict[int, tuple[float, ...]] = {
     7: (1, 0, HALF, 0, 0.5, HALF, 0),
     8: (1, 0, HALF, 0, HALF, 0, HALF, 0),
 }
-"""How much of each channel goes to the left (ITU-R BS.775-3, annex 4; the low channel is left out, as there)."""
+"""Weight of each channel in the left one (ITU-R BS.775-3, annex 4; the low channel is left out, as there)."""
 RIGHT: dict[int, tuple[float, ...]] = {
     3: (0, 1, HALF),
     4: (0, 1, 0, HALF),
@@ -29,9 +29,9 @@ RIGHT: dict[int, tuple[float, ...]] = {
 
 
 def stereo(wave: Tensor) -> Tensor:
-    """Sound `(channels, samples)` of up to eight channels as one or two; made quieter as a whole where the sum is too loud.
+    """Mixes sound `(channels, samples)` of up to eight channels down to one or two, scaled down where the sum exceeds 1.
 
-    Raises ValueError for more channels, which have no order that everybody means.
+    Raises ValueError for more channels, which have no standard order.
     """
     channels = len(wave)
     if channels <= 2:

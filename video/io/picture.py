@@ -1,4 +1,4 @@
-"""A picture file as a frame."""
+"""Loading of an image file as a frame."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def picture_of(path: Path, side: int) -> Tensor:
-    """A picture file as `(3, side, side)` in [0, 1]: its middle square, upright, what is transparent on black.
+    """Loads an image file as `(3, side, side)` in [0, 1]: centre crop, upright, transparency on black.
 
-    Raises ValueError for a file that is no picture.
+    Raises ValueError for a file that is not an image.
     """
     try:
         with Image.open(path) as opened_picture:
@@ -24,5 +24,5 @@ def picture_of(path: Path, side: int) -> Tensor:
 
 
 def of_pixels(pixels: np.ndarray) -> Tensor:
-    """Bytes `(h, w, 3)` as a picture `(3, h, w)` in [0, 1]."""
+    """Converts uint8 `(h, w, 3)` to a picture `(3, h, w)` in [0, 1]."""
     return rearrange(torch.from_numpy(np.ascontiguousarray(pixels)), "h w c -> c h w") / 255

@@ -1,4 +1,4 @@
-"""Video files frame by frame, at one even rate, and their sound. Needs PyAV, which ComfyUI brings."""
+"""Reading of video files, frame by frame at a constant rate, and of their sound. Needs PyAV, which ComfyUI requires."""
 
 import logging
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a video: from a second on, so many seconds; 0: to its end. Second 0 is where its first picture is shown."""
+    """Part of a video in seconds from its first frame; `seconds` 0: to the end."""
 
     start: float = 0.0
     seconds: float = 0.0
@@ -30,59 +30,59 @@ class Part:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file says about itself, and its first picture about all of them."""
+    """Size, rate and length of a video."""
 
     width: int
     height: int
-    """As the frames are read: upright, with square pixels."""
+    """Size of the frames as read: upright, with square pixels."""
     fps: Fraction
     """Frames per second, on average."""
     frames: int
-    """About how many, for progress bars."""
+    """Approximate number of frames, for progress bars."""
     notes: tuple[str, ...] = ()
-    """What is not applied (HDR, slanted pictures), in words."""
+    """Properties that are not applied (HDR, slanted frames), as text."""
 
 
 def facts_of(source: Source, part: Part = Part()) -> Facts:  # noqa: B008  frozen
-    """Raises ValueError for a file that holds no readable video."""
+    """Reads the facts of a video. Raises ValueError for a file without a readable video."""
     if animation := animation_in(source):
         fps, seconds, size, notes = animation.rate, animation.seconds, (animation.width, animation.height), ()
     else:
         opening = opening_of(source)
         fps, seconds, size, notes = opening.rate, opening.seconds, opening.display.upright, opening.display.notes
-    shown = max(0.0, min(part.end, float(seconds) or part.end) - part.start) if part.seconds or seconds else 0.0
-    return Facts(*size, fps, max(1, round(shown * fps)) if shown < 1e9 else 1, notes)
+    length = max(0.0, min(part.end, float(seconds) or part.end) - part.start) if part.seconds or seconds else 0.0
+    return Facts(*size, fps, max(1, round(length * fps)) if length < 1e9 else 1, notes)
 
 
 def check_whole(source: Source) -> None:
-    """Before work that takes hours: raises ValueError for a file that says itself that its end is missing."""
+    """Raises ValueError for a file whose end is missing by its headers; called before work that takes hours."""
     if lost := missing_bytes(source):
         raise ValueError(f"{name_of(source)}: the file breaks off ({lost}); copy it again")
 
 
 def frames_of(source: Source, part: Part = Part()) -> Iterator[Tensor]:  # noqa: B008  frozen
-    """Frames `(3, h, w)` in [0, 1], one at a time, as a player shows them, at the file's average rate.
+    """Yields frames `(3, h, w)` in [0, 1], one at a time, as displayed by players, at the file's average rate.
 
-    They are upright, with square pixels, in sRGB's numbers, without transparency. Where frames are unevenly spaced in time
-    (phones, screen recordings), each moment shows the frame that a player would show, so that the length stays and sound stays
-    in step. Raises ValueError where the file breaks off, with the number of the frame.
+    They are upright, with square pixels, in sRGB, without transparency. Where frames are unevenly spaced in time (phones,
+    screen recordings), each output frame is the one that a player displays at its time, so that the duration is unchanged and
+    sound stays in sync. Raises ValueError where the file breaks off, with the number of the frame.
     """
     fps, start = facts_of(source).fps, Fraction(part.start)
-    shown, stop, count = None, start, 0
+    current, stop, count = None, start, 0
     for moment, length, picture in _shown(source, part):
-        while shown is not None and count + 0.5 <= (moment - start) * fps:
-            yield shown
+        while current is not None and count + 0.5 <= (moment - start) * fps:
+            yield current
             count += 1
-        shown, stop = picture, moment + (length or 1 / fps)
-    if shown is None:
+        current, stop = picture, moment + (length or 1 / fps)
+    if current is None:
         raise ValueError(f"{name_of(source)}: it has no frame after second {part.start:g}; choose an earlier start")
     while count == 0 or count + 0.5 < (min(stop, part.end) - start) * fps:
-        yield shown
+        yield current
         count += 1
 
 
 def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
-    """(second at which it appears, seconds that the file gives it, picture) of each frame of a part."""
+    """(presentation time, duration (both in seconds), picture) of each frame of a part."""
     if animation := animation_in(source):
         for moment, length, picture in animation.timed():
             if moment >= part.end:
@@ -102,10 +102,10 @@ def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Ten
 
 
 def sound_of(source: Source, part: Part = Part()) -> tuple[Tensor, int] | None:  # noqa: B008  frozen
-    """The waveform `(channels, samples)` in [-1, 1] and its rate, or None where the file has no sound.
+    """Reads the waveform `(channels, samples)` in [-1, 1] and its sample rate; None for a file without sound.
 
-    Sample 0 is heard when the first picture of the part is shown: sound that begins later is led in by silence, gaps are
-    silent, and what is heard before that picture is left out. Channels come in the order of `mix.LAYOUTS`.
+    Sample 0 is at the time of the first frame of the part: a later start and gaps are filled with silence, sound before that
+    frame is left out. Channels are in the order of `mix.LAYOUTS`.
     Raises ValueError for sound that cannot be decoded.
     """
     return None if animation_in(source) else wave_of(source, part.start, part.end)

@@ -1,4 +1,4 @@
-"""Sound for a video that has none: its pictures are copied as they are, the sound is encoded beside them."""
+"""Adding sound to a video: the video stream is copied, the sound is encoded as AAC."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,27 +15,27 @@ from .mix import stereo
 from .whole_file import not_written, whole
 
 SAMPLES = 1024
-"""Per call of the encoder (AAC's own block)."""
+"""Samples per AAC frame."""
 RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-"""Samples per second that AAC has numbers for (ISO/IEC 14496-3, table 1.18)."""
+"""Sample rates of AAC (ISO/IEC 14496-3, table 1.18)."""
 
 
 def check_sound(wave: Tensor, rate: int) -> None:
-    """Before the pictures are made: raises ValueError for sound that `add_sound` would not take."""
+    """Raises ValueError for sound that `add_sound` does not take; called before frames are computed."""
     if not isinstance(wave, Tensor) or wave.ndim != 2 or not len(wave) or rate < 1:
         got = list(wave.shape) if isinstance(wave, Tensor) else type(wave).__name__
         raise ValueError(f"sound: expected a waveform (channels, samples) and its rate, got {got} at {rate}")
     if wave.is_floating_point() and not bool(wave.isfinite().all()):
-        raise ValueError("sound: the waveform holds infinite or undefined numbers (NaN); make it anew, or leave the sound out")
+        raise ValueError("sound: the waveform has infinite or undefined numbers (NaN); make it again, or leave the sound out")
     stereo(wave[:, :1].float())
 
 
 def add_sound(path: Path, wave: Tensor, rate: int) -> None:
-    """Gives an MP4 a sound track (AAC), as long as its pictures at most.
+    """Adds a sound track (AAC) to an MP4, cut to the length of the video.
 
     wave   `(channels, samples)` in [-1, 1], or integers; more than two channels are mixed down (`mix.stereo`)
-    rate   samples per second; one that AAC does not know is changed to the next that it knows
-    The file is replaced when the new one is whole. Raises ValueError for what is no sound, OSError where it cannot be written.
+    rate   samples per second; resampled to the next rate that AAC supports
+    The file is replaced when the new one is complete. Raises ValueError for invalid sound, OSError where it cannot be written.
     """
     check_sound(wave, rate)
     av = pyav("a video with sound")
@@ -51,7 +51,7 @@ def add_sound(path: Path, wave: Tensor, rate: int) -> None:
 
 
 def accepted_rate(rate: int) -> int:
-    """The rate that AAC takes in place of another: the next higher one, at most 48 kHz (44.1 kHz for its multiples)."""
+    """The rate itself if AAC supports it, else the next higher one, at most 48 kHz (44.1 kHz for its multiples)."""
     if rate in RATES:
         return rate
     if rate > RATES[-1]:
@@ -69,37 +69,37 @@ def _floats(wave: Tensor) -> Tensor:
 
 
 def _copy(av: Any, source: Any, target: Any, wave: Tensor, rate: int) -> None:
-    """Packets of both in order of time, so that nothing piles up in memory."""
+    """Muxes both streams in order of time, so that packets do not accumulate in memory."""
     pictures = source.streams.video[0]
     out = target.add_stream_from_template(pictures, opaque=True)
     layout = "mono" if len(wave) == 1 else "stereo"
     sound = target.add_stream("aac", rate=accepted_rate(rate), layout=layout)
     length = float(pictures.duration * pictures.time_base) if pictures.duration else wave.shape[1] / rate
     blocks = _blocks(av, wave[:, : round(length * rate)], rate, layout)
-    behind = next(blocks, None)
+    block = next(blocks, None)
     for packet in source.demux(pictures):
         if packet.dts is None:  # the end
             continue
         moment = float(packet.dts * packet.time_base)
-        while behind is not None and float(behind.pts * behind.time_base) <= moment:
-            target.mux(sound.encode(behind))
-            behind = next(blocks, None)
+        while block is not None and float(block.pts * block.time_base) <= moment:
+            target.mux(sound.encode(block))
+            block = next(blocks, None)
         packet.stream = out
         target.mux(packet)
-    while behind is not None:
-        target.mux(sound.encode(behind))
-        behind = next(blocks, None)
+    while block is not None:
+        target.mux(sound.encode(block))
+        block = next(blocks, None)
     target.mux(sound.encode(None))
 
 
 def _blocks(av: Any, wave: Tensor, rate: int, layout: str) -> Iterator[Any]:
-    """Frames at the rate that is encoded."""
-    turn = av.AudioResampler(format="fltp", layout=layout, rate=accepted_rate(rate))
+    """Audio frames at the rate of the encoder."""
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=accepted_rate(rate))
     for start in range(0, wave.shape[1], SAMPLES):
         part = wave[:, start : start + SAMPLES].contiguous().numpy()
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, start
         frame.time_base = Fraction(1, rate)
-        yield from turn.resample(frame)
+        yield from resampler.resample(frame)
     if wave.shape[1]:
-        yield from (frame for frame in turn.resample(None) if frame is not None)
+        yield from (frame for frame in resampler.resample(None) if frame is not None)

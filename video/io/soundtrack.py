@@ -1,4 +1,4 @@
-"""The sound of a video, laid out on the clock of its pictures."""
+"""Sound of a video, aligned with the times of its frames."""
 
 import logging
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from .mix import LAYOUTS
 log = logging.getLogger(__name__)
 
 JITTER = Fraction(1, 25)
-"""Seconds by which times in a container may be off without meaning a gap: ears notice lips that are later than this."""
+"""Tolerance of audio timestamps in seconds, below which there is no gap: the threshold of audible lip-sync errors."""
 
 
 def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | None:
-    """Waveform `(channels, samples)` from second `start` of the pictures to second `end`, and its rate; None without sound."""
+    """Waveform `(channels, samples)` from second `start` to second `end` of the video, and its rate; None without sound."""
     with opened(source) as container:
         if not container.streams.audio:
             return None
@@ -36,27 +36,27 @@ def wave_of(source: Source, start: float, end: float) -> tuple[Tensor, int] | No
             if not sound.take(None if moment is None else moment - origin, samples, rate):
                 break
         if sound.before > 0.1 and not start:
-            log.warning("Zoetrope: %s: %.2f s of sound before its first picture are left out", name_of(source), sound.before)
+            log.warning("Zoetrope: %s: %.2f s of sound before its first frame are left out", name_of(source), sound.before)
         return sound.whole()
 
 
 class _Track:
-    """Samples in their places."""
+    """Accumulates samples at their times."""
 
     def __init__(self, start: Fraction, end: float, seconds: Fraction):
         self._start, self._end, self._longest = start, end, max(seconds, Fraction(60))
         self._pieces: list[np.ndarray] = []
         self._filled, self._rate, self._shift, self._begun = 0, 0, 0, False
         self.before = 0.0
-        """Seconds that were left out because they are heard before second `start`."""
+        """Seconds of sound before second `start`, which are left out."""
 
     def take(self, moment: Fraction | None, samples: np.ndarray, rate: int) -> bool:
-        """Puts samples `(channels, n)` where they are heard; False where the part is full."""
+        """Adds samples `(channels, n)` at their time. Returns False where the part is complete."""
         self._rate = rate
         place = self._filled if moment is None else round((moment - self._start) * rate) + self._shift
         if self._begun and abs(place - self._filled) <= JITTER * rate:
             place = self._filled
-        elif place - self._filled > self._longest * rate:  # longer than the file: a clock that jumps, no silence
+        elif place - self._filled > self._longest * rate:  # longer than the file: a jump of timestamps, not silence
             self._shift += self._filled - place
             place = self._filled
         self._begun = self._begun or place + samples.shape[1] > 0
@@ -84,46 +84,48 @@ class _Track:
 
 
 def _chunks(source: Source, container: Any, stream: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
-    """(second of the file's own clock, samples `(channels, n)`, rate), all at the rate and with the channels of the first."""
+    """Decodes (seconds, samples `(channels, n)`, rate), all with rate and channels of the first frame."""
     av = pyav("reading a video")
-    turn = _Resampler(av)
+    resampler = _Resampler(av)
     failed = 0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
             failed += 1
-            if failed > 100 and not turn.heard:
-                said = missing_bytes(source) or words_of(error)
-                raise ValueError(f"{name_of(source)}: its sound cannot be decoded ({said}); convert it, or mute it") from error
+            if failed > 100 and not resampler.started:
+                reason = missing_bytes(source) or words_of(error)
+                raise ValueError(
+                    f"{name_of(source)}: its sound cannot be decoded ({reason}); convert it, or mute it"
+                ) from error
             continue
         for frame in frames:
-            yield from turn.turned(frame)
-    yield from turn.rest()
+            yield from resampler.resampled(frame)
+    yield from resampler.remaining()
 
 
 class _Resampler:
-    """Decoded sound as float32 of one rate and one order of channels."""
+    """Converts decoded sound to float32 with one rate and one order of channels."""
 
     def __init__(self, av: Any):
         self._av, self._kind = av, ("", "", 0)
         self._resampler: Any = None
         self._layout, self._rate = "", 0
-        self.heard = False
+        self.started = False
 
-    def turned(self, frame: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+    def resampled(self, frame: Any) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind:
-            yield from self.rest()
-            if not self.heard:
+            yield from self.remaining()
+            if not self.started:
                 self._layout, self._rate = _order(frame.layout), frame.sample_rate
             self._kind = kind
             self._resampler = self._av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
-        self.heard = True
+        self.started = True
         yield from self._out(frame)
 
-    def rest(self) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
-        """What the resampler still holds."""
+    def remaining(self) -> Iterator[tuple[Fraction | None, np.ndarray, int]]:
+        """Samples that the resampler has buffered."""
         if self._resampler is not None:
             yield from self._out(None)
 
@@ -134,6 +136,6 @@ class _Resampler:
 
 
 def _order(layout: Any) -> str:
-    """The usual order of as many channels; a file that names none keeps its own."""
+    """FFmpeg's name of the standard order of as many channels; an unnamed layout is unchanged."""
     name = str(layout.name)
     return name if "channels" in name else LAYOUTS.get(len(layout.channels), name)

@@ -1,4 +1,4 @@
-"""Animated WebP, which PyAV's FFmpeg cannot decode, through Pillow."""
+"""Reading of animated WebP with Pillow, because PyAV's FFmpeg cannot decode it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from torch import Tensor
 from .containers import Source, bytes_of, missing_bytes, name_of
 from .picture import of_pixels
 
-SHORTEST, IN_ITS_PLACE = 11, 100
-"""Milliseconds: what stands less long stands for a tenth of a second, as in browsers."""
+SHORTEST, REPLACED_BY = 11, 100
+"""Milliseconds: a shorter frame is displayed for a tenth of a second, as in browsers."""
 
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated WebP."""
+    """Size and durations of an animated WebP."""
 
     source: Source
     width: int
     height: int
     lengths: tuple[int, ...]
-    """Milliseconds that each frame stands."""
+    """Duration of each frame in milliseconds."""
 
     @property
     def seconds(self) -> Fraction:
@@ -37,9 +37,9 @@ class Animation:
         return len(self.lengths) / self.seconds
 
     def timed(self) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
-        """(second at which it appears, seconds that it stands, picture `(3, h, w)` in [0, 1]) of each frame.
+        """(presentation time, duration (both in seconds), picture `(3, h, w)` in [0, 1]) of each frame.
 
-        Transparency is left out, the colours below it are as they are stored. Raises ValueError where the file breaks off.
+        The alpha channel is ignored. Raises ValueError where the file breaks off.
         """
         moment = Fraction(0)
         with self._opened() as picture:
@@ -67,7 +67,7 @@ class Animation:
 
 
 def animation_in(source: Source) -> Animation | None:
-    """None where a file is no WebP. Raises ValueError for a WebP that is a single picture."""
+    """Reads the headers of an animated WebP; None for other files. Raises ValueError for a WebP with a single picture."""
     if isinstance(source, str | Path) and not Path(source).is_file():
         return None
     size, lengths = (0, 0), []
@@ -80,12 +80,12 @@ def animation_in(source: Source) -> Animation | None:
             file.seek(at)
             kind, length = file.read(4), int.from_bytes(file.read(4), "little")
             if kind == b"VP8X":
-                held = file.read(10)
-                size = (1 + int.from_bytes(held[4:7], "little"), 1 + int.from_bytes(held[7:10], "little"))
+                header = file.read(10)
+                size = (1 + int.from_bytes(header[4:7], "little"), 1 + int.from_bytes(header[7:10], "little"))
             elif kind == b"ANMF":
-                stands = int.from_bytes(file.read(16)[12:15], "little")
-                lengths.append(stands if stands >= SHORTEST else IN_ITS_PLACE)
+                duration = int.from_bytes(file.read(16)[12:15], "little")
+                lengths.append(duration if duration >= SHORTEST else REPLACED_BY)
             at += 8 + length + length % 2
     if not lengths:
-        raise ValueError(f"{name_of(source)}: this is no video that can be read: it is a single picture; load it as an image")
+        raise ValueError(f"{name_of(source)}: this is not a video: it is a single picture; load it as an image")
     return Animation(source, *size, tuple(lengths))

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and stay through a power cut."""
+"""Atomic, durable writing of files: complete or not at all, also after a power cut."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """The file appears when it is whole and on the disk. Raises OSError, which names the file, where that fails."""
+    """Writes a file atomically. Raises OSError, with its path, where that fails."""
     try:
         with whole(path) as unfinished:
             unfinished.write_bytes(data)
     except OSError as error:
-        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); what was there before is kept") from error
+        raise OSError(error.errno, f"{path} could not be written ({error.strerror}); an earlier file is unchanged") from error
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to. After the block it has the name, or, where the block raised, nothing is left of it."""
+    """Context with a temporary path beside `path`: renamed to `path` after the block, removed after an error."""
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
     try:
         yield unfinished
@@ -30,18 +30,17 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def begun(unfinished: Path, path: Path) -> None:
-    """Makes the unfinished file, before the work that fills it. Raises OSError, which says why none can be written there."""
+    """Creates the unfinished file before work begins. Raises OSError with the reason where that fails."""
     try:
         unfinished.touch()
     except OSError as error:
-        said = (
-            f"{path}: no file can be written there ({obstacle(path) or error.strerror}); choose another place, or change that"
-        )
-        raise OSError(error.errno, said) from error
+        reason = obstacle(path) or error.strerror
+        message = f"{path}: no file can be written there ({reason}); choose another folder, or remove the cause"
+        raise OSError(error.errno, message) from error
 
 
 def obstacle(path: Path) -> str:
-    """Why a file cannot be written, as far as that can be looked up; empty where nothing is found."""
+    """Reason why a file cannot be written; empty where none is found."""
     folder = path.parent
     if not folder.is_dir():
         return f"there is no folder {folder}"
@@ -49,27 +48,27 @@ def obstacle(path: Path) -> str:
         with tempfile.TemporaryFile(dir=folder) as trial:
             trial.write(bytes(1 << 16))
     except OSError as error:
-        return f"the folder {folder} takes no files: {error.strerror}"
+        return f"no file can be written into {folder}: {error.strerror}"
     free = shutil.disk_usage(folder).free
     return f"the disk is full: {free >> 20} MB are free" if free < LITTLE else ""
 
 
-def not_written(path: Path, what: str, said: str = "") -> OSError:
-    """What went wrong with a file, the reason where one can be looked up, and FFmpeg's own words where it has any."""
+def not_written(path: Path, what: str, message: str = "") -> OSError:
+    """An OSError for a file: what failed, the reason where one is found, and FFmpeg's message."""
     reason = obstacle(path)
-    return OSError(f"{path}: {what}" + (f", because {reason}" if reason else "") + (f"; FFmpeg says: {said}" if said else ""))
+    return OSError(f"{path}: {what}" + (f", because {reason}" if reason else "") + (f"; FFmpeg: {message}" if message else ""))
 
 
 LITTLE = 32 << 20
-"""Bytes on a disk that is as good as full."""
+"""Free bytes below which a disk counts as full."""
 
 
 def _put_in_place(unfinished: Path, path: Path) -> None:
-    """Gives a finished file its name, both on the disk when this returns."""
+    """Renames a finished file; data and name are on the disk on return."""
     with unfinished.open("rb+") as written:
         os.fsync(written.fileno())
     os.replace(unfinished, path)
-    if hasattr(os, "O_DIRECTORY"):  # a new name is safe when its folder is on the disk too; Windows has no such call
+    if hasattr(os, "O_DIRECTORY"):  # the name is durable after fsync of the folder; Windows has no such call
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -1,4 +1,4 @@
-"""Clips to playable files: H.264 in MP4, written frame by frame, whole or not at all."""
+"""Writing of videos: H.264 in MP4, frame by frame, complete or not at all."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,15 +16,15 @@ from .whole_file import begun, not_written, whole
 
 
 def write_video(path: str | Path, frames: Iterable[Tensor], fps: float | Fraction, joinable: bool = False) -> int:
-    """Writes an MP4 that every player takes (H.264, yuv420p) and returns the number of frames.
+    """Writes an MP4 for any player (H.264, yuv420p) and returns the number of frames.
 
-    frames  pictures `(3, h, w)` in [0, 1], all of one even size; taken one at a time, so a shot need not fit into memory
-    fps     frames per second, more than 0; see `exact_rate` for what 23.976 means
-    joinable   without frames that are predicted from later ones, so that files can be put one after the other
-    The colour matrix (BT.709 for HD, BT.601 below), primaries, transfer and range are said in the file.
-    The file appears under its name when it is whole; an error or an interrupt leaves nothing behind.
-    Raises ValueError for no frames and for sizes that H.264 cannot take, OSError where the file cannot be written: before the
-    first frame is asked for, as far as that can be known.
+    frames  pictures `(3, h, w)` in [0, 1], all of one even size; one at a time, so that a shot need not fit into memory
+    fps     frames per second, more than 0; rounded rates such as 23.976 as in `exact_rate`
+    joinable   without B-frames, so that files can be joined
+    The file is tagged with colour matrix (BT.709 for HD, BT.601 below), primaries, transfer and range. It is renamed into place
+    when it is complete; an error or an interrupt leaves nothing behind.
+    Raises ValueError for no frames and for sizes that H.264 does not support, OSError where the file cannot be written, if
+    possible before the first frame.
     """
     with VideoWriter(path, fps, joinable) as writer:
         for frame in frames:
@@ -33,14 +33,14 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float | Fractio
 
 
 class VideoWriter:
-    """The same, frame by frame, as a context: the file appears when the block ends well."""
+    """As `write_video`, frame by frame, as a context: the file is complete after the block."""
 
     def __init__(self, path: str | Path, fps: float | Fraction, joinable: bool = False):
         self._path, self._rate, self._joinable = Path(path), exact_rate(fps), joinable
         self._encoder: Encoder | None = None
         self._size: tuple[int, ...] = ()
         self.count = 0
-        """Frames that were added."""
+        """Number of frames added."""
 
     def __enter__(self) -> "VideoWriter":
         self._place = whole(self._path)
@@ -49,25 +49,25 @@ class VideoWriter:
         return self
 
     def add(self, frame: Tensor) -> None:
-        """A picture `(3, h, w)` in [0, 1], of the size of the first."""
+        """Adds a picture `(3, h, w)` in [0, 1] of the size of the first."""
         if self._encoder is None:
             self._size = tuple(frame.shape[-2:])
             self._encoder = self._opened()
         elif tuple(frame.shape[-2:]) != self._size:
-            got = _say(tuple(frame.shape[-2:]))
-            raise ValueError(f"frame {self.count}: expected {_say(self._size)} like the first, got {got}")
+            got = _text_of(tuple(frame.shape[-2:]))
+            raise ValueError(f"frame {self.count}: expected {_text_of(self._size)} like the first, got {got}")
         pixels = (frame.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         if not self._encoder.add(rearrange(pixels, "c h w -> h w c").contiguous().numpy()):
-            raise self._failed(f"frame {self.count} of {_say(self._size)} could not be written")
+            raise self._failed(f"frame {self.count} of {_text_of(self._size)} could not be written")
         self.count += 1
 
     def __exit__(self, *error: Any) -> None:
         try:
             if error[0] is None:
                 self._finish()
-        except BaseException as own:
+        except BaseException as failure:
             self._stop()
-            self._place.__exit__(type(own), own, own.__traceback__)
+            self._place.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._stop()
         self._place.__exit__(*error)
@@ -75,11 +75,11 @@ class VideoWriter:
     def _opened(self) -> Encoder:
         h, w = self._size
         if h % 2 or w % 2:
-            raise ValueError(f"frame size: H.264 takes even sides only, got {_say((h, w))}; crop or pad by one pixel")
+            raise ValueError(f"frame size: H.264 needs even sides, got {_text_of((h, w))}; crop or pad by one pixel")
         return Encoder(self._unfinished, (w, h), self._rate, self._joinable)
 
     def _finish(self) -> None:
-        """The encoder is another process and may have failed after the last frame was sent."""
+        """Closes the encoder and counts its frames: it is another process, and may fail after the last frame was sent."""
         if self._encoder is None:
             raise ValueError("a video needs at least one frame, got none")
         self._encoder.close()
@@ -106,6 +106,6 @@ def _frames_in(path: Path) -> int:
     return written or 0
 
 
-def _say(size: tuple[int, ...] | None) -> str:
+def _text_of(size: tuple[int, ...] | None) -> str:
     h, w = size or (0, 0)
     return f"{w}x{h}"

@@ -8,7 +8,7 @@ from .study import Result
 
 WIDTH, ROW, LEFT, RIGHT, TITLE = 1100, 26, 250, 70, 54
 MARKED = 24
-"""The most points that are drawn as dots as well."""
+"""Most points of a line that are also drawn as dots."""
 LINES_HEIGHT = 260
 PAPER, INK, FAINT = (250, 249, 246), (38, 38, 44), (206, 204, 198)
 COLOURS = ((52, 101, 164), (214, 96, 52), (78, 140, 66))
@@ -33,14 +33,14 @@ def chart_of(results: Sequence[Result]) -> Image.Image:
             above = y + ROW * number
             pen.draw.rectangle((LEFT, above + 3, LEFT + length, above + ROW - 5), fill=COLOURS[number % 3])
             pen.text(LEFT + length + 8, above + 4, f"{row.jump:.2f}   {row.psnr:.1f} dB")
-    shown = [[(n + 1.0, float(v)) for n, v in enumerate(r.jumps)] for r in results if r.change == changes[0]]
-    _lines(pen, f"Frame by frame, {changes[0]}", "frame", shown, bars)
+    series = [[(n + 1.0, float(v)) for n, v in enumerate(r.jumps)] for r in results if r.change == changes[0]]
+    _lines(pen, f"Frame by frame, {changes[0]}", "frame", series, bars)
     _legend(pen, vaes, page.height - 34)
     return page
 
 
 def curves(title: str, across: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Image.Image:
-    """Lines through points (x, y), y from 0 on; `across` says what x is."""
+    """Line chart of points (x, y), y from 0 on; across: label of the x axis."""
     page = Image.new("RGB", (WIDTH, LINES_HEIGHT + 130), PAPER)
     pen = _Pen(page)
     _lines(pen, title, across, list(series.values()), 16)
@@ -49,7 +49,7 @@ def curves(title: str, across: str, series: Mapping[str, Sequence[tuple[float, f
 
 
 def stacked(pages: Sequence[Image.Image]) -> Image.Image:
-    """Charts below each other on one page."""
+    """Stacks charts vertically on one page."""
     page = Image.new("RGB", (WIDTH, sum(one.height for one in pages)), PAPER)
     top = 0
     for one in pages:
@@ -91,7 +91,7 @@ class _Pen:
         self.draw = ImageDraw.Draw(page)
 
     def text(self, x: float, y: float, words: str, size: int = 16, right: bool = False) -> float:
-        """Writes, and returns where the words end."""
+        """Draws text and returns the x of its end."""
         font = ImageFont.load_default(size)
         width = self.draw.textlength(words, font=font)
         self.draw.text((x - width if right else x, y), words, fill=INK, font=font)

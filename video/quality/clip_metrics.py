@@ -1,7 +1,7 @@
-"""What can be said about a clip without a network: flicker, warping error, seams, drift of colours, and its spectrum.
+"""Metrics of a clip without a network: flicker, warping error, seams, colour drift, and the spectrum of the brightness.
 
-Frames come one at a time, so a file of any length is measured in the memory of two frames and a few numbers per frame. With the
-truth beside it, errors are of differences from it; with a flow, neighbours are compared along it.
+Frames are processed one at a time, so a file of any length is measured in the memory of two frames and a few numbers per frame.
+With a ground truth, errors are computed against it; with a flow, neighbours are compared along it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,23 +18,23 @@ from .image_metrics import psnr
 LEVELS = 255
 
 Carry = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(frame number, frame before it, frame) -> (the one before as it moves along, where to trust it `(h, w)` bool)."""
+"""(frame number, previous frame, frame) -> (previous frame warped to the frame, mask where reliable `(h, w)` bool)."""
 
 
 @dataclass
 class Quality:
-    """Numbers per frame, in levels of 255 where nothing else is said."""
+    """Metrics per frame, in levels of 255 unless stated."""
 
     difference: list[float] = field(default_factory=list)
     """Mean absolute difference of each frame from the one before; motion included."""
     second: list[float] = field(default_factory=list)
-    """The same of the second difference: what neither stays nor moves on evenly."""
+    """Mean absolute second difference: uneven motion and flicker."""
     error: list[float] = field(default_factory=list)
-    """Error of the difference from the frame before, where the truth is known."""
+    """Error of the difference from the previous frame; with a ground truth only."""
     psnr: list[float] = field(default_factory=list)
-    """In dB, where the truth is known."""
+    """PSNR in dB; with a ground truth only."""
     warping: list[float] = field(default_factory=list)
-    """Difference from the frame before carried along the flow, where the flow is to be trusted; where there is a flow."""
+    """Difference from the previous frame warped along the flow, where the flow is reliable; with a flow only."""
     colours: list[tuple[float, float, float]] = field(default_factory=list)
     """Mean red, green and blue of each frame."""
 
@@ -50,7 +50,10 @@ class Quality:
         return float((colours - early).norm(dim=-1).max())
 
     def seams(self, every: int, first: int = 0) -> float:
-        """How much larger differences are where windows meet (every so many frames) than elsewhere; 1: just as large."""
+        """Ratio of the differences at window borders (every `every` frames) to those elsewhere; 1: no visible seam.
+
+        Raises ValueError for a clip without both.
+        """
         values = self.error or self.difference
         at = [value for n, value in enumerate(values, 1) if n >= first and (n - first) % every == 0]
         others = [value for n, value in enumerate(values, 1) if n < first or (n - first) % every]
@@ -59,7 +62,7 @@ class Quality:
         return (sum(at) / len(at)) / max(sum(others) / len(others), 1e-9)
 
     def spectrum(self) -> Tensor:
-        """Power of the mean brightness at each frequency, cycles per frame from 0 (left out) to a half `(n,)`, in levels."""
+        """Amplitude of the mean brightness at each frequency `(n,)`, from 0 (left out) to 0.5 cycles per frame, in levels."""
         bright = torch.tensor(self.colours, dtype=torch.float32).mean(1)
         if len(bright) < 4:
             raise ValueError(f"spectrum: expected 4 frames or more, got {len(bright)}")
@@ -67,22 +70,22 @@ class Quality:
         return (torch.fft.rfft((bright - bright.mean()) * window).abs() / window.sum())[1:]
 
     def pulse(self) -> float:
-        """Brightness that comes and goes faster than every fourth frame: the root of the upper half of the spectrum's power."""
+        """Flicker of the brightness above 0.25 cycles per frame: root of the power in the upper half of the spectrum."""
         power = self.spectrum().square()
         return float(power[len(power) // 2 :].sum().sqrt())
 
 
 def along_flow(number: int, before: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """A `Carry`: the frame before, moved along OpenCV's optical flow to where this one is, and where that flow is reliable."""
+    """A `Carry`: the previous frame warped along OpenCV's optical flow to this one, and the mask where the flow is reliable."""
     there, back = flow_between(frame, before)[None], flow_between(before, frame)[None]
     return warped(before[None], there)[0], trusted(there, back)[0, 0]
 
 
 def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, carry: Carry | None = None) -> Quality:
-    """Looks at frames `(3, h, w)` in [0, 1].
+    """Measures frames `(3, h, w)` in [0, 1].
 
-    truth   as many frames of the same size
-    carry   moves a frame along a flow, for the warping error
+    truth   ground truth: as many frames of the same size
+    carry   warps a frame along a flow, for the warping error
     Raises ValueError for fewer than two frames, and for a truth of another length or size.
     """
     found = Quality()
@@ -102,12 +105,13 @@ def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, car
             if gap is not None and gap_before is not None:
                 found.error.append(float((gap - gap_before).abs().mean()) * LEVELS)
             if carry is not None:
-                carried, held = carry(number, before, frame)
-                found.warping.append(float((frame - carried).abs().mean(0)[held].mean()) * LEVELS if bool(held.any()) else 0.0)
+                warped_before, reliable = carry(number, before, frame)
+                error = (frame - warped_before).abs().mean(0)[reliable]
+                found.warping.append(float(error.mean()) * LEVELS if bool(reliable.any()) else 0.0)
             step_before = step
         before, gap_before = frame, gap
     if found.frames < 2:
-        raise ValueError(f"expected a clip of 2 frames or more, got {found.frames}: there is no time in it")
+        raise ValueError(f"expected a clip of 2 frames or more, got {found.frames}: a single frame has no motion")
     return found
 
 
@@ -124,9 +128,9 @@ def _paired(frames: Iterable[Tensor], truth: Iterable[Tensor] | None) -> Iterato
 
 
 def table_of(clips: Mapping[str, Quality], every: int = 0, first: int = 0) -> str:
-    """A table in Markdown, one row per clip; what was not measured has no column.
+    """A table in Markdown, one row per clip; metrics that were not measured have no column.
 
-    every, first   where windows meet, for the seam ratio
+    every, first   interval and first frame of window borders, for the seam ratio
     """
     columns: list[tuple[str, Callable[[Quality], float | None]]] = [
         ("PSNR dB", lambda one: _mean(one.psnr)),

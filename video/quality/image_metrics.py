@@ -1,4 +1,4 @@
-"""How like the truth a clip is, frame by frame and from frame to frame. All clips `(f, 3, h, w)` in [0, 1]."""
+"""Metrics of a clip against a ground truth, per frame and between frames. Clips are `(f, 3, h, w)` in [0, 1]."""
 
 import torch
 from einops import rearrange
@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FLOOR = 1e-10
-"""Smallest mean square that a PSNR is taken of: 100 dB says "the same"."""
+"""Least mean square error of PSNR, which is 100 dB at most."""
 WINDOW, SPREAD = 11, 1.5
 """Side and standard deviation of SSIM's Gaussian window in pixels."""
 
@@ -36,7 +36,7 @@ def ssim(clip: Tensor, truth: Tensor) -> Tensor:
 
 
 def jump_error(clip: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error of the differences between neighbouring frames `(f - 1,)`: flicker that the truth has not."""
+    """Mean absolute error of the differences between neighbouring frames `(f - 1,)`: flicker that the truth does not have."""
     _check(clip, truth)
     gap = clip - truth
     return (gap[1:] - gap[:-1]).abs().mean((1, 2, 3))

@@ -1,4 +1,4 @@
-"""A clip with its time changed, and otherwise itself: what a video VAE may or may not mind. Clips are `(f, 3, h, w)`."""
+"""Changes of a clip's time, to test video VAEs with. Clips are `(f, 3, h, w)`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,28 +11,28 @@ SEED = 0
 
 
 def dropped(clip: Tensor, keep: int) -> Tensor:
-    """Every `keep`-th frame: motion that much faster."""
+    """Keeps every `keep`-th frame: faster motion."""
     return clip[::keep]
 
 
 def repeated(clip: Tensor, times: int) -> Tensor:
-    """Each frame so many times: motion that much slower, in jerks."""
+    """Repeats each frame `times` times: slower, jerky motion."""
     return clip.repeat_interleave(times, 0)
 
 
 def blended(clip: Tensor) -> Tensor:
-    """The mean of two neighbours between each of them: half the speed, ghosts in every second frame."""
+    """Inserts the mean of each two neighbours: half the speed, ghosts in every second frame."""
     between = (clip[:-1] + clip[1:]) / 2
     return torch.cat([rearrange([clip[:-1], between], "two f c h w -> (f two) c h w"), clip[-1:]])
 
 
 def shuffled(clip: Tensor) -> Tensor:
-    """The same frames in an order without motion."""
+    """Shuffles the frames with a fixed seed."""
     return clip[torch.randperm(len(clip), generator=torch.Generator().manual_seed(SEED))]
 
 
 def across(clip: Tensor) -> Tensor:
-    """Time and height exchanged: frame y shows what row y saw pass by. A VAE that knows pictures only finds other pictures."""
+    """Exchanges time and height: frame y is row y over time. An image VAE gets unusual images."""
     return rearrange(clip, "f c h w -> h c f w")
 
 
@@ -47,11 +47,14 @@ RESAMPLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "shuffled": shuffled,
     "time for height": across,
 }
-"""By the names that artists choose from."""
+"""Name -> change of time."""
 
 
 def resampled(clip: Tensor, name: str, side: int) -> Tensor:
-    """The clip with this change, cut to sides that are multiples of `side`. Raises ValueError for an unknown name."""
+    """Applies a change by name and crops to sides that are multiples of `side`.
+
+    Raises ValueError for an unknown name, and for a clip too short to exchange time and height.
+    """
     if name not in RESAMPLINGS:
         raise ValueError(f"changes: expected some of {', '.join(RESAMPLINGS)}, got {name!r}")
     changed = RESAMPLINGS[name](clip)

@@ -1,4 +1,4 @@
-"""Contact sheets: a clip on one picture, for eyes that want to see all frames at once."""
+"""Contact sheets: all frames of clips in one image."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 def contact_sheet(rows: Sequence[Tensor], gap: int = 2, scale: int = 1) -> Image.Image:
-    """One row per clip, one column per frame.
+    """Draws clips as rows and their frames as columns.
 
     rows   clips `(f, 3, h, w)` in [0, 1], all of one size
     gap    dark pixels between pictures
-    scale  whole-number magnification, pixels stay sharp
+    scale  integer magnification, nearest neighbour
     """
     clips = torch.stack(list(rows)).clamp(0, 1)  # (r, f, 3, h, w)
     if scale > 1:

@@ -1,4 +1,4 @@
-"""What autoencoders make of a clip whose time was changed: figures, a table, and a chart."""
+"""Study of autoencoders: round trips of a clip with changes of time, as figures and a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from .image_metrics import flicker, jump_error, psnr, ssim
 from .resampling import resampled
 
 RoundTrip = Callable[[Tensor], Tensor]
-"""A clip `(f, 3, h, w)` in [0, 1] to what comes back, as long or longer."""
+"""Encodes and decodes a clip `(f, 3, h, w)` in [0, 1]; the result is as long or longer."""
 LEVELS = 255
 
 
 @dataclass(frozen=True)
 class Result:
-    """One autoencoder, one change of time."""
+    """Metrics of one autoencoder with one change of time."""
 
     vae: str
     change: str
@@ -25,23 +25,24 @@ class Result:
     jumps: Tensor
     """Error of neighbour differences `(f - 1,)`, in levels of 255."""
     flicker: float
-    """Mean difference of neighbouring frames of what comes back, in levels of 255; motion included."""
+    """Mean difference of neighbouring frames of the output, in levels of 255; motion included."""
     truth: float
-    """The same of what went in."""
+    """The same of the input."""
 
     @property
     def jump(self) -> float:
+        """Mean of `jumps`."""
         return float(self.jumps.mean()) if len(self.jumps) else 0.0
 
 
 def study(clip: Tensor, vaes: Mapping[str, tuple[RoundTrip, int]], changes: Sequence[str]) -> list[Result]:
-    """Every change through every autoencoder.
+    """Runs every change of time through every autoencoder.
 
-    vaes   name -> (what it does to a clip, pixels per latent and side)
+    vaes   name -> (round trip, pixels per latent and side)
     Raises ValueError for no changes, unknown ones, and clips of one frame.
     """
     if len(clip) < 2:
-        raise ValueError(f"expected a clip of 2 frames or more, got {len(clip)}: there is no time in it")
+        raise ValueError(f"expected a clip of 2 frames or more, got {len(clip)}: a single frame has no motion")
     if not changes:
         raise ValueError("changes: expected one or more, one per line; 'as it is' measures the VAE alone")
     results = []
@@ -53,6 +54,7 @@ def study(clip: Tensor, vaes: Mapping[str, tuple[RoundTrip, int]], changes: Sequ
 
 
 def compare(vae: str, change: str, out: Tensor, truth: Tensor) -> Result:
+    """Metrics of a round trip's output `(f, 3, h, w)` against its input."""
     return Result(
         vae, change, float(psnr(out, truth).mean()), float(ssim(out, truth).mean()), jump_error(out, truth) * LEVELS,
         float(flicker(out).mean()) * LEVELS, float(flicker(truth).mean()) * LEVELS,
@@ -71,7 +73,7 @@ def table_of(results: Sequence[Result]) -> str:
 
 
 def averaged(results: Sequence[Sequence[Result]]) -> list[Result]:
-    """The mean of studies of several clips, row by row; frame by frame as far as the shortest goes."""
+    """Averages studies of several clips, row by row; metrics per frame up to the length of the shortest clip."""
     means = []
     for rows in zip(*results, strict=True):
         length = min(len(row.jumps) for row in rows)

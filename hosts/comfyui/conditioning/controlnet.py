@@ -1,6 +1,6 @@
-"""ControlNets whose pictures belong to frames and whose ranges count per frame.
+"""ControlNets with a hint per absolute frame, and with a range of noise levels that is applied per frame.
 
-The host starts every window at a hint's first picture, and asks for the first frame's noise level alone.
+The host begins every window at the first picture of a hint, and compares only the first row's noise level with the range.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ Outputs = dict[str, list[Tensor | None]]
 
 
 def per_frame_control(control: Any, frames: Sequence[int], levels: Tensor, model: Any, copies: dict[int, Any]) -> Any:
-    """The control itself where every frame gets the same of it, else one that knows the frames. Same interface to the host.
+    """The control itself where all frames get the same output, else a wrapper with its interface that selects rows by frame.
 
-    copies   of controls, by the control's id, kept for a run so that networks and single pictures are prepared once
+    levels   noise level of each frame `(f,)`
+    copies   cache of copied controls by id, for a run, so that networks and single pictures are prepared once
     """
     links = _chain(control)
     same = all(_hints(link) == 1 and bool(_within(link, levels).all()) for link in links)
@@ -33,7 +34,7 @@ def _chain(control: Any) -> list[Any]:
 
 
 def _hints(link: Any) -> int:
-    if getattr(link, "places_frames", False):  # ours: it is told the frames
+    if getattr(link, "places_frames", False):  # SparseCtrl selects its pictures by frame number itself
         return 1
     hint = getattr(link, "cond_hint_original", None)
     return 1 if hint is None else len(hint)
@@ -48,7 +49,7 @@ def _within(link: Any, levels: Tensor) -> Tensor:
 
 
 class UnbatchedControl:
-    """Keeps a condition in a call of its own: the host puts conditions together only where they share a control object."""
+    """Keeps a condition out of batches: the host batches conditions only where they share a control object."""
 
     def __init__(self, control: Any):
         self._control = control
@@ -61,7 +62,7 @@ class UnbatchedControl:
 
 
 class _FrameControl:
-    """Stands for a chain of controls during one call of the model."""
+    """A chain of controls during one call of the model, with hints and ranges applied per frame."""
 
     def __init__(
         self, control: Any, links: Sequence[Any], frames: Sequence[int], levels: Tensor, model: Any, copies: dict[int, Any]
@@ -78,33 +79,33 @@ class _FrameControl:
             within = _within(link, self._levels)
             if not bool(within.any()):
                 continue
-            out = self._alone(link).get_control(x, t, cond, batched, *more)
+            out = self._separate(link).get_control(x, t, cond, batched, *more)
             if out is not None:
-                shown = within.to(x).repeat(batched)
-                total = _added(total, {place: [_times(one, shown) for one in outputs] for place, outputs in out.items()})
+                weights = within.to(x).repeat(batched)
+                total = _added(total, {place: [_times(one, weights) for one in outputs] for place, outputs in out.items()})
         return total
 
-    def _alone(self, link: Any) -> Any:
-        """A copy without the links before it, with the frames' own pictures, in use at every noise level."""
-        if id(link) not in self._copies:  # making one may load a network
-            alone = self._copies[id(link)] = link.copy()
-            alone.pre_run(self._model, self._model.model_sampling.percent_to_sigma)
-            alone.timestep_range = None
-        alone = self._copies[id(link)]
+    def _separate(self, link: Any) -> Any:
+        """A copy of a link without the previous ones, with the hints of these frames, active at every noise level."""
+        if id(link) not in self._copies:  # a copy may load a network
+            separate = self._copies[id(link)] = link.copy()
+            separate.pre_run(self._model, self._model.model_sampling.percent_to_sigma)
+            separate.timestep_range = None
+        separate = self._copies[id(link)]
         if _hints(link) > 1:
-            alone.cond_hint_original = rows_at(link.cond_hint_original, self._frames)
-            alone.cond_hint = None  # what it has prepared is of other frames
-            if hasattr(alone, "control_input"):
-                alone.control_input = None
-        return alone
+            separate.cond_hint_original = rows_at(link.cond_hint_original, self._frames)
+            separate.cond_hint = None  # the prepared hint is for other frames
+            if hasattr(separate, "control_input"):
+                separate.control_input = None
+        return separate
 
 
-def _times(one: Tensor | None, shown: Tensor) -> Tensor | None:
-    return None if one is None else one * shown.to(one).reshape(-1, 1, 1, 1)
+def _times(output: Tensor | None, weights: Tensor) -> Tensor | None:
+    return None if output is None else output * weights.to(output).reshape(-1, 1, 1, 1)
 
 
 def _added(before: Outputs | None, more: Outputs) -> Outputs:
-    """Outputs of two controls, place by place."""
+    """Sum of the outputs of two controls at each place."""
     if before is None:
         return more
     total: Outputs = {}

@@ -1,7 +1,7 @@
-"""Given frames in the host: a picture that a clip begins with, ends with or stays close to, as each family is shown it.
+"""Given frames in ComfyUI: pictures that a clip begins with, ends with or stays close to, as each family takes them.
 
-Families with further channels have a network of their own for them, whose features are added to the UNet's by hooks. Families
-trained with a noise level per frame (our own) have the given frames in the clip itself, clean, at noise level zero.
+Families with further input channels have a network for these, whose features are added to the UNet's by hooks. In families that
+are trained with a noise level per frame (Zoetrope's) given frames replace rows of the clip, at noise level zero.
 """
 
 import logging
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GuideSettings:
-    """How given frames are shown."""
+    """Strength, range and affinity of given frames."""
 
     strength: float = 1.0
     start: float = 0.0
@@ -59,7 +59,7 @@ class GuideSettings:
 
 @dataclass(frozen=True)
 class GuideImages:
-    """Pictures for the first and the last frames, `(n, h, w, c)` in [0, 1] each; None where there are none."""
+    """Pictures of the first and the last frames, `(n, h, w, c)` in [0, 1] each, or None."""
 
     first: Tensor | None
     last: Tensor | None
@@ -68,9 +68,9 @@ class GuideImages:
 def apply_guide(
     model: Any, motion: HostMotion, vae: Any, latent: Tensor, pictures: GuideImages, settings: GuideSettings
 ) -> Any:
-    """A clone of MODEL that is shown the pictures, at the size of the latent `(f, c, h, w)` that will be sampled.
+    """A clone of MODEL with given frames, encoded at the size of the latent `(f, c, h, w)` that will be sampled.
 
-    Raises ValueError for a motion module that takes none, for no picture at all and for more pictures than frames.
+    Raises ValueError for a motion module without given frames, for no picture, and for a MODEL or a latent that does not fit.
     """
     guide = motion.report.variant.guide
     if guide is None:
@@ -85,25 +85,24 @@ def apply_guide(
     if settings.strength == 0:
         return patched
     height, width = latent.shape[-2:]
-    encoded = {
-        name: _encode(model, vae, images, height, width)
-        for name, images in (("first", pictures.first), ("last", pictures.last), ("grey", _grey(guide, height, width)))
-        if images is not None
-    }
+    encoded = {}
+    for name, images in (("first", pictures.first), ("last", pictures.last), ("grey", _grey(guide, height, width))):
+        if images is not None:
+            encoded[name] = _encode(model, vae, images, height, width)
     options = patched.model_options["transformer_options"]
     if guide.channels and is_set(GUIDE, options):
         raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
     key = free_key(GUIDE, options)
-    own = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
-    _add_to(patched, motion, GivenFrames(key, guide), {**own, "affinity": AFFINITIES[settings.affinity]})
+    entry = {**encoded, "strength": settings.strength, "start": settings.start, "end": settings.end}
+    _add_to(patched, motion, GivenFrames(key, guide), {**entry, "affinity": AFFINITIES[settings.affinity]})
     return patched
 
 
 def apply_keyframes(model: Any, motion: HostMotion, vae: Any, size: tuple[int, int]) -> tuple[Any, str]:
-    """A clone of MODEL that takes key frames, and the key of its options: each call finds them there, as `given`.
+    """A clone of MODEL that takes key frames, and the key of its options, which get them at each call as `given`.
 
     size   of a latent, h w
-    Raises ValueError for a motion module that fills in no frames.
+    Raises ValueError for a motion module that cannot interpolate frames.
     """
     guide = motion.report.variant.guide
     if guide is None or guide.between == "no":
@@ -114,11 +113,11 @@ def apply_keyframes(model: Any, motion: HostMotion, vae: Any, size: tuple[int, i
     patched = _clone_that_fits(model, motion)
     options = patched.model_options["transformer_options"]
     if is_set(GUIDE, options):
-        raise ValueError("this MODEL has a First/Last Frame Guide; Interpolate Frames shows it its own frames, so take it away")
+        raise ValueError("this MODEL has a First/Last Frame Guide, but Interpolate Frames sets its given frames; remove it")
     key, grey = free_key(GUIDE, options), _grey(guide, *size)
-    own = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
-    usual = {"strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
-    _add_to(patched, motion, GivenFrames(key, guide), {**own, **usual})
+    entry = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
+    settings = {"strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
+    _add_to(patched, motion, GivenFrames(key, guide), {**entry, **settings})
     return patched, key
 
 
@@ -129,11 +128,11 @@ def _clone_that_fits(model: Any, motion: HostMotion) -> Any:
     return model.clone()
 
 
-def _add_to(patched: Any, motion: HostMotion, frames: "GivenFrames", own: dict[str, Any]) -> None:
+def _add_to(patched: Any, motion: HostMotion, frames: "GivenFrames", entry: dict[str, Any]) -> None:
     if frames.guide.channels:
-        ChannelEdit(frames, motion.guide.model).add_to(patched, motion.guide, own)
+        ChannelEdit(frames, motion.guide.model).add_to(patched, motion.guide, entry)
     else:
-        patched.model_options["transformer_options"][frames.key] = own
+        patched.model_options["transformer_options"][frames.key] = entry
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, frames.key, CleanFrames(frames).sample)
 
 
@@ -142,7 +141,7 @@ def _grey(guide: GuideDesign, height: int, width: int) -> Tensor | None:
 
 
 def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
-    """Latents of pictures, cut about the middle to the shape of the frames, `(n, c, h, w)` as the UNet sees clean ones."""
+    """Scaled latents `(n, c, h, w)` of pictures, cropped at the centre to the frames' aspect; float32 on the CPU."""
     if images.ndim != 4 or len(images) == 0 or images.shape[-1] not in (3, 4):
         raise ValueError(f"image: expected at least one picture (n, h, w, 3 or 4), got {tuple(images.shape)}")
     side = getattr(vae, "spacial_compression_encode", lambda: 8)()
@@ -150,20 +149,23 @@ def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Te
     if fitted.shape[1:3] != (height * side, width * side):
         rgb = fitted.movedim(-1, 1)
         fitted = comfy.utils.common_upscale(rgb, width * side, height * side, "lanczos", "center").movedim(1, -1)
-    parts = [vae.encode(one[None, :, :, :3]) for one in fitted]  # one by one: pictures are no clip
+    parts = [vae.encode(picture[None, :, :, :3]) for picture in fitted]  # one by one: a video VAE would take them as a clip
     return model.model.process_latent_in(torch.cat([part[:, :, 0] if part.ndim == 5 else part for part in parts])).float().cpu()
 
 
 class GivenFrames:
-    """Which frames of a clip are given: known when the clip's length is."""
+    """The given frames of a clip, by absolute number once the clip's length is known."""
 
     def __init__(self, key: str, guide: GuideDesign):
         self.key, self.guide = key, guide
 
-    def of(self, own: Any, size: Sequence[int], length: int | None) -> GivenLatents:
-        """size: height and width of the whole latent; length: of the clip, None in a shot without an end."""
-        frames = dict(enumerate(own.get("first", ()))) | own.get("given", {})
-        last = own.get("last")
+    def of(self, entry: Any, size: Sequence[int], length: int | None) -> GivenLatents:
+        """Given latents by frame number. size: height and width of the full latent; length: of the clip, None if endless.
+
+        Raises ValueError where the latents were encoded at another size.
+        """
+        frames = dict(enumerate(entry.get("first", ()))) | entry.get("given", {})
+        last = entry.get("last")
         if last is not None and length:
             frames |= {length - len(last) + index: latent for index, latent in enumerate(last)}
         shape = tuple(next(iter(frames.values())).shape[-2:]) if frames else tuple(size)
@@ -172,25 +174,25 @@ class GivenFrames:
                 f"First/Last Frame Guide was made for latents of {shape[1]}x{shape[0]}, the sampler works on "
                 f"{size[1]}x{size[0]}. Connect the latent that is sampled to the guide as well."
             )
-        return GivenLatents(frames, own["grey"][0] if "grey" in own else None, own["affinity"])
+        return GivenLatents(frames, entry["grey"][0] if "grey" in entry else None, entry["affinity"])
 
     def count(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuses more pictures than frames before any model is loaded. A shot without an end has no last frame."""
+        """An OUTER_SAMPLE wrapper. Raises ValueError for more pictures than frames, before any model is loaded."""
         transformer_options = executor.class_obj.model_options["transformer_options"]
-        own, clip = transformer_options.get(self.key, {}), clip_frames(transformer_options, len(noise))
+        entry, clip = transformer_options.get(self.key, {}), clip_frames(transformer_options, len(noise))
         endless = getattr(sampler, "has_own_windows", False)
-        if endless and "last" in own:
-            log.warning("Zoetrope: a long shot is not made backwards from its end; the guide's last frame is not used")
+        if endless and "last" in entry:
+            log.warning("Zoetrope: a long shot has no last frame; the guide's last frame is not used")
         if not is_set(MOTION, transformer_options):
-            log.warning("Zoetrope: First/Last Frame Guide is on a MODEL without motion; frames do not know of the given one")
-        pictures = len(own.get("first", ())) + len(own.get("last", ()))
+            log.warning("Zoetrope: First/Last Frame Guide is on a MODEL without motion; other frames ignore the given ones")
+        pictures = len(entry.get("first", ())) + len(entry.get("last", ()))
         if not endless and pictures > clip:
             raise ValueError(f"First/Last Frame Guide has {pictures} pictures for {clip} frames; give it fewer")
         return executor(noise, latent, sampler, *args, **kwargs)
 
 
 class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
-    """Further channels through the file's own network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
+    """Given frames through further input channels and the file's network (DynamiCrafter, PIA, SEINE, AnimateLCM-I2V)."""
 
     uses_regions = True
 
@@ -202,33 +204,34 @@ class ChannelEdit(HostEdit[Mapping[Site, Tensor]]):
         return self._frames.count(executor, *args, **kwargs)
 
     def inputs(self, call: UnetCall) -> Mapping[Site, Tensor] | None:
-        x, own = call.x, call.own
+        x, entry = call.x, call.entry
         part = frames_per_clip(x.shape[0], call.chunks, 0)
         active = self.active(call.unet, call.options)
         numbers, length = numbering(call.options, part)
-        places = regions_of(call.options, call.chunks, x.shape[-2:])
-        given = self._frames.of(own, places[0].whole, length) if own else None
-        if given is None or not given.frames or not (bool(active.any()) if isinstance(active, Tensor) else active):
+        regions = regions_of(call.options, call.chunks, x.shape[-2:])
+        given = self._frames.of(entry, regions[0].whole, length) if entry else None
+        is_active = bool(active.any()) if isinstance(active, Tensor) else active
+        if given is None or not given.frames or not is_active:
             return None
         packed = pack(self._frames.guide, given, numbers).to(x)
-        strength = own["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
-        made = {
-            place: self._added(place.cut(packed), clip_frames(call.options, part), strength) for place in dict.fromkeys(places)
-        }
-        return {site: torch.cat([made[place][site] for place in places]) for site in made[places[0]]}
+        strength = entry["strength"] * (active.to(x)[..., None] if isinstance(active, Tensor) else active)
+        clip, features = clip_frames(call.options, part), {}
+        for region in dict.fromkeys(regions):
+            features[region] = self._added(region.cut(packed), clip, strength)
+        return {site: torch.cat([features[region][site] for region in regions]) for site in features[regions[0]]}
 
     def _added(self, channels: Tensor, clip: int, strength: float | Tensor) -> dict[Site, Tensor]:
         return as_added(self._network.features(channels, clip), strength)
 
 
 class CleanFrames:
-    """The given frames in the clip itself: they enter at noise level zero and are given back as they are."""
+    """Given frames as rows of the clip, for families with a noise level per frame: clean at noise level zero."""
 
     def __init__(self, frames: GivenFrames):
         self._frames = frames
 
     def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
-        """Puts the frames in at every call of the model; frames have conditions of their own, as they differ in noise."""
+        """An OUTER_SAMPLE wrapper: adds `calc` for the run, and conditions per frame, as noise levels differ by frame."""
         guider = executor.class_obj
         before = guider.model_options
         guider.model_options = wrap_call(add_frames(before), self._frames.key, self.calc)
@@ -238,42 +241,42 @@ class CleanFrames:
             guider.model_options = before
 
     def calc(self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any, *more: Any) -> Any:
+        """A CALC_COND_BATCH wrapper: replaces the given frames in x and in the predictions."""
         transformer_options = options["transformer_options"]
-        own = transformer_options.get(self._frames.key)
-        if not own:
+        entry = transformer_options.get(self._frames.key)
+        if not entry:
             return executor(model, conds, x, timestep, options, *more)
         numbers, length = numbering(transformer_options, len(x))
-        given = self._frames.of(own, x.shape[-2:], length)
-        own_levels = levels_of(timestep, x)
-        levels = own_levels.clone()
-        rows = [
-            (row, number)
-            for row, (number, level) in enumerate(zip(numbers, levels.tolist(), strict=True))
-            if number in given.frames and _within(model, own, level)
-        ]
-        if not rows:
+        given = self._frames.of(entry, x.shape[-2:], length)
+        sampler_levels = levels_of(timestep, x)
+        levels = sampler_levels.clone()
+        latents: dict[int, Tensor] = {}
+        for row, (number, level) in enumerate(zip(numbers, levels.tolist(), strict=True)):
+            if number in given.frames and _within(model, entry, level):
+                latents[row] = given.frames[number].to(x)
+        if not latents:
             return executor(model, conds, x, timestep, options, *more)
-        x, kept, strength = x.clone(), {row: given.frames[number].to(x) for row, number in rows}, min(1.0, own["strength"])
+        x, strength = x.clone(), min(1.0, entry["strength"])
         lowest = _lowest_level(model.model_sampling, levels)
-        for row, latent in kept.items():
+        for row, latent in latents.items():
             x[row] = torch.lerp(x[row], latent, strength)
             levels[row] = (levels[row] * (1 - strength)).clamp(min=lowest)
-        transformer_options = {**transformer_options, LEVELS: own_levels}
+        transformer_options = {**transformer_options, LEVELS: sampler_levels}
         if FRAMES not in transformer_options:
             transformer_options |= {FRAMES: frame_numbers(transformer_options, len(x)), LENGTH: length, COUNTED: True}
         halves = executor(model, conds, x, levels, {**options, "transformer_options": transformer_options}, *more)
         for half in halves:
-            for row, latent in kept.items():
+            for row, latent in latents.items():
                 half[row] = torch.lerp(half[row], latent, strength)
         return halves
 
 
 def _lowest_level(sampling: Any, like: Tensor) -> float:
-    """The noise level that stands for clean frames: 0, or the smallest one where time is the logarithm of the level (EDM)."""
+    """The noise level of clean frames: 0, or the lowest one of models whose time is the logarithm of the level (EDM)."""
     return 0.0 if bool(sampling.timestep(like.new_zeros(1)).isfinite().all()) else float(sampling.sigma_min)
 
 
-def _within(model: Any, own: Any, level: float) -> bool:
+def _within(model: Any, entry: Any, level: float) -> bool:
     """Whether a noise level is in the guide's range of the sampling."""
     at = model.model_sampling.percent_to_sigma
-    return level <= at(own["start"]) and (own["end"] == 1 or level > at(own["end"]))
+    return level <= at(entry["start"]) and (entry["end"] == 1 or level > at(entry["end"]))

@@ -1,7 +1,7 @@
-"""Guidance in an interval of noise levels: elsewhere the negative prompt is not computed and guidance changes nothing.
+"""Guidance in an interval of noise levels: outside it the negative prompt is not computed and guidance has no effect.
 
-In core's terms: where the second of two conditionings is left out, its prediction is that of the first, so every formula of
-guidance (plain, rescaled, by frame) gives the first one's.
+Outside the interval the conditional prediction is returned for the negative prompt too, so that every guidance formula (plain,
+rescaled, by frame) gives the conditional prediction.
 """
 
 import logging
@@ -20,19 +20,19 @@ log = logging.getLogger(__name__)
 
 
 def limited(model: Any, start: float, end: float) -> Any:
-    """A clone of MODEL with guidance between two shares of the sampling; replaces an interval that it has already."""
+    """A clone of MODEL with guidance between two shares of the sampling; replaces an existing interval."""
     check_range(start, end)
     patched = model.clone()
     options = patched.model_options["transformer_options"]
     if INTERVAL not in options:
-        wrap_model(patched, WrappersMP.OUTER_SAMPLE, INTERVAL, _note_guider)
+        wrap_model(patched, WrappersMP.OUTER_SAMPLE, INTERVAL, _warn_of_guider)
         wrap_model(patched, WrappersMP.CALC_COND_BATCH, INTERVAL, _predict)
     options[INTERVAL] = (start, end)
     return patched
 
 
-def _note_guider(executor: Any, *args: Any, **kwargs: Any) -> Any:
-    """An OUTER_SAMPLE wrapper."""
+def _warn_of_guider(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """An OUTER_SAMPLE wrapper: warns where the guider's formula is not that of classifier-free guidance."""
     guider = type(executor.class_obj)
     if guider.predict_noise is not comfy.samplers.CFGGuider.predict_noise:
         log.warning(
@@ -43,9 +43,9 @@ def _note_guider(executor: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _predict(executor: Any, model: Any, conds: list[Any], x: Tensor, timestep: Tensor, model_options: Any) -> list[Tensor]:
-    """A CALC_COND_BATCH wrapper: predictions of the positive and the negative prompt.
+    """A CALC_COND_BATCH wrapper: predictions for the positive and the negative prompt.
 
-    Nodes that read the negative one at every step (SAG) switch core's shortcut for cfg 1 off, and this one with it.
+    Nodes that use the negative one at every step (SAG) disable core's shortcut for cfg 1, and this shortcut with it.
     """
     if len(conds) != 2 or conds[1] is None:
         return executor(model, conds, x, timestep, model_options)

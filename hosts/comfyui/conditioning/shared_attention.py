@@ -101,4 +101,4 @@ class SharedHooks(HostEdit[SharedInputs]):
 
     def inputs(self, call: UnetCall) -> SharedInputs | None:
         parts = parts_of(call.options, call.chunks)
-        return shared_inputs(call.own, call.options, call.x, parts, self.active(call.unet, call.options), self._store)
+        return shared_inputs(call.entry, call.options, call.x, parts, self.active(call.unet, call.options), self._store)

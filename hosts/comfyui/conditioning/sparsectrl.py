@@ -1,6 +1,7 @@
-"""SparseCtrl as the host's CONTROL_NET: its own ControlNet network, temporal layers as hooks in it, pictures on frames.
+"""SparseCtrl as the host's CONTROL_NET: the host's ControlNet network with hooked temporal layers, pictures at given frames.
 
-Apply ControlNet takes it like any other. Pictures stand where `frames` says; all other frames have zeros and a mask of zero.
+Apply ControlNet takes it like any other. Pictures belong to the frame numbers in `frames`; the other frames have zeros and a
+mask of zero.
 """
 
 from copy import deepcopy
@@ -26,7 +27,7 @@ from ..unet import down_sites
 
 
 class SparseNetwork(nn.Module):
-    """The host's ControlNet network with temporal layers in it, and a noisy latent of zeros."""
+    """The host's ControlNet network with temporal layers; its noisy latent is replaced by zeros, as published."""
 
     def __init__(self, opened: SparseCtrl, dtype: torch.dtype):
         super().__init__()
@@ -45,20 +46,20 @@ class SparseNetwork(nn.Module):
         self._edit.install(self.motion, Places(down_sites(self.network), {}))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SparseNetwork":
-        """A copy with hooks of its own: the host copies networks onto other GPUs."""
+        """A copy with separate hooks: the host copies networks onto other GPUs."""
         self._edit.remove()
         try:
-            made = type(self).__new__(type(self))
-            nn.Module.__init__(made)
-            made.network, made.motion, made.dtype = deepcopy((self.network, self.motion, self.dtype), memo)
+            copied = type(self).__new__(type(self))
+            nn.Module.__init__(copied)
+            copied.network, copied.motion, copied.dtype = deepcopy((self.network, self.motion, self.dtype), memo)
         finally:
             self._install()
-        made._edit = TemporalEdit()
-        made._install()
-        return made.eval()
+        copied._edit = TemporalEdit()
+        copied._install()
+        return copied.eval()
 
     def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, clip: TemporalContext, **more: Any) -> Any:
-        """x `(b f) c h w`, hint `(b f) c h w`, of the latent's or the picture's size."""
+        """Control outputs. x: `(b f) c h w`; hint: `(b f) c h w` of the latent's (rgb) or the picture's size (scribble)."""
         before = self._edit.give(TemporalInputs(clip, x.shape[0]))
         try:
             return self.network(x=torch.zeros_like(x), hint=hint, timesteps=timesteps, context=context, **more)
@@ -67,7 +68,7 @@ class SparseNetwork(nn.Module):
 
 
 def _hint_block(opened: SparseCtrl) -> Any:
-    """What reads the condition: one convolution for latents, a stack that halves three times for drawings."""
+    """Layers that encode the hint: one convolution for latents, a stack with three downsamplings for drawings."""
     weights = opened.control
     if opened.kind == "rgb":
         width, channels = weights["input_hint_block.0.weight"].shape[:2]
@@ -81,10 +82,10 @@ def _hint_block(opened: SparseCtrl) -> Any:
 
 
 class SparseControl(comfy.controlnet.ControlNet):
-    """The host's ControlNet, whose hint is a few pictures and the numbers of their frames."""
+    """The host's ControlNet with a few pictures and their frame numbers as the hint."""
 
     places_frames = True
-    """Its pictures are no row per frame, and it knows the frames of a call by itself."""
+    """Whether pictures are placed by frame number here; `per_frame_control` then selects no rows."""
 
     def __init__(self, network: SparseNetwork | None, kind: str, frames: str, load_device: Any):
         rgb = kind == "rgb"
@@ -99,32 +100,35 @@ class SparseControl(comfy.controlnet.ControlNet):
         part = frames_per_clip(x_noisy.shape[0], batched_number, 0)
         numbers, length = numbering(transformer_options, part)
         self.cond_hint = self._hint(x_noisy, numbers, length).repeat(batched_number, 1, 1, 1)
-        motions = [own for key, own in transformer_options.items() if str(key).startswith(f"{MOTION}.")]
-        beyond: Beyond = next((own["beyond"] for own in motions if "beyond" in own), "refuse")
+        motions = [entry for key, entry in transformer_options.items() if str(key).startswith(f"{MOTION}.")]
+        beyond: Beyond = next((entry["beyond"] for entry in motions if "beyond" in entry), "refuse")
         clip, size = clip_frames(transformer_options, part), (x_noisy.shape[-2], x_noisy.shape[-1])
         self.control_model.motion.check_frames(clip, beyond)
-        told = TemporalContext(clip, 1.0, None, host_attention(transformer_options), size=size, beyond=beyond)
-        self.extra_args = {"clip": told}
+        context = TemporalContext(clip, 1.0, None, host_attention(transformer_options), size=size, beyond=beyond)
+        self.extra_args = {"clip": context}
         try:
             return super().get_control(x_noisy, t, cond, batched_number, transformer_options)
         finally:
-            self.extra_args = {}  # what it is made of, and nothing of this run
+            self.extra_args = {}  # digests of settings include it
 
     def _hint(self, x: Tensor, numbers: list[int], length: int | None) -> Tensor:
-        """Condition and mask of these frames, `(f, c + 1, h, w)`."""
+        """Hint and mask of these frames `(f, c + 1, h, w)`."""
         pictures = self._prepared(x)
         at = dict(zip(place(self.frames, len(pictures), length), pictures, strict=True))
-        nothing = torch.cat([torch.zeros_like(pictures[0]), torch.zeros_like(pictures[0, :1])])
-        rows = [torch.cat([at[n], torch.ones_like(at[n][:1])]) if n in at else nothing for n in (max(n, 0) for n in numbers)]
+        empty = torch.cat([torch.zeros_like(pictures[0]), torch.zeros_like(pictures[0, :1])])
+        rows = []
+        for number in (max(number, 0) for number in numbers):
+            picture = at.get(number)
+            rows.append(empty if picture is None else torch.cat([picture, torch.ones_like(picture[:1])]))
         return torch.stack(rows).to(x.device, self.manual_cast_dtype or self.control_model.dtype)
 
     def _prepared(self, x: Tensor) -> Tensor:
-        """The pictures at the size of x: as drawn, or their latents."""
+        """Pictures (scribble) or their latents (rgb) at the size of x; cached per size."""
         h, w = x.shape[-2] * self.compression_ratio, x.shape[-1] * self.compression_ratio
         if (h, w) in self._pictures:
             return self._pictures[h, w]
         if self.kind == "rgb" and self.vae is None:
-            raise ValueError("SparseCtrl rgb reads latents of pictures: connect the checkpoint's VAE to Apply ControlNet too")
+            raise ValueError("SparseCtrl rgb encodes the pictures: connect the checkpoint's VAE to Apply ControlNet too")
         side = self.vae.spacial_compression_encode() if self.vae is not None else 1
         hint = self.cond_hint_original[:, :3]
         if len(hint) == 0:
@@ -132,7 +136,7 @@ class SparseControl(comfy.controlnet.ControlNet):
         pictures = comfy.utils.common_upscale(hint, w * side, h * side, "bicubic", "center").clamp(0, 1)
         if self.vae is not None:
             loaded = comfy.model_management.loaded_models(only_currently_used=True)
-            latents = torch.cat([self.vae.encode(one[None].movedim(1, -1)) for one in pictures])
+            latents = torch.cat([self.vae.encode(picture[None].movedim(1, -1)) for picture in pictures])
             comfy.model_management.load_models_gpu(loaded)
             pictures = self.latent_format.process_in(latents)
         self._pictures[h, w] = pictures.to(x.device)
@@ -152,18 +156,18 @@ class SparseControl(comfy.controlnet.ControlNet):
 
 
 def load(path: str, frames: str) -> SparseControl:
-    """A CONTROL_NET of a SparseCtrl file.
+    """Loads a SparseCtrl file as a CONTROL_NET.
 
-    frames   numbers of the frames that the pictures stand on (`0, 8, -1`); empty: evenly spread over the clip
-    Raises ValueError for other files.
+    frames   frame numbers of the pictures (`0, 8, -1`); empty: evenly spread over the clip
+    Raises ValueError for other files, and for frame numbers that cannot be parsed.
     """
-    place(frames, 1 + frames.count(","), 1 << 20)  # what cannot be read is refused now, not in the middle of a run
+    place(frames, 1 + frames.count(","), 1 << 20)  # raises now rather than in the middle of a run
     opened = load_sparsectrl(path, comfy.ops.manual_cast)
     manager = comfy.model_management
     device = manager.get_torch_device()
     dtypes = [torch.float16, torch.bfloat16, torch.float32]
-    kept = next(iter(opened.control.values())).dtype
-    dtype = manager.unet_dtype(model_params=-1, supported_dtypes=dtypes, weight_dtype=kept)
+    stored = next(iter(opened.control.values())).dtype
+    dtype = manager.unet_dtype(model_params=-1, supported_dtypes=dtypes, weight_dtype=stored)
     control = SparseControl(SparseNetwork(opened, dtype), opened.kind, frames, device)
     control.manual_cast_dtype = manager.unet_manual_cast(dtype, device, dtypes)
     return control

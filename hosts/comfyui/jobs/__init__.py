@@ -1,1 +1,1 @@
-"""From a video to a video file: interpolate, upscale."""
+"""Jobs that write a video file from a video: interpolate, upscale."""

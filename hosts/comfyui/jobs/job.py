@@ -1,4 +1,4 @@
-"""One stage of a cascade in ComfyUI: frames in from a clip or file, frames out to a file, done once for the same settings."""
+"""A stage of a cascade in ComfyUI: from the frames of a clip or file to a video file, computed once for the same settings."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -25,26 +25,26 @@ from ..vae.video import InputClip, clip_of, stream_of
 log = logging.getLogger(__name__)
 
 VERSION = 2
-"""Counts up when the same settings begin to mean other pictures."""
+"""Incremented when a change of the code makes other pictures of the same settings."""
 
 
 @dataclass(frozen=True)
 class FinishedStage:
-    """A finished stage."""
+    """The video file of a finished stage."""
 
     path: Path
     subfolder: str
 
 
 class Job:
-    """One run of a node that makes a video of a video."""
+    """One run of a node that writes a video file from a video."""
 
     def __init__(self, node_id: Any, images: Any, filename_prefix: str, fps: float, factor: int = 1):
-        """images: IMAGE or VIDEO; fps: of the new video, 0: the old one's times factor"""
+        """images: IMAGE or VIDEO; fps: frames per second of the new video, 0: the input's times factor. Raises ValueError."""
         self.clip: InputClip = clip_of(images, all_of_it=True)
         self.fps: float | Fraction = fps or self.clip.fps * factor
         if self.fps <= 0:
-            raise ValueError("fps: expected more than 0, got 0; frames that came without a rate need one: type it in")
+            raise ValueError("fps: expected more than 0, got 0; the input frames have no rate, so set one")
         self.node_progress = NodeProgress(node_id, 0)
         self._images = images
         self._place = output_place(filename_prefix)
@@ -52,65 +52,65 @@ class Job:
     def run(
         self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]
     ) -> FinishedStage:
-        """Writes what `make` makes of the clip's frames, or finds the file that these settings made before.
+        """Writes the frames that `make` computes from the clip's, or finds an existing file of the same settings.
 
-        total   frames to expect, about
+        total   expected number of frames, for the progress bar
         """
         plain = (bool, int, float, str)
-        told = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
-        told |= {"fps": float(self.fps), "source": source_digest(self._images), "version": VERSION}
-        stage = Stage(self._place.folder, self._place.name, told)
+        recorded = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
+        recorded |= {"fps": float(self.fps), "source": source_digest(self._images), "version": VERSION}
+        stage = Stage(self._place.folder, self._place.name, recorded)
         done = stage.done()
         if done:
-            self.node_progress.note(f"{done.name} was made with these settings already; it is used again")
+            self.node_progress.note(f"{done.name} already exists with these settings; it is used again")
             return FinishedStage(done, self._place.subfolder)
         for line in stage.reason():
             log.info("Zoetrope: %s", line)
         path = stage.fresh()
         self.node_progress.expect(total)
-        count = write_video(path, self.node_progress.watched(make(self.clip.frames)), self.fps)
+        count = write_video(path, self.node_progress.counted(make(self.clip.frames)), self.fps)
         silent = self._add_sound(path)
         stage.note(path)
-        self.node_progress.say(f"{count} frames at {float(self.fps):g} per second{silent}")
+        self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{silent}")
         return FinishedStage(path, self._place.subfolder)
 
     def _add_sound(self, path: Path) -> str:
-        """What to say where the clip's sound cannot be added: the pictures are worth more than it."""
+        """Adds the clip's sound; returns a note where that fails, because the frames are still of use."""
         if not self.clip.audio:
             return ""
         try:
             add_sound(path, self.clip.audio["waveform"][0], int(self.clip.audio["sample_rate"]))
         except (ValueError, OSError) as error:
-            log.warning("Zoetrope: %s stays silent: %s", path.name, error)
+            log.warning("Zoetrope: %s has no sound: %s", path.name, error)
             return f"; without sound ({error})"
         return ""
 
 
 def settings_of(model: Any, vae: Any, conditions: Mapping[str, Any], node: str) -> dict[str, Scalar]:
-    """What decides about the pictures of a stage besides its own numbers."""
+    """Digests of the model, VAE and conditioning of a stage."""
     named = {name: digest(value) for name, value in conditions.items()}
     return {"node": node, **model_settings(model), "vae": weights(vae.patcher), **named}
 
 
 def of_motion(motion: HostMotion) -> dict[str, Scalar]:
-    """The same of a motion module that is told apart from the MODEL it is on."""
+    """Digest of a motion module's network for given frames."""
     return {"guide": digest([motion.report.variant.guide, motion.guide and weights(motion.guide)])}
 
 
 def source_digest(images: Any) -> str:
-    """Of the pictures that come in."""
+    """Digest of an IMAGE or VIDEO."""
     if isinstance(images, Tensor):
         return digest(images)
     if not isinstance(images, VideoFromFile):
         parts = images.get_components()
         return digest([parts.images, float(parts.frame_rate), parts.audio])
     source, part = stream_of(images)
-    held = file_digest(Path(source)) if isinstance(source, str | Path) else digest(source.getvalue())
-    return f"{held} from {part.start:g} for {part.seconds:g}"
+    content = file_digest(Path(source)) if isinstance(source, str | Path) else digest(source.getvalue())
+    return f"{content} from {part.start:g} for {part.seconds:g}"
 
 
 def coloured(images: Tensor, reference: Tensor, method: str) -> Tensor:
-    """IMAGE `(f, h, w, 3 or 4)` in the colours of another; transparency stays."""
+    """IMAGE `(f, h, w, 3 or 4)` with the colours of a reference; alpha is not changed."""
     reference = reference[..., :3].to(images)
     matched = along(images[..., :3].movedim(-1, 1), reference.movedim(-1, 1), method).movedim(1, -1)
     return torch.cat([matched, images[..., 3:]], dim=-1)

@@ -1,1 +1,1 @@
-"""Files to the host's MODEL, CLIP and VAE."""
+"""Loaders of files as the host's MODEL, CLIP and VAE."""

@@ -1,4 +1,4 @@
-"""Whole video checkpoints: image UNet, text encoder and VAE through the host's own classes, temporal layers through ours."""
+"""Full video checkpoints: image UNet, text encoder and VAE as the host's classes, temporal layers as a motion module."""
 
 import logging
 from collections.abc import Callable
@@ -23,33 +23,33 @@ from ..rebuild import dynamic_choice, rebuilt_by
 log = logging.getLogger(__name__)
 
 PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text": "cond_stage_model."}
-"""Where the host looks for the parts of a checkpoint."""
+"""The host's key prefixes of the parts of a checkpoint."""
 
 PARTS = {"model": ("unet",), "clip": ("unet", "text"), "vae": ("unet", "vae")}
-"""What the host has to be given to make a part: it knows the others by the UNet."""
+"""Parts of a file that the host needs to load a part: it recognises the model by the UNet."""
 
 
 @dataclass(frozen=True)
 class VideoCheckpoint:
-    """What a whole file became. Parts that it does not hold are None."""
+    """The parts of a video checkpoint; None for those that it does not have."""
 
     model: Any
     clip: Any
     vae: Any
     motion: HostMotion | None
     projector: HostProjector | None
-    """What shows pictures to it."""
+    """Its image projector."""
 
     def clip_and_vae(self, clip: Any, vae: Any) -> tuple[Any, Any]:
-        """The file's own, else those given."""
+        """The file's CLIP and VAE, or the given ones where it has none."""
         return (self.clip if self.clip is not None else clip), (self.vae if self.vae is not None else vae)
 
 
 def load_checkpoint(path: str, settings: Settings, rescale: float | None = None) -> VideoCheckpoint:
-    """MODEL with the file's temporal layers applied, CLIP and VAE where the file holds them, and the motion module by itself.
+    """Loads a MODEL with the file's temporal layers applied, CLIP and VAE where the file has them, and the motion module.
 
-    rescale   share of guidance rescale; None: the family's own
-    Raises WrongFile where the file holds temporal layers only, or is one that the host loads by itself.
+    rescale   share of guidance rescale; None: the family's
+    Raises WrongFile where the file has temporal layers only, or is of a kind that a loader of the host loads.
     """
     opened = open_file(path, comfy.ops.manual_cast)
     report = opened.report
@@ -57,24 +57,24 @@ def load_checkpoint(path: str, settings: Settings, rescale: float | None = None)
         raise WrongFile(f"{report.file}: this is a {report.title} checkpoint; {report.variant.whole} loads it")
     if "unet" not in opened.parts:
         raise WrongFile(
-            f"{report.file}: this holds temporal layers only ({report.name}); load it with Load Motion "
-            "Module and put it on a checkpoint with Apply Motion Module"
+            f"{report.file}: this file has temporal layers only ({report.name}); load it with Load Motion Module and apply it "
+            "to a checkpoint with Apply Motion Module"
         )
     model, clip, vae = through_the_host(_weights, path, opened)
     motion = host_motion(opened, path)
     if report.lacks:
-        log.info("Zoetrope: %s holds no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
+        log.info("Zoetrope: %s has no %s; connect another checkpoint's", report.file, " and no ".join(report.lacks))
     patched = apply(model, motion, replace(settings, prediction=report.variant.prediction))
-    if is_zero(settings.strength):  # the image model inside the file was trained with its schedule and prediction as well
+    if is_zero(settings.strength):  # the file's image model was trained with this schedule too
         set_schedule(patched, report.variant, report.variant.prediction, settings.scaled)
     set_rescale(patched, report.variant.rescale if rescale is None else rescale)
     return VideoCheckpoint(patched, clip, vae, motion, _projector(opened, path))
 
 
 def _weights(path: str, opened: OpenedFile | None = None) -> dict[str, Tensor]:
-    """The image model in a file, spelled as whole checkpoints are.
+    """The image model in a file under the keys of full checkpoints.
 
-    Text that was stored with the picture tower (`vision`) stays out: the host has no place for it in a checkpoint.
+    A text encoder that is stored with a vision tower (`vision`) is left out: the host does not support it in a checkpoint.
     """
     parts: Parts = (opened or open_file(path, comfy.ops.manual_cast)).parts
     return {prefix + key: value.contiguous() for part, prefix in PREFIXES.items() for key, value in parts.get(part, {}).items()}
@@ -84,44 +84,44 @@ def _projector(opened: OpenedFile, path: str) -> HostProjector | None:
     projector, image = opened.parts.get("projector"), opened.parts.get("image", {})
     if not projector:
         return None
-    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast), _projector_again, path)
+    return host_projector(projector_of(opened.report.file, projector, image, comfy.ops.manual_cast), _reload_projector, path)
 
 
-def _projector_again(path: str) -> HostProjector:
-    found = _projector(open_file(path, comfy.ops.manual_cast), path)
-    assert found, "it was there before"
-    return found
+def _reload_projector(path: str) -> HostProjector:
+    projector = _projector(open_file(path, comfy.ops.manual_cast), path)
+    assert projector, "the file had a projector when it was first loaded"
+    return projector
 
 
 def through_the_host(weights: Callable[..., dict[str, Tensor]], path: str, *opened: Any) -> tuple[Any, Any, Any]:
-    """MODEL, and CLIP and VAE where there are some, of tensors spelled as whole checkpoints are.
+    """MODEL, and CLIP and VAE where present, from tensors with the keys of full checkpoints, loaded by the host.
 
-    weights   gives them for a path, and for what was read of it already
+    weights   function that returns the tensors for a path and, to avoid reading it twice, for what was read already
     """
-    model, clip, vae = _guessed(weights(path, *opened), path)
-    rebuilt_by(model, _part_again, "model", weights, path)
-    for part, held in (("clip", clip), ("vae", vae)):
-        rebuilt_by(held and held.patcher, _part_again, part, weights, path)
+    model, clip, vae = _load_with_host(weights(path, *opened), path)
+    rebuilt_by(model, _reload_part, "model", weights, path)
+    for part, loaded in (("clip", clip), ("vae", vae)):
+        rebuilt_by(loaded and loaded.patcher, _reload_part, part, weights, path)
     return model, clip, vae
 
 
-def _guessed(weights: dict[str, Tensor], path: str, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
+def _load_with_host(weights: dict[str, Tensor], path: str, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
     load = comfy.sd.load_state_dict_guess_config
-    found = load(
+    loaded = load(
         weights,
         output_vae=any(key.startswith(PREFIXES["vae"]) for key in weights),
         output_clip=any(key.startswith(PREFIXES["text"]) for key in weights),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         **dynamic_choice(load, disable_dynamic),
     )
-    if not found or found[0] is None:
-        raise WrongFile(f"{Path(path).name}: the host does not know the image UNet in it; update ComfyUI")
-    model, clip, vae, _ = found
+    if not loaded or loaded[0] is None:
+        raise WrongFile(f"{Path(path).name}: ComfyUI does not recognise the image UNet of this file; update ComfyUI")
+    model, clip, vae, _ = loaded
     return model, clip, vae
 
 
-def _part_again(part: str, weights: Callable[..., dict[str, Tensor]], path: str, disable_dynamic: bool = False) -> Any:
+def _reload_part(part: str, weights: Callable[..., dict[str, Tensor]], path: str, disable_dynamic: bool = False) -> Any:
     """The patcher of one part, loaded once more."""
     needed = tuple(PREFIXES[name] for name in PARTS[part])
-    model, clip, vae = _guessed({k: v for k, v in weights(path).items() if k.startswith(needed)}, path, disable_dynamic)
+    model, clip, vae = _load_with_host({k: v for k, v in weights(path).items() if k.startswith(needed)}, path, disable_dynamic)
     return {"model": model, "clip": clip and clip.patcher, "vae": vae and vae.patcher}[part]

@@ -1,7 +1,7 @@
-"""The embedded model as the host's own types: MODEL, CLIP and VAE that every core node takes.
+"""The embedded model as the host's types: MODEL, CLIP and VAE that every core node accepts.
 
-The host's detector does not know networks this small, so its classes are built here; from then on nothing knows that this is
-the demo. Key names are converted by the host's own tables for diffusers files.
+The host's detector does not recognise networks this small, so its classes are constructed here; nothing else depends on its
+being the demo. Keys are converted by the host's tables for diffusers files.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -85,21 +85,21 @@ VAE_LAYOUT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class HostDemo:
-    """The embedded model in the host's hands."""
+    """The embedded model's parts as the host's types."""
 
     model: Any
     clip: Any
     vae: Any
     motion: HostMotion
     temporal_vae: Any
-    """The same latents, decoded with a look at the frames before and after."""
+    """A VAE for the same latents whose decoder uses neighbouring frames."""
     projector: HostProjector
     clip_vision: Any
     """The image encoder that the projector was trained with."""
 
 
 def load_demo(folder: Path = FOLDER) -> HostDemo:
-    """Raises ValueError where a file is missing, corrupt or another model's."""
+    """Loads the embedded model. Raises ValueError where a file is missing, corrupt or another model's."""
     motion, projector = load(str(part_path("motion", folder))), load_picture(str(part_path(PROJECTOR, folder)))
     model = limited(unet_part("unet", DemoConfig, UNET_LAYOUT, folder), 0.0, GUIDANCE_END)
     parts = (model, demo_clip(folder), _vae(folder))
@@ -113,16 +113,16 @@ def _temporal_vae(folder: Path) -> Any:
 class DemoConfig(comfy.supported_models.SD15):
     """Stable Diffusion 1.5 with two heads and v-prediction."""
 
-    unet_extra_config = {"num_heads": HEADS, "num_head_channels": -1}  # noqa: RUF012  the host's own habit
+    unet_extra_config = {"num_heads": HEADS, "num_head_channels": -1}  # noqa: RUF012  as in the host
 
     def model_type(self, state_dict: Any, prefix: str = "") -> Any:
         return comfy.model_base.ModelType.V_PREDICTION
 
 
 def unet_part(name: str, config: Any, layout: dict[str, Any], folder: Path, disable_dynamic: bool = False) -> Any:
-    """A MODEL of a part in diffusers' spelling.
+    """Loads a UNet of the embedded model, with diffusers' keys, as a MODEL.
 
-    config   the host's class of a model config, for this layout
+    config   class of a model config of the host, for this layout
     """
     patcher = _unet_part(name, config(dict(layout)), folder, disable_dynamic)
     return rebuilt_by(patcher, unet_part, name, config, layout, folder)
@@ -141,8 +141,8 @@ def _unet_part(name: str, config: Any, folder: Path, disable_dynamic: bool) -> A
     config.set_inference_dtype(dtype, manager.unet_manual_cast(dtype, device, supported))
     base = config.get_model(weights, "").to(offload)
     patcher = patcher_for(base, disable_dynamic)
-    streams = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()  # then layers have no weights before they are given some
-    with _refusing(name, folder):
+    streams = hasattr(patcher, "is_dynamic") and patcher.is_dynamic()  # then layers have no weights before they are assigned
+    with _load_errors(name, folder):
         base.load_model_weights(dict(weights), "", **({"assign": True} if streams else {}))
     _check(name, folder, base.diffusion_model, weights)
     return patcher
@@ -151,35 +151,35 @@ def _unet_part(name: str, config: Any, folder: Path, disable_dynamic: bool) -> A
 def _vae(folder: Path) -> Any:
     tensors, _ = read_part("vae", folder)
     weights = comfy.diffusers_convert.convert_vae_state_dict(tensors)
-    with _refusing("vae", folder):
+    with _load_errors("vae", folder):
         vae = comfy.sd.VAE(sd=dict(weights), config={"params": {"ddconfig": dict(VAE_LAYOUT), "embed_dim": 4}})
     _check("vae", folder, vae.first_stage_model, weights)
-    rebuilt_by(vae.patcher, _patcher_again, _vae, folder)
+    rebuilt_by(vae.patcher, _reload_patcher, _vae, folder)
     return vae
 
 
-def _patcher_again(load: Callable[[Path], Any], folder: Path, disable_dynamic: bool = False) -> Any:
-    """Of a part whose network the host does not stream."""
+def _reload_patcher(load: Callable[[Path], Any], folder: Path, disable_dynamic: bool = False) -> Any:
+    """The patcher of a part whose network the host does not stream."""
     return load(folder).patcher
 
 
 def _vision(folder: Path) -> Any:
-    """The host's own CLIP-Vision class, filled by its own conversion of open_clip's spelling."""
+    """The host's CLIP-Vision, with keys converted from open_clip's by the host."""
     tensors, _ = read_part(VISION, folder)
     weights = comfy.clip_vision.convert_to_transformers({f"visual.{k}": v for k, v in tensors.items()}, "visual.")
     vision = comfy.clip_vision.ClipVisionModel(str(folder / "vision.json"))
-    with _refusing(VISION, folder):
-        missing, left = vision.load_sd(dict(weights))
-    if missing or left:
+    with _load_errors(VISION, folder):
+        missing, unexpected = vision.load_sd(dict(weights))
+    if wrong := [*missing, *unexpected]:
         raise ValueError(
-            f"vision.safetensors in {folder}: not the embedded model's vision ({[*missing, *left][0]}). Install the pack again."
+            f"vision.safetensors in {folder}: not the embedded model's vision ({wrong[0]}). Install the pack again."
         )
     return vision
 
 
 @contextmanager
-def _refusing(name: str, folder: Path) -> Iterator[None]:
-    """Tensors of another shape are the file's fault, and the user should read so."""
+def _load_errors(name: str, folder: Path) -> Iterator[None]:
+    """Raises ValueError, naming the file, where tensors have another shape."""
     try:
         yield
     except RuntimeError as error:
@@ -187,28 +187,28 @@ def _refusing(name: str, folder: Path) -> Iterator[None]:
 
 
 def _check(name: str, folder: Path, network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """The host fills networks loosely; a file of ours fits exactly or is not ours."""
-    wanted = {key: value.shape for key, value in network.state_dict().items()}
-    if wrong := [k for k in sorted(wanted.keys() | weights) if k not in weights or weights[k].shape != wanted.get(k)]:
+    """Raises ValueError unless all tensors fit: the host's loading ignores missing and unexpected ones."""
+    expected = {key: value.shape for key, value in network.state_dict().items()}
+    if wrong := [k for k in sorted(expected.keys() | weights) if k not in weights or weights[k].shape != expected.get(k)]:
         raise ValueError(
-            f"{name}.safetensors in {folder}: not the embedded model's {name}; {len(wrong)} of {len(wanted)} tensors are "
-            f"missing, left over or of another shape, {wrong[0]!r} among them. Install the pack again."
+            f"{name}.safetensors in {folder}: not the embedded model's {name}; {len(wrong)} of {len(expected)} tensors are "
+            f"missing, unexpected or of another shape, {wrong[0]!r} among them. Install the pack again."
         )
 
 
 def demo_clip(folder: Path = FOLDER, completes: bool = True) -> Any:
-    """CLIP of the world's words. completes: as `DemoTokenizer` has it."""
+    """Loads the embedded model's text encoder as CLIP. completes: as in `DemoTokenizer`."""
     text = load_text(folder)
     target = comfy.supported_models_base.ClipTarget(lambda **_: DemoTokenizer(text, completes), lambda **_: DemoEncoder(text))
     clip = comfy.sd.CLIP(target)
-    rebuilt_by(clip.patcher, _patcher_again, demo_clip, folder)
+    rebuilt_by(clip.patcher, _reload_patcher, demo_clip, folder)
     return clip
 
 
 class DemoTokenizer:
-    """Prompts, as `demo/prompt.py` reads them, to the host's lists of (token, weight); with `(red:1.3)` as the host has it.
+    """Tokenizer with the host's interface: prompts as read by `demo/prompt.py`, weights such as `(red:1.3)` as in the host.
 
-    completes   whether what a prompt leaves out (a ground, the frame rate) is assumed
+    completes   whether to assume what a prompt leaves out (the ground, the frame rate)
     """
 
     def __init__(self, text: TextEncoder, completes: bool):
@@ -219,14 +219,14 @@ class DemoTokenizer:
         parts = ((comfy.sd1_clip.unescape_important(part), weight) for part, weight in weighted)
         words = [(word, weight) for part, weight in parts for word in tokens_of(part)]
         reading = read_tokens([word for word, _ in words], ground=self.completes, usual_rate=self.completes)
-        self._notes.of(reading)
-        plain = []
+        self._notes.report(reading)
+        pairs = []
         for word in reading.prompt.split():
             source = reading.source(word)
-            plain += [(token, 1.0 if source is None else words[source][1]) for token in self.text.tokens_of(word)]
+            pairs += [(token, 1.0 if source is None else words[source][1]) for token in self.text.tokens_of(word)]
         length = self.text.config.length
-        row = (plain + [(PAD, 1.0)] * length)[:length]
-        return {"demo": [[(*pair, place) for place, pair in enumerate(row, start=1)] if return_word_ids else row]}
+        row = (pairs + [(PAD, 1.0)] * length)[:length]
+        return {"demo": [[(*pair, index) for index, pair in enumerate(row, start=1)] if return_word_ids else row]}
 
     def untokenize(self, pairs: Collection[Any]) -> list[Any]:
         return [(pair, self.text.word_of(pair[0])) for pair in pairs]
@@ -236,10 +236,10 @@ class DemoTokenizer:
 
 
 class DemoEncoder(nn.Module, comfy.sd1_clip.ClipTokenWeightEncoder):
-    """The text encoder behind the host's interface; the host's own class blends weighted words."""
+    """The text encoder with the host's interface; the host's class applies the weights of words."""
 
-    disable_offload = True  # a tenth of a million plain torch weights: not for a host that streams layers
-    special_tokens = {"pad": PAD}  # noqa: RUF012  the host's own habit
+    disable_offload = True  # 0.1 M weights in plain torch layers, which the host cannot stream
+    special_tokens = {"pad": PAD}  # noqa: RUF012  as in the host
 
     def __init__(self, text: TextEncoder):
         super().__init__()
@@ -247,10 +247,10 @@ class DemoEncoder(nn.Module, comfy.sd1_clip.ClipTokenWeightEncoder):
         self.dtypes = {torch.float32}
 
     def set_clip_options(self, options: dict[str, Any]) -> None:
-        """The layer to stop at and the like: CLIP's, not ours."""
+        """Ignores options of CLIP, such as the layer to stop at."""
 
     def reset_clip_options(self) -> None:
-        """Nothing was set."""
+        """Does nothing, as no option is set."""
 
     def encode_token_weights(self, token_weight_pairs: dict[str, Any]) -> Any:
         return super().encode_token_weights(token_weight_pairs["demo"])

@@ -1,4 +1,4 @@
-"""What the embedded model's text encoder did not understand or assumed, as a line under the node that encodes the prompt."""
+"""Notes on prompts for the embedded model (unknown words, assumptions) as a line under the node that encodes the prompt."""
 
 import logging
 from typing import Any
@@ -12,16 +12,16 @@ log = logging.getLogger(__name__)
 
 
 class PromptNotes:
-    """Lines of the nodes that encode prompts with one CLIP: a node with several prompts (a timeline) has all of them."""
+    """Notes of nodes that encode prompts with one CLIP; a node with several prompts (a timeline) shows those of all."""
 
     def __init__(self) -> None:
         self._run: Any = None
         self._lines: list[str] = []
         self._marked: set[str] = set()
-        """Nodes with a line under them, which a run without notes has to replace: pages keep lines."""
+        """Ids of nodes that show a line, which a run without notes must replace, as the page keeps it."""
 
-    def of(self, reading: Reading) -> None:
-        """Shows a reading's notes in the editor and the log; outside of a node, in the log only."""
+    def report(self, reading: Reading) -> None:
+        """Writes a prompt's notes to the log and, inside a node, shows them under it."""
         notes = reading.notes()
         if notes:
             log.log(logging.WARNING if reading.misses else logging.INFO, "Zoetrope: %s", "; ".join(notes))
@@ -36,4 +36,4 @@ class PromptNotes:
             self._marked.add(context.node_id)
         elif self._lines or context.node_id not in self._marked:
             return
-        NodeProgress(context.node_id, 0).say("\n".join(self._lines) or f"read as {reading.prompt!r}")
+        NodeProgress(context.node_id, 0).show_text("\n".join(self._lines) or f"read as {reading.prompt!r}")

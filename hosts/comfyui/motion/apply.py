@@ -1,9 +1,9 @@
-"""ComfyUI as host: motion modules as additional models, run by guarded forward hooks. Only `comfyui*.py` import comfy.
+"""Motion modules in ComfyUI: loading, motion LoRAs, and applying to a MODEL as an additional model with forward hooks.
 
 Nothing of the host is replaced. A patched MODEL is a clone with three additions under one key: the temporal layers as an
-additional model (loaded, counted and moved by the host), an injection that hooks and unhooks them, and plain data in
-`transformer_options`, where any node downstream may read or change it. Works on ComfyUI 0.3.64 and later; the public
-hooks used here are listed in docs/hosts.md.
+additional model (loaded and moved by the host), an injection that installs and removes their hooks, and plain data in
+`transformer_options`, which later nodes may read or change. Needs ComfyUI 0.3.64 or later; docs/hosts.md lists the host's
+interfaces that are used.
 """
 
 import logging
@@ -41,47 +41,47 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HostMotion:
-    """A motion module in the host's hands."""
+    """A motion module with the host's patcher."""
 
     patcher: Any
     report: Report
     path: Path
     loras: tuple[tuple[MotionLora, float], ...] = ()
-    """Those that the patcher has been given, each with its strength."""
+    """Motion LoRAs applied to the patcher, each with its strength."""
     spatial: tuple[tuple[MotionLora, float], ...] = ()
-    """LoRAs of the image model that travel with the module (v3's domain adapter), each with its strength."""
+    """LoRAs for the image model that are applied with the module (v3's domain adapter), each with its strength."""
     guide: Any = None
-    """Of the network that reads given frames (models/motion/frame_guide_networks.py), where the file holds one."""
+    """ModelPatcher of the network for given frames (models/motion/frame_guide_networks.py); None where the file has none."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a motion module is applied; all plain data."""
+    """Settings of an applied motion module; plain data only."""
 
     strength: Strength = 1.0
-    """0 gives the host's output bit for bit, 1 the family as published; or `(f or 1, h or 1, w or 1)`."""
+    """0: the host's output bit for bit, 1: as published; a number or `(f or 1, h or 1, w or 1)`."""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """Beginnings of sites -> factor of the strength there."""
+    """Prefixes of sites -> factor of the strength there."""
     amount: Strength = 1.0
-    """More or less motion: multiplies the keys of attention over frames."""
+    """Amount of motion: multiplies the keys of attention over frames."""
     amount_mask: Tensor | None = None
-    """Where the amount acts `(f or 1, h, w)`; elsewhere it is 1."""
+    """Mask of `amount` `(f or 1, h, w)`; outside it the amount is 1."""
     frames: int = 0
     """Frames per clip; 0: the whole batch is one clip."""
     start: float = 0.0
-    """Share of the sampling after which the module begins to act."""
+    """Share of the sampling at which the module begins to act."""
     end: float = 1.0
     """Share of the sampling at which it ends."""
     beyond: Beyond = "refuse"
-    """How positions are made for clips longer than the module was trained on."""
+    """How positions are computed for clips longer than the module was trained on."""
     fps: float = 0.0
-    """0: the family's own."""
+    """Frames per second, for families conditioned on it; 0: the family's default."""
     schedule: str = FAMILY
-    """Noise schedule to sample with: that of the family, the model's own (`MODEL`), or a name in `sampling.schedule.NAMED`."""
+    """Noise schedule: the family's (`FAMILY`), the model's (`MODEL`), or a name in `sampling.schedule.NAMED`."""
     scaled: bool = True
-    """Whether that includes VideoCrafter's scaled latents."""
+    """Whether the family's schedule includes VideoCrafter's scaled latents."""
     prediction: str | None = None
-    """`eps` or `v` where the image model's weights are the family's own."""
+    """`eps` or `v` where the image model's weights are the family's; None: as the MODEL predicts."""
 
     def __post_init__(self) -> None:
         check_strength("strength", self.strength)
@@ -90,7 +90,7 @@ class Settings:
 
 
 OPTIONS = (*EVERY_EDIT_READS, *TemporalEdit.reads)
-"""Settings that are read at every call."""
+"""Names of settings that go into `transformer_options` and are read at every call."""
 
 
 def load(path: str) -> HostMotion:
@@ -99,18 +99,19 @@ def load(path: str) -> HostMotion:
 
 
 def host_motion(opened: OpenedFile, path: str) -> HostMotion:
-    """Hands the temporal layers of an opened file to the host."""
+    """Wraps the temporal layers of an opened file in the host's patchers, and logs the file's notes."""
     for line in opened.report.notes:
         log.info("Zoetrope: %s: %s", opened.report.file, line)
     for note in opened.report.variant.notes:
         log.warning("Zoetrope: %s: %s", opened.report.file, note)
-    motion = rebuilt_by(patcher_for(opened.motion.to(_stored(opened.report))), _motion_again, path)
+    motion = rebuilt_by(patcher_for(opened.motion.to(_stored(opened.report))), _reload_motion, path)
     network = _guide_of(opened)
-    return HostMotion(motion, opened.report, Path(path), guide=network and rebuilt_by(patcher_for(network), _guide_again, path))
+    guide = network and rebuilt_by(patcher_for(network), _reload_guide, path)
+    return HostMotion(motion, opened.report, Path(path), guide=guide)
 
 
 def _guide_of(opened: OpenedFile) -> Any:
-    """The network for given frames, where the file holds one."""
+    """The network for given frames; None where the file has none."""
     guide = opened.report.variant.guide
     if guide is None:
         return None
@@ -118,17 +119,17 @@ def _guide_of(opened: OpenedFile) -> Any:
         return guide_network(guide, opened.parts.get("image", {}), comfy.ops.manual_cast)
 
 
-def _motion_again(path: str, disable_dynamic: bool = False) -> Any:
+def _reload_motion(path: str, disable_dynamic: bool = False) -> Any:
     opened = open_file(path, comfy.ops.manual_cast)
     return patcher_for(opened.motion.to(_stored(opened.report)), disable_dynamic)
 
 
-def _guide_again(path: str, disable_dynamic: bool = False) -> Any:
+def _reload_guide(path: str, disable_dynamic: bool = False) -> Any:
     return patcher_for(_guide_of(open_file(path, comfy.ops.manual_cast)), disable_dynamic)
 
 
 def _stored(report: Report) -> torch.dtype | None:
-    """Half precision where the host would hold such a UNet so, never more than the file has; None keeps the file's."""
+    """The dtype to store float32 files in: half precision where the host would use it for a UNet; None keeps the file's."""
     if report.dtypes != ("float32",):
         return None
     half = [torch.float16, torch.bfloat16]
@@ -139,11 +140,11 @@ def _stored(report: Report) -> torch.dtype | None:
 
 
 def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
-    """The module with a LoRA: patched by the host when it is loaded, or kept for the image model where it is a spatial one."""
+    """The module with a LoRA, as weight patches; a LoRA for the image model is stored until the module is applied."""
     for line in lora.notes:
         log.info("Zoetrope: %s: %s", lora.file, line)
     if lora.spatial:
-        log.info("Zoetrope: %s is an ordinary LoRA of the image model; it is applied there", lora.file)
+        log.info("Zoetrope: %s is a LoRA for the image model; it is applied to that", lora.file)
         return replace(motion, spatial=(*motion.spatial, (lora, strength)))
     factors = factors_for(motion.patcher.model, lora)
     weights = {f"{key}.lora_down.weight": down for key, (down, _) in factors.items()}
@@ -151,12 +152,12 @@ def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMoti
     patcher = motion.patcher.clone()
     done = patcher.add_patches(comfy.lora.load_lora(weights, {key: key for key in factors}, log_missing=False), strength)
     if len(done) != len(factors):
-        raise RuntimeError(f"Zoetrope: the host took {len(done)} of the {len(factors)} weights of {lora.file}")
+        raise RuntimeError(f"Zoetrope: the host patched {len(done)} of {len(factors)} weights of {lora.file}")
     return replace(motion, patcher=patcher, loras=(*motion.loras, (lora, strength)))
 
 
 def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
-    """A clone of MODEL that runs the motion module. Raises DoesNotFit where the module was made for another model."""
+    """A clone of MODEL with the motion module. Raises DoesNotFit where the module was made for another base model."""
     unet = unet_of(model)
     places = unet_places(unet)
     module: MotionModule = motion.patcher.model
@@ -166,7 +167,7 @@ def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
     if is_zero(settings.strength):
         return patched
     check_levels(settings.levels, module.widths)
-    motion = _apart(patched, motion)
+    motion = _unshared(patched, motion)
     for lora, strength in motion.spatial:
         _add_spatial(patched, lora, strength)
     if settings.schedule == FAMILY:
@@ -177,12 +178,14 @@ def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
     return patched
 
 
-def _apart(patched: Any, motion: HostMotion) -> HostMotion:
-    """The motion module, loaded once more where the model runs it already with other LoRAs: the host patches weights in place,
-    so two applications of one module would both get the last one's."""
+def _unshared(patched: Any, motion: HostMotion) -> HostMotion:
+    """The motion module, loaded once more where the MODEL has it already with other LoRAs.
+
+    The host patches weights in place, so both applications would run with the LoRAs of the last one.
+    """
     same = [other for models in patched.additional_models.values() for other in models if other.model is motion.patcher.model]
     if same:
-        log.warning("Zoetrope: %s is on this MODEL already; it acts twice", motion.report.file)
+        log.warning("Zoetrope: %s is applied to this MODEL twice", motion.report.file)
     if all(other.patches_uuid == motion.patcher.patches_uuid for other in same):
         return motion
     fresh = replace(load(str(motion.path)), spatial=motion.spatial)
@@ -192,7 +195,7 @@ def _apart(patched: Any, motion: HostMotion) -> HostMotion:
 
 
 def _check_base(report: Report, base: Any) -> None:
-    """Stable Diffusion 1.x and 2.x have the same widths; only the text tells them apart."""
+    """Raises DoesNotFit for another base model: widths alone do not distinguish Stable Diffusion 1.x and 2.x."""
     if base and report.fits and base.name not in report.fits:
         fits = " or ".join(report.fits)
         raise DoesNotFit(
@@ -206,7 +209,7 @@ def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
     done = patched.add_patches(comfy.lora.load_lora(dict(lora.spatial), names, log_missing=False), strength)
     if 2 * len(done) != len(lora.spatial):
         raise DoesNotFit(
-            f"{lora.file}: this LoRA of the image model finds {len(done)} of {len(lora.spatial) // 2} weights in this MODEL; "
+            f"{lora.file}: {len(done)} of the {len(lora.spatial) // 2} weights of this image LoRA are in this MODEL; "
             "v3's domain adapter is made for SD1.x checkpoints"
         )
 
@@ -214,6 +217,6 @@ def _add_spatial(patched: Any, lora: MotionLora, strength: float) -> None:
 def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     options = patched.model_options["transformer_options"]
     key = free_key(MOTION, options)
-    own = {name: getattr(settings, name) for name in OPTIONS}
-    own["amount"] = where(settings.amount_mask, settings.amount)
-    MotionHooks(key, motion.patcher.model, motion.report).add_to(patched, motion.patcher, own)
+    entry = {name: getattr(settings, name) for name in OPTIONS}
+    entry["amount"] = where(settings.amount_mask, settings.amount)
+    MotionHooks(key, motion.patcher.model, motion.report).add_to(patched, motion.patcher, entry)

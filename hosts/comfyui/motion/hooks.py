@@ -1,4 +1,4 @@
-"""The hooks of one applied motion module: put in and taken out by the host, told before each UNet call what clip they see."""
+"""The hooks of one applied motion module: installed and removed by the host, with inputs for each UNet call."""
 
 import logging
 from collections.abc import Mapping
@@ -31,15 +31,15 @@ class MotionHooks(HostEdit[TemporalInputs]):
         self._report = report
 
     def sample(self, executor: Any, noise: Tensor, latent: Any, sampler: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuses impossible clips before any model is loaded, and says what to expect of unusual ones."""
+        """An OUTER_SAMPLE wrapper: raises ValueError for clips that are too long, and warns of short ones."""
         options = executor.class_obj.model_options
-        own = options.get("transformer_options", {}).get(self._key, {})
-        # windows choose the clip themselves; each call is checked as well
+        entry = options.get("transformer_options", {}).get(self._key, {})
+        # windows set the clip length; each call is checked as well
         windows = options.get("context_handler") or WINDOWS in options.get("transformer_options", {})
         windows = windows or getattr(sampler, "has_own_windows", False)
-        if not is_zero(own.get("strength", 0)) and not windows:
-            clip = frames_per_clip(len(noise), 1, own.get("frames", 0))
-            self._module.check_frames(clip, own.get("beyond", "refuse"))
+        if not is_zero(entry.get("strength", 0)) and not windows:
+            clip = frames_per_clip(len(noise), 1, entry.get("frames", 0))
+            self._module.check_frames(clip, entry.get("beyond", "refuse"))
             trained = self._report.variant.frames
             if clip < trained:
                 log.warning(
@@ -47,47 +47,47 @@ class MotionHooks(HostEdit[TemporalInputs]):
                     "Set the latent's batch size to %d.",
                     self._report.file, trained, clip, trained,
                 )  # fmt: skip
-        self._say_where_it_rests(options.get("transformer_options", {}))
+        self._warn_of_replaced_attentions(options.get("transformer_options", {}))
         return executor(noise, latent, sampler, *args, **kwargs)
 
-    def _say_where_it_rests(self, transformer_options: Mapping[str, Any]) -> None:
+    def _warn_of_replaced_attentions(self, transformer_options: Mapping[str, Any]) -> None:
         replaced = transformer_options.get("patches_replace", {}).get("attn1", {}).values()
         if self._module.sparse_causal and replaced:
             names = sorted({getattr(one, "__qualname__", type(one).__name__).partition(".")[0] for one in replaced})
             log.warning(
-                "Zoetrope: %s has put a function of its own in place of self-attentions of this MODEL; %s rests there, and "
-                "each frame attends to itself",
+                "Zoetrope: %s replaces self-attentions of this MODEL; %s is disabled there, and each frame attends to itself",
                 ", ".join(names), self._report.name,
             )  # fmt: skip
 
     def inputs(self, call: UnetCall) -> TemporalInputs | None:
         comfy.model_management.throw_exception_if_processing_interrupted()
         clip = self._clip(call, self.active(call.unet, call.options))
-        return clip and TemporalInputs(clip, call.x.shape[0], call.own.get("levels") or {})
+        return clip and TemporalInputs(clip, call.x.shape[0], call.entry.get("levels") or {})
 
     def _clip(self, call: UnetCall, active: Strength) -> TemporalContext | None:
-        own, x = call.own, call.x
-        strength = own.get("strength", 0)
+        entry, x = call.entry, call.x
+        strength = entry.get("strength", 0)
         if is_zero(strength) or is_zero(active):
             return None
-        frames = frames_per_clip(x.shape[0], call.chunks, own.get("frames", 0))
-        here = (x.shape[0], frames, call.chunks, window_of(call.options))
-        dials = (("strength", strength), ("amount", own.get("amount", 1.0)))
-        strength, amount = (self._placed(for_rows(name, dial, *here), call) for name, dial in dials)
+        frames = frames_per_clip(x.shape[0], call.chunks, entry.get("frames", 0))
+        rows = (x.shape[0], frames, call.chunks, window_of(call.options))
+        values = (("strength", strength), ("amount", entry.get("amount", 1.0)))
+        strength, amount = (self._cropped(for_rows(name, value, *rows), call) for name, value in values)
         if isinstance(active, Tensor):
-            active = for_rows("range", active, *here)
+            active = for_rows("range", active, *rows)
             active = active.to(strength.device if isinstance(strength, Tensor) else active.device)
-        beyond = own.get("beyond", "refuse")
+        beyond = entry.get("beyond", "refuse")
         self._module.check_frames(frames, beyond)
         return TemporalContext(
             frames, strength * active, call.context, host_attention(call.options), amount=amount,
-            fps=own.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
+            fps=entry.get("fps") or self._module.fps, beyond=beyond, size=(x.shape[-2], x.shape[-1]),
         )  # fmt: skip
 
-    def _placed(self, dial: Strength, call: UnetCall) -> Strength:
-        """What of a mask `(b f) h w` lies where each part of the call does."""
-        if not isinstance(dial, Tensor) or dial.shape[1:] == (1, 1):
-            return dial
-        places = regions_of(call.options, call.chunks, call.x.shape[-2:])
-        parts = zip(places, dial.chunk(call.chunks), strict=True)
-        return torch.cat([place.cut(part) for place, part in parts]) if not all(p.is_whole for p in places) else dial
+    def _cropped(self, value: Strength, call: UnetCall) -> Strength:
+        """A mask `(b f) h w` cropped to the region of each part of the call; other values as they are."""
+        if not isinstance(value, Tensor) or value.shape[1:] == (1, 1):
+            return value
+        regions = regions_of(call.options, call.chunks, call.x.shape[-2:])
+        if all(region.is_whole for region in regions):
+            return value
+        return torch.cat([region.cut(part) for region, part in zip(regions, value.chunk(call.chunks), strict=True)])

@@ -1,1 +1,1 @@
-"""Sampling through the host's guiders: rounds, FIFO, windows."""
+"""Sampling through the host's guiders: rounds, queue, windows."""

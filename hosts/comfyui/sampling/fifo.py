@@ -1,4 +1,4 @@
-"""The FIFO queue as the host's SAMPLER: one guider call per group of windows, one noise level and one frame number per row."""
+"""The FIFO queue as the host's SAMPLER: a guider call per group of windows, with a noise level and frame number per row."""
 
 import logging
 from typing import Any
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 class FifoSampler(LongShot):
-    """All frames of a shot at once, for SamplerCustomAdvanced: returns as many as it was told, whatever the latent has.
+    """Samples a shot for SamplerCustomAdvanced; returns `frames` latents, whatever the batch size of the input.
 
-    An empty latent starts from a base clip or from noise (`queue.start`); other latents are frames to go on after.
+    An empty latent starts from a base clip or from noise (`queue.start`); other latents are continued.
     """
 
     def __init__(self, queue: QueueSettings, frames: int, schedules: Schedules, published: bool):
@@ -42,17 +42,17 @@ class FifoSampler(LongShot):
                 rows,
                 rows,
             )
-        own = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
+        frame_noise = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
-        start = begin(denoise, shape, own, self._queue.start, given)
-        made = list(start.finished[: self._frames].to(noise))
-        shot = fifo.run(denoise, start.queue.to(noise), shape, own.at, start.frame, self._queue.windows_per_call, given)
-        while len(made) < self._frames:
+        start = begin(denoise, shape, frame_noise, self._queue.start, given)
+        finished = list(start.finished[: self._frames].to(noise))
+        shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, self._queue.windows_per_call, given)
+        while len(finished) < self._frames:
             frame, latent, _ = next(shot)
             if frame >= 0:
-                made.append(latent.to(noise))
+                finished.append(latent.to(noise))
             if callback is not None:
-                shown = torch.stack(made) if len(made) == self._frames else latent[None]
-                callback(frame - start.frame, shown, shown, self._frames - start.frame)
-        return torch.stack(made)
+                preview = torch.stack(finished) if len(finished) == self._frames else latent[None]
+                callback(frame - start.frame, preview, preview, self._frames - start.frame)
+        return torch.stack(finished)

@@ -1,4 +1,4 @@
-"""The host's guiders as models: one noise level and one absolute frame number per row."""
+"""The host's guiders as denoisers with a noise level and an absolute frame number per row."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ LONG_SHOT = "a long shot"
 
 
 def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
+    """A CFGGuider with its conditions and scale set."""
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(positive, negative)
     guider.set_cfg(cfg)
@@ -28,8 +29,11 @@ def guider_of(model: Any, positive: Any, negative: Any, cfg: float) -> Any:
 
 
 @contextmanager
-def enough_memory(work: str, remedy: str, kept: str = "The frames that are finished are kept.") -> Iterator[None]:
-    """Out of memory, in words."""
+def enough_memory(work: str, remedy: str, kept: str = "Finished frames are kept.") -> Iterator[None]:
+    """Raises RuntimeError with a remedy where the device runs out of memory.
+
+    work     what needed the memory; remedy: inputs to lower; kept: what is not lost
+    """
     try:
         yield
     except comfy.model_management.OOM_EXCEPTION as error:
@@ -40,11 +44,12 @@ def enough_memory(work: str, remedy: str, kept: str = "The frames that are finis
 def denoiser(
     guided: Any, extra_args: dict[str, Any], window: int, schedules: Schedules, wrappers: Mapping[str, Wrapper] | None = None
 ) -> Callable[..., Tensor]:
-    """The guider as a model with absolute frame numbers: `(x, sigma (f,), frame (f,), **told)`, told to wrappers of the call.
+    """The guider as a denoiser `(x, sigma (f,), frame (f,), **options)`; options go into the call's `transformer_options`.
 
-    window     frames per clip; 0: the rows of a call are one
+    window     frames per clip; 0: the rows of a call are one clip
     wrappers   further CALC_COND_BATCH wrappers of the run, by their key in `call.ORDER`
-    Call it inside a sampler's `sample` only; latents may be anywhere.
+    To be called inside a sampler's `sample` only; latents may be on any device. Raises ValueError for flow models, and for a
+    guidance scale per frame with guiders that it does not work with.
     """
     device = guided.model_patcher.load_device
     base = guided.inner_model
@@ -64,7 +69,7 @@ def denoiser(
         numbers = frame.tolist()
         transformer_options[FRAMES], transformer_options[CLIP] = numbers, window or len(numbers)
         transformer_options.update(motions(numbers, window or len(numbers), schedules.strength), **more)
-        # no step is counted: the frames of a window never stand so again, and whatever remembers begins anew
+        # no step is counted: the same frames never form a window again, so other nodes begin with their initial state
         with call_states.of(None), guarded(base, transformer_options, LONG_SHOT, numbers) as guard:
             transformer_options.update(guard)
             return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
@@ -75,44 +80,44 @@ def denoiser(
 def motion_options(
     transformer_options: dict[str, Any], clip: int = 0
 ) -> Callable[[list[int], int, Numbers | None], dict[str, Any]]:
-    """The motion modules' options of a run, as a function of (frame numbers of the rows, window, strength by frame).
+    """A function of (frame numbers of the rows, window, strength by frame) that returns the motion modules' options of a call.
 
-    clip   length over which lists of fewer values are spread; 0: they hold a value per frame
+    clip   length that shorter lists are stretched to; 0: lists have a value per frame
     """
-    usual = {key: dict(value) for key, value in transformer_options.items() if key.startswith(MOTION + ".")}
-    for own in usual.values():
+    defaults = {key: dict(value) for key, value in transformer_options.items() if key.startswith(MOTION + ".")}
+    for entry in defaults.values():
         for name in ("strength", "amount"):
-            if clip and isinstance(own.get(name), Tensor) and 1 < len(own[name]) < clip:
-                own[name] = spread(own[name], clip)
+            if clip and isinstance(entry.get(name), Tensor) and 1 < len(entry[name]) < clip:
+                entry[name] = spread(entry[name], clip)
 
     def at(numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
-        return {key: _motion_at(value, numbers, window, strength) for key, value in usual.items()}
+        return {key: _motion_at(value, numbers, window, strength) for key, value in defaults.items()}
 
     return at
 
 
-def _motion_at(own: dict[str, Any], numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
-    """A motion module's options for these rows: clips of one window, lists by absolute frame, the last one holding on."""
-    at = {**own, "frames": window}
+def _motion_at(entry: dict[str, Any], numbers: list[int], window: int, strength: Numbers | None) -> dict[str, Any]:
+    """A motion module's options for these rows: clips of one window, lists by absolute frame, the last value repeated."""
+    at = {**entry, "frames": window}
     for name in ("strength", "amount"):
-        if isinstance(own.get(name), Tensor) and len(own[name]) > 1:
-            at[name] = rows_at(own[name], numbers)
+        if isinstance(entry.get(name), Tensor) and len(entry[name]) > 1:
+            at[name] = rows_at(entry[name], numbers)
     if strength:
         at["strength"] = at["strength"] * torch.tensor([strength.at(number) for number in numbers]).reshape(-1, 1, 1)
     return at
 
 
 def _check_sampling(sampling: Any) -> None:
-    """The queue and the streams keep clean frames with noise added to them; flow models mix the two."""
+    """Raises ValueError for flow models: the queue and the streams add noise to clean frames, flow models interpolate."""
     if isinstance(sampling, comfy.model_sampling.CONST):
         raise ValueError(
-            "this MODEL samples by flow (ModelSamplingSD3, AuraFlow, Flux), where frames are mixed with noise; long shots and "
-            "streams work with noise that is added. Take that node away, or use Sliding Windows with an ordinary sampler."
+            "this MODEL samples by flow (ModelSamplingSD3, AuraFlow, Flux), which interpolates between frames and noise; long "
+            "shots and streams need a model that adds noise. Remove that node, or use Sliding Windows with an ordinary sampler."
         )
 
 
 def _check_guidance(guided: Any, options: dict[str, Any]) -> None:
-    """Guidance by frame is that of plain classifier-free guidance; anything else would be silently wrong."""
+    """Raises ValueError for anything but plain classifier-free guidance, whose formula `_cfg_by_frame` assumes."""
     plain = type(guided).predict_noise is comfy.samplers.CFGGuider.predict_noise and guided.conds.get("negative") is not None
     if not plain or "sampler_cfg_function" in options:
         which = "a node that rescales guidance (RescaleCFG and the like)" if plain else f"the guider {type(guided).__name__}"
@@ -123,26 +128,26 @@ def _check_guidance(guided: Any, options: dict[str, Any]) -> None:
 
 
 def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
-    """What the guidance of each frame adds to that of the guider: linear, so right for classifier-free guidance."""
+    """A post-cfg function that corrects the guider's scale to each frame's; exact, as classifier-free guidance is linear."""
 
     def post_cfg(args: dict[str, Any]) -> Tensor:
         numbers = args["model_options"]["transformer_options"].get(FRAMES)
         if numbers is None:
             return args["denoised"]
-        wanted = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
-        return args["denoised"] + (wanted - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
+        scales = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
+        return args["denoised"] + (scales - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
 
     return post_cfg
 
 
 class LongShot(comfy.samplers.Sampler):
-    """A sampler that shows the model windows of its own, whatever the latent's length (see `motion/hooks.py`)."""
+    """A sampler with its own windows, whatever the latent's length; `motion/hooks.py` then does not check that length."""
 
     has_own_windows = True
 
 
 class RoundSampler(LongShot):
-    """Pulls a stream to its end while the guider is ready: the host calls a sampler once, a shot is made in rounds."""
+    """A sampler that iterates over a stream while the guider is ready, for sampling in rounds."""
 
     def __init__(
         self, live: "LiveModel", stream: Iterator[Any], window: int, schedules: Schedules,
@@ -164,18 +169,19 @@ class RoundSampler(LongShot):
 
 
 class LiveModel:
-    """The guider as a model, while the host has it ready: `(x, sigma (f,), frame (f,), **options) -> clean`."""
+    """The guider as a denoiser `(x, sigma (f,), frame (f,), **options) -> clean`, only while a `RoundSampler` runs."""
 
     def __init__(self) -> None:
         self._denoise: Callable[..., Tensor] | None = None
 
     def __call__(self, x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
-        assert self._denoise is not None, "a stream is read inside a round only"
+        assert self._denoise is not None, "a stream must be iterated inside a round"
         return self._denoise(x, sigma, frame, **more)
 
     def at_level(self, x: Tensor, sigma: float, numbers: Sequence[int], **more: Any) -> Tensor:
-        """Clean frames of noisy ones `(f, c, h, w)` that share a noise level; on the CPU, in float32."""
+        """Denoises frames `(f, c, h, w)` of one noise level; the result is on the CPU, in float32."""
         return self(x, torch.full((len(x),), sigma), torch.tensor(list(numbers)), **more).to("cpu", torch.float32)
 
     def ready(self, denoise: Callable[..., Tensor] | None) -> None:
+        """Sets the denoiser of the current round; None after it."""
         self._denoise = denoise

@@ -1,7 +1,7 @@
-"""Clips of any length through the host's guider, in rounds: models are asked in one, autoencoders between them.
+"""Clips of any length through the host's guider, in rounds: the model runs in a round, the VAE between rounds.
 
-The host loads what a sampler needs when the guider is entered, and may move it away when it is left. So latents are taken out
-of `sampling.stream` a few dozen at a time inside the guider, and decoded outside; where a round ends changes no bit.
+The host loads models when the guider is entered, and may offload them when it is left. So a few dozen latents of a stream
+(`sampling.stream`) are computed inside the guider, then decoded outside. The result does not depend on where a round ends.
 """
 
 from collections import deque
@@ -19,73 +19,73 @@ from ..call import Wrapper
 from .guider import LiveModel, RoundSampler, enough_memory
 
 ROUND = 48
-"""Latents that are made before they are decoded."""
+"""Latents per round."""
 
 
 @dataclass(frozen=True)
 class RoundRunner:
-    """How the host is set up for the rounds of one stream, which asks the model through `live`."""
+    """Runs one stream in rounds of the host's guider; the stream calls the model as `live`."""
 
     guider: Any
     latent: tuple[int, int, int]
     """c h w of a frame."""
     rows: int
-    """Frames of a call: memory is set aside for so many."""
+    """Frames per call, for which the host reserves memory."""
     sigmas: Tensor
     seed: int
     remedy: str
-    """What to lower where memory runs out."""
+    """Inputs to lower where memory runs out, for the message."""
     window: int = 0
     """Frames per clip of motion modules; 0: the rows of a call are one clip."""
     schedules: Schedules = field(default_factory=Schedules)
-    kept: str = "Stages that are finished are kept."
+    kept: str = "Finished stages are kept."
     wrappers: Mapping[str, Wrapper] = field(default_factory=dict)
     live: LiveModel = field(default_factory=LiveModel)
 
     def run(self, stream: Iterator[Any]) -> None:
-        """One round: the host loads models for the rows of a call, and the stream is pulled to its end."""
+        """Runs one round: the host loads models for `rows` frames, and the stream is iterated to its end."""
         rows = torch.zeros(self.rows, *self.latent)
         with enough_memory(f"a call of {self.rows} frames", self.remedy, self.kept):
             sampler = RoundSampler(self.live, stream, self.window, self.schedules, self.wrappers)
             self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)
 
     def outside(self, stream: Iterator[Tensor], before: Callable[[], object] = lambda: None) -> Iterator[Tensor]:
-        """Latents of the stream, made in rounds and handed out between them. before: called before each round."""
+        """Latents of the stream, computed in rounds and yielded between them. before: called before each round."""
         while True:
-            made: list[Tensor] = []
+            latents: list[Tensor] = []
             before()
-            self.run(_kept_in(made, islice(stream, ROUND)))
-            yield from made
-            if len(made) < ROUND:
+            self.run(_collected_in(latents, islice(stream, ROUND)))
+            yield from latents
+            if len(latents) < ROUND:
                 return
 
 
-def _kept_in(made: list[Tensor], stream: Iterator[Tensor]) -> Iterator[Tensor]:
-    for one in stream:
-        made.append(one)
-        yield one
+def _collected_in(latents: list[Tensor], stream: Iterator[Tensor]) -> Iterator[Tensor]:
+    for latent in stream:
+        latents.append(latent)
+        yield latent
 
 
 class Prefetched:
-    """Items that are made before they are needed, because making one inside a round would move models about."""
+    """Iterator whose items are computed before a round, because computing one inside it would make the host move models."""
 
     def __init__(self, source: Iterable[Tensor]):
-        self._source, self._waiting = iter(source), deque[Tensor]()
+        self._source, self._buffer = iter(source), deque[Tensor]()
 
     def make(self, upto: int) -> None:
-        """Until so many wait, or none are left."""
-        self._waiting.extend(islice(self._source, max(0, upto - len(self._waiting))))
+        """Computes items until `upto` are buffered or the source ends."""
+        self._buffer.extend(islice(self._source, max(0, upto - len(self._buffer))))
 
     def __iter__(self) -> Iterator[Tensor]:
         while True:
             self.make(1)
-            if not self._waiting:
+            if not self._buffer:
                 return
-            yield self._waiting.popleft()
+            yield self._buffer.popleft()
 
 
 def sigmas_for(model: Any, steps: int, scheduler: str = "simple") -> Tensor:
-    """Noise levels of the model's own schedule `(steps + 1,)`, the last one 0. Raises ValueError for more steps than levels."""
+    """Noise levels `(steps + 1,)` of the model's schedule, the last one 0. Raises ValueError for more steps than levels."""
     sampling = model.get_model_object("model_sampling")
     most = len(getattr(sampling, "sigmas", ())) or steps
     if not 1 <= steps <= most:

@@ -1,6 +1,6 @@
-"""Clips longer than a motion module can see, in the host's own samplers: every step in overlapping windows; shuffled noise.
+"""Sliding windows for clips longer than a motion module supports, in the host's samplers; noise for such clips.
 
-Core's context windows fail on frames that are a batch (0.3.64), so these are the pack's own.
+Core's context windows fail where frames are a batch (0.3.64), so the pack has its own.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from .guider import motion_options
 
 
 def in_windows(model: Any, cut: Windows) -> Any:
-    """A clone of MODEL whose samplers see long clips in windows."""
+    """A clone of MODEL that is sampled in overlapping windows at every step."""
     patched = model.clone()
     patched.model_options["transformer_options"][WINDOWS] = cut.window
 
@@ -31,10 +31,10 @@ def in_windows(model: Any, cut: Windows) -> Any:
         options = for_other_frames(add_frames(guider.model_options), sampling, "Sliding Windows")
         options["transformer_options"][CALL_STATES] = call_states_of(options)
         guider.model_options = options
-        return executor(noise, *args, **kwargs)  # the host puts its own options back after the run
+        return executor(noise, *args, **kwargs)  # the host restores the guider's options after the run
 
     def prepare(executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
-        """Memory is needed for a window, not for the clip."""
+        """Reserves memory for a window instead of the clip."""
         return executor(model, [min(cut.window, noise_shape[0]), *noise_shape[1:]], conds, *args, **kwargs)
 
     wrap_model(patched, WrappersMP.OUTER_SAMPLE, WINDOWS, outer_sample)
@@ -46,9 +46,9 @@ def in_windows(model: Any, cut: Windows) -> Any:
 def _predict(
     cut: Windows, executor: Any, x: Tensor, timestep: Tensor, model_options: Any = None, seed: Any = None, *more: Any
 ) -> Tensor:
-    """A PREDICT_NOISE wrapper: asks the guider for each window by itself.
+    """A PREDICT_NOISE wrapper: calls the guider for each window.
 
-    Guidance belongs to the window: nodes that act after it (SAG) look at what the model has just computed.
+    Guidance is computed per window, because nodes that act after it (SAG) use the model's last output.
     """
     options: dict[str, Any] = model_options or {}
     transformer_options, base = options["transformer_options"], executor.class_obj.inner_model
@@ -62,8 +62,9 @@ def _predict(
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
         with call_states.of(tuple(numbers)), guarded(base, transformer_options, "Sliding Windows", numbers) as guard:
-            here = {**transformer_options, FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None), **guard}
-            return executor(part, sigma, {**options, "transformer_options": here}, seed, *more)
+            added = {FRAMES: numbers, LENGTH: len(x), **motions(numbers, len(numbers), None), **guard}
+            call_options = {**options, "transformer_options": {**transformer_options, **added}}
+            return executor(part, sigma, call_options, seed, *more)
 
     step = _step(transformer_options.get("sample_sigmas"), float(levels.max()))
     # attention across frames takes the keys and values of frame 0 from its window
@@ -71,18 +72,18 @@ def _predict(
 
 
 def _step(sigmas: Tensor | None, sigma: float) -> int:
-    """Which step of the sampling a noise level belongs to."""
+    """Index of the sampling step with the nearest noise level."""
     return 0 if sigmas is None else int((sigmas - sigma).abs().argmin())
 
 
 class LongShotNoise:
-    """The host's NOISE: frames after the first window get noise of the frames before them in another order (FreeNoise)."""
+    """NOISE for long clips: later windows get the first window's noise in shuffled order (FreeNoise, arXiv 2310.15169)."""
 
     def __init__(self, seed: int, window: int, overlap: int):
         self.seed, self._window, self._overlap = seed, window, overlap
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
-        """Of the shape of the latent `(f, c, h, w)`."""
+        """Noise of the latent's shape `(f, c, h, w)`."""
         samples = input_latent["samples"]
         check_shape(samples)
         noise = comfy.sample.prepare_noise(samples, self.seed, input_latent.get("batch_index"))

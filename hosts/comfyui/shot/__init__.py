@@ -1,1 +1,1 @@
-"""Endless shots."""
+"""Endless shots in ComfyUI."""

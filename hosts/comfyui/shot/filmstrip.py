@@ -1,14 +1,12 @@
-"""What the editor's filmstrip is told of a shot: messages on the host's own socket, to the page that queued it.
+"""Messages to the editor's filmstrip about a shot, through the host's socket, to the page that queued it.
 
-    {kind: "open", folder, resumed, frames, news}   a run begins: frames that are there already, why it is a new shot
-    {kind: "base", step, steps}                     the clip before the first frame
-    {kind: "frame", frame, frames, left}            frames finished (negative in the warm-up), of how many, seconds left
-    {kind: "look", number, picture}                 one finished frame as a JPEG, base64
-    {kind: "done", resumed, frames}                 the run has ended well
+    {kind: "open", folder, resumed, frames, news}   a run begins: frames that exist already, why it is a new shot
+    {kind: "base", step, steps}                     a sampling step of the clip before the first frame
+    {kind: "frame", frame, frames, left}            frames finished (negative in the warm-up), their total, seconds left
+    {kind: "look", number, picture}                 one finished frame as a JPEG in base64
+    {kind: "done", resumed, frames}                 the run has ended without an error
 
-each with the ids of node and workflow, since the page may show another one meanwhile.
-
-Without a page, and in a page without the extension, nobody listens and nothing is lost.
+each with the ids of node and workflow, because the page may show another workflow meanwhile. A shot does not depend on them.
 """
 
 import base64
@@ -28,7 +26,7 @@ EVENT = "zoetrope.shot"
 
 
 class Filmstrip:
-    """A `ProgressListener` of a shot: the line and bar of a `NodeProgress`, and the filmstrip's messages."""
+    """A `ProgressListener` that updates a `NodeProgress` and sends the filmstrip's messages."""
 
     def __init__(self, node_id: Any, workflow_id: str, frames: int):
         self._node_progress = NodeProgress(node_id, frames, lines=False)
@@ -50,7 +48,7 @@ class Filmstrip:
         if decoded is not None:
             self._send("look", number=decoded.frame, picture=jpeg(decoded))
         self._send("frame", frame=frame, frames=self._frames, left=seconds_left)
-        self._node_progress.progress(done, total, decoded.picture if decoded else None, 0.0)  # the strip has the time left
+        self._node_progress.progress(done, total, decoded.picture if decoded else None, 0.0)  # the strip shows the time left
 
     def closing(self, message: str) -> None:
         log.info("Zoetrope: %s", message)
@@ -58,9 +56,9 @@ class Filmstrip:
 
 
 def jpeg(decoded: DecodedFrame) -> str:
-    """A frame as base64 of a JPEG, no side longer than `LARGEST_SIDE`."""
+    """A frame as a JPEG in base64, no side longer than `LARGEST_SIDE`."""
     image = as_image(decoded.picture)
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.LANCZOS)
-    written = BytesIO()
-    image.save(written, "JPEG", quality=85)
-    return base64.b64encode(written.getvalue()).decode()
+    encoded = BytesIO()
+    image.save(encoded, "JPEG", quality=85)
+    return base64.b64encode(encoded.getvalue()).decode()

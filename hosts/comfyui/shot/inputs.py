@@ -1,4 +1,4 @@
-"""What a shot is made of and with: the numbers that an artist sets, and a guider with its conditions, VAE and size."""
+"""Settings of a shot, and its inputs: a guider with its conditions, VAE and latent size."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,22 +10,22 @@ from ....sampling.queue import QueueSettings, Schedules
 
 @dataclass(frozen=True)
 class ShotRequest:
-    """What an artist asks for."""
+    """Settings of a shot."""
 
     frames: int = 96
     fps: float = 8.0
     seed: int = 0
     queue: QueueSettings = field(default_factory=QueueSettings)
     sigmas: Tensor | None = None
-    """None: the published levels of the model's own schedule."""
+    """Noise levels of the queue; None: the published levels of the model's schedule."""
     schedules: Schedules = field(default_factory=Schedules)
     given: Tensor | None = None
-    """Latents (f, c, h, w) to go on after, as a LATENT holds them."""
+    """Latents `(f, c, h, w)` of a LATENT that the shot continues; None: it begins a new clip."""
 
 
 @dataclass(frozen=True)
 class ShotInputs:
-    """Who plays: a guider with its conditions set, the VAE, and the size of a latent."""
+    """Inputs of a shot: a guider with its conditions set, the VAE, and the size of a latent."""
 
     guider: Any
     vae: Any
@@ -37,5 +37,5 @@ class ShotInputs:
         return self.guider.model_patcher
 
     def latent_out(self, latents: Tensor) -> Tensor:
-        """Latents as the sampler has them, as a LATENT."""
+        """Latents in the sampler's scale as those of a LATENT, in float32."""
         return self.model.model.process_latent_out(latents.float())

@@ -1,4 +1,4 @@
-"""A shot's plan in ComfyUI: a few real calls of the model and one of the VAE, then arithmetic."""
+"""A shot's plan in ComfyUI, computed from a few measured calls of the model and the VAE."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +17,10 @@ from .shot import shape_for
 
 
 def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
-    """Measures calls with one, two, four ... windows, as many as an iteration has and the device can hold."""
+    """Measures calls with 1, 2, 4, ... windows, up to those of an iteration and the device's memory, and estimates the shot."""
     shape = shape_for(inputs, request)
     sampler = ShotSampler(inputs, request, shape, Progress(None, request.frames))
-    shared: dict[int, float] = {}
+    per_window: dict[int, float] = {}
     peak: list[int] = []
     free, noise = _free(), FrameNoise(0, inputs.latent)
 
@@ -28,7 +28,7 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
         for together in _counts(len(shape.windows())):
             call = trial_call(shape, noise, together)
             try:
-                shared[together] = seconds_of(lambda: _settled(sampler.host.live(*call))) / together  # noqa: B023
+                per_window[together] = seconds_of(lambda: _synchronise(sampler.host.live(*call))) / together  # noqa: B023
             except comfy.model_management.OOM_EXCEPTION:
                 if together == 1:
                     raise
@@ -42,25 +42,27 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
     decode = seconds_of(lambda: sampler.decode(latent))
     write, video_bytes = written(sampler.decode(latent), request.fps)
     measured = Measured(
-        shared.get(request.queue.windows_per_call, shared[1]), shared, decode + write, peak[0] if free else None, free or None,
-        ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder), video_bytes,
+        per_window.get(request.queue.windows_per_call, per_window[1]), per_window, decode + write,
+        peak[0] if free else None, free or None, ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder),
+        video_bytes,
     )  # fmt: skip
     return Plan(work_of(shape, request, inputs), measured)
 
 
 def work_of(shape: fifo.FifoLayout, request: ShotRequest, inputs: ShotInputs) -> Work:
+    """Number of model calls and sizes of a shot."""
     base_calls, warm_up = work_before(shape, request.given is None and request.queue.start == "base clip")
     c, h, w = inputs.latent
     return Work(request.frames, warm_up, fifo.calls_per_frame(shape), base_calls, c * h * w, shape.places)
 
 
 def _counts(most: int) -> list[int]:
-    """1, 2, 4 ... and all."""
+    """1, 2, 4, 8, 16 below `most`, and `most`."""
     return sorted({*(count for count in (1, 2, 4, 8, 16) if count < most), most})
 
 
-def _settled(value: torch.Tensor) -> None:
-    """A GPU's work is done when its result is here."""
+def _synchronise(value: torch.Tensor) -> None:
+    """Waits for the GPU by copying one value to the CPU."""
     value.flatten()[:1].cpu()
 
 

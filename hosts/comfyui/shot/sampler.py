@@ -1,4 +1,4 @@
-"""The host's side of a recording: the queue through any guider in rounds, decoding between them, progress on the way."""
+"""Sampler of a recording in ComfyUI: the queue through any guider in rounds, decoding between them, and progress."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,17 +23,17 @@ class ProgressListener(Protocol):
     """Receives the events of a shot."""
 
     def opening(self, folder: str, resumed: int, reason: Sequence[str]) -> None:
-        """Where the shot is written, how many of its frames are there already, and why it is a new one, where it is."""
+        """The run begins. folder: of the shot; resumed: frames that exist already; reason: why it is a new shot, else empty."""
 
     def starting(self, step: int, steps: int) -> None:
-        """The base clip, before the first frame."""
+        """A sampling step of the base clip is done, before the first frame."""
 
     def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
-        """Frames done, warm-up included; look: a frame that was decoded, where one was."""
+        """A frame is sampled or decoded. done, total: frames of this run, with warm-up; decoded: the frame, if one was."""
 
 
 class Progress:
-    """Counts the frames of a run, warm-up included, and how long the rest will take."""
+    """Counts the frames of a run, with warm-up, and estimates the time left."""
 
     def __init__(self, listener: ProgressListener | None, frames: int):
         self._listener, self._frames = listener, frames
@@ -42,7 +42,7 @@ class Progress:
         self._started = time.monotonic()
 
     def begun(self, frame: int) -> None:
-        """frame: the one that comes out first in this run"""
+        """Sets the first frame that this run finishes; later calls have no effect."""
         if self._first is None:
             self._first = self._frame = min(frame, self._frames)
 
@@ -51,14 +51,14 @@ class Progress:
             self._listener.starting(step, steps)
 
     def stepped(self, frame: int) -> None:
-        """frame: the one that comes out next"""
+        """Sets the next frame."""
         self._frame = min(frame, self._frames)
-        self._tell(None)
+        self._notify(None)
 
     def frame_decoded(self, decoded: DecodedFrame) -> None:
-        self._tell(decoded)
+        self._notify(decoded)
 
-    def _tell(self, decoded: DecodedFrame | None) -> None:
+    def _notify(self, decoded: DecodedFrame | None) -> None:
         first = self._frames if self._first is None else self._first
         done, total = self._frame - first, self._frames - first
         left = (time.monotonic() - self._started) / done * (total - done) if done else 0.0
@@ -67,7 +67,7 @@ class Progress:
 
 
 class ShotSampler:
-    """A scene in the host's hands, as `shots.record.Sampler`."""
+    """A guider of the host as a `shots.record.Sampler`."""
 
     def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout, progress: Progress):
         self.progress = progress
@@ -80,7 +80,7 @@ class ShotSampler:
             inputs.guider, inputs.latent, shape.window * together,
             torch.cat([shape.sigmas.flip(0), torch.tensor([shape.last])]), request.seed,
             f"{fewer}window (now {shape.window}), then width and height", shape.window, request.schedules,
-            "The frames that are finished are kept.",
+            "Finished frames are kept.",
         )  # fmt: skip
 
     def steps(self, state: State | None) -> Iterator[Step]:
@@ -96,11 +96,11 @@ class ShotSampler:
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 
     def _start(self) -> InitialQueue:
-        for made in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given):
-            if isinstance(made, InitialQueue):
-                return made
-            self.progress.starting(made, len(self._shape.sigmas))
-        raise AssertionError("a beginning ends with a filled queue")
+        for event in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given):
+            if isinstance(event, InitialQueue):
+                return event
+            self.progress.starting(event, len(self._shape.sigmas))
+        raise AssertionError("beginning() must end with the initial queue")
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
         for steps in streams:

@@ -1,4 +1,4 @@
-"""Endless shots in ComfyUI: sampled in rounds through any guider, decoded between them, written as they go."""
+"""Endless shots in ComfyUI: sampled in rounds through any guider, decoded between rounds, written while sampling."""
 
 import logging
 from collections.abc import Mapping
@@ -25,28 +25,32 @@ log = logging.getLogger(__name__)
 
 
 def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, ShotRequest]:
-    """The scene, and an order that goes on after the latents, where they hold pictures. Raises ValueError for other latents."""
+    """Inputs and default settings of a shot, which continues the latents unless they are empty.
+
+    Raises ValueError for a noise mask, and for latents that do not fit the model.
+    """
     if latent.get("noise_mask") is not None:
         raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
     samples = frames_in(latent, guider.model_patcher)
     if sees_time(vae):
         log.warning(
-            "Zoetrope: a long shot is decoded frame by frame, so this VAE cannot see the frames around; see the help page"
+            "Zoetrope: a long shot is decoded frame by frame, so this VAE gets no neighbouring frames; see the help page"
         )
     c, h, w = samples.shape[1:]
     return ShotInputs(guider, vae, (c, h, w)), ShotRequest(given=samples if bool(samples.any()) else None)
 
 
 def shape_for(inputs: ShotInputs, request: ShotRequest) -> fifo.FifoLayout:
+    """Layout of the queue for the model's noise schedule."""
     return request.queue.shape(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
 
 
 def make_shot(
     inputs: ShotInputs, request: ShotRequest, place: ShotFolder, listener: ProgressListener
 ) -> tuple[Shot, list[str]]:
-    """Makes a shot in a folder of its own, or continues the one that was begun with the same settings.
+    """Makes a shot in a new folder, or continues one that has the same settings.
 
-    Returns what was made, and in words what is different from the last shot of this name, where it could not continue that.
+    Returns the shot, and the differences from the last shot of this name if it could not be continued (else an empty list).
     """
     shape = shape_for(inputs, request)
     sizes = Sizes(shape.places, SEGMENT, inputs.latent)
@@ -54,8 +58,8 @@ def make_shot(
     sampler = ShotSampler(inputs, request, shape, Progress(listener, request.frames))
     recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas))
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
-    if recording.stands is not None:  # pictures of earlier frames may come before the first step
-        sampler.progress.begun(recording.stands)
+    if recording.next_frame is not None:  # earlier frames may be decoded before the first step
+        sampler.progress.begun(recording.next_frame)
     with closing(recording):
         for decoded in recording:
             sampler.progress.frame_decoded(decoded)
@@ -63,14 +67,14 @@ def make_shot(
 
 
 def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout) -> Mapping[str, Scalar]:
-    """Everything that decides about a bit of the shot, by the name that an artist gives it. Its length does not."""
+    """All settings that the frames depend on, by the names that users see; the number of frames is not one."""
     plain = {name: value for name, value in vars(inputs.guider).items() if isinstance(value, bool | int | float | str)}
-    others = {n: one for n, one in vars(inputs.guider).items() if one is not inputs.model and hasattr(one, "model_options")}
+    models = {n: one for n, one in vars(inputs.guider).items() if one is not inputs.model and hasattr(one, "model_options")}
     return {
         **model_settings(inputs.model),
         "guider": type(inputs.guider).__name__,
         **plain,
-        **{f"{owner}: {name}": value for owner, one in others.items() for name, value in model_settings(one).items()},
+        **{f"{owner}: {name}": value for owner, one in models.items() for name, value in model_settings(one).items()},
         **{name: digest(conds) for name, conds in inputs.guider.original_conds.items()},
         "vae": weights(inputs.vae.patcher),
         "seed": request.seed,

@@ -1,1 +1,1 @@
-"""VAEs of the host on clips of any length."""
+"""The host's VAEs on clips of any length."""

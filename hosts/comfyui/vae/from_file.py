@@ -1,4 +1,4 @@
-"""Autoencoders from files as the host's own VAE objects: core's nodes work with them, and long clips are cut as they like."""
+"""VAEs from files as the host's VAE objects: core's nodes accept them, and long clips are cut into the family's windows."""
 
 from typing import Any
 
@@ -22,24 +22,24 @@ SHELL: dict[str, Any] = {
         "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0,
     },
 }  # fmt: skip
-"""The smallest network that the host makes a VAE of; ours takes its place."""
+"""The smallest network that the host's VAE class accepts; it is replaced by the file's."""
 BYTES_PER_PIXEL = {"encode": 1767, "decode": 2178}
-"""Numbers that are held per pixel of a picture: the host's own estimates for Stable Diffusion's VAE."""
+"""Numbers in memory per pixel of a picture: the host's estimates for Stable Diffusion's VAE."""
 
 
 def load_temporal_vae(path: str) -> "FileVae":
-    """A host VAE around the autoencoder in a file of any known family. Raises ValueError, naming file and remedy."""
+    """Loads a VAE file of any known family as a host VAE. Raises ValueError with file and remedy."""
     vae = FileVae(load_vae(path))
-    rebuilt_by(vae.patcher, _patcher_again, path)
+    rebuilt_by(vae.patcher, _reload_patcher, path)
     return vae
 
 
-def _patcher_again(path: str, disable_dynamic: bool = False) -> Any:
+def _reload_patcher(path: str, disable_dynamic: bool = False) -> Any:
     return load_temporal_vae(path).patcher
 
 
 class FileVae(comfy.sd.VAE):
-    """A host VAE whose network is ours. Long clips are cut into its family's windows, whichever node it is connected to."""
+    """A host VAE with a network of the pack. Every node, core's too, cuts long clips into its family's windows."""
 
     def __init__(self, loaded: Loaded):
         super().__init__(sd=AutoencoderKL(**SHELL).state_dict(), config={"params": SHELL})
@@ -51,12 +51,12 @@ class FileVae(comfy.sd.VAE):
         self._sizes(network.side, network.latent, time.each > 1)
         self.first_stage_model = network.to(self.vae_dtype)
         self.size = None
-        self.disable_offload = True  # its layers are torch's own, which the host cannot stream piece by piece
+        self.disable_offload = True  # the host cannot stream plain torch layers
         devices = {"load_device": self.device, "offload_device": self.patcher.offload_device}
         self.patcher = comfy.model_patcher.ModelPatcher(network, **devices)
 
     def _sizes(self, side: Any, channels: Any, squeezes: bool) -> None:
-        """What the host asks about a VAE: how sizes change, and memory, of one picture or of a whole clip."""
+        """Sets the host's attributes for sizes, and its memory estimates, of one picture or of a clip."""
         ratio = self.zoetrope_ratio
         self.latent_channels, self.latent_dim = channels, 3 if squeezes else 2
         self.upscale_ratio = (ratio.frames, side, side) if squeezes else side
@@ -74,14 +74,14 @@ class FileVae(comfy.sd.VAE):
         self.memory_used_decode, self.memory_used_encode = decoding, encoding
 
     def decode(self, samples_in: Tensor, vae_options: Any = None) -> Tensor:
-        """As core's: `(f, h, w, 3)`, in the family's windows."""
+        """Decodes latents to an IMAGE `(f, h, w, 3)` in the family's windows, with core's signature."""
         return decode_all(samples_in, ChunkedVae(self)).to(self.output_device)
 
     def decode_tiled(
         self, samples: Tensor, tile_x: Any = None, tile_y: Any = None, overlap: Any = None, tile_t: Any = None,
         overlap_t: Any = None,
     ) -> Tensor:  # fmt: skip
-        """As core's, with the clip whole in every tile. Sizes are latents'."""
+        """Decodes in tiles with core's signature; each tile has all frames of a window. Sizes are in latent pixels."""
         side = self.spacial_compression_decode()
         options = ChunkOptions(
             tile_t or 0, overlap_t if tile_t and overlap_t is not None else -1, tile=max(tile_x or 32, tile_y or 32) * side
@@ -89,14 +89,14 @@ class FileVae(comfy.sd.VAE):
         return decode_all(samples, ChunkedVae(self, options)).to(self.output_device)
 
     def encode(self, pixel_samples: Tensor) -> Tensor:
-        """As core's: pictures `(f, h, w, 3)` to latents."""
+        """Encodes pictures `(f, h, w, 3)` in the family's windows, with core's signature."""
         return self._encoded(pixel_samples, ChunkedVae(self))
 
     def encode_tiled(
         self, pixel_samples: Tensor, tile_x: Any = None, tile_y: Any = None, overlap: Any = None, tile_t: Any = None,
         overlap_t: Any = None,
     ) -> Tensor:  # fmt: skip
-        """As core's, with the clip whole in every tile. Sizes are pictures'."""
+        """Encodes in tiles with core's signature; each tile has all frames of a window. Sizes are in pixels."""
         return self._encoded(pixel_samples, ChunkedVae(self, ChunkOptions(tile=max(tile_x or 512, tile_y or 512))))
 
     def _encoded(self, pictures: Tensor, chunked_vae: ChunkedVae) -> Tensor:
@@ -105,5 +105,5 @@ class FileVae(comfy.sd.VAE):
         return encode_all(frames, len(pictures), chunked_vae).to(self.output_device)
 
     def get_sd(self) -> dict[str, Tensor]:
-        """For core's Save VAE: the weights as they were published."""
+        """The weights under their published keys, for core's Save VAE."""
         return self.loaded.published()

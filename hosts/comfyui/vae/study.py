@@ -1,4 +1,4 @@
-"""VAEs of the host in a study of what time does to them."""
+"""Studies of the host's VAEs on clips, and metrics of clips, as tables and charts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,32 +19,34 @@ from .video import InputClip, clip_of
 
 @dataclass(frozen=True)
 class Study:
+    """Results of a study."""
+
     table: str
     plot: Tensor
     """`(1, h, w, 3)`"""
 
 
 def study_of(clip: InputClip, vaes: Mapping[str, Any], changes: Sequence[str], frames: int) -> Study:
-    """The first frames of a clip through every VAE, changed in every way. Raises ValueError as `study` does."""
-    held = list(islice(clip.frames, frames))
-    if not held:
+    """Encodes and decodes the first frames of a clip with every VAE, under each change. Raises ValueError as `study` does."""
+    first = list(islice(clip.frames, frames))
+    if not first:
         raise ValueError("expected a clip of 2 frames or more, got none")
-    truth = torch.stack(held)[:, :3].float()
-    lenses = {name: ChunkedVae(vae) for name, vae in vaes.items()}
-    results = study(truth, {name: (trip(chunked_vae), chunked_vae.side) for name, chunked_vae in lenses.items()}, changes)
+    truth = torch.stack(first)[:, :3].float()
+    chunked = {name: ChunkedVae(vae) for name, vae in vaes.items()}
+    results = study(truth, {name: (trip(vae), vae.side) for name, vae in chunked.items()}, changes)
     return Study(table_of(results), _as_images(chart_of(results)))
 
 
 def quality_of(clips: Mapping[str, Any], truth: Any, window: int, flow: bool) -> Study:
-    """Every clip (IMAGE or VIDEO) measured frame by frame, against the truth (the same) where there is one."""
+    """Measures every clip (IMAGE or VIDEO) frame by frame, against the truth (IMAGE or VIDEO) if there is one."""
     carry = along_flow if flow else None
 
     def frames(images: Any) -> Iterator[Tensor]:
         return (frame[:3].float() for frame in clip_of(images).frames)
 
-    found = {name: measure(frames(images), None if truth is None else frames(truth), carry) for name, images in clips.items()}
-    charts = [curves(title, "", lines) for title, lines in lines_of(found).items()]
-    return Study(quality_table(found, window), _as_images(stacked(charts)))
+    measured = {name: measure(frames(clip), None if truth is None else frames(truth), carry) for name, clip in clips.items()}
+    charts = [curves(title, "", lines) for title, lines in lines_of(measured).items()]
+    return Study(quality_table(measured, window), _as_images(stacked(charts)))
 
 
 def _as_images(page: Any) -> Tensor:
@@ -52,9 +54,9 @@ def _as_images(page: Any) -> Tensor:
 
 
 def trip(chunked_vae: ChunkedVae) -> Callable[[Tensor], Tensor]:
-    """There and back."""
+    """A function that encodes and decodes a clip `(f, 3, h, w)` in [0, 1]."""
 
-    def go(clip: Tensor) -> Tensor:
+    def encode_decode(clip: Tensor) -> Tensor:
         return torch.stack(list(chunked_vae.decode(chunked_vae.encode(clip))))
 
-    return go
+    return encode_decode

@@ -1,1 +1,1 @@
-"""The embedded model in diffusers."""
+"""The embedded model on diffusers."""

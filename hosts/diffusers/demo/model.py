@@ -1,7 +1,7 @@
 """The embedded model on diffusers: from a prompt to frames without ComfyUI.
 
 demo = load_demo()
-clip = demo.film("a red circle moving right on black", frames=16, seed=1)     # (16, 3, 64, 64) in [0, 1]
+clip = demo.generate("a red circle moving right on black", frames=16, seed=1)     # (16, 3, 64, 64) in [0, 1]
 """
 
 import logging
@@ -56,7 +56,7 @@ FPS = 8
 
 
 def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
-    """64 px -> 8x8 latents of 4 channels, 1.5 M parameters, untrained; with a level less, 16x16 latents."""
+    """The demo's VAE, untrained: 64 px to 8x8 latents of 4 channels, 1.5 M parameters; 16x16 latents with one level less."""
     layout: dict[str, Any] = {
         "block_out_channels": (WIDTH,) * levels,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
@@ -69,12 +69,12 @@ def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
 def new_unet(
     transformers: tuple[bool, ...] = TRANSFORMERS, blocks: int = UNET_BLOCKS, channels: int = 4, classes: int | None = None
 ) -> Any:
-    """4.3 M parameters, untrained.
+    """The demo's UNet, untrained, 4.3 M parameters by default.
 
-    transformers   which levels have them, widest picture first
-    blocks         residual blocks per level on the way down
-    channels       that go in
-    classes        how many there are; None: none
+    transformers   whether each level has transformer blocks, highest resolution first
+    blocks         residual blocks per level of the encoder half
+    channels       input channels
+    classes        number of class embeddings; None: no class embedding
     """
     return UNet2DConditionModel(
         in_channels=channels,
@@ -91,17 +91,18 @@ def new_unet(
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What sees pictures: open_clip's image tower and an image projector."""
+class ImagePromptEncoder:
+    """Encoder of image prompts: open_clip's image tower and an image projector."""
 
     tower: Any
     projector: LoadedProjector
 
     def tokens(self, pictures: Tensor) -> Tensor:
-        """Image tokens of pictures `(b, 3, h, w)` in [0, 1], and those of none last `(b + 1, n, d)`."""
-        look = self.projector.look
-        seen = states_of(self.tower, pixels_of(pictures, PIXELS, look.crop), look)
-        return self.projector.network.projector(torch.cat([seen, null_states(self.tower, look, PIXELS)]))
+        """Image tokens `(b + 1, n, d)` of pictures `(b, 3, h, w)` in [0, 1]; the last set is unconditional."""
+        encoder_input = self.projector.look
+        states = states_of(self.tower, pixels_of(pictures, PIXELS, encoder_input.crop), encoder_input)
+        null = null_states(self.tower, encoder_input, PIXELS)
+        return self.projector.network.projector(torch.cat([states, null]))
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,13 @@ class Demo:
     unet: Any
     text: TextEncoder
     motion: MotionModule | None
-    """None gives the image model frame by frame."""
-    sight: Sight | None = None
-    """What sees pictures; None where it is not there."""
+    """None: the image model samples each frame independently."""
+    image_encoder: ImagePromptEncoder | None = None
+    """None: no image prompts."""
     interval: Interval = GUIDED
-    """Noise levels at which guidance acts; at others a call computes the prompt alone."""
+    """Noise levels at which guidance acts; at all others only the conditional prediction is computed."""
 
-    def film(
+    def generate(
         self,
         prompt: str,
         frames: int = 16,
@@ -131,24 +132,25 @@ class Demo:
         picture: Tensor | None = None,
         likeness: float = 1.0,
         starts: bool = True,
-        note: Callable[[int], object] | None = None,
+        on_step: Callable[[int], object] | None = None,
     ) -> Tensor:
-        """One clip `(frames, 3, size, size)` in [0, 1].
+        """Generates one clip `(frames, 3, size, size)` in [0, 1], on the CPU.
 
-        prompt    read by `demo/prompt.py`; what it does not know or what it assumes is logged
-        fps       frames per second, 4, 8 or 16; None: what the prompt names, else 8
-        guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the prompt alone
+        prompt    read by `demo/prompt.py`; unknown words and assumptions are logged
+        fps       frames per second, 4, 8 or 16; None: as in the prompt, else 8
+        guidance  classifier-free guidance scale (arXiv 2207.12598); 1 is the conditional prediction
         picture   `(3, size, size)` in [0, 1]: the first frame where it `starts` the clip, and an image prompt of strength
                   `likeness` for all frames
-        note      called after each sampling step with the number of steps done
-        Raises ValueError for a number of frames or a size that the model cannot make.
+        on_step   called after each sampling step with the number of steps done
+        Raises ValueError for a number of frames, a size, a number of steps or a frame rate that the model does not support.
         """
-        told: dict[str, Any] = {"fps": fps, "steps": steps, "guidance": guidance, "size": size, "note": note}
-        told |= {"likeness": likeness, "starts": starts}
-        return self.film_batch([prompt], frames, [seed], pictures=None if picture is None else picture[None], **told)[0]
+        settings: dict[str, Any] = {"fps": fps, "steps": steps, "guidance": guidance, "size": size, "on_step": on_step}
+        settings |= {"likeness": likeness, "starts": starts}
+        pictures = None if picture is None else picture[None]
+        return self.generate_batch([prompt], frames, [seed], pictures=pictures, **settings)[0]
 
     @torch.inference_mode()
-    def film_batch(
+    def generate_batch(
         self,
         prompts: list[str],
         frames: int,
@@ -161,96 +163,97 @@ class Demo:
         pictures: Tensor | None = None,
         likeness: float = 1.0,
         starts: bool = True,
-        note: Callable[[int], object] | None = None,
+        on_step: Callable[[int], object] | None = None,
     ) -> Tensor:
-        """Several clips at once `(b, frames, 3, size, size)`; a clip's pictures depend on its own prompt and seed only."""
+        """Generates several clips at once `(b, frames, 3, size, size)`; each depends on its own prompt, seed and picture."""
         self.check(frames, size, steps, fps)
-        prompts = [self.told(prompt, fps, pictures is not None) for prompt in prompts]
+        prompts = [self.canonical_prompt(prompt, fps, pictures is not None) for prompt in prompts]
         sigmas = spaced_sigmas(steps)
         parts = [torch.randn(frames, 4, size // 8, size // 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = rearrange(torch.stack(parts), "b f c h w -> (b f) c h w").to(self.unet.device) * sigmas[0]
         context = self.text(self.text.tokenize([*prompts, ""]).to(x.device))
         context = repeat(context, "b n d -> b f n d", f=frames)
-        told = rearrange(context[:-1], "b f n d -> (b f) n d")
-        untold = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
+        positive = rearrange(context[:-1], "b f n d -> (b f) n d")
+        negative = repeat(context[-1], "f n d -> (b f) n d", b=len(prompts))
         given = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        shown = pictures is not None and bool(likeness)
+        image_prompt = pictures is not None and bool(likeness)
         with ExitStack() as stack:
             if self.motion:
                 stack.enter_context(motion_in(self.unet, self.motion, frames=frames))
-            if shown:
-                stack.enter_context(self._showing(pictures.to(x), frames, guidance != 1, likeness))
+            if pictures is not None and image_prompt:
+                stack.enter_context(self._image_prompts(pictures.to(x), frames, guidance != 1, likeness))
             if pictures is not None and starts:
                 x[::frames] = self.encode(pictures.to(x))
                 given[::frames] = True
-            latents = euler(self.guided(told, untold, guidance, both=shown), x, sigmas, given, note)
+            latents = euler(self.guided(positive, negative, guidance, both=image_prompt), x, sigmas, given, on_step)
         return rearrange(torch.cat([self.decode(part) for part in latents.split(16)]), "(b f) c h w -> b f c h w", f=frames)
 
     @torch.inference_mode()
     def encode(self, pictures: Tensor) -> Tensor:
-        """Scaled latents of pictures `(f, 3, h, w)` in [0, 1]."""
+        """Encodes pictures `(f, 3, h, w)` in [0, 1] to scaled latents `(f, 4, h / 8, w / 8)`."""
         return self.vae.encode(pictures * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures in [0, 1] of scaled latents, on the CPU."""
+        """Decodes scaled latents `(f, 4, h, w)` to pictures `(f, 3, 8 h, 8 w)` in [0, 1], on the CPU."""
         return (self.vae.decode(latents / self.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1).cpu()
 
-    def _showing(self, pictures: Tensor, frames: int, guided: bool, strength: float) -> AbstractContextManager[None]:
-        """Image prompts for a call: the pictures, and none for the unconditional half of a guided one."""
-        if self.sight is None:
+    def _image_prompts(self, pictures: Tensor, frames: int, guided: bool, strength: float) -> AbstractContextManager[None]:
+        """Image prompts of a call: the pictures, and the unconditional tokens for the negative half of a guided one."""
+        if self.image_encoder is None:
             raise ValueError(
-                "picture: this model sees none; its image_projector.safetensors is missing, or open_clip is (pip install "
-                "open_clip_torch)"
+                "picture: image prompts need image_projector.safetensors beside the model's other files, and open_clip (pip "
+                "install open_clip_torch); one of them is missing"
             )
-        tokens = self.sight.tokens(pictures)
+        tokens = self.image_encoder.tokens(pictures)
         rows = repeat(torch.arange(len(pictures)), "b -> (b f)", f=frames)
         rows = torch.cat([rows, torch.full_like(rows, len(pictures))]) if guided else rows
-        return picture_in(self.unet, self.sight.projector.network.image, tokens, rows, strength=strength)
+        return picture_in(self.unet, self.image_encoder.projector.network.image, tokens, rows, strength=strength)
 
     def check(self, frames: int, size: int = PIXELS, steps: int = STEPS, fps: int | None = None) -> None:
-        """Raises ValueError for what the model cannot make."""
+        """Raises ValueError for a clip that the model does not support."""
         check_clip(frames, size, steps, FPS if fps is None else fps)
 
-    def told(self, prompt: str, fps: int | None = None, picture: bool = False) -> str:
-        """The prompt in the words that the text encoder was trained on.
+    def canonical_prompt(self, prompt: str, fps: int | None = None, picture: bool = False) -> str:
+        """The prompt in the words that the text encoder was trained on; unknown words and assumptions are logged.
 
-        picture   whether a picture comes with it, which shows the ground
+        picture   whether a picture is given too, so that no ground is assumed
         """
         reading = read_prompt(prompt, fps, picture)
         if notes := reading.notes():
             log.log(logging.WARNING if reading.misses else logging.INFO, "Zoetrope: %s", "; ".join(notes))
         return reading.prompt
 
-    def guided(self, told: Tensor, untold: Tensor, guidance: float | Tensor, both: bool = False) -> Denoiser:
-        """Classifier-free guidance in the interval, both halves in one call of the network.
+    def guided(self, positive: Tensor, negative: Tensor, guidance: float | Tensor, both: bool = False) -> Denoiser:
+        """A denoiser with classifier-free guidance inside the interval, both halves in one call of the UNet.
 
+        positive, negative   text tokens of each row `(b f, n, d)`
         guidance   one scale, or one per frame `(f, 1, 1, 1)`
-        both       compute both halves at every level, because an image prompt has rows for both
+        both       whether to compute both halves at every noise level, because an image prompt has rows for both
         """
-        context = torch.cat([told, untold])
+        context = torch.cat([positive, negative])
 
         def predict(x: Tensor, times: Tensor) -> Tensor:
             acts = self.interval.holds(SD_SIGMAS.to(x.device)[times])
             if not isinstance(guidance, Tensor) and guidance == 1 or not (both or bool(acts.any())):
-                return self.unet(x, times, told).sample
-            wanted, plain = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
-            plain = limited(wanted, plain, acts)
-            return plain + guidance * (wanted - plain)
+                return self.unet(x, times, positive).sample
+            conditional, unconditional = self.unet(torch.cat([x, x]), times.repeat(2), context).sample.chunk(2)
+            unconditional = limited(conditional, unconditional, acts)
+            return unconditional + guidance * (conditional - unconditional)
 
         return v_denoiser(predict)
 
 
 def load_demo(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Demo:
-    """The embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
+    """Loads the embedded model in float32. Raises ValueError where a file is missing, corrupt or another model's."""
     motion, _ = load_motion(part_path("motion", folder))
     motion.check_fit(unet_places(new_unet()).widths)
     vae, unet = (filled(name, network, folder).to(device) for name, network in (("vae", new_vae()), ("unet", new_unet())))
-    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device), load_sight(folder, device))
+    return Demo(vae, unet, load_text(folder).to(device), motion.float().to(device), load_image_encoder(folder, device))
 
 
-def load_sight(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Sight | None:
-    """The image tower and the projector in float32; None where open_clip or the files are missing."""
+def load_image_encoder(folder: Path = FOLDER, device: str | torch.device = "cpu") -> ImagePromptEncoder | None:
+    """Loads the image tower and the projector in float32; None where open_clip or the projector's file is missing."""
     if not (folder / f"{PROJECTOR}.safetensors").is_file():
         return None
     try:
@@ -260,11 +263,11 @@ def load_sight(folder: Path = FOLDER, device: str | torch.device = "cpu") -> Sig
     tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
     projector = load_projector(part_path(PROJECTOR, folder))
     projector.network.float().to(device)
-    return Sight(filled(VISION, tower, folder).to(device), projector)
+    return ImagePromptEncoder(filled(VISION, tower, folder).to(device), projector)
 
 
 def filled(name: str, network: Any, folder: Path) -> Any:
-    """A network with the weights of a part."""
+    """Loads a part's weights into the network, frozen and in evaluation mode. Raises ValueError where they do not fit it."""
     tensors, _ = read_part(name, folder)
     try:
         network.load_state_dict(tensors)

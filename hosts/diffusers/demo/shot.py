@@ -27,11 +27,12 @@ from .model import PIXELS, Demo
 
 @contextmanager
 def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -> Iterator[Denoiser]:
-    """The embedded model with one noise level, one prompt and one guidance scale per frame, for the length of the block.
+    """A denoiser with a noise level, a prompt and a guidance scale per frame, for the length of a `with` block.
 
-    cues      prompts by frame; a fade mixes their embeddings
+    cues      prompts by frame; a fade interpolates their embeddings
     guidance  classifier-free guidance scale by frame
-    window    frames of a clip; a call may hold several
+    window    frames per clip; a call may have several clips
+    Raises ValueError where the model has no motion module.
     """
     with torch.inference_mode():
         texts = demo.text(demo.text.tokenize([*(cue.text for cue in cues), ""]).to(demo.unet.device))  # (cues + 1, n, d)
@@ -41,8 +42,8 @@ def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -
         numbers, device = frame.tolist(), demo.unet.device
         x, sigma = x.to(device), sigma.to(device)
         scale = torch.tensor([guidance.at(number) for number in numbers], device=device).reshape(-1, 1, 1, 1)
-        untold = texts[-1:].expand(len(numbers), -1, -1)
-        return demo.guided(_told(texts, cues, numbers), untold, scale)(x, sigma)
+        negative = texts[-1:].expand(len(numbers), -1, -1)
+        return demo.guided(_texts_by_frame(texts, cues, numbers), negative, scale)(x, sigma)
 
     if demo.motion is None:
         raise ValueError("a long shot needs the motion module")
@@ -50,7 +51,7 @@ def denoising(demo: Demo, cues: Sequence[Cue], guidance: Numbers, window: int) -
         yield denoise
 
 
-def _told(texts: Tensor, cues: Sequence[Cue], numbers: Sequence[int]) -> Tensor:
+def _texts_by_frame(texts: Tensor, cues: Sequence[Cue], numbers: Sequence[int]) -> Tensor:
     mixes = (mix_at(cues, number) for number in numbers)
     return torch.stack([torch.lerp(texts[before], texts[now], share) for before, now, share in mixes])
 
@@ -79,7 +80,7 @@ class DemoShot:
         return Sizes(self.shape.places, SEGMENT, self.latent)
 
     def settings(self) -> dict[str, Scalar]:
-        """What decides about every bit, for the journal; the prompt as a digest (docs/security.md)."""
+        """All settings that the frames depend on, for the journal; the prompt as a digest (docs/security.md)."""
         prompt = hashlib.sha256(text_of(self.cues).encode())
         files = hashlib.sha256()
         for part in PARTS:
@@ -100,30 +101,30 @@ class DemoShot:
 
     @torch.inference_mode()
     def decode(self, latent: Tensor) -> Tensor:
-        """A latent (c h w) to a picture (3 h w) in [0, 1]."""
+        """Decodes a latent `(c, h, w)` to a picture `(3, 8 h, 8 w)` in [0, 1], on the CPU."""
         vae = self.demo.vae
         picture = vae.decode(latent[None].to(vae.device) / vae.config.scaling_factor).sample[0]
         return (picture / 2 + 0.5).clamp(0, 1).cpu()
 
     def plan(self, frames: int, folder: Path) -> Plan:
-        """What it will cost, from a few real calls."""
-        shape, shared, noise = self.shape, {}, FrameNoise(0, self.latent)
+        """Estimates time, memory and disk space of a shot from a few measured calls."""
+        shape, per_window, noise = self.shape, {}, FrameNoise(0, self.latent)
         with self.denoising() as denoise:
             for together in sorted({1, len(shape.windows())}):
                 call = trial_call(shape, noise, together)
-                shared[together] = seconds_of(lambda call=call: denoise(*call).sum().item()) / together
+                per_window[together] = seconds_of(lambda call=call: denoise(*call).sum().item()) / together
         latent = noise.at(0, 0)
         write, size = written(self.decode(latent), self.fps)
-        own = shared.get(self.queue.windows_per_call, shared[1])
+        used = per_window.get(self.queue.windows_per_call, per_window[1])
         decode = seconds_of(lambda: self.decode(latent)) + write
-        measured = Measured(own, shared, decode, None, None, ram(), None, disk_free(folder), size)
+        measured = Measured(used, per_window, decode, None, None, ram(), None, disk_free(folder), size)
         base_calls, warm_up = work_before(shape, self.queue.start == "base clip")
         work = Work(frames, warm_up, fifo.calls_per_frame(shape), base_calls, latent.numel(), shape.places)
         return Plan(work, measured)
 
 
 class DemoSampler:
-    """A shot of the embedded model, as `shots.record.Sampler`."""
+    """The embedded model as a `shots.record.Sampler`."""
 
     def __init__(self, shot: DemoShot):
         self._shot, self._noise, self._denoise = shot, FrameNoise(shot.seed, shot.latent), None
@@ -132,22 +133,22 @@ class DemoSampler:
         shot, shape = self._shot, self._shot.shape
         assert self._denoise, "steps are pulled inside a round only"
         if state is None:
-            for made in beginning(self._denoise, shape, self._noise, shot.queue.start):
-                if isinstance(made, InitialQueue):
-                    state = State(made.frame, made.queue, made.finished)
+            for event in beginning(self._denoise, shape, self._noise, shot.queue.start):
+                if isinstance(event, InitialQueue):
+                    state = State(event.frame, event.queue, event.finished)
                     yield Step(state.frame, state.queue, state.pending)
                 else:
-                    self.starting(made, len(shape.sigmas))
+                    self.starting(event, len(shape.sigmas))
         assert state
         queue, together = state.queue.to(shot.demo.unet.device), shot.queue.windows_per_call
         for frame, latent, now in fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together):
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 
     def starting(self, step: int, steps: int) -> None:
-        """A step of the base clip is done."""
+        """Called after each sampling step of the base clip."""
 
     def counted(self, steps: Iterator[Step]) -> Iterator[Step]:
-        """The steps, on their way."""
+        """Passes the steps through; a subclass may count them."""
         return steps
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Every image projector the pack knows. To add one, write its file and name it here (docs/adding-a-family.md)."""
+"""Every supported image projector. To add one, write its file and add it here (docs/adding-a-family.md)."""
 
 from collections.abc import Collection
 
@@ -10,5 +10,5 @@ PROJECTORS: tuple[ProjectorFamily, ...] = (IP_ADAPTER, VIDEOCRAFTER)
 
 
 def detect(keys: Collection[str]) -> ProjectorFamily | None:
-    """The family whose marks occur among published keys; file names are never looked at."""
+    """The family whose marks occur among published keys; file names are not used."""
     return next((family for family in PROJECTORS if family.spelling(keys)), None)

@@ -2,10 +2,10 @@
 
 Files hold the projector (`image_proj.`) and the keys and values of every cross-attention (`ip_adapter.1`, `.3`, ...: numbers of
 diffusers' attention processors, of which the even ones are self-attention), in the order down, up, middle. The training
-script's own checkpoints call these `image_proj_model.` and `adapter_modules.`, and hold the frozen UNet as well (`unet.`), in
-which the same keys and values stand once more, or alone where whoever saved the file wrote shared tensors once.
+script's checkpoints name them `image_proj_model.` and `adapter_modules.`, and also hold the frozen UNet (`unet.`). It has the
+same keys and values again, or has them alone where shared tensors were saved only once.
 
-member   projector                          is shown                          for no picture
+member   projector                          input                             without a picture
 plain    linear, 4 tokens                   the pooled embedding              a zero embedding
 plus     resampler, 16 tokens of 4 layers   tokens after the layer before     the tokens of a zero picture
                                             the last
@@ -37,30 +37,30 @@ LINEAR = weights(("proj", "proj"), ("norm", "norm"))
 
 PROJECTORS = ("image_proj", "image_proj_model")
 LAYERS = ("ip_adapter", "adapter_modules")
-"""What the published files and the training script call the two parts."""
+"""Names of the two parts in published files and in those of the training script."""
 INSIDE = (
     Row("unet.down_blocks.{}.attentions.{}.transformer_blocks.{}.attn2.processor.", "down.{}.{}.attention.{}."),
     Row("unet.up_blocks.{}.attentions.{}.transformer_blocks.{}.attn2.processor.", "up.{}.{}.attention.{}."),
     Row("unet.mid_block.attentions.0.transformer_blocks.{}.attn2.processor.", "mid.attention.{}."),
 )
-"""Where the same layers stand in the UNet that was trained with."""
+"""Places of the same layers in the UNet of a training checkpoint."""
 TRAINED = Row("unet.{*}", "frozen:{*}")
 
 
 def table(keys: Shapes, prefix: str) -> KeyTable:
-    """Raises WrongFile for a number of layers that no base model has."""
+    """Key table of a file with these keys. Raises WrongFile for a number of layers that no base model has."""
     inside = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     layers = next((name for name in LAYERS if any(key.startswith(f"{name}.") for key in inside)), "unet")
     count = sum(key.startswith(f"{layers}.") and key.endswith(".to_k_ip.weight") for key in inside)
     base = next((base for base in (SD1, SDXL) if len(places_of(base)) == count), None)
     if base is None:
-        raise WrongFile(f"keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
+        raise WrongFile(f"it has keys and values for {count} layers; SD1.x and SD2.x have 16, SDXL has 70")
     trained = any(key.startswith(f"{PROJECTORS[1]}.") for key in inside)
     return KeyTable(prefixed(table_for(base, PROJECTORS[trained], layers).rows, prefix))
 
 
 def table_for(base: Base, projector: str = PROJECTORS[0], layers: str = LAYERS[0]) -> KeyTable:
-    """The table of a file for UNets with the cross-attentions of `base`. projector, layers: what it calls its parts."""
+    """Key table of a file for UNets with the cross-attentions of `base`. projector, layers: the file's names of its parts."""
     numbered = [
         Row(f"{layers}.{2 * index + 1}.to_{kind}_ip.weight", f"image:{place}.to_{kind}.weight")
         for index, place in enumerate(places_of(base))
@@ -86,7 +86,7 @@ def build(shapes: Shapes, metadata: Metadata, ops: Any) -> nn.Module:
 
 
 def resampler(shapes: Shapes, metadata: Metadata, frames: int, ops: Any) -> Resampler:
-    """The network of a file with these shapes."""
+    """An empty resampler for these shapes."""
     _, queries, inner = axes(shapes["latents.table"], 3)
     layers = 1 + largest((int(key.split(".")[1]) for key in shapes if key.startswith("layers.")), "its layers")
     head = head_width(metadata)

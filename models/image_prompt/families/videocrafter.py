@@ -1,8 +1,8 @@
-"""Image prompts of VideoCrafter1 (arXiv 2310.19512) and DynamiCrafter (2310.12190), out of their whole checkpoints.
+"""Image prompts of VideoCrafter1 (arXiv 2310.19512) and DynamiCrafter (2310.12190), from their whole checkpoints.
 
-The same resampler as IP-Adapter's, shown all tokens of ViT-H after its last layer, of the whole picture squashed to a square.
-For no picture it is shown a mid-grey one. VideoCrafter1 makes 16 tokens; DynamiCrafter 16 for each of 16 frames, in order; a
-clip of another length reads all of them in every frame, as the published code does.
+The same resampler as IP-Adapter's. Its input is all tokens of ViT-H after the last layer, from the whole picture stretched to
+a square; without a picture, from a mid-grey one. VideoCrafter1 has 16 tokens; DynamiCrafter 16 for each of 16 frames, in order.
+In a clip of another length every frame attends to all of them, as in the published code.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from ..family import EncoderInput, ProjectorFamily
 from .ip_adapter import resampler
 
 TOKENS = 16
-"""Per picture, or per picture and frame."""
+"""Number of tokens per picture, or per picture and frame."""
 KEYS = "input_blocks.{}.{}.transformer_blocks.{}.attn2.to_k_ip.weight"
 
 

@@ -1,4 +1,4 @@
-"""Every family the pack knows. To add one, write its file and name it here (docs/adding-a-family.md)."""
+"""Every supported family of motion modules. To add one, write its file and add it here (docs/adding-a-family.md)."""
 
 from collections.abc import Collection
 
@@ -19,5 +19,5 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def detect(keys: Collection[str]) -> Family | None:
-    """The family whose marks occur among published keys; file names are never looked at."""
+    """The family whose marks occur among published keys; file names are not used."""
     return next((family for family in FAMILIES if family.spelling(keys)), None)

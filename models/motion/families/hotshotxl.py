@@ -1,6 +1,6 @@
-"""Hotshot-XL: AnimateDiff's temporal transformers for SDXL, with norms of its own (hotshotco/Hotshot-XL cc01f7f).
+"""Hotshot-XL: AnimateDiff's temporal transformers for SDXL, with other norms (hotshotco/Hotshot-XL cc01f7f).
 
-Its motion norms are per frame; the image UNet's residual and last norms span the clip. Trained around 8 frames.
+Its motion norms are per frame; the image UNet's residual and last norms span the clip. Trained on clips of about 8 frames.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """LaVie (base and interpolation) and SEINE: temporal attention inside Stable Diffusion 1.x's transformer blocks.
 
 LaVie (arXiv 2309.15103), SEINE (2310.20700); Vchitect/LaVie 6ce851e, Vchitect/SEINE bd8d519. In LaVie base and SEINE attention
-over frames stands before the feed-forward, with rotary positions on 32 channels of each head and a T5-style bias; in the
-interpolation model after it, without positions; there the picture's own attention looks at frame 0 and the frame before. The
-networks see five axes, so the image UNet's residual and last norms span the clip. Files hold the whole UNet in diffusers'
-spelling, trained with it: the image model of the file differs from SD 1.4.
+over frames is before the feed-forward, with rotary positions on 32 channels of each head and a T5-style bias. In the
+interpolation model it is after the feed-forward, without positions, and self-attention is sparse-causal. Hidden states of the
+published networks have five axes, so the image UNet's residual and last norms span the clip. Files hold the whole UNet in
+diffusers' spelling; it was trained too, so it differs from SD 1.4.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ BLOCKS = (
 
 
 def _layer(kind: str) -> tuple[Row, ...]:
-    """The temporal attention of one block, at the site that `kind` names."""
+    """Rows of the temporal attention in one block, at a site of this kind."""
     bias = Row("attn_temp.time_rel_pos_bias.relative_attention_bias.weight", f"{kind}.attention.positions.relative.weight")
     return (
         *weights(("norm_temp", f"{kind}.norm")),
@@ -45,7 +45,7 @@ def _layer(kind: str) -> tuple[Row, ...]:
 
 
 def _frequencies() -> tuple[Row, ...]:
-    """The rotary frequencies that some versions store with each layer; they are a formula."""
+    """Rows of the rotary frequencies that some versions store with each layer; unused, because they are computed."""
     return tuple(Row(f"{row.published}attn_temp.rotary_emb.freqs", f"buffer:{row.ours}rotary.freqs") for row in BLOCKS)
 
 
@@ -67,9 +67,9 @@ def variant(contents: Contents) -> Variant:
     between = any(".block." in key for key in contents.weights)
     name = "LaVie interpolation" if between else "SEINE" if extra else "LaVie base"
     notes = {
-        "LaVie interpolation": "Interpolate Frames shows it the frames to fill in between",
-        "SEINE": "First/Last Frame Guide shows it pictures; without one it films the prompt alone",
-        "LaVie base": "its image UNet was trained along: on another SD1.x checkpoint expect a look between the two",
+        "LaVie interpolation": "use it with Interpolate Frames, which gives it the frames to interpolate between",
+        "SEINE": "First/Last Frame Guide gives it pictures; without one it uses the prompt alone",
+        "LaVie base": "its image UNet was trained too: on another SD1.x checkpoint the look is between the two",
     }
     return Variant(
         name=name,

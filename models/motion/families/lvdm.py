@@ -1,8 +1,9 @@
 """LVDM's text-to-video model: Stable Diffusion 1.x with attention over frames inside its transformer blocks (arXiv 2211.13221).
 
-YingqingHe/LVDM d251dcc. Order in a block: self-attention, over frames, text attention, over frames, feed-forward; positions by
-relative tables. Kernels are stored with an axis for time of size one, and the network sees five axes, so all norms of the image
-UNet, those of its transformers too, span the clip. LVDM's unconditional models are another network, which no node runs.
+YingqingHe/LVDM d251dcc. Order in a block: self-attention, attention over frames, text attention, attention over frames,
+feed-forward; positions are relative tables. Kernels are stored with a time axis of size one, and hidden states of the published
+network have five axes, so all norms of the image UNet, including those of its transformers, span the clip. LVDM's unconditional
+models are another network, which no node runs.
 """
 
 from typing import Any
@@ -25,10 +26,10 @@ LAYERS = (
     *prefixed(ATTENTION, "attn1_tmp.", "before_text.attention."),
     *prefixed(ATTENTION, "attn2_tmp.", "before_ff.attention."),
 )
-"""The two temporal attentions of one block."""
+"""Rows of the two temporal attentions in one block."""
 
 BESIDE = (Row("first_stage_model.{*}", "vae:{*}"), Row("cond_stage_model.{*}", "text:{*}"))
-"""Stable Diffusion 1.x's own, where a file holds them."""
+"""Rows of Stable Diffusion 1.x's VAE and text encoder, which some files hold."""
 
 INFLATED = ("in_layers.2.weight", "out_layers.3.weight", "skip_connection.weight", "op.weight", "conv.weight",
             "proj_in.weight", "proj_out.weight", "blocks.0.0.weight", "out.2.weight")  # fmt: skip
@@ -43,7 +44,7 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def _flat(row: Row) -> Row:
-    """Convolutions lose their axis for time."""
+    """The row of a convolution without its time axis."""
     return Row(row.published, row.ours, Drop(2)) if row.published.endswith(INFLATED) else row
 
 

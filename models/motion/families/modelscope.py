@@ -1,8 +1,8 @@
 """ModelScope text-to-video and ZeroScope: Stable Diffusion 2.1's layout with temporal convolutions and transformers.
 
 ModelScopeT2V (arXiv 2308.06571). Each residual block is followed by four temporal convolutions, each spatial transformer by a
-temporal one of two self-attentions (norm over the clip, no positions), and one of 8 heads follows the first convolution. Files
-hold the UNet alone, in ModelScope's spelling (LDM's numbers, `temopral_conv`) or in diffusers'.
+temporal one of two self-attentions (norm over the clip, no positions), and a temporal transformer of 8 heads follows the first
+convolution. Files hold the UNet alone, in ModelScope's spelling (LDM's numbers, `temopral_conv`) or in diffusers'.
 """
 
 from typing import Any

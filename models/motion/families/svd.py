@@ -1,8 +1,8 @@
-"""Stable Video Diffusion's temporal layers (arXiv 2311.15127), in its own and in diffusers' spelling.
+"""Stable Video Diffusion's temporal layers (arXiv 2311.15127), in the published and in diffusers' spelling.
 
-ComfyUI runs SVD checkpoints by itself; here its temporal layers are taken apart from the image UNet, so that they can be
-studied and put into Stable Diffusion 2.x checkpoints, whose layout they share. They were trained on the CLIP token of a picture
-in place of text, and with continuous noise levels.
+ComfyUI runs SVD checkpoints without this pack; here the temporal layers are separated from the image UNet, so that they can be
+studied and applied to Stable Diffusion 2.x checkpoints, whose layout they share. They were trained on the CLIP token of a
+picture in place of text, and with continuous noise levels.
 """
 
 from typing import Any
@@ -85,7 +85,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    """`zoetrope.head_width` in a file's header tells heads of another width than the published 64."""
+    """Empty layers for the shapes in a file. Heads have 64 channels, or `zoetrope.head_width` of the file's header."""
     head = header_number(contents.metadata, "zoetrope.head_width", HEAD_WIDTH)
     layers: dict[Site, TemporalLayer] = {}
     for key in contents.weights:

@@ -2,7 +2,7 @@
 
 Upscale-A-Video (arXiv 2312.06640), sczhou/Upscale-A-Video 10ca1d7; LaVie (2309.15103), Vchitect/LaVie 6ce851e. Residual blocks
 over frames before each spatial transformer, attention over frames before each feed-forward as in LaVie's base model, and a
-module behind each level. Files hold the whole UNet in diffusers' spelling; its norms span the clip.
+module after each level. Files hold the whole UNet in diffusers' spelling; its norms span the clip.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ IN_BLOCK = (
 
 @dataclass(frozen=True)
 class Names:
-    """What one code base calls the modules behind the levels."""
+    """Names of the modules after the levels in one code base."""
 
     level: str
     """`down_{level}s.0.`, `mid_{level}.`, `up_{level}s.0.`"""
@@ -76,7 +76,10 @@ def _table(names: Names) -> Callable[[Shapes, str], KeyTable]:
 
 
 def _variant(name: str, curve: str) -> Callable[[Contents], Variant]:
-    """curve   what is linear in the betas of the latents: Upscale-A-Video keeps the upscaler's own (`root`), LaVie does not"""
+    """A `Family.variant` with this name and noise schedule.
+
+    curve   curve of the betas: Upscale-A-Video has that of the image upscaler (`root`), LaVie another
+    """
 
     def variant(contents: Contents) -> Variant:
         return Variant(
@@ -85,7 +88,7 @@ def _variant(name: str, curve: str) -> Callable[[Contents], Variant]:
             max_frames=None,
             schedule=NoiseSchedule(curve=curve, start=1e-4, end=2e-2, steps=1000),
             clip_norms=RESIDUAL_AND_LAST,
-            notes=("its image UNet was trained along: on another x4 upscaler expect a look between the two",),
+            notes=("its image UNet was trained too: on another x4 upscaler the look is between the two",),
             prediction="v",
             bases=(X4.name,),
         )

@@ -1,10 +1,10 @@
 """VideoCrafter 1 and 2, and DynamiCrafter: Stable Diffusion 2.1's UNet with temporal layers in between.
 
 VideoCrafter1 (arXiv 2310.19512), VideoCrafter2 (2401.09047), DynamiCrafter (2310.12190); AILab-CVC/VideoCrafter 11bcd76,
-Doubiiu/DynamiCrafter c453369. Files are whole checkpoints in LDM spelling. At each spatial transformer stands a temporal one of
-two self-attentions (norm over the clip), in the later members each residual block ends in a temporal convolution, and one
-temporal transformer of 8 heads follows the first convolution (`init_attn`). The frame rate is added to the time embedding.
-Clean latents enter scaled by `scale_arr`.
+Doubiiu/DynamiCrafter c453369. Files are whole checkpoints in LDM spelling. Each spatial transformer is followed by a temporal
+one of two self-attentions (norm over the clip), in the later members each residual block ends with a temporal convolution, and
+a temporal transformer of 8 heads follows the first convolution (`init_attn`). The frame rate is added to the time embedding.
+Clean latents are scaled by `scale_arr`.
 
 member                     convolutions   relative tables   fps        scale        prediction
 VideoCrafter1 T2V 512      no             yes               none       none         eps
@@ -39,7 +39,7 @@ STAGES = 4
 
 
 def table(keys: Shapes, prefix: str) -> KeyTable:
-    """`prefix` is `model.diffusion_model.` in published files; the other parts stand beside it."""
+    """Key table of a file. prefix: that of the UNet's keys, `model.diffusion_model.` in published files."""
     layout = ldm_layout(keys, prefix)
     inside = (
         *_temporal(layout),
@@ -51,7 +51,7 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def _rate_name(keys: Shapes) -> str:
-    """The published DynamiCrafter 256 calls it otherwise."""
+    """Name of the frame-rate embedding, which differs in the published DynamiCrafter 256."""
     return "framestride_embed" if any("framestride_embed." in key for key in keys) else "fps_embedding"
 
 
@@ -79,27 +79,29 @@ def _temporal(layout: Layout) -> tuple[Row, ...]:
 
 
 def _image(layout: Layout) -> tuple[Row, ...]:
-    """Keys and values of the image tokens, and DynamiCrafter-256's learned scale, per text attention."""
+    """Rows of the image tokens' keys and values, and of DynamiCrafter 256's learned scale, per text attention."""
     places = [(f"{name}.{b.index}.1.", b.site) for name, b in layout.named if b.transformer]
     places += [("middle_block.1.", "mid")]
     names = (("to_k_ip.weight", "to_k.weight"), ("to_v_ip.weight", "to_v.weight"), ("alpha", "weight.alpha"))
     return tuple(
-        Row(f"{there}transformer_blocks.0.attn2.{theirs}", f"image:{site}.attention.0.{ours}")
-        for there, site in places
-        for theirs, ours in names
+        Row(f"{block}transformer_blocks.0.attn2.{published}", f"image:{site}.attention.0.{ours}")
+        for block, site in places
+        for published, ours in names
     )
 
 
 @dataclass(frozen=True)
 class Member:
+    """Settings of one published model that its shapes do not contain; fields as in `Variant`."""
+
     fps: float | None
     scale: InputScale | None
     prediction: Literal["eps", "v"]
     note: str
 
 
-TOKENS = "Image Prompt with its image projector shows it a picture; without one it films the prompt alone"
-PICTURE = "Image Prompt and First/Last Frame Guide show it a picture; without them it films the prompt alone"
+TOKENS = "Image Prompt with its image projector gives it a picture; without one it uses the prompt alone"
+PICTURE = "Image Prompt and First/Last Frame Guide give it a picture; without them it uses the prompt alone"
 MEMBERS = {
     "VideoCrafter1 T2V 512": Member(None, None, "eps", ""),
     "VideoCrafter1 T2V 1024": Member(16, InputScale(0.3, 400), "eps", ""),
@@ -108,7 +110,7 @@ MEMBERS = {
     "DynamiCrafter 256": Member(3, None, "eps", f"fps is its frame stride, 1 to 6; {PICTURE}"),
     "DynamiCrafter 512": Member(24, InputScale(0.7, 400), "v", f"512 and 512 interp have the same keys; {PICTURE}"),
     "DynamiCrafter 512 or 1024": Member(
-        24, InputScale(0.7, 400), "v", f"without scale_arr it does not say which it is: sampled as 512; {PICTURE}"
+        24, InputScale(0.7, 400), "v", f"512 or 1024 cannot be distinguished without scale_arr: sampled as 512; {PICTURE}"
     ),
     "DynamiCrafter 1024": Member(10, InputScale(0.3, 400), "v", PICTURE),
 }
@@ -134,6 +136,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def member_of(contents: Contents) -> str:
+    """Name of the published model, from the keys and buffers of a file."""
     image = contents.parts.get("image", {})
     if any(key.endswith(".alpha") for key in image):
         return "DynamiCrafter 256"
@@ -166,9 +169,9 @@ def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
 
 
 def transformer(site: Site, shapes: Shapes, head: int, ops: Any) -> TemporalTransformer:
-    """Two self-attentions over frames, norm over the clip.
+    """An empty temporal transformer of two self-attentions over frames, norm over the clip.
 
-    head   width of a head: 64 in every published file, told by the first layer's inner width of 8 heads
+    head   channels per head: 64 in every published file, an eighth of the first layer's inner width
     """
     inner, channels = axes(shapes[f"{site}.proj_in.weight"], 2)
 

@@ -1,9 +1,9 @@
 """Zoetrope's own motion modules, after Align Your Latents 3.1 (arXiv 2304.08818).
 
-A stack of (3,1,1) convolutions after each residual block and a temporal transformer after each spatial one, each merged as
+A stack of (3,1,1) convolutions after each residual block and a temporal transformer after each spatial one, each blended as
 alpha * spatial + (1 - alpha) * temporal with one learned alpha per layer; alpha = 1 gives the image model. The transformer
-attends over the frames and then to the text, so that direction words reach motion. Files are spelled our way already;
-`zoetrope.frames` in the header says on how many frames the module was trained.
+attends over the frames and then to the text, so that words for directions affect motion. Keys of files are in our spelling;
+`zoetrope.frames` in the header is the number of frames that the module was trained on.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def variant(contents: Contents) -> Variant:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    """Empty layers for a file of these shapes."""
+    """Empty layers for the shapes in a file."""
     shapes = contents.weights
     layers: dict[Site, TemporalLayer] = {}
     for key, shape in shapes.items():
@@ -69,9 +69,9 @@ def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
 
 
 def design(sites: Mapping[Site, int], context: int, frames: int, ops: Any) -> dict[Site, TemporalLayer]:
-    """New layers for a UNet with these sites, silent at birth: until trained, every branch adds nothing.
+    """New layers for a UNet with these sites, whose branches are initialised to zero output.
 
-    sites    site -> width, as `sites_of` or a host gives them; widths are multiples of 32
+    sites    site -> width, as from `sites_of` or a host; widths are multiples of 32
     context  width of the text tokens
     frames   length of the position table
     """
@@ -79,18 +79,20 @@ def design(sites: Mapping[Site, int], context: int, frames: int, ops: Any) -> di
     for site, channels in sites.items():
         if site.endswith("resnet"):
             layers[site] = conv = convolution(channels, ops)
-            _silence(conv.convs[-1])
+            _set_zero(conv.convs[-1])
         elif site.endswith("attention"):
             layers[site] = attention = transformer(channels, context, frames, ops)
-            _silence(attention.proj_out)
+            _set_zero(attention.proj_out)
     return layers
 
 
 def convolution(channels: int, ops: Any) -> TemporalConv:
+    """A new temporal convolution at a residual block."""
     return TemporalConv(channels, STAGES, AlphaOfResidual("spatial", "sigmoid", 0.0), ops)
 
 
 def transformer(channels: int, context: int, frames: int, ops: Any) -> TemporalTransformer:
+    """A new temporal transformer at a spatial one. context: width of the text tokens; frames: length of the position table."""
     heads = channels // HEAD_WIDTH
     over_frames = FrameAttention(channels, heads, HEAD_WIDTH, Sinusoid(frames, channels), ops)
     to_text = TextAttention(channels, heads, HEAD_WIDTH, context, "frame", ops)
@@ -98,7 +100,7 @@ def transformer(channels: int, context: int, frames: int, ops: Any) -> TemporalT
     return TemporalTransformer(channels, [block], channels, "frame", AlphaOfResidual("spatial", "sigmoid", 0.0), ops)
 
 
-def _silence(layer: Any) -> None:
+def _set_zero(layer: Any) -> None:
     layer.weight.data.zero_()
     layer.bias.data.zero_()
 

@@ -1,4 +1,4 @@
-"""Every autoencoder the pack knows. To add one, write its file and name it here (docs/adding-a-family.md)."""
+"""Every supported autoencoder. To add one, write its file and add it here (docs/adding-a-family.md)."""
 
 from collections.abc import Collection
 
@@ -14,5 +14,5 @@ VAES: tuple[VaeFamily, ...] = (SVD, UPSCALE_A_VIDEO, LVDM, CV_VAE, OPEN_SORA, SD
 
 
 def detect(keys: Collection[str]) -> VaeFamily | None:
-    """The family whose marks occur among published keys; file names are never looked at."""
+    """The family whose marks occur among published keys; file names are not used."""
     return next((family for family in VAES if family.spelling(keys)), None)

@@ -1,6 +1,6 @@
-"""CV-VAE (arXiv 2405.20279): a video autoencoder whose latents are those of Stable Diffusion 2.1; 4 frames per latent.
+"""CV-VAE (arXiv 2405.20279): a video autoencoder with latents compatible with Stable Diffusion 2.1; 4 frames per latent.
 
-AILab-CVC/CV-VAE 375f18a, `vae3d`. Published use cuts clips into 17 frames or 5 latents that share one; so it is done here.
+AILab-CVC/CV-VAE 375f18a, `vae3d`. As published, clips are cut into windows of 17 frames or 5 latents that overlap by one.
 """
 
 from torch import nn

@@ -1,6 +1,6 @@
-"""LVDM's 3-D autoencoder (arXiv 2211.13221), as its checkpoints hold it: 4 frames and 8x8 pixels per latent.
+"""LVDM's 3-D autoencoder (arXiv 2211.13221), from its checkpoints: 4 frames and 8x8 pixels per latent.
 
-YingqingHe/LVDM d251dcc. Files hold the weight of every padded convolution twice, under its own name and under its inner one.
+YingqingHe/LVDM d251dcc. Files hold the weight of every padded convolution twice, under the names of wrapper and inner module.
 """
 
 from torch import nn

@@ -1,8 +1,8 @@
-"""Stable Diffusion's image autoencoder (arXiv 2112.10752): every frame by itself. 8 pixels per latent, or 4 (SD x4 upscaler).
+"""Stable Diffusion's image autoencoder (arXiv 2112.10752): frame by frame. 8 pixels per latent, or 4 (SD x4 upscaler).
 
 Spellings: CompVis' and Stability's checkpoints, diffusers' folders, and diffusers' before 0.18. Upscale-A-Video's `vae_3d`
-is the upscaler's autoencoder in the last of them, run with norms that span three frames; here each frame keeps its own, as it
-was trained.
+is the upscaler's autoencoder in the last spelling, run with norms that span three frames; here norms are per frame, as it was
+trained.
 """
 
 from torch import nn

@@ -1,7 +1,7 @@
-"""Stable Video Diffusion's autoencoder (arXiv 2311.15127): SD's encoder, and a decoder with a half over time in every block.
+"""Stable Video Diffusion's autoencoder (arXiv 2311.15127): SD's encoder, and a decoder with a temporal part in every block.
 
-Spellings: Stability-AI/generative-models, and diffusers' `AutoencoderKLTemporalDecoder`. Here alpha multiplies the temporal
-side, the other way round than in the same paper's UNet. It decodes the latents of SD 1.x and 2.x as they are.
+Spellings: Stability-AI/generative-models, and diffusers' `AutoencoderKLTemporalDecoder`. Alpha is the weight of the temporal
+side here, and of the spatial side in the same paper's UNet. It decodes the latents of SD 1.x and 2.x without any change.
 """
 
 from torch import nn

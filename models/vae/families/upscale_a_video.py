@@ -1,4 +1,4 @@
-"""Upscale-A-Video's autoencoder `vae_video` (arXiv 2312.06640): 4 pixels per latent, a decoder that sees clips.
+"""Upscale-A-Video's autoencoder `vae_video` (arXiv 2312.06640): 4 pixels per latent, a decoder over clips.
 
 sczhou/Upscale-A-Video 10ca1d7, in the spelling of diffusers 0.16. Latents are those of the SD x4 upscaler. Its `vae_3d` has the
 keys of an image autoencoder: families/sd.py.
@@ -26,8 +26,8 @@ def table(keys: Shapes, prefix: str) -> KeyTable:
 
 
 def build(shapes: Shapes) -> nn.Module:
-    seen = shapes.get("guide.see.0.conv1.weight")
-    return GuidedVae(layout_of(shapes), seen[0] if seen else 0)
+    guide = shapes.get("guide.see.0.conv1.weight")
+    return GuidedVae(layout_of(shapes), guide[0] if guide else 0)
 
 
 UPSCALE_A_VIDEO = VaeFamily(

@@ -40,7 +40,7 @@ WAYS: dict[str, Callable[[Any, Any], Tensor]] = {
 
 @pytest.mark.parametrize("name", ["EasyCache", "LazyCache"])
 @pytest.mark.parametrize("way", WAYS)
-def test_core_caches_rest_and_say_so(tiny: Any, caplog: pytest.LogCaptureFixture, name: str, way: str) -> None:
+def test_core_caches_are_disabled_with_a_warning(tiny: Any, caplog: pytest.LogCaptureFixture, name: str, way: str) -> None:
     from other_nodes import PATCHES
 
     base = tiny.model()
@@ -48,7 +48,7 @@ def test_core_caches_rest_and_say_so(tiny: Any, caplog: pytest.LogCaptureFixture
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert torch.allclose(WAYS[way](tiny, PATCHES[name](base)), expected, atol=1e-5)
-    assert any(f"{name} on this MODEL rests" in line and way in line for line in caplog.messages)
+    assert any(f"{name} on this MODEL is disabled" in line and way in line for line in caplog.messages)
     tiny.unload()
 
 
@@ -99,7 +99,7 @@ def over_the_call(base: Any) -> Any:
 @pytest.mark.parametrize("way", WAYS)
 def test_caches_of_other_packs_are_noticed(tiny: Any, way: str, cache: Callable[[Any], Any]) -> None:
     base = tiny.model()
-    with pytest.raises(RuntimeError, match=rf"answered for frames -?\d+ to -?\d+ without running the model.*in {way} was of"):
+    with pytest.raises(RuntimeError, match=rf"returned frames -?\d+ to -?\d+ without running the model.*in {way} was for"):
         WAYS[way](tiny, cache(base))
     tiny.unload()
     assert not tiny.hooks_in(base)

@@ -1,11 +1,11 @@
-"""What a long run says under its node."""
+"""Progress of a long run: bar, preview, text under the node."""
 
 import pytest
 
 pytestmark = pytest.mark.host
 
 
-def test_frames_are_those_asked_for_and_the_warm_up_says_so() -> None:
+def test_the_text_has_the_frame_or_the_warm_up() -> None:
     from zoetrope.hosts.comfyui.progress import where
 
     assert [where(frame, 40) for frame in (-32, 0, 1, 40)] == [
@@ -13,15 +13,15 @@ def test_frames_are_those_asked_for_and_the_warm_up_says_so() -> None:
     ]  # fmt: skip
 
 
-def test_a_teller_ticks_the_hosts_bar_and_makes_small_pictures_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_updates_the_hosts_bar_and_enlarges_small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from zoetrope.hosts.comfyui import progress as comfyui_progress
 
-    said: list[str] = []
+    lines: list[str] = []
     node_progress = comfyui_progress.NodeProgress("7", 40)
-    monkeypatch.setattr(node_progress, "say", said.append)
+    monkeypatch.setattr(node_progress, "show_text", lines.append)
     node_progress.starting(3, 48)
     node_progress.progress(0, 72, None, 0.0)
     node_progress.progress(53, 72, torch.rand(3, 64, 48), 18.4)
-    assert said == ["first clip, step 3 of 48", "warming up, 33 to go", "frame 21 of 40, 18 s left"]
+    assert lines == ["first clip, step 3 of 48", "warming up, 33 to go", "frame 21 of 40, 18 s left"]
     assert node_progress._picture.size == (192, 256)

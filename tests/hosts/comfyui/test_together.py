@@ -187,7 +187,7 @@ def test_nodes_that_patch_a_model(bench: Bench, row: Row, column: str, caplog: p
                 bench.queued(NODES[row.name](bench.base))
         else:
             CHECKS[column](bench, NODES[row.name], row)
-    assert (row.cell(column) == RESTS) <= any("rest" in line for line in caplog.messages)
+    assert (row.cell(column) == RESTS) <= any("disabled" in line for line in caplog.messages)
     bench.tiny.unload()
 
 

@@ -113,7 +113,7 @@ def test_two_clips_in_a_batch_do_not_see_each_other(unet: Any) -> None:
 
 def test_too_many_frames_are_refused_with_the_limit(unet: Any) -> None:
     motion = own_motion(sites(unet), frames=16)
-    with motion_in(unet, motion, frames=0), pytest.raises(ValueError, match=r"16 frames apart, got a clip of 17"):
+    with motion_in(unet, motion, frames=0), pytest.raises(ValueError, match=r"16 frames, got a clip of 17"):
         call(unet, frames=17)
 
 

@@ -119,7 +119,7 @@ def test_torch_files_flat_nested_and_prefixed(tmp_path: Path, nest: object, weig
 def test_a_model_of_another_kind_names_the_families(tmp_path: Path) -> None:
     save_file({"first_stage_model.encoder.conv_in.weight": torch.zeros(2)}, tmp_path / "vae.safetensors")
     refused(
-        tmp_path / "vae.safetensors", "this is no motion module that Zoetrope knows", "AnimateDiff", "first_stage_model.encoder"
+        tmp_path / "vae.safetensors", "not a motion module that Zoetrope supports", "AnimateDiff", "first_stage_model.encoder"
     )
 
 
@@ -132,11 +132,11 @@ def test_keys_missing_left_over_and_misshapen_are_named(tmp_path: Path, weights:
     save_file(weights | {key: torch.zeros(31)}, path)
     refused(path, "wrong shapes", f"{key}: expected [32], got [31]")
     save_file({k: v for k, v in weights.items() if k != "down.0.0.attention.blocks.0.attentions.1.to_k.weight"}, path)
-    refused(path, "do not make a whole module", "attentions.1.to_k.weight")
+    refused(path, "do not make a complete network", "attentions.1.to_k.weight")
     save_file(weights | {"down.0.0.attention.norm.weight": torch.zeros(31)}, path)
-    refused(path, "do not make a whole module", "divisible")
+    refused(path, "do not make a complete network", "divisible")
     save_file(weights | {"down.0.0.attention.blocks.0.attentions.0.positions.pe": torch.zeros(3)}, path)
-    refused(path, "do not make a whole module")
+    refused(path, "do not make a complete network")
 
 
 def test_the_report_reads_well_and_is_plain_data(good: Path) -> None:

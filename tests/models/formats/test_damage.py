@@ -13,10 +13,10 @@ from zoetrope.models.motion.loading import load_motion
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1234\n"
 FOUND = {
-    "GGUF": (b"GGUF\x03\0\0\0" + bytes(200), "a GGUF file, whose weights are quantised; take the .safetensors"),
+    "GGUF": (b"GGUF\x03\0\0\0" + bytes(200), "a GGUF file, whose weights are quantised; use the .safetensors"),
     "LFS": (LFS, "a pointer of Git LFS, not the file itself"),
     "page": (b"<!DOCTYPE html><html>", "a web page that was saved in place of the file"),
-    "answer": (b"Invalid username or password.", "an answer of a server"),
+    "answer": (b"Invalid username or password.", "a server's response"),
     "picture": (b"\xff\xd8\xff\xe0" + bytes(99), "a picture .JPEG."),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
 }
@@ -61,7 +61,11 @@ def test_a_whole_file_of_another_sort_is_never_to_be_loaded_again(tmp_path: Path
     with zipfile.ZipFile(tmp_path / "b.ckpt", "w") as archive:
         archive.writestr("notes.txt", "hello")
     save_file({k: v for k, v in sound().items() if "to_out.0.bias" not in k}, tmp_path / "c.safetensors")
-    for name, words in (("a.safetensors", "no motion module"), ("b.ckpt", "none of torch's"), ("c.safetensors", "lacks keys")):
+    for name, words in (
+        ("a.safetensors", "not a motion module"),
+        ("b.ckpt", "not a torch file"),
+        ("c.safetensors", "lacks keys"),
+    ):
         with pytest.raises(ValueError, match=words) as error:
             load_motion(tmp_path / name)
         assert "again" not in str(error.value)
@@ -71,7 +75,7 @@ def test_a_damaged_header_and_further_bytes_are_told(tmp_path: Path) -> None:
     save_file(sound(), path := tmp_path / "m.safetensors")
     content = path.read_bytes()
     path.write_bytes(content + b"more")
-    with pytest.raises(ValueError, match="4 more than its header tells"):
+    with pytest.raises(ValueError, match="by the file's header, got .*, 4 more"):
         load_motion(path)
     path.write_bytes(content[:9] + b"x" + content[10:])
     with pytest.raises(ValueError, match=r"its header of [\d,]+ bytes is damaged"):

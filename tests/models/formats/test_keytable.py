@@ -56,7 +56,7 @@ def test_a_tensor_that_is_not_what_its_row_promises_is_refused_by_name() -> None
 
 
 def test_slots_must_match_and_prefixes_stand_before_the_published_side() -> None:
-    with pytest.raises(ValueError, match="as many {} on both sides"):
+    with pytest.raises(ValueError, match="equally many {} on both sides"):
         Row("a.{}", "b")
     assert prefixed((Row("a", "b", Drop(0)),), "p.", "q.") == (Row("p.a", "q.b", Drop(0)),)
 
@@ -66,7 +66,7 @@ def test_only_places_that_a_unet_has_are_sites() -> None:
         for site in sites_of(base):
             check_site(site)
     for wrong in ("down.0.0.before_f", "down.0.out", "middle.attention", "mid.0.before_ff", "up.1.1", "inputs"):
-        with pytest.raises(ValueError, match="is no site"):
+        with pytest.raises(ValueError, match="is not a site"):
             check_site(wrong)
     assert [sees(site) for site in ("time", "up.0.1.before_ff", "mid.block", "mid.attention")] == [
         "rows", "tokens", "tokens", "pictures",
@@ -78,8 +78,8 @@ def test_a_layer_at_a_place_that_shows_it_something_else_is_refused() -> None:
     pictures: TemporalLayer = TemporalConv(32, 1, Residual(), nn)
     MotionModule({"mid.before_ff": tokens, "mid.0.resnet": pictures}, None)
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"mid.attention": tokens}, "mid.attention: expected a layer that sees pictures, got InBlockAttention"),
-        ({"mid.block": pictures}, "mid.block: expected a layer that sees tokens, got TemporalConv"),
+        ({"mid.attention": tokens}, "mid.attention: expected a layer for pictures, got InBlockAttention"),
+        ({"mid.block": pictures}, "mid.block: expected a layer for tokens, got TemporalConv"),
     ]
     for layers, message in wrong:
         with pytest.raises(ValueError, match=message):

@@ -10,10 +10,10 @@ from torch import Tensor
 from zoetrope.models.motion.loading import load_motion
 
 REASONS = {
-    "truncated": "truncated", "empty": "the file is empty", "wrong_shape": "wrong shapes|whole module",
+    "truncated": "truncated", "empty": "the file is empty", "wrong_shape": "wrong shapes|complete network",
     "renamed": "does not have",
-    "lacking": "lacks keys", "two_families": "does not have", "not_a_number": "infinite or undefined", "code": "holds code",
-    "zip_bomb": "claims to unpack", "claims_too_much": "at most", "a_header_that_lies": "cannot be read",
+    "lacking": "lacks keys", "two_families": "does not have", "not_a_number": "infinite or NaN", "code": "holds code",
+    "zip_bomb": "would unpack", "claims_too_much": "at most", "a_header_that_lies": "cannot be read",
 }  # fmt: skip
 """What is wrong, in the error's own words: another check that happens to trip over the file will not do."""
 

@@ -14,8 +14,8 @@ from zoetrope.models.motion.families.animatediff.lora import load_lora
 from zoetrope.models.motion.loading import load_motion
 
 SORTS: dict[str, tuple[Callable[[], dict[str, Tensor]], Callable[[Path], Any], str]] = {
-    "lora": (small_files.lora, load_lora, "Apply Motion LoRA takes it"),
-    "checkpoint": (mangled.sound, load_motion, "Load Motion Module takes it"),
+    "lora": (small_files.lora, load_lora, "load it with Apply Motion LoRA"),
+    "checkpoint": (mangled.sound, load_motion, "load it with Load Motion Module"),
 }
 AGAIN = "download it again"
 

@@ -216,16 +216,16 @@ def test_a_file_that_is_not_whole_or_not_a_projector_is_refused_with_its_name(tm
         (
             "lacks",
             {"ip_adapter.1.to_k_ip.weight": None},
-            "not whole|lacks keys: ip_adapter.1.to_k_ip.weight|31 layers|15 layers",
+            "incomplete|lacks keys: ip_adapter.1.to_k_ip.weight|31 layers|15 layers",
         ),
         ("odd", {"image_proj.more": torch.zeros(1)}, "has keys that IP-Adapter does not have: image_proj.more"),
         (
             "nan",
             {"image_proj.norm.bias": torch.full((4,), float("nan"))},
-            "infinite or undefined weights: image_proj.norm.bias",
+            "infinite or NaN weights: image_proj.norm.bias",
         ),
         ("half", {"image_proj.proj.weight": None}, "looks like an IP-Adapter .*no key such as image_proj.proj.weight"),
-        ("face", {"image_proj.proj.0.weight": torch.zeros(1)}, "IP-Adapter of a kind that Zoetrope does not know"),
+        ("face", {"image_proj.proj.0.weight": torch.zeros(1)}, "IP-Adapter of a kind that Zoetrope does not support"),
     ):
         tensors = {key: value for key, value in (linear | change).items() if value is not None}
         save_file(tensors, tmp_path / f"{name}.safetensors")
@@ -234,8 +234,8 @@ def test_a_file_that_is_not_whole_or_not_a_projector_is_refused_with_its_name(tm
     plus = {key: value for key, value in linear.items() if key.startswith("ip_adapter.")}
     faces = {"image_proj.latents": torch.zeros(1, 2, 4), "image_proj.proj_in.weight": torch.zeros(4, 512)}
     save_file(plus | faces, tmp_path / "instant.safetensors")
-    with pytest.raises(ValueError, match="instant.safetensors: this is an IP-Adapter for faces .*Pick a plain or plus one"):
+    with pytest.raises(ValueError, match="instant.safetensors: this is an IP-Adapter for faces .*Use a plain or plus"):
         load_projector(tmp_path / "instant.safetensors")
     save_file({"visual.transformer.resblocks.0.attn.in_proj_weight": torch.zeros(1)}, tmp_path / "v.safetensors")
-    with pytest.raises(ValueError, match="no image projector but a CLIP vision encoder .*: core's Load CLIP Vision"):
+    with pytest.raises(ValueError, match="not an image projector but a CLIP vision encoder .* with core's Load CLIP Vision"):
         load_projector(tmp_path / "v.safetensors")

@@ -93,7 +93,7 @@ def test_averaged_layers_come_first_there_too() -> None:
     ("change", "words"),
     [
         (lambda t: {k: v for k, v in t.items() if not k.startswith("image_proj")}, "looks like part of an IP-Adapter"),
-        (lambda t: {k: v for k, v in t.items() if ".to_k_ip" not in k}, "IP-Adapter as its training script leaves it"),
+        (lambda t: {k: v for k, v in t.items() if ".to_k_ip" not in k}, "IP-Adapter as its training script saves it"),
         (lambda t: {k: v for k, v in t.items() if ".31." not in k}, "keys and values for 15 layers"),
         (lambda t: t | {"adapter_modules.0.to_q_lora.down.weight": torch.zeros(1)}, "FaceID"),
     ],

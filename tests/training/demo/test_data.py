@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_training import STAGES, Encoder, tiny_run
 from torch import nn
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.world import film
 from zoetrope.sampling.diffusion import SD_SIGMAS, add_noise, v_denoiser, velocity
 from zoetrope.training.demo.captions import KEPT, SHUFFLED, caption_of
@@ -134,7 +134,7 @@ def test_prompts_with_words_left_out_are_judged_by_what_they_say() -> None:
     assert asked[1].prompt == f"{scenes[1].colour} {scenes[1].motion} on {scenes[1].background}"
     assert any(one.prompt != Asked.loose(one.scene, index).prompt for index, one in enumerate(asked[4:]))
     wrong = replace(scenes[0], colour="cyan")
-    figures = summarise([(Asked.loose(wrong, 0), watch(film(scenes[0], 4, 64)))])
+    figures = summarise([(Asked.loose(wrong, 0), detect(film(scenes[0], 4, 64)))])
     assert (figures.shape, figures.ground, figures.no_object, figures.more_objects) == (1, 1, 0, 0)
     assert figures.colour == 0, "no prompt names a colour, so there is nothing to judge"
 
@@ -162,8 +162,8 @@ def test_evaluation_scenes_are_the_whole_world_and_not_those_of_training() -> No
 
 def test_figures_of_the_truth_and_of_a_frozen_clip() -> None:
     scenes = [scene for scene, _ in read_set()[:10]]
-    truth = summarise([(Asked.whole(scene), watch(film(scene, 16, 64))) for scene in scenes])
+    truth = summarise([(Asked.whole(scene), detect(film(scene, 16, 64))) for scene in scenes])
     assert (truth.colour, truth.shape, truth.direction, truth.still) == (1, 1, 1, 1)
     assert truth.jerk < 0.1
-    frozen = summarise([(Asked.whole(scene), watch(film(scene, 1, 64).expand(16, -1, -1, -1))) for scene in scenes])
+    frozen = summarise([(Asked.whole(scene), detect(film(scene, 1, 64).expand(16, -1, -1, -1))) for scene in scenes])
     assert (frozen.direction, frozen.still) == (0, 1)

@@ -236,17 +236,17 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(samples, name, fewer)  # sample sheets of a model that has not learned are alike at any size
     folders = Stages(tmp_path, monkeypatch).all()
     demo = load_demo(folders["demo"])
-    assert demo.film("a red circle", 2, steps=1).shape == (2, 3, 64, 64)
+    assert demo.generate("a red circle", 2, steps=1).shape == (2, 3, 64, 64)
     begun, on, kept = (averaged_weights(folders[stage])["unet"]["conv_in.weight"] for stage in ("image", "video", "picture"))
     assert torch.equal(demo.unet.conv_in.weight.half(), kept.half())
     assert (on - begun).abs().max() < 1e-3  # the video stage went on from the image stage
     assert 0 < (kept - on).abs().max() < 1e-3  # and the picture stage from that
-    assert demo.sight is not None
-    seen = demo.film("moving right", 2, steps=2, picture=film(scene_of(0), 1, 64)[0])
+    assert demo.image_encoder is not None
+    seen = demo.generate("moving right", 2, steps=2, picture=film(scene_of(0), 1, 64)[0])
     assert seen.shape == (2, 3, 64, 64)
     eyes = averaged_weights(folders["picture"])
-    assert torch.equal(demo.sight.tower.conv1.weight.half(), eyes["vision"]["conv1.weight"].half())
-    table = demo.sight.projector.network.state_dict()["projector.latents.table"]
+    assert torch.equal(demo.image_encoder.tower.conv1.weight.half(), eyes["vision"]["conv1.weight"].half())
+    table = demo.image_encoder.projector.network.state_dict()["projector.latents.table"]
     assert torch.equal(table.half(), eyes["projector"]["projector.latents.table"].half())
     assert (folders["image"] / "sheet_000001.png").is_file()
     begun, long = (averaged_weights(folders[stage]) for stage in ("begun", "long"))

@@ -26,7 +26,7 @@ def test_what_is_harmless_is_taken() -> None:
         (torch.rand(2, 6, 5, 2), r"got \(2, 6, 5, 2\); connect an IMAGE"),
         (torch.rand(1, 2, 4, 5, 3), r"got \(1, 2, 4, 5, 3\); connect an IMAGE"),
         (torch.rand(0, 4, 5, 3), "expected one frame or more, got none"),
-        (torch.rand(2, 0, 5, 3), "there are no pixels in it"),
+        (torch.rand(2, 0, 5, 3), "it has no pixels"),
         (torch.zeros(2, 4, 5, 3, dtype=torch.int64), "of floats in .0, 1., got int64"),
         (torch.zeros(2, 4, 5, 3, dtype=torch.bool), "got bool"),
     ],

@@ -39,10 +39,10 @@ def test_an_mp4_whose_index_comes_last_is_told_that_it_is_missing(tmp_path: Path
     ffmpeg(*still(), *X264, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.find(b"moov") - 4])
-    with pytest.raises(ValueError, match=r"v\.mp4: this is no video .*its index .* is missing; copy it again"):
+    with pytest.raises(ValueError, match=r"v\.mp4: this is not a readable video .*its index .* is missing; copy it again"):
         facts_of(path)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"v\.mp4: this is no video .*it is empty; copy it again"):
+    with pytest.raises(ValueError, match=r"v\.mp4: this is not a readable video .*it is empty; copy it again"):
         facts_of(path)
 
 
@@ -53,7 +53,7 @@ def test_what_is_no_video_is_told_what_is_taken_not_to_copy_it(tmp_path: Path) -
     Image.new("RGB", (32, 32), "red").save(picture)
     for path in (letter, photo):
         with pytest.raises(
-            ValueError, match=r"this is no video that can be read .*taken are MP4, MOV, .*animated WebP"
+            ValueError, match=r"this is not a readable video .*supported are MP4, MOV, .*animated WebP"
         ) as refused:
             facts_of(path)
         assert "copy" not in str(refused.value)
@@ -61,7 +61,7 @@ def test_what_is_no_video_is_told_what_is_taken_not_to_copy_it(tmp_path: Path) -
         facts_of(picture)
     song = tmp_path / "song.mp3"
     ffmpeg(*tone(), "-i", photo, "-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v", "attached_pic", song)
-    with pytest.raises(ValueError, match="this file holds no video"):
+    with pytest.raises(ValueError, match="this file contains no video"):
         facts_of(song)
     with pytest.raises(ValueError, match=r"nowhere\.mp4: there is no such file in"):
         facts_of(tmp_path / "nowhere.mp4")

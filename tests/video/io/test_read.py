@@ -78,12 +78,12 @@ def test_sound_is_read_and_written(tmp_path: Path) -> None:
 def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
     text = tmp_path / "letter.mp4"
     text.write_text("dear all")
-    with pytest.raises(ValueError, match=r"letter\.mp4: this is no video"):
+    with pytest.raises(ValueError, match=r"letter\.mp4: this is not a readable video"):
         facts_of(text)
     whole = film_at(tmp_path / "v.mp4", [n * 100 for n in range(30)], rate=10)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"broken\.mp4: this is no video"):
+    with pytest.raises(ValueError, match=r"broken\.mp4: this is not a readable video"):
         list(frames_of(broken))  # what players need stands at its end
     write_video(whole, (torch.rand(3, 64, 64) for _ in range(30)), 10)  # and here at its beginning
     broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -100,5 +100,5 @@ def test_a_playlist_is_no_video_whatever_it_is_called(tmp_path: Path) -> None:
     text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mp4\n#EXT-X-ENDLIST\n"
     for name in ("list.m3u8", "list.mp4"):
         (tmp_path / name).write_text(text)
-        with pytest.raises(ValueError, match="this is no video that can be read"):
+        with pytest.raises(ValueError, match="this is not a readable video"):
             list(frames_of(tmp_path / name))

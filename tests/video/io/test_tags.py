@@ -82,7 +82,7 @@ def test_a_part_of_older_colours_is_made_again_not_joined(tmp_path: Path) -> Non
     ffmpeg(*still("1280x720", "8", 0.5), *X264, "-bf", "0", old)
     write_video(new, flat(720, 1280, 4), 8, joinable=True)
     for parts in ([old, new], [new, old]):
-        with pytest.raises(BrokenPart, match="its colours are written as no part is today") as refused:
+        with pytest.raises(BrokenPart, match="its colour tags are those of an older version") as refused:
             join_videos(parts, tmp_path / "all.mp4")
         assert refused.value.part == old
     assert not (tmp_path / "all.mp4").exists()

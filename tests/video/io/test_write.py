@@ -9,7 +9,7 @@ import pytest
 import torch
 from films import read_video
 from torch import Tensor
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.world import draw, film
 from zoetrope.video.io.write import write_video
 
@@ -26,7 +26,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, fps: float) -> None:
     assert frames.shape == truth.shape
     assert rate == pytest.approx(fps, abs=0.01)
     assert (frames - truth).abs().mean() < 0.02  # colour is stored at half the resolution
-    assert watch(frames).motion == watch(truth).motion
+    assert detect(frames).motion == detect(truth).motion
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -74,7 +74,7 @@ def test_an_interrupt_leaves_no_half_file_and_the_old_one_in_place(tmp_path: Pat
 def test_bad_input_is_named(tmp_path: Path) -> None:
     for frames, fps, words in (
         (clip(0), 8, "at least one frame"),
-        (clip(1)[..., :63], 8, "even sides only, got 63x64"),
+        (clip(1)[..., :63], 8, "H.264 needs even sides, got 63x64"),
         ([clip(1)[0], clip(1, 32)[0]], 8, "frame 1: expected 64x64 like the first, got 32x32"),
         (clip(1), 0, "fps: expected more than 0"),
     ):

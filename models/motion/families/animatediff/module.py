@@ -1,14 +1,14 @@
 """AnimateDiff and its relatives: one temporal transformer at the end of each UNet block (arXiv 2307.04725).
 
 Sources: guoyww/AnimateDiff main e92bd56 for the maths and the published key names, branch sdxl 8d19107; G-U-N/AnimateLCM
-f873122; open-mmlab/PIA 73f06d7; diffusers 0.42.1 for the spelling of its adapters. Golden files by the authors' code.
+f873122; open-mmlab/PIA 73f06d7; diffusers 0.42.1 for the spelling of its adapters. Golden files come from the authors' code.
 
-member           position table   levels   mid module   image UNet's norms   besides
+member           position table   levels   mid module   image UNet's norms   also
 v1               24               4        no           clip
 v2, Lightning    32               4        yes          frame
 v3               32               4        no           frame
 PIA              32               4        no           clip                 conv_in for a picture and a mask
-AnimateLCM       none: 64 built   4        yes          frame                (in diffusers' spelling it has one of 32)
+AnimateLCM       none: 64 built   4        yes          frame                (a table of 32 in diffusers' spelling)
 AnimateLCM-I2V   none: 64 built   4        yes          frame                img_encoder
 SDXL beta        32               3        no           frame                motion norms over the whole clip
 """
@@ -31,12 +31,12 @@ from ...frame_guide import ANIMATELCM, PIA, GuideDesign
 
 HEADS = 8
 BUILT_FRAMES = 64
-"""Length of AnimateLCM's table, which its files do not hold (its own code builds it)."""
+"""Length of AnimateLCM's position table, which is not in its files (the authors' code builds it)."""
 
 SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.012, steps=1000)
 SDXL_SCHEDULE = NoiseSchedule(curve="root", start=0.00085, end=0.020, steps=1000)
 I2V_SCHEDULE = NoiseSchedule(curve="beta", start=0.00085, end=0.014, steps=1000)
-"""G-U-N/AnimateLCM's inference-i2v.yaml."""
+"""Source: inference-i2v.yaml of G-U-N/AnimateLCM."""
 
 SITES = (
     Row("down_blocks.{}.motion_modules.{}.", "down.{}.{}.out."),
@@ -46,7 +46,7 @@ SITES = (
 
 
 def layer_rows(positions: str) -> tuple[Row, ...]:
-    """One temporal transformer in the authors' spelling; positions: what they call the table."""
+    """Rows of one temporal transformer in the authors' spelling. positions: their name of the position table."""
     attention = (
         *(Row(f"to_{q}.weight", f"to_{q}.weight") for q in "qkv"),
         *weights(("to_out.0", "to_out")),
@@ -62,12 +62,12 @@ def layer_rows(positions: str) -> tuple[Row, ...]:
 
 
 ADAPTER_LAYER = (*TRANSFORMER, Row("transformer_blocks.{}.pos_embed.pe", "blocks.{}.attentions.0.positions.pe"))
-"""The same in diffusers' spelling; one table of positions for both attentions."""
+"""Rows of one temporal transformer in diffusers' spelling, with one position table for both attentions."""
 
 CONV_IN = weights(("conv_in", "image:conv_in"))
-"""PIA's first convolution, which sees a picture and a mask as well; a file that holds the whole UNet gives its half of it."""
+"""Rows of PIA's first convolution, whose input includes a picture and a mask; in files with the whole UNet it is split."""
 ENCODER = Row("img_encoder.{*}", "image:img_encoder.{*}")
-"""AnimateLCM-I2V's picture input."""
+"""Row of AnimateLCM-I2V's picture encoder."""
 
 SPARSECTRL = (
     "controlnet_cond_embedding.conv_in.weight",
@@ -77,24 +77,27 @@ SPARSECTRL = (
 
 
 def published(keys: Shapes, prefix: str) -> KeyTable:
+    """Key table of files in the authors' spelling."""
     places = tuple(Row(f"{prefix}{row.published}temporal_transformer.", row.ours) for row in SITES)
     return KeyTable((*product(places, layer_rows("pe")), *besides(keys, prefix)))
 
 
 def adapter(keys: Shapes, prefix: str) -> KeyTable:
-    """diffusers' MotionAdapter, or a whole UNetMotionModel."""
+    """Key table of diffusers' MotionAdapter, or of a whole UNetMotionModel."""
     return KeyTable((*product(prefixed(SITES, prefix), ADAPTER_LAYER), *besides(keys, prefix)))
 
 
 def besides(keys: Shapes, prefix: str) -> tuple[Row, ...]:
-    """Picture inputs, and the image UNet that some files were saved with."""
-    whole = any(".resnets." in key for key in keys)
-    first = four_channels(diffusers_spatial(keys), keys, prefix) if whole else CONV_IN
+    """Rows of picture inputs, and of the image UNet in files that hold it."""
+    has_unet = any(".resnets." in key for key in keys)
+    first = four_channels(diffusers_spatial(keys), keys, prefix) if has_unet else CONV_IN
     return prefixed((ENCODER, *first), prefix)
 
 
 @dataclass(frozen=True)
 class Member:
+    """Settings of one published model that its shapes do not contain; fields as in `Variant`."""
+
     frames: int
     max_frames: int
     clip_norms: tuple[NormKind, ...]
@@ -107,10 +110,10 @@ MEMBERS = {
     "v1": Member(16, 24, RESIDUAL_AND_LAST, ""),
     "v2": Member(16, 32, (), ""),
     "v3": Member(16, 32, (), ""),
-    "PIA": Member(16, 32, RESIDUAL_AND_LAST, "First/Last Frame Guide shows it a picture", guide=PIA),
+    "PIA": Member(16, 32, RESIDUAL_AND_LAST, "First/Last Frame Guide gives it a picture", guide=PIA),
     "AnimateLCM": Member(16, BUILT_FRAMES, (), "for few steps: its LCM LoRA, sampler lcm, 4 to 8 steps, cfg 1 to 2"),
     "AnimateLCM-I2V": Member(
-        16, BUILT_FRAMES, (), "as AnimateLCM; First/Last Frame Guide shows it a picture", I2V_SCHEDULE, ANIMATELCM
+        16, BUILT_FRAMES, (), "as AnimateLCM; First/Last Frame Guide gives it a picture", I2V_SCHEDULE, ANIMATELCM
     ),
     "SDXL beta": Member(16, 32, (), "", SDXL_SCHEDULE),
 }
@@ -153,18 +156,19 @@ def _levels(shapes: Shapes) -> int:
 
 
 def build(contents: Contents, ops: Any) -> dict[Site, TemporalLayer]:
-    """One transformer per site; its width, its attentions and its table length are those of the file."""
+    """Empty layers for the shapes in a file: one temporal transformer per site."""
     scope: Scope = "clip" if _levels(contents.weights) == 3 else "frame"
     return transformers(contents.weights, scope, ops)
 
 
 def transformers(shapes: Shapes, scope: Scope, ops: Any) -> dict[Site, TemporalLayer]:
+    """Empty temporal transformers by site. scope: range of their GroupNorms' statistics."""
     sites = [key.removesuffix(".norm.weight") for key in shapes if key.endswith(".norm.weight")]
     return {site: transformer(site, shapes, scope, ops) for site in sites}
 
 
 def transformer(site: Site, shapes: Shapes, scope: Scope, ops: Any) -> TemporalTransformer:
-    """The layer at one site; `scope` is what its GroupNorm averages over."""
+    """The empty temporal transformer at one site. scope: range of its GroupNorm's statistics."""
     channels = shapes[f"{site}.norm.weight"][0]
     place = f"{site}.blocks.0.attentions."
     numbers = (int(key.removeprefix(place).split(".")[0]) for key in shapes if key.startswith(place))

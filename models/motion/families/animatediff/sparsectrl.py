@@ -1,9 +1,9 @@
 """SparseCtrl (arXiv 2311.16933): a ControlNet with temporal layers, for pictures of a few frames of a clip.
 
-guoyww/AnimateDiff main e92bd56. The image model's down half with one temporal self-attention behind each block. It sees no
-noisy latent (zeros stand there), but a condition and a mask that is 1 in given frames: `rgb` latents of pictures, `scribble`
-drawings at full size. Files are spelled by the authors or by diffusers; ours are the temporal layers by site and, named
-`control:`, ComfyUI's ControlNet in LDM spelling.
+guoyww/AnimateDiff main e92bd56. The down half of the image model with a temporal self-attention after each block. Its latent
+input is zero; the hint is a condition and a mask that is 1 in given frames: `rgb` latents of pictures, `scribble` drawings at
+full size. Files are in the authors' or in diffusers' spelling; ours has the temporal layers by site and, as `control:`,
+ComfyUI's ControlNet in LDM spelling.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,9 +25,9 @@ from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows, transformers
 
 HEADS = 8
-"""Of Stable Diffusion 1.x's attention."""
+"""Number of heads in Stable Diffusion 1.x's attention."""
 STAGES = 6
-"""Convolutions between the first and the last one that read a drawing; every other one halves it."""
+"""Number of convolutions between the first and the last one of the drawing's encoder; every second one halves its size."""
 
 HINT, EMBEDDING = "control:input_hint_block.", "controlnet_cond_embedding"
 RGB = weights((EMBEDDING, f"{HINT}0"))
@@ -73,7 +73,7 @@ SPARSECTRL = Published(
 
 @dataclass(frozen=True)
 class SparseCtrl:
-    """A file, taken apart."""
+    """Contents of a SparseCtrl file."""
 
     file: str
     kind: Literal["rgb", "scribble"]
@@ -84,30 +84,30 @@ class SparseCtrl:
     """Constructor arguments of the host's ControlNet."""
     table: KeyTable
     notes: tuple[str, ...] = ()
-    """What was done to find the weights in the file."""
+    """How the weights were found in the file."""
 
     def published(self) -> dict[str, Tensor]:
-        """The weights as the file spells them."""
+        """The weights under the file's key names."""
         ours = {f"control:{key}": value for key, value in self.control.items()}
         return self.table.restore(ours | self.motion.state_dict())
 
 
 def load_sparsectrl(path: str | Path, ops: Any = nn) -> SparseCtrl:
-    """Raises WrongFile, naming file and remedy, for anything else."""
-    held = read_file(path)
+    """Loads a SparseCtrl file. Raises WrongFile with the file's name and the remedy for any other file."""
+    contents = read_file(path)
     with in_file(Path(path).name):
-        return sparsectrl_from(held.tensors, Path(path).name, ops, held.notes)
+        return sparsectrl_from(contents.tensors, Path(path).name, ops, contents.notes)
 
 
 def detect(keys: Collection[str]) -> Published | None:
-    """SparseCtrl, where its marks occur among published keys."""
+    """The SparseCtrl design where its marks occur among published keys; else None."""
     return SPARSECTRL if SPARSECTRL.spelling(keys) else None
 
 
 def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, notes: tuple[str, ...] = ()) -> SparseCtrl:
-    """As `load_sparsectrl`, of a file's tensors."""
-    settled = clean_weights(tensors)
-    known(settled.tensors, LoaderTarget("SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
+    """As `load_sparsectrl`, from the tensors of a file."""
+    cleaned = clean_weights(tensors)
+    known(cleaned.tensors, LoaderTarget("a SparseCtrl", (SPARSECTRL,), ("sparsectrl",)), detect)
     layout: dict[str, Any] = {}
 
     def build(contents: Contents, ops: Any) -> MotionModule:
@@ -115,11 +115,11 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, not
         tables = (shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe"))
         return MotionModule(transformers(contents.weights, "frame", ops), smallest(tables, "position tables"))
 
-    filled = load_strict(SPARSECTRL, settled.tensors, build, ops)
-    control, table = filled.spelled.parts["control"], filled.spelled.table
+    loaded = load_strict(SPARSECTRL, cleaned.tensors, build, ops)
+    control, table = loaded.spelled.parts["control"], loaded.spelled.table
     check_numbers({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
-    return SparseCtrl(file, kind, filled.network, control, layout, table, (*notes, *settled.notes))
+    return SparseCtrl(file, kind, loaded.network, control, layout, table, (*notes, *cleaned.notes))
 
 
 def layout_of(shapes: Shapes) -> dict[str, Any]:
@@ -150,33 +150,34 @@ def layout_of(shapes: Shapes) -> dict[str, Any]:
 
 
 def spread(count: int, frames: int) -> list[int]:
-    """Frame numbers of so many pictures, evenly from the first frame to the last; one alone is the first."""
+    """Frame numbers of `count` pictures, evenly from the first frame to the last; a single one is at the first."""
     return [0] if count == 1 else [round(index * (frames - 1) / (count - 1)) for index in range(count)]
 
 
 def place(text: str, count: int, frames: int | None) -> list[int]:
-    """Frame numbers of `count` pictures: those of the text (`0, 8, -1`; negative ones from the end), else evenly spread.
+    """Frame numbers of `count` pictures.
 
+    text     numbers separated by commas (`0, 8, -1`; negative ones count from the end); empty: evenly spread
     frames   length of the clip; None in a shot without an end
-    Raises ValueError for numbers that are none, too many pictures, two on one frame, or a place that such a clip has not.
+    Raises ValueError for text that is not numbers, too many pictures, two on one frame, or a frame outside the clip.
     """
     if not text.strip():
         if frames is None and count > 1:
-            raise ValueError("frames: a long shot has no length to spread pictures over; name their frames (0, 24, 48)")
+            raise ValueError("frames: a long shot has no length to spread pictures over; enter their frames (0, 24, 48)")
         return spread(count, frames or 1) if frames is None or count <= frames else _refuse(count, frames)
     try:
-        wanted = [int(part) for part in text.split(",")]
+        entered = [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"frames: expected whole numbers separated by commas (0, 8, 15), got {text!r}") from None
-    if len(wanted) != count:
-        raise ValueError(f"frames: expected a number for each of {count} pictures, got {len(wanted)}")
-    if frames is None and min(wanted) < 0:
-        raise ValueError(f"frames: a long shot has no end to count from, got {min(wanted)}")
-    numbers = [number + (frames or 0) if number < 0 else number for number in wanted]
+    if len(entered) != count:
+        raise ValueError(f"frames: expected a number for each of {count} pictures, got {len(entered)}")
+    if frames is None and min(entered) < 0:
+        raise ValueError(f"frames: a long shot has no end to count from, got {min(entered)}")
+    numbers = [number + (frames or 0) if number < 0 else number for number in entered]
     if frames is not None and (min(numbers) < 0 or max(numbers) >= frames):
         raise ValueError(f"frames: expected numbers from 0 to {frames - 1} in a clip of {frames} frames, got {text!r}")
     if len(set(numbers)) < count:
-        raise ValueError(f"frames: two pictures stand on one frame in {text!r}")
+        raise ValueError(f"frames: expected a different frame for each picture, got {text!r}")
     return numbers
 
 

@@ -93,6 +93,6 @@ def test_rows_that_belong_to_no_frames_are_refused(tiny: Any) -> None:
     made = model(tiny, "inpainting")
     before = made.model.extra_conds
     made.model.extra_conds = lambda **more: {**before(**more), "c_concat": comfy.conds.CONDNoiseShape(torch.rand(4, 5, 8, 8))}
-    with pytest.raises(ValueError, match=r"holds 4 rows of c_concat and does not say which frames.*InpaintModelConditioning"):
+    with pytest.raises(ValueError, match=r"has 4 rows of c_concat for unknown frames.*InpaintModelConditioning"):
         queue(tiny, made, tiny.text(), tiny.text(seed=2))
     tiny.unload()

@@ -120,13 +120,13 @@ def test_guiders_with_more_than_two_conditions_show_it_to_all_but_the_negative(t
     patched = tiny.prompted(base, tiny.projector(base), vision, tiny.picture())
     seen: list[tuple[list[bool], list[int]]] = []
     hooks = patched.wrappers["diffusion_model"]["zoetrope.picture.0"][0].__self__
-    real = hooks._nothing
+    real = hooks._unconditional
 
     def note(options: Any, chunks: list[int]) -> list[bool]:
         seen.append((real(options, chunks), list(chunks)))
         return seen[-1][0]
 
-    hooks._nothing = note
+    hooks._unconditional = note
     guider = Guider_DualCFG(patched)
     guider.set_conds(tiny.text(), tiny.text(seed=3), tiny.text(seed=2))
     guider.set_cfg(2.0, 3.0)

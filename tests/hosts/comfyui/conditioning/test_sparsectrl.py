@@ -101,7 +101,7 @@ def test_apply_controlnet_takes_it_and_pictures_stand_on_their_frames(tiny: Any,
     assert bool((hint[[0, 2, 3, 5]] == 0).all())
     with pytest.raises(ValueError, match="expected a number for each of 2 pictures, got 3"):
         sample(control("0, 1, 2"))
-    with pytest.raises(ValueError, match="can tell 32 frames apart, got a clip of 36"):
+    with pytest.raises(ValueError, match="has positions for 32 frames, got a clip of 36"):
         sample(control("0, 5"), 36)
     from zoetrope.hosts.comfyui.fingerprint import digest
 

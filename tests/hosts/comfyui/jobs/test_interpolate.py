@@ -153,7 +153,7 @@ def test_what_cannot_be_is_refused(demo: Any, tiny: Any, tmp_path: Any) -> None:
 
     with pytest.raises(ValueError, match="two key frames or more to fill in between, got 1"):
         filled(demo, world(1))
-    with pytest.raises(ValueError, match="at most 15, because the model sees 16 frames at once, got 16"):
+    with pytest.raises(ValueError, match="at most 15, because a window has 16 frames, got 16"):
         filled(demo, world(3), factor=16)
     with pytest.raises(ValueError, match="factor: expected 2 or more"):
         filled(demo, world(3), factor=1)

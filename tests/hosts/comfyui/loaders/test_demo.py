@@ -10,7 +10,7 @@ import torch
 from layers import noise
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.layout import FOLDER
 from zoetrope.hosts.diffusers.demo import model as diffusers_demo
 
@@ -110,8 +110,8 @@ def test_a_prompt_becomes_a_clip_of_it(demo: Any, tiny: Any) -> None:
         (PROMPT, "red", "circle"),
         ("a blue triangle moving up on white at 8 fps", "blue", "triangle"),
     ):
-        sight = watch(decode(demo, sample(demo, tiny, 16, prompt=prompt)))
-        assert (sight.colour, sight.shape) == (colour, shape)
+        detection = detect(decode(demo, sample(demo, tiny, 16, prompt=prompt)))
+        assert (detection.colour, detection.shape) == (colour, shape)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_prompt_becomes_a_clip_of_it(demo: Any, tiny: Any) -> None:
 )
 def test_samplers_and_schedulers(demo: Any, tiny: Any, sampler: str, scheduler: str) -> None:
     clip = decode(demo, sample(demo, tiny, 8, steps=12, sampler=sampler, scheduler=scheduler))
-    assert watch(clip).colour == "red"
+    assert detect(clip).colour == "red"
 
 
 @pytest.mark.parametrize("frames", [1, 2, 17, 64])
@@ -193,7 +193,7 @@ def same(one: Any, other: Any) -> bool:
 
 def test_a_prompt_is_read_as_on_diffusers(demo: Any, reference: Any) -> None:
     for prompt in ("a blue square moving left", "the ball moves to the right, grey background, red", "a dog", "moving up", ""):
-        expected = reference.text(reference.text.tokenize([reference.told(prompt)]))
+        expected = reference.text(reference.text.tokenize([reference.canonical_prompt(prompt)]))
         assert error_of(encode(demo, prompt)[0][0], expected) < 1e-6
     assert same(encode(demo, "a blue square moving left"), encode(demo, "a blue square moving left on black at 8 fps"))
     assert same(

@@ -60,7 +60,7 @@ def test_the_parts_of_a_whole_checkpoint_can_be_made_anew(monkeypatch: pytest.Mo
         return demo.model, demo.clip, demo.vae
 
     read: list[Any] = []
-    monkeypatch.setattr(checkpoint, "_guessed", guessed)
+    monkeypatch.setattr(checkpoint, "_load_with_host", guessed)
     model, clip, vae = checkpoint.through_the_host(
         lambda path: dict.fromkeys(checkpoint.PREFIXES.values(), torch.zeros(0)), "a.safetensors"
     )

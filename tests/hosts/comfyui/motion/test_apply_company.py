@@ -85,7 +85,7 @@ def test_1_17_33_and_10000_frames(tiny: Any, comfyui: Any, base: Any, tmp_path: 
     assert tiny.sample(patched, frames=17).isfinite().all()
     assert "trained on clips" not in caplog.text
     for frames in (33, 10_000):
-        with pytest.raises(ValueError, match=rf"32 frames apart, got a clip of {frames}\. Lower the latent's batch size"):
+        with pytest.raises(ValueError, match=rf"32 frames, got a clip of {frames}\. Lower the latent's batch size"):
             tiny.sample(patched, frames=frames)
     assert tiny.sample(patched, frames=16).isfinite().all()
 
@@ -100,7 +100,7 @@ def test_a_batch_of_two_clips_and_one_that_is_no_whole_number(tiny: Any, comfyui
 def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, comfyui: Any, base: Any, tmp_path: Path) -> None:
     """With windows the length of the whole latent says nothing; each call is checked instead."""
     patched = tiny.applied(base, comfyui.load(str(animatediff_file(tmp_path / "v3.safetensors", frames=8))), 1.0, 0, True)
-    with pytest.raises(ValueError, match="8 frames apart, got a clip of 12"):
+    with pytest.raises(ValueError, match="8 frames, got a clip of 12"):
         tiny.sample(patched, frames=12)
     seen: list[int] = []
 
@@ -118,7 +118,7 @@ def test_context_windows_of_the_host_may_be_longer_than_the_module(tiny: Any, co
     patched.model_options["context_handler"] = Windows()
     assert tiny.sample(patched, frames=12).isfinite().all()
     assert set(seen) == {6}
-    with pytest.raises(ValueError, match="8 frames apart, got a clip of 9"):  # windows longer than the table
+    with pytest.raises(ValueError, match="8 frames, got a clip of 9"):  # windows longer than the table
         tiny.call_unet(patched, noise(9, 4, 8, 8), torch.full((9,), 500.0), noise(9, 7, 16))
 
 

@@ -94,7 +94,7 @@ def test_a_range_counts_for_each_frame_by_itself(tiny: Any, base: Any, motion: A
 
 
 def test_longer_clips_are_refused_or_stretched_as_chosen(tiny: Any, base: Any, motion: Any) -> None:
-    with pytest.raises(ValueError, match=r"16 frames apart, got a clip of 20.*longer_clips"):
+    with pytest.raises(ValueError, match=r"16 frames, got a clip of 20.*longer_clips"):
         tiny.sample(tiny.applied(base, motion), frames=20)
     outputs = [tiny.sample(tiny.applied(base, motion, beyond=beyond), frames=20) for beyond in ("stretch", "repeat last")]
     assert all(out.isfinite().all() for out in outputs)

@@ -1,4 +1,4 @@
-"""VAEs from files in the host: undefined numbers, core's nodes, saving, what is refused."""
+"""VAEs from files in the host: NaN, core's nodes, saving, what is refused."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def test_a_window_that_overflows_is_made_again_with_wider_numbers() -> None:
     through, before = chunked_vae(vae), {k: v.clone() for k, v in vae.first_stage_model.state_dict().items()}
     frames = torch.stack(list(through.decode(latents)))
     assert torch.isfinite(frames).all()
-    assert "NaN) in float16: decoded again in" in through.notes[0]
+    assert "NaN in float16: decoded again in" in through.notes[0]
     after = vae.first_stage_model.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items()), "the VAE stays as it was"
     wide = vae.first_stage_model.float()
@@ -75,7 +75,7 @@ def test_sides_are_cut_about_the_middle_and_transparency_is_left_out(demo_vae: A
         ("sd", (1, 4, 3, 8, 8), r"one latent per frame.*\(1, 4, 3, 8, 8\)"),
         ("sd", (3, 16, 8, 8), "4 channels, got 16"),
         ("sd", (0, 4, 8, 8), "one latent or more"),
-        ("cv_vae", (3, 4, 8, 8), "time is squeezed"),
+        ("cv_vae", (3, 4, 8, 8), "with compressed time"),
     ],
 )
 def test_latents_of_another_kind_are_refused(tiny: Any, kind: str, shape: tuple[int, ...], words: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from zoetrope.demo.detector import watch
+from zoetrope.demo.detector import detect
 from zoetrope.demo.layout import FOLDER, FRAMES, PARTS, part_path
 from zoetrope.hosts.diffusers.demo.model import Demo, load_demo
 from zoetrope.models.motion.loading import load_motion
@@ -29,8 +29,8 @@ def test_the_files_are_small_and_the_motion_module_is_an_ordinary_one() -> None:
 
 def test_two_prompts_give_clips_that_the_detector_tells_apart(demo: Demo) -> None:
     prompts = ["a red circle moving right on black", "a blue triangle moving left on white"]
-    sights = [watch(clip) for clip in demo.film_batch(prompts, 16, [7, 12])]
-    assert [(s.colour, s.shape, s.motion) for s in sights] == [
+    detections = [detect(clip) for clip in demo.generate_batch(prompts, 16, [7, 12])]
+    assert [(s.colour, s.shape, s.motion) for s in detections] == [
         ("red", "circle", "moving right"),
         ("blue", "triangle", "moving left"),
     ]
@@ -38,25 +38,25 @@ def test_two_prompts_give_clips_that_the_detector_tells_apart(demo: Demo) -> Non
 
 def test_a_clip_depends_on_its_own_prompt_and_seed_only(demo: Demo) -> None:
     prompts = ["a green square moving up on grey", "a cyan circle standing still on black"]
-    both = demo.film_batch(prompts, 3, [5, 6], steps=3)
+    both = demo.generate_batch(prompts, 3, [5, 6], steps=3)
     for prompt, seed, clip in zip(prompts, (5, 6), both, strict=True):
-        assert (demo.film(prompt, 3, seed, steps=3) - clip).abs().max() < 1e-3
-    assert torch.equal(demo.film(prompts[0], 3, 5, steps=3), demo.film(prompts[0], 3, 5, steps=3))
-    assert (demo.film(prompts[0], 3, 5, steps=3) - demo.film(prompts[0], 3, 6, steps=3)).abs().max() > 0.1
+        assert (demo.generate(prompt, 3, seed, steps=3) - clip).abs().max() < 1e-3
+    assert torch.equal(demo.generate(prompts[0], 3, 5, steps=3), demo.generate(prompts[0], 3, 5, steps=3))
+    assert (demo.generate(prompts[0], 3, 5, steps=3) - demo.generate(prompts[0], 3, 6, steps=3)).abs().max() > 0.1
 
 
 def test_without_motion_frames_do_not_know_each_other(demo: Demo) -> None:
     still = replace(demo, motion=None)
     prompt = "a red circle moving right on black"
-    alone = still.film(prompt, 1, 3, steps=4)
-    assert (still.film(prompt, 4, 3, steps=4)[:1] - alone).abs().max() < 1e-3
-    assert (demo.film(prompt, 4, 3, steps=4)[:1] - alone).abs().max() > 0.01
+    alone = still.generate(prompt, 1, 3, steps=4)
+    assert (still.generate(prompt, 4, 3, steps=4)[:1] - alone).abs().max() < 1e-3
+    assert (demo.generate(prompt, 4, 3, steps=4)[:1] - alone).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(("frames", "size"), [(1, 64), (17, 64), (2, 72), (2, 128)])
 def test_lengths_and_sizes_that_run(demo: Demo, frames: int, size: int) -> None:
     steps: list[int] = []
-    clip = demo.film("a red circle", frames, steps=2, size=size, note=steps.append)
+    clip = demo.generate("a red circle", frames, steps=2, size=size, on_step=steps.append)
     assert clip.shape == (frames, 3, size, size)
     assert steps == [1, 2]
     assert clip.min() >= 0
@@ -73,31 +73,31 @@ def test_what_it_cannot_make_is_refused(demo: Demo) -> None:
         (16, 64, 0, "steps: expected 1 to 1000, got 0"),
     ):
         with pytest.raises(ValueError, match=words):
-            demo.film("a red circle", frames, size=size, steps=steps)
+            demo.generate("a red circle", frames, size=size, steps=steps)
     with pytest.raises(ValueError, match="fps: expected one of 4, 8, 16, got 12"):
-        demo.film("a red circle", fps=12)
+        demo.generate("a red circle", fps=12)
 
 
 def test_a_prompt_is_read_in_everyday_english_and_what_is_not_known_is_logged(
     demo: Demo, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        clip = demo.film("a red circle moving left on black at 4 fps", 2, steps=2)
+        clip = demo.generate("a red circle moving left on black at 4 fps", 2, steps=2)
         assert caplog.text == ""
-        assert torch.equal(demo.film("4fps, on a black ground the ball of red colour moves to the left", 2, steps=2), clip)
+        assert torch.equal(demo.generate("4fps, on a black ground the ball of red colour moves to the left", 2, steps=2), clip)
         assert "not known" not in caplog.text
-        demo.film("a red circle moving left", 1, steps=1)
+        demo.generate("a red circle moving left", 1, steps=1)
         assert caplog.records[-1].levelname == "INFO"
         assert "assumed: on black" in caplog.text
-        empty = demo.film("", 2, steps=2)
-        assert torch.equal(demo.film("dogs", 2, steps=2), empty)
+        empty = demo.generate("", 2, steps=2)
+        assert torch.equal(demo.generate("dogs", 2, steps=2), empty)
         assert caplog.records[-1].levelname == "WARNING"
         assert "not known: 'dogs'; so the prompt counts as empty; known are colours: red" in caplog.text
-    assert demo.told("a blue square", picture=True) == "a blue square at 8 fps", "the picture shows the ground"
+    assert demo.canonical_prompt("a blue square", picture=True) == "a blue square at 8 fps", "the picture shows the ground"
 
 
 def test_a_rate_in_the_prompt_is_not_said_twice(demo: Demo) -> None:
-    clips = [demo.film(f"a red circle{told}", 2, steps=2, fps=16) for told in ("", " at 16 fps", ", at 4 fps")]
+    clips = [demo.generate(f"a red circle{told}", 2, steps=2, fps=16) for told in ("", " at 16 fps", ", at 4 fps")]
     assert torch.equal(clips[0], clips[1])
     assert torch.equal(clips[0], clips[2])
 
@@ -125,10 +125,10 @@ def test_calls_outside_the_guidance_interval_compute_the_prompt_alone(demo: Demo
     rows: list[int] = []
     handle = demo.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     try:
-        limited = demo.film("a red circle", 2, steps=6)
+        limited = demo.generate("a red circle", 2, steps=6)
         assert rows == [4, 4, 2, 2, 2, 2]  # a third of the steps is above sigma 3
-        none = demo.film("a red circle", 2, steps=6, guidance=1)
-        everywhere = replace(demo, interval=EVERYWHERE).film("a red circle", 2, steps=6)
+        none = demo.generate("a red circle", 2, steps=6, guidance=1)
+        everywhere = replace(demo, interval=EVERYWHERE).generate("a red circle", 2, steps=6)
     finally:
         handle.remove()
     assert rows[6:] == [2] * 6 + [4] * 6

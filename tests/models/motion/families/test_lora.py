@@ -69,11 +69,11 @@ def test_half_a_pair_a_wrong_rank_and_other_files_are_refused(tmp_path: Path) ->
         lora_from(tensors | {down: noise(3, 32)}, "l")
     save_file({"lora_unet_x.lora_down.weight": noise(2, 2)}, tmp_path / "still.safetensors")
     with pytest.raises(
-        ValueError, match=r"still.safetensors: this is no LoRA for AnimateDiff's motion modules but a LoRA .*Load LoRA"
+        ValueError, match=r"still.safetensors: this is not a LoRA for AnimateDiff's motion modules but a LoRA .*Load LoRA"
     ):
         load_lora(tmp_path / "still.safetensors")
     module = {key: torch.zeros(1) for key in animatediff("v3")}
-    with pytest.raises(ValueError, match="but a motion module .*Load Motion Module takes it"):
+    with pytest.raises(ValueError, match="but a motion module .*load it with Load Motion Module"):
         lora_from(module, "mm")
 
 

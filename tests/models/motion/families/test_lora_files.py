@@ -225,7 +225,7 @@ def test_the_motion_part_of_a_file_is_applied_and_the_rest_is_said(
 ) -> None:
     lora = lora_from(SPELLINGS["kohya"] | other, "l")
     near(change(motion, lora), whole, 1.0)
-    assert any(f"{len(other)} tensors that are no motion module's are left out" in line for line in lora.notes)
+    assert any(f"{len(other)} tensors that do not belong to a motion module are left out" in line for line in lora.notes)
     assert any("core's Load LoRA" in line for line in lora.notes) == ("bundle_emb.cat.string_to_param.*" not in other)
 
 
@@ -256,12 +256,12 @@ REFUSED: dict[str, tuple[Tensors, dict[str, str], str]] = {
     "two alphas": (SPELLINGS["kohya"] | {f"{Q}.alpha": torch.ones(2)}, {}, r"expected one number, got shape \[2\]"),
     "an alpha that is none": (PEFT, {"ss_network_alpha": "much"}, "the LoRA's alpha, a number, got 'much'"),
     "an infinite alpha": (PEFT, adapter(r=4, lora_alpha=float("inf")), "the LoRA's alpha, a number, got 'inf'"),
-    "a broken header": (PEFT, {"lora_adapter_metadata": '{"unet.lora_alpha": '}, "is no JSON"),
+    "a broken header": (PEFT, {"lora_adapter_metadata": '{"unet.lora_alpha": '}, "header: expected JSON"),
     "a layer that is none": (
         PEFT | {"unet.down_blocks.0.motion_modules.0.norm.lora_A.weight": noise(4, 4)}, {}, "has keys that no LoRA"
     ),
     "something else beside": (PEFT | {"unet.conv_in.weight": noise(4, 4)}, {}, "has keys that no LoRA .*conv_in"),
-    "an image LoRA": (IMAGE, {}, "but a LoRA .*core's Load LoRA takes it"),
+    "an image LoRA": (IMAGE, {}, "but a LoRA .*load it with core's Load LoRA"),
     "a LoRA for Wan": (
         {f"diffusion_model.blocks.0.cross_attn.k.lora_{m}.weight": noise(4, 4) for m in "AB"}, {},
         "a LoRA for a video transformer .*on a model of that kind",

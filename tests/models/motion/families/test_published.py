@@ -104,7 +104,7 @@ def test_dynamicrafter_512_and_1024_without_their_buffer_are_not_guessed_silentl
     tensors = {k: v for k, v in formats.published("dynamicrafter_1024").items() if k != "scale_arr"}
     variant = take_apart(tensors, {}, "pruned", 0).report.variant
     assert variant.name == "DynamiCrafter 512 or 1024"
-    assert "does not say which it is" in variant.notes[0]
+    assert "cannot be distinguished" in variant.notes[0]
 
 
 def test_lvdms_file_may_hold_its_text_encoder_and_vae() -> None:

@@ -65,7 +65,7 @@ def test_pictures_are_spread_over_the_clip_or_stand_where_they_are_told() -> Non
         ("0, x", 2, 16, "whole numbers separated by commas .* got '0, x'"),
         ("0, 3", 3, 16, "a number for each of 3 pictures, got 2"),
         ("0, 16", 2, 16, "from 0 to 15 in a clip of 16 frames, got '0, 16'"),
-        ("3, -13", 2, 16, "two pictures stand on one frame in '3, -13'"),
+        ("3, -13", 2, 16, "expected a different frame for each picture, got '3, -13'"),
         ("-1", 1, None, "a long shot has no end to count from, got -1"),
         ("", 2, None, "a long shot has no length to spread pictures over"),
         ("", 17, 16, "at most 16 pictures for a clip of 16 frames, got 17"),
@@ -79,18 +79,19 @@ def test_a_place_that_is_none_is_refused(text: str, count: int, frames: int | No
 def test_other_files_are_refused_with_their_name_and_where_they_belong(tmp_path: Path) -> None:
     save_file({"input_hint_block.0.weight": torch.zeros(1)}, tmp_path / "c.safetensors")
     with pytest.raises(
-        ValueError, match=r"c.safetensors: this is no SparseCtrl but a ControlNet \(.*\): core's Load ControlNet"
+        ValueError,
+        match=r"c.safetensors: this is not a SparseCtrl but a ControlNet \(.*\): load it with core's Load ControlNet",
     ):
         load_sparsectrl(tmp_path / "c.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(
         ValueError,
-        match=r"a.safetensors: this is no SparseCtrl that .* Expected keys of SparseCtrl, such as controlnet_mid_block",
+        match=r"a.safetensors: this is not a SparseCtrl that .* Expected keys of SparseCtrl, such as controlnet_mid_block",
     ):
         load_sparsectrl(tmp_path / "a.safetensors")
     tensors = {key: value for key, value in formats.published("sparsectrl_rgb_v3").items() if "middle" not in key}
     half = {key: value for key, value in tensors.items() if not key.startswith("mid_block.")}
-    with pytest.raises(ValueError, match="looks like SparseCtrl, but its tensors do not make a whole module"):
+    with pytest.raises(ValueError, match="looks like SparseCtrl, but its tensors do not make a complete network"):
         sparsectrl_from(half, "half")
     whole = {key: value for key, value in tensors.items() if not key.endswith("norms.0.weight")}
     with pytest.raises(ValueError, match=r"lacks keys: down_blocks.0.motion_modules.0.temporal_transformer"):
