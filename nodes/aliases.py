@@ -30,6 +30,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeImagePrompt": "ipadapter, ip adapter, apply ipadapter, reference image",
     "ZoetropeFirstLastFrameGuide": "img2vid, i2v, image to video, pia, start image, end image, animate image",
     "ZoetropeLoadSparseCtrl": "sparse control, sparsectrl loader, keyframe controlnet",
+    "ZoetropeMergeAcrossFrames": "vidtome, video token merging, token merging, tome, restyle, vid2vid, consistency, flicker",
     "ZoetropeLoadVideoUpscaler": "upscale a video, video super resolution, x4 upscaler, vsr",
     "ZoetropeInterpolateFrames": "interpolation, frame interpolation, tween, slow motion, rife, film",
     "ZoetropeUpscaleVideo": "upscale, video upscale, super resolution, video super resolution, vsr",

@@ -72,7 +72,10 @@ class SlidingWindows(io.ComfyNode):
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip="Frames shared by neighbouring windows."),
                 io.Combo.Input(
                     "window_schedule", options=list(SCHEDULES), default="standard_static",
-                    tooltip="static: same windows at every step; uniform: moving; looped: also wrapping from end to start.",
+                    tooltip=(
+                        "static: same windows at every step; uniform: moving; looped: also wrapping from end to start; moving "
+                        "borders: no overlap, other borders at every step (VidToMe), for Merge Across Frames."
+                    ),
                 ),
                 io.Combo.Input(
                     "fuse", options=list(FUSES), default="pyramid", optional=True,
@@ -83,6 +86,10 @@ class SlidingWindows(io.ComfyNode):
                     tooltip="Above 1: extra windows over every 2nd, 4th, ... frame (uniform and looped).",
                 ),
                 io.Boolean.Input("closed", default=False, optional=True, tooltip="Closed loop (looped only)."),
+                io.Int.Input(
+                    "border_seed", default=0, min=0, max=2**64 - 1, optional=True,
+                    tooltip="Seed of the borders (moving borders only).",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="Model with context windows, for any sampler.")],
         )  # fmt: skip
@@ -98,10 +105,10 @@ class SlidingWindows(io.ComfyNode):
         fuse: str = "pyramid",
         stride: int = 1,
         closed: bool = False,
+        border_seed: int = 0,
     ) -> io.NodeOutput:
-        cut = Windows(
-            chosen("window_schedule", window_schedule, SCHEDULES), window, overlap, stride, closed, chosen("fuse", fuse, FUSES)
-        )
+        schedule, blend = chosen("window_schedule", window_schedule, SCHEDULES), chosen("fuse", fuse, FUSES)
+        cut = Windows(schedule, window, overlap, stride, closed, blend, border_seed)
         return io.NodeOutput(comfyui_windows.in_windows(model, cut))
 
 

@@ -25,6 +25,8 @@ LENGTH = "zoetrope.length"
 """In `transformer_options`, beside `FRAMES`: number of frames of the clip; absent in a shot without an end."""
 COUNTED = "zoetrope.counted"
 """In `transformer_options`, beside `FRAMES`: the frame numbers are row indices of a batch."""
+CLIP = "zoetrope.clip"
+"""In `transformer_options`, beside `FRAMES`: frames per window, where a call has several windows."""
 LEVELS = "zoetrope.levels"
 """In `transformer_options`: the sampler's noise levels of the rows, where given frames are processed at other levels."""
 PLACES = "zoetrope.places"
@@ -129,7 +131,7 @@ def clip_frames(options: Mapping[str, Any], part: int) -> int:
     part   rows of the batch per condition
     """
     settings = (entry.get("frames", 0) for key, entry in options.items() if str(key).startswith(f"{MOTION}."))
-    frames = next((count for count in settings if count), part)
+    frames = options.get(CLIP) or next((count for count in settings if count), part)
     return frames if part % frames == 0 else part
 
 

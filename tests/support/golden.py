@@ -22,7 +22,7 @@ CLAIMED: set[str] = set()
 
 AWAITED: dict[str, tuple[str, ...]] = {
     "restyle": (
-        "vidtome_*", "t2vzero_warp", "t2vzero_motion",
+        "t2vzero_warp", "t2vzero_motion",
         "rerender_adain", "rerender_flow", "rerender_sampling", "ddim_inversion", "freeinit",
     ),
     "endless shot, second part": ("ouroboros_tail", "ouroboros_mix_volumes", "motion_noise_scale"),
