@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MOTION, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, LORA, MOTION, is_ours, is_set
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -68,6 +68,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(transformer_options, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
+        **({"LoRAs by frame": _both(patcher, LORA)} if is_set(LORA, transformer_options) else {}),
         **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
@@ -77,6 +78,12 @@ def model_settings(patcher: Any) -> dict[str, str]:
             {kind: named for kind, named in wrappers.items() if named},
         ]),
     }  # fmt: skip
+
+
+def _both(patcher: Any, key: str) -> str:
+    """Of the networks and the options under one of our keys."""
+    options = patcher.model_options["transformer_options"]
+    return _networks(_only(patcher.additional_models, key)) + digest(_only(options, key))
 
 
 def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:
