@@ -1,7 +1,7 @@
 """What an artist sees: the pack's nodes, one file per shelf of the node menu."""
 
 from ..hosts.comfyui.api import ComfyExtension, io
-from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
+from . import files, load, motion, picture, renamed, restyle, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -14,6 +14,7 @@ class ZoetropeExtension(ComfyExtension):
             *vae.NODES,
             *picture.NODES,
             *superres.NODES,
+            *restyle.NODES,
             *video.NODES,
         ]
 

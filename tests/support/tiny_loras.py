@@ -87,3 +87,32 @@ def ramp(*values: float) -> Tensor:
     from zoetrope.models.layers.strength import ByFrame
 
     return ByFrame.of(values)
+
+
+def other_adapter(model: Any, kind: str) -> dict[str, Tensor]:
+    """Random weights of another adapter in kohya's spelling, for some layers."""
+    made: dict[str, Tensor] = {}
+    for index, (name, layer) in enumerate(layers_of(model).items()):
+        kernel, stem = layer.weight.shape[2:], f"lora_unet_{name.replace('.', '_')}"
+        if min(layer.weight.shape[:2]) < 8 or "tucker" in kind and len(kernel) == 0:
+            continue
+        parts = _parts(kind, *layer.weight.shape[:2], tuple(kernel))
+        made |= {f"{stem}.{end}": noise(*shape, seed=100 * index + at) * 0.3 for at, (end, shape) in enumerate(parts.items())}
+        made[f"{stem}.alpha"] = torch.tensor(1.0)
+    return made
+
+
+def _parts(kind: str, outputs: int, inputs: int, kernel: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    columns = inputs * int(torch.tensor(kernel).prod()) if kernel else inputs
+    if kind == "tucker":
+        ones = (1,) * len(kernel)
+        shapes = {"up": (outputs, 2, *ones), "down": (2, inputs, *ones), "mid": (2, 2, *kernel)}
+        return {f"lora_{name}.weight": shape for name, shape in shapes.items()}
+    if kind == "loha":
+        return {"hada_w1_a": (outputs, 2), "hada_w1_b": (2, columns), "hada_w2_a": (outputs, 2), "hada_w2_b": (2, columns)}
+    if kind == "loha tucker":
+        pair = {f"hada_w{n}_{name}": (2, size) for n in (1, 2) for name, size in (("a", outputs), ("b", inputs))}
+        return {**pair, "hada_t1": (2, 2, *kernel), "hada_t2": (2, 2, *kernel)}
+    if kind == "lokr":
+        return {"lokr_w1": (4, 4), "lokr_w2": (outputs // 4, inputs // 4, *kernel)}
+    return {"lokr_w1": (4, 4), "lokr_w2_a": (outputs // 4, 2), "lokr_w2_b": (2, columns // 4)}
