@@ -36,6 +36,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeUpscaleVideo": "upscale, video upscale, super resolution, video super resolution, vsr",
     "ZoetropeMatchColour": "match color, color match, colour match, color correction, color drift",
     "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
+    "ZoetropeLoraByFrame": "lora schedule, scheduled lora, lora keyframes, lora hook, prompt control, lora strength, lora mask",
     "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
 }
 """Node id -> aliases, the most used first."""
