@@ -1,7 +1,7 @@
 """What an artist sees: the pack's nodes, one file per shelf of the node menu."""
 
 from ..hosts.comfyui.api import ComfyExtension, io
-from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
+from . import files, load, motion, picture, renamed, restyle, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -15,6 +15,7 @@ class ZoetropeExtension(ComfyExtension):
             *picture.NODES,
             *superres.NODES,
             *video.NODES,
+            *restyle.NODES,
         ]
 
 
