@@ -67,6 +67,7 @@ IDS = {
     "ZoetropeLoadVideoSegment",
     "ZoetropeLoadSparseCtrl",
     "ZoetropeGuidanceInterval",
+    "ZoetropeInvertVideo",
 }
 
 
