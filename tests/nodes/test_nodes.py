@@ -68,6 +68,7 @@ IDS = {
     "ZoetropeLoadSparseCtrl",
     "ZoetropeGuidanceInterval",
     "ZoetropeInvertVideo",
+    "ZoetropeFollowFlow",
 }
 
 

@@ -18,8 +18,8 @@ def occluded(there: Tensor, back: Tensor, share: float = 0.01, floor: float = 0.
 
     there   flow to the other picture `(f, 2, h, w)`, in pixels
     back    flow from the other picture
-    A pixel is occluded where |there + back| > share * (|there| + |back|) + floor. In the sum `back` is read where `there` leads,
-    0 beyond the edge; on the right side at the pixel itself.
+    A pixel is occluded where |there + back| > share * (|there| + |back|) + floor. In the sum `back` is read where `there` leads
+    (0 beyond the edge), on the right side at the pixel itself.
     """
     apart = (there + warped(back, there, "bilinear")).norm(dim=1, keepdim=True)
     length = there.norm(dim=1, keepdim=True) + back.norm(dim=1, keepdim=True)
