@@ -114,16 +114,16 @@ def test_what_is_refused_is_named_with_its_reason(base: Any, name: str) -> None:
 
 
 def test_the_node_gives_a_model_and_its_report(base: Any, loras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoetrope.nodes import restyle
+    from zoetrope.nodes import lora as nodes_lora
 
     path = loras.saved(loras.random_lora(base), tmp_path)
-    monkeypatch.setattr(restyle, "path_of", lambda folder, name: path)
+    monkeypatch.setattr(nodes_lora, "path_of", lambda folder, name: path)
     mask = torch.ones(1, 8, 8)
-    model, report = restyle.LoraByFrame.execute(base, "style.safetensors", 0.5, "0: 0 / 8: 1 ~4", 0.1, 0.9, mask).args
+    model, report = nodes_lora.LoraByFrame.execute(base, "style.safetensors", 0.5, "0: 0 / 8: 1 ~4", 0.1, 0.9, mask).args
     own = model.model_options["transformer_options"]["zoetrope.lora.0"]
     assert (own["start"], own["end"], own["by_frame"]) == (0.1, 0.9, True)
     assert own["strength"].shape == (13, 8, 8)
     assert float(own["strength"][-1].max()) == 0.5
     assert report.startswith("file        style.safetensors: LoRA of rank 4")
     with pytest.raises(ValueError, match="expected 0 <= start <= end <= 1, got 0.9 and 0.1"):
-        restyle.LoraByFrame.execute(base, "style.safetensors", 0.5, "", 0.9, 0.1)
+        nodes_lora.LoraByFrame.execute(base, "style.safetensors", 0.5, "", 0.9, 0.1)
