@@ -55,7 +55,8 @@ def random_lora(
     for index, (name, layer) in enumerate(layers_of(model).items()):
         if only not in name or name not in theirs:
             continue
-        weight, stem = layer.weight, spelled(name, theirs[name], spelling)
+        weight: Any = layer.weight
+        stem = spelled(name, theirs[name], spelling)
         rank = min(RANK, len(weight))
         made[stem + down] = noise(rank, *weight.shape[1:], seed=100 * seed + index) * 0.2
         made[stem + up] = noise(len(weight), rank, *[1] * (weight.ndim - 2), seed=100 * seed + index + 50) * 0.2
@@ -93,10 +94,11 @@ def other_adapter(model: Any, kind: str) -> dict[str, Tensor]:
     """Random weights of another adapter in kohya's spelling, for some layers."""
     made: dict[str, Tensor] = {}
     for index, (name, layer) in enumerate(layers_of(model).items()):
-        kernel, stem = layer.weight.shape[2:], f"lora_unet_{name.replace('.', '_')}"
-        if min(layer.weight.shape[:2]) < 8 or "tucker" in kind and len(kernel) == 0:
+        weight: Any = layer.weight
+        kernel, stem = weight.shape[2:], f"lora_unet_{name.replace('.', '_')}"
+        if min(weight.shape[:2]) < 8 or "tucker" in kind and len(kernel) == 0:
             continue
-        parts = _parts(kind, *layer.weight.shape[:2], tuple(kernel))
+        parts = _parts(kind, weight.shape[0], weight.shape[1], tuple(kernel))
         made |= {f"{stem}.{end}": noise(*shape, seed=100 * index + at) * 0.3 for at, (end, shape) in enumerate(parts.items())}
         made[f"{stem}.alpha"] = torch.tensor(1.0)
     return made

@@ -103,7 +103,7 @@ def networks_of(conds: Any) -> list[nn.Module]:
             while control is not None:
                 network = getattr(control, "control_model", None)
                 network = getattr(network, "network", network)  # of SparseCtrl
-                if hasattr(network, "input_blocks"):
+                if isinstance(network, nn.Module) and hasattr(network, "input_blocks"):
                     found[id(network)] = network
                 else:
                     name = type(control).__name__

@@ -16,7 +16,10 @@ from ..patching import check_range
 class Source(Protocol):
     """A video's frames, and which cell of one shows what a cell of another shows."""
 
-    images: Tensor
+    @property
+    def images(self) -> Tensor:
+        """Frames `(f, h, w, 3)`."""
+        ...
 
     def cells(self, frame: int, anchor: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]: ...
 

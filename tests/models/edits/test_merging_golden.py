@@ -71,7 +71,7 @@ def test_a_whole_unet(path: Path) -> None:
 
     tensors, header = golden.read(path)
     c = golden.config(header)
-    unet = UNet2DConditionModel.from_config(c)
+    unet: Any = UNet2DConditionModel.from_config(c)
     unet.load_state_dict(weights_of(tensors))
     unet.eval()
     edit = TokenMerging()
