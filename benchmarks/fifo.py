@@ -129,7 +129,7 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
 
 def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
     """Main memory of a whole shot with its files, at frame 100 and at the end."""
-    shape = PRESETS["recommended"].shape(LINEAR, None)
+    shape = PRESETS["recommended"].layout(LINEAR, None)
     model, memory = Model(0.0, device), {}
 
     class Weighed(Sampler):
@@ -164,11 +164,11 @@ def main() -> None:
     model = Model(arguments.call, arguments.device)
     print(f"latents {latent}, {arguments.device}, model calls of {median(model._timed() for _ in range(5)):.3f} s")
     for name, preset in PRESETS.items():
-        shape = preset.shape(LINEAR, None)
+        shape = preset.layout(LINEAR, None)
         for together in (1, len(shape.windows())):
             ratio = queue_alone(model, arguments.frames // len(shape.windows()) + 2, latent, shape, together)
             print(f"{name}, {together} windows per call: the queue's wall time is {ratio:.4f} of its model calls")
-    shape = PRESETS["recommended"].shape(LINEAR, None)
+    shape = PRESETS["recommended"].layout(LINEAR, None)
     loop, other, pictures = whole_shot(model, arguments.frames, latent, shape)
     print(f"the whole shot without pictures: {loop:.4f} of its model calls; of the wall time {other:.2%} are loop and journal,")
     print(f"{pictures:.2%} decoding and encoding of 512x512 pictures")

@@ -88,7 +88,7 @@ def clips(demo: Demo, method: Method, items: Sequence[tuple[Scene, list[int]]], 
 def shot(demo: Demo, method: Method, scene: Scene, frames: int, seed: int) -> Tensor:
     """Samples a long shot that begins with a drawing: frame 0 is clean at every place of the queue."""
     queue, noise = QueueSettings(), FrameNoise(seed, (4, 8, 8))
-    shape = queue.shape(LINEAR, None)
+    shape = queue.layout(LINEAR, None)
     picture = drawings([scene])
     cues = read_timeline(demo.canonical_prompt(method.prompt(scene), FPS))
     with torch.inference_mode():

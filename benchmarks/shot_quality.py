@@ -63,7 +63,7 @@ def queue(context: int, eta: float = 1.0, shift: int = 0, partitions: int = PART
     """FIFO with this lookahead; the base clip is its own."""
 
     def film(denoise: fifo.Denoiser, wish: Wish) -> Iterator[Tensor]:
-        shape = fifo.published_shape(TABLE, WINDOW, partitions, context, eta, shift)
+        shape = fifo.published_layout(TABLE, WINDOW, partitions, context, eta, shift)
         clip = fifo.base_clip(denoise, shape, wish.noise.at)
         start = fifo.first_frame(clip, shape)
         full = fifo.queue_of(clip, shape, wish.noise.at)
@@ -75,7 +75,7 @@ def queue(context: int, eta: float = 1.0, shift: int = 0, partitions: int = PART
 
 def chunks(denoise: fifo.Denoiser, wish: Wish) -> Iterator[Tensor]:
     """Clips of one window, each from its own noise."""
-    shape = fifo.published_shape(TABLE, WINDOW, PARTITIONS, 0)
+    shape = fifo.published_layout(TABLE, WINDOW, PARTITIONS, 0)
     for start in range(0, wish.frames, WINDOW):
         yield from fifo.base_clip(denoise, shape, lambda frame, step, start=start: wish.noise.at(frame + start, step))
 
@@ -87,7 +87,7 @@ def windows(overlap: int, free: bool) -> Film:
         noise = torch.stack([wish.noise.at(frame, 0) for frame in range(wish.frames)])
         if free:
             noise = shuffled(noise, WINDOW, overlap, wish.seed)
-        shape = fifo.published_shape(TABLE, WINDOW, PARTITIONS, 0)
+        shape = fifo.published_layout(TABLE, WINDOW, PARTITIONS, 0)
         levels = torch.cat([shape.sigmas.flip(0), torch.zeros(1)])
         cut, steps = Windows("standard_static", WINDOW, overlap), iter(range(STEPS))
         with torch.inference_mode():

@@ -60,7 +60,7 @@ def stepper(library: Library, stage: str, batch: int, how: str) -> Callable[[int
         value.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        follow_one_by_one(average, modules) if before else average.follow(modules, number)
+        update_one_by_one(average, modules) if before else average.update(modules, number)
 
     return step
 
@@ -72,7 +72,7 @@ def compile_blocks(unet: Any) -> None:
 
 
 @torch.no_grad()
-def follow_one_by_one(average: Averaged, modules: dict[str, nn.Module]) -> None:
+def update_one_by_one(average: Averaged, modules: dict[str, nn.Module]) -> None:
     for name, module in modules.items():
         for key, value in module.state_dict().items():
             average.weights[name][key].lerp_(value.to(average.weights[name][key].dtype), 1 - average.decay)

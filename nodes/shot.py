@@ -1,4 +1,4 @@
-"""Nodes of the category Long shot: shots of any length, written while they are sampled."""
+"""Nodes of the category Long shot: shots of any length, written to disk while they are sampled."""
 
 import os
 from dataclasses import replace
@@ -27,9 +27,10 @@ MOST_FRAMES = 10_000_000
 
 def by_frame_inputs() -> list[Any]:
     cfg = (
-        "Guidance scale by frame. 0: 7 / 48: 3 ~12 starts at 7 and falls to 3 from frame 48 to frame 60. Empty: cfg throughout."
+        "Guidance scale by frame. Example: 0: 7 / 48: 3 ~12 is 7 up to frame 48, then falls to 3 over 12 frames. "
+        "Empty: cfg throughout."
     )
-    strength = "Multiplier of motion strength by frame, for example 0: 1 / 48: 0.5 ~12. Empty: 1 throughout."
+    strength = "Multiplier of motion strength by frame. Example: 0: 1 / 48: 0.5 ~12. Empty: 1 throughout."
     return [
         io.String.Input("cfg_by_frame", default="", optional=True, tooltip=cfg),
         io.String.Input("strength_by_frame", default="", optional=True, tooltip=strength),
@@ -53,8 +54,8 @@ def preset_input() -> Any:
         options=list(PRESETS),
         default="recommended",
         tooltip=(
-            "Queue preset. recommended: 2 context frames per window, moving window borders; paper: as FIFO-Diffusion, "
-            "half of each window is context, twice the time; fast: no context frames."
+            "Queue preset. recommended: 2 context frames per window, moving window borders; paper: as in the FIFO-Diffusion "
+            "paper, half of each window is context, takes twice as long; fast: no context frames."
         ),
     )
 
@@ -73,10 +74,10 @@ def shot_inputs() -> list[Any]:
         io.Model.Input("model", tooltip="Video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
         io.Conditioning.Input("positive", tooltip="Prompt for the shot. Use Prompt Timeline to change it by frame."),
         io.Conditioning.Input("negative", tooltip="Negative prompt."),
-        io.Vae.Input("vae", tooltip="VAE to decode finished frames with, one by one."),
+        io.Vae.Input("vae", tooltip="VAE that decodes the finished frames, one at a time."),
         io.Latent.Input(
             "latent",
-            tooltip="Empty latent: sets the size. Latents of an existing clip or shot: the new shot continues after them.",
+            tooltip="An empty latent sets the size. Latents of a clip or shot also set the frames to continue from.",
         ),
         io.Int.Input(
             "frames", default=96, min=1, max=MOST_FRAMES, tooltip="Length of the shot. Raise it later to extend the shot."
@@ -96,7 +97,7 @@ class EndlessShot(io.ComfyNode):
             category="Zoetrope/Long shot",
             description=(
                 "Generates a shot of any length in constant memory (FIFO-Diffusion) and writes the video while sampling. After "
-                "a stop or a crash, queue the same graph again to resume at the same frame."
+                "a stop or a crash, queue the same workflow again to resume at the same frame."
             ),
             inputs=[
                 model, positive, negative, vae, latent,
@@ -117,7 +118,7 @@ class EndlessShot(io.ComfyNode):
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="Video file of the shot. Save Video makes a copy."),
-                io.Latent.Output(display_name="last_latents", tooltip="Last latents, for an Endless Shot that continues."),
+                io.Latent.Output(display_name="last_latents", tooltip="Last latents, for another Endless Shot to continue."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
             is_output_node=True,
@@ -154,7 +155,7 @@ class ShotPlan(io.ComfyNode):
             category="Zoetrope/Long shot",
             description=(
                 "Estimates time, memory and disk space of an Endless Shot before it runs, from a few timed calls of this model "
-                "at this size. Warns if something does not fit, with the setting to lower."
+                "at this size. If memory or disk space is too small, the plan names the setting to lower."
             ),
             inputs=[*shot_inputs(), queue_input(), sigmas_input()],
             outputs=[io.String.Output(display_name="plan", tooltip="The estimate as text.")],
@@ -186,15 +187,15 @@ class QueueSettingsNode(io.ComfyNode):
                 io.Int.Input("window", default=default.window, min=2, max=256, tooltip="Frames per window."),
                 io.Int.Input(
                     "partitions", default=default.partitions, min=1, max=64,
-                    tooltip="Windows in the queue. Each frame takes window * partitions steps. Unused with sigmas.",
+                    tooltip="Windows in the queue. Each frame takes window * partitions steps. Ignored if sigmas is connected.",
                 ),
                 io.Int.Input(
                     "context", default=default.context, min=0, max=255,
-                    tooltip="Context frames per window: less noisy, seen but not updated. The paper has half of the window.",
+                    tooltip="Less noisy frames per window that the model uses but does not update. Paper: half of the window.",
                 ),
                 io.Int.Input(
                     "shift", default=default.shift, min=0, max=255,
-                    tooltip="Movement of the window borders per finished frame, in frames. 0: fixed, as published.",
+                    tooltip="Frames by which the window borders move with each finished frame. 0: fixed borders, as published.",
                 ),
                 io.Float.Input(
                     "eta", default=default.eta, min=0.0, max=1.0, step=0.01,
@@ -202,11 +203,11 @@ class QueueSettingsNode(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "windows_per_call", default=default.windows_per_call, min=1, max=64,
-                    tooltip="Windows per model call: more is faster on a large GPU and takes more memory.",
+                    tooltip="Windows per model call. More is faster on a large GPU, but needs more memory.",
                 ),
                 io.Combo.Input(
                     "initial_queue", options=list(STARTS), default=STARTS[0],
-                    tooltip="First contents of the queue. base clip: an ordinary clip; noise: longer warm-up, freer beginning.",
+                    tooltip="Initial content of the queue. base clip: an ordinary clip; noise: pure noise, longer warm-up.",
                 ),
             ],
             outputs=[QueueType.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
@@ -233,18 +234,18 @@ class PromptTimeline(io.ComfyNode):
             display_name="Prompt Timeline",
             category="Zoetrope/Long shot",
             description=(
-                "Prompt travel: prompts by frame. 0: a red circle / 48: a blue square ~12 changes at frame 48 with a "
-                "cross-fade of 12 frames. One entry per line, or separated by a slash with spaces around it."
+                "Prompt travel: prompts by frame. Example: 0: a red circle / 48: a blue square ~12 changes at frame 48 with a "
+                "cross-fade of 12 frames. Write one entry per line, or put a slash with spaces around it between entries."
             ),
             inputs=[
                 io.Clip.Input("clip", tooltip="Text encoder of the checkpoint."),
                 io.String.Input(
                     "text", multiline=True, default="0: a red circle / 48: a blue square ~12",
-                    tooltip="frame: prompt, plus ~frames for a cross-fade. A prompt without a frame holds for the whole shot.",
+                    tooltip="Write entries as frame: prompt ~cross-fade. A prompt without a frame is used for the whole shot.",
                 ),
                 io.Int.Input(
                     "clip_frames", default=16, min=1, max=4096, optional=True,
-                    tooltip="Length of the clip, for ordinary samplers (KSampler) only. Unused in long shots.",
+                    tooltip="Length of the clip, for ordinary samplers (KSampler). Ignored in long shots.",
                 ),
             ],
             outputs=[io.Conditioning.Output(display_name="conditioning", tooltip="Prompts, for Endless Shot or a sampler.")],

@@ -28,20 +28,20 @@ class QueueSettings:
     start: str = "base clip"
     """One of `STARTS`."""
 
-    def shape(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
+    def layout(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
         """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler."""
         if sigmas is not None:
-            return fifo.shape_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
+            return fifo.layout_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
         if table is None:
             raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
         shift = self.shift % max(1, self.window - self.context)
-        return fifo.published_shape(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift)
+        return fifo.published_layout(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift)
 
-    def settings(self, shape: fifo.FifoLayout) -> dict[str, str | int | float]:
+    def settings(self, layout: fifo.FifoLayout) -> dict[str, str | int | float]:
         """Settings that the latents of a shot depend on, by the names of the node's inputs."""
         return {
-            "levels": len(shape.sigmas), "window": shape.window, "context": shape.context, "shift": shape.shift,
-            "eta": shape.eta, "windows per call": self.windows_per_call, "start": self.start,
+            "levels": len(layout.sigmas), "window": layout.window, "context": layout.context, "shift": layout.shift,
+            "eta": layout.eta, "windows per call": self.windows_per_call, "start": self.start,
         }  # fmt: skip
 
 
@@ -75,16 +75,16 @@ class InitialQueue:
 
 
 def begin(
-    denoise: fifo.Denoiser, shape: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> InitialQueue:  # fmt: skip
     """Fills a queue: from given frames (to continue them), from a base clip, or from noise."""
-    *_, made = beginning(denoise, shape, noise, start, given)
+    *_, made = beginning(denoise, layout, noise, start, given)
     assert isinstance(made, InitialQueue)
     return made
 
 
 def beginning(
-    denoise: fifo.Denoiser, shape: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> Iterator[int | InitialQueue]:  # fmt: skip
     """As `begin`, yielding the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
@@ -93,21 +93,21 @@ def beginning(
         clip, number = torch.zeros(1, *noise.shape), -1
     else:
         clip, number = torch.zeros(0), 0
-        for step, clip in enumerate(fifo.base_steps(denoise, shape, noise.at), start=1):  # noqa: B007
+        for step, clip in enumerate(fifo.base_steps(denoise, layout, noise.at), start=1):  # noqa: B007
             yield step
         clip = clip.float().cpu()
-    frame = fifo.first_frame(clip, shape, number)
-    yield InitialQueue(fifo.queue_of(clip, shape, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
+    frame = fifo.first_frame(clip, layout, number)
+    yield InitialQueue(fifo.queue_of(clip, layout, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
 
 
-def trial_call(shape: fifo.FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
+def trial_call(layout: fifo.FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
     """Arguments of a denoiser for timing: noise of `together` windows at the mean level."""
-    rows = together * shape.window
+    rows = together * layout.window
     x = torch.stack([noise.at(row, 0) for row in range(rows)])
-    return x, shape.sigmas.mean().expand(rows), torch.arange(rows)
+    return x, layout.sigmas.mean().expand(rows), torch.arange(rows)
 
 
-def work_before(shape: fifo.FifoLayout, from_base_clip: bool) -> tuple[int, int]:
+def work_before(layout: fifo.FifoLayout, from_base_clip: bool) -> tuple[int, int]:
     """(model calls of the base clip, warm-up iterations) before frame 0 is finished; without a base clip warm-up only."""
-    levels = len(shape.sigmas)
-    return (levels, max(0, levels - shape.window)) if from_base_clip else (0, levels)
+    levels = len(layout.sigmas)
+    return (levels, max(0, levels - layout.window)) if from_base_clip else (0, levels)

@@ -1,12 +1,12 @@
-"""A shot's folder: all that is needed to resume it bit for bit after a crash, and nothing that could run code.
+"""A shot's folder: all files that are needed to resume it bit for bit after a crash; none of them can execute code.
 
-    shot.json               settings, sizes, environment
-    latents_00000.safetensors   finished latents, a segment per file; never changed
-    state.safetensors       the queue, finished latents of the incomplete segment, and the number of the next frame
-    video_00000.mp4         the frames of a segment
+    shot.json                   settings, sizes, environment
+    latents_00000.safetensors   finished latents, one segment per file; never changed
+    state.safetensors           the queue, finished latents of the incomplete segment, and the number of the next frame
+    video_00000.mp4             the frames of a segment
 
-Files are renamed into place when they are complete and on the disk. The state is written after the files that it refers to, so
-at any moment the folder is consistent up to one frame.
+Files are renamed into place after they are completely written to disk. The state is written after the files that it refers
+to, so a crash at any moment leaves a folder that can be resumed.
 """
 
 import json
@@ -28,8 +28,8 @@ LARGEST_HEADER = 1 << 20
 SEGMENT = 16
 """Frames per segment of latents and of video."""
 Scalar = str | int | float | bool | None
-OBJECTS = re.compile(r"Cue\(frame=(\d+), said='([^']*)', fade=(\d+)\)")
-"""Cues in the settings of shots from 0.1."""
+CUE_REPR = re.compile(r"Cue\(frame=(\d+), said='([^']*)', fade=(\d+)\)")
+"""A cue in the repr that version 0.1 stored for a setting by frame."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Journal:
     folder: Path
     sizes: Sizes
     settings: Mapping[str, Scalar]
-    """All settings that the latents depend on, without the length; digests of tensors."""
+    """All settings that the latents depend on, except the length; tensors as digests."""
     made_with: Mapping[str, Scalar]
-    """Device, precision, versions: with the same ones a shot is continued bit for bit."""
+    """Device, precision, versions: a shot is continued bit for bit only if they are the same."""
 
     @classmethod
     def create(cls, folder: Path, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]) -> "Journal":
@@ -99,7 +99,7 @@ class Journal:
             ) from error
 
     def state(self) -> State | None:
-        """Reads the saved state; None before the first one. Raises ValueError where the file is damaged."""
+        """Reads the saved state; None if none has been saved yet. Raises ValueError where the file is damaged."""
         path = self.folder / "state.safetensors"
         if not path.exists():
             return None
@@ -137,14 +137,14 @@ class Journal:
 
 
 def _as_typed(value: Scalar) -> Scalar:
-    """Converts numbers by frame from 0.1, which stored the repr of Python objects, to text."""
-    cues = OBJECTS.findall(value) if isinstance(value, str) and value.startswith("Numbers(cues=(") else ()
+    """A setting by frame as the text that users type; version 0.1 stored the repr of a Python object. Others are unchanged."""
+    cues = CUE_REPR.findall(value) if isinstance(value, str) and value.startswith("Numbers(cues=(") else ()
     texts = [f"{frame}: {number}" + (f" ~{fade}" if fade != "0" else "") for frame, number, fade in cues]
     return value if not texts else texts[0].removeprefix("0: ") if len(texts) == 1 else " / ".join(texts)
 
 
 def changed(before: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str]:
-    """Differences of settings as text: `cfg (7.0, now 8.0)`."""
+    """Settings that differ, as text: `cfg (7.0, now 8.0)`."""
     names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     return [f"{name}{_both(before.get(name), now.get(name))}" for name in names]
 
@@ -156,7 +156,7 @@ def _both(before: Scalar, now: Scalar) -> str:
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
-    """Reads and checks the tensors of one file. most: highest number of frames."""
+    """Reads and checks the tensors of one file. most: largest possible number of frames."""
     _, *latent = next(iter(shapes.values()))
     cap = most * 4 * int(torch.tensor(latent).prod()) + LARGEST_HEADER
     try:
@@ -182,5 +182,5 @@ def _frame_of(path: Path, tensors: Mapping[str, Tensor]) -> int:
 
 def _scalars(values: Any) -> dict[str, Scalar]:
     if not all(isinstance(value, Scalar) for value in dict(values).values()):
-        raise ValueError("settings that are not plain values")
+        raise ValueError("settings or environment with values other than text, numbers and booleans")
     return {name: _as_typed(value) for name, value in dict(values).items()}

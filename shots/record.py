@@ -1,7 +1,7 @@
-"""Recording of a shot while it is sampled: steps of a host's sampler are passed to sinks, decoded frames are yielded.
+"""Recording of a shot while it is sampled: each step of the host's sampler is passed to sinks, decoded frames are yielded.
 
-The caller iterates over a `Recording`, which iterates over rounds of steps of the host's sampler. The result does not depend on
-where a round ends.
+The caller iterates over a `Recording`, which runs the host's sampler in rounds: sampling steps, then a pause for decoding. The
+result does not depend on where a round ends.
 """
 
 import logging
@@ -23,18 +23,18 @@ ROUND = 20.0
 
 
 class Sampler(Protocol):
-    """Interface of a host: its model, in steps and rounds, and its VAE."""
+    """What a host implements for a recording: sampling in steps and rounds, and decoding."""
 
     def steps(self, state: State | None) -> Iterator[Step]:
-        """Endless steps of the queue from a state on (None: of a new shot). Iterated over within a round only."""
+        """Yields steps of the queue without end, starting from a state (None: a new shot). Used only within a round."""
         ...
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
-        """Exhausts each stream of steps while the model is loaded, and pauses after it."""
+        """Runs each stream of steps to its end with the model loaded, and yields after each: the pause for decoding."""
         ...
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Decodes a latent `(c, h, w)` to a picture `(3, h, w)` in [0, 1]. Called between rounds only."""
+        """Decodes a latent `(c, h, w)` to a picture `(3, h, w)` in [0, 1]. Called only between rounds."""
         ...
 
 
@@ -44,9 +44,9 @@ class Shot:
 
     video: Path
     latents: Tensor
-    """Latents of the last frames, at most `tail`, `(t, c, h, w)`, for another shot to continue."""
+    """Latents of the last frames (at most `tail` of them) `(t, c, h, w)`, from which another shot can continue."""
     resumed: int
-    """Frames that an earlier run finished."""
+    """Number of frames that earlier runs finished."""
 
     def message(self, frames: int, reason: Sequence[str]) -> str:
         """Summary in one line."""
@@ -59,12 +59,12 @@ class Shot:
 
 
 class Recording:
-    """Extends a shot to `frames` frames from the state of its journal; to be iterated over once.
+    """Continues a shot from the state of its journal until it has `frames` frames. It can be iterated over only once.
 
     tail    number of last latents in the result
-    more    further sinks, which get steps after the journal
-    An error or an interrupt leaves the journal at the last finished frame and, if possible, a playable video of all finished
-    frames; then it is raised again. To stop iterating early, close it (`contextlib.closing`).
+    more    further sinks; they get each step after the journal
+    After an error or an interrupt, the journal is saved and, if possible, the finished frames are joined to a playable video;
+    then the error is raised again. To stop iterating early, close the recording (`contextlib.closing`).
     """
 
     shot: Shot
@@ -75,62 +75,62 @@ class Recording:
     ):  # fmt: skip
         state = journal.state()
         self.resumed = min(frames, max(0, state.frame)) if state else 0
-        """Frames that an earlier run finished."""
+        """Number of frames that earlier runs finished."""
         self.next_frame = state.frame if state else None
         """Number of the next frame, negative during warm-up; None for a new shot."""
         self._sampler, self._frames, self._tail, self._folder = sampler, frames, tail, journal.folder
-        self._kept = JournalSink(journal, state)
-        self._video = VideoSink(self._kept, sampler.decode, frames, fps)
-        self._sinks: tuple[Sink, ...] = (self._kept, self._video, *more)
-        self._looks = self._run()
+        self._journal_sink = JournalSink(journal, state)
+        self._video = VideoSink(self._journal_sink, sampler.decode, frames, fps)
+        self._sinks: tuple[Sink, ...] = (self._journal_sink, self._video, *more)
+        self._decoded_frames = self._run()
 
     def __iter__(self) -> Iterator[DecodedFrame]:
-        return self._looks
+        return self._decoded_frames
 
     def close(self) -> None:
         """Ends the recording early; has no effect after its end."""
-        self._looks.close()
+        self._decoded_frames.close()
 
     def _run(self) -> Iterator[DecodedFrame]:
         try:
-            if self._kept.begun:
+            if self._journal_sink.begun:
                 yield from self._video.catch_up()  # segments that an earlier run did not decode
             for _ in self._sampler.rounds(self._streams()):
                 for sink in self._sinks:
                     yield from sink.pause()
             path = self._folder / f"shot_{self._frames:05}_frames.mp4"
             yield from self._video.join(self._frames, path)
-            self.shot = Shot(path, self._kept.last(self._frames, self._tail), self.resumed)
+            self.shot = Shot(path, self._journal_sink.last(self._frames, self._tail), self.resumed)
         except BaseException:
-            self._leave()
+            self._save_unfinished()
             raise
 
     def _streams(self) -> Iterator[Iterator[Step]]:
         """One stream of steps per round, until the shot is long enough."""
-        while not self._kept.begun or self._kept.state.frame < self._frames:
+        while not self._journal_sink.begun or self._journal_sink.state.frame < self._frames:
             yield self._until_pause()
 
     def _until_pause(self) -> Iterator[Step]:
         """Passes steps to the sinks until a segment is full, the shot is long enough, or `ROUND` seconds have passed."""
-        kept, segment = self._kept, self._kept.journal.sizes.segment
-        until = min(self._frames, (max(0, kept.state.frame) // segment + 1) * segment)
+        journal, segment = self._journal_sink, self._journal_sink.journal.sizes.segment
+        until = min(self._frames, (max(0, journal.state.frame) // segment + 1) * segment)
         started = time.monotonic()
-        for step in self._sampler.steps(kept.state if kept.begun else None):
+        for step in self._sampler.steps(journal.state if journal.begun else None):
             for sink in self._sinks:
                 sink.take(step)
             yield step
             if step.frame >= until or time.monotonic() - started >= ROUND:
                 return
 
-    def _leave(self) -> None:
-        """After an error: saves and joins finished frames as far as possible, without hiding the error."""
+    def _save_unfinished(self) -> None:
+        """Saves the state and joins the finished frames after an error. A further error is only logged."""
         try:
             for sink in self._sinks:
-                sink.leave()
-            done = max(0, min(self._kept.state.frame, self._frames))
+                sink.save_unfinished()
+            done = max(0, min(self._journal_sink.state.frame, self._frames))
             if done:
                 (self._folder / UNFINISHED).unlink(missing_ok=True)
                 for _ in self._video.join(done, self._folder / UNFINISHED):
                     pass
         except Exception as error:  # noqa: BLE001  the first error must be raised
-            log.warning("Zoetrope: no playable file of the unfinished shot (%s); its segments are in %s", error, self._folder)
+            log.warning("Zoetrope: no video of the unfinished shot (%s); its segments are in %s", error, self._folder)

@@ -58,7 +58,7 @@ class Sink:
         """Processes received steps while sampling pauses, and yields the frames that it decodes."""
         yield from ()
 
-    def leave(self) -> None:
+    def save_unfinished(self) -> None:
         """Saves what it can after an error or an interrupt."""
 
 
@@ -91,7 +91,7 @@ class JournalSink(Sink):
         self.save()
         yield from ()
 
-    def leave(self) -> None:
+    def save_unfinished(self) -> None:
         self.save()
 
     def save(self) -> None:

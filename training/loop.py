@@ -1,7 +1,7 @@
-"""Training loop for every stage: seeded, resumable, with averaged weights and progress.
+"""Training loop of all stages: seeded, resumable, with averaged weights (EMA) and progress output.
 
-Step n draws everything (scenes, noise, levels) from generators seeded with (seed, n), so a resumed run gives the same weights
-as an uninterrupted one. Under `torchrun` each process has its own batch, and gradients are averaged.
+Everything random in step n (scenes, noise, levels) comes from generators seeded with (seed, n), so a resumed run gives the same
+weights as an uninterrupted one. Under `torchrun` each process has its own batch, and gradients are averaged.
 """
 
 import copy
@@ -27,8 +27,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from .run import Run
 
 Loss = Callable[[torch.Generator, torch.Generator], tuple[Tensor, dict[str, float]]]
-"""(generator of the kind of step, equal in all processes; generator of its data) -> loss, figures for the log"""
+"""(generator for the kind of step, with the same seed in all processes; generator for the step's data) -> loss, log values"""
 Show = Callable[[Mapping[str, Any]], Image]
+"""Modules with the averaged weights -> sample sheet"""
 STATE = "state.pt"
 
 
@@ -40,14 +41,14 @@ class Averaged:
         self.weights = {name: {k: v.detach().clone() for k, v in m.state_dict().items()} for name, m in modules.items()}
 
     @torch.no_grad()
-    def follow(self, modules: Mapping[str, nn.Module], step: int) -> None:
-        """Updates the average after a step."""
-        decay = min(self.decay, (1 + step) / (10 + step))  # lower at first, against the random initial weights
+    def update(self, modules: Mapping[str, nn.Module], step: int) -> None:
+        """Adds the weights after a step to the average."""
+        decay = min(self.decay, (1 + step) / (10 + step))  # lower at first, to forget the random initial weights
         for name, module in modules.items():
             current = module.state_dict()
             get_ema_multi_avg_fn(decay)([self.weights[name][key] for key in current], list(current.values()), None)
 
-    def on_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    def averaged_copies(self, modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Copies of the modules with the averaged weights, in eval mode."""
         copies = {name: copy.deepcopy(module).eval() for name, module in modules.items()}
         for name, module in copies.items():
@@ -58,10 +59,10 @@ class Averaged:
 def train(
     config: Run, modules: Mapping[str, nn.Module], loss: Loss, show: Show, folder: Path, until: int | None = None
 ) -> None:
-    """Trains the parameters of `modules` that require gradients and writes `folder/state.pt` at intervals.
+    """Trains the parameters of `modules` that require gradients, and saves `folder/state.pt` and sample sheets at intervals.
 
-    show    makes a sample sheet from modules with the averaged weights
-    until   stop and save after this step instead of config.steps
+    show    makes a sample sheet
+    until   step after which to save and stop, if before config.steps
     """
     folder.mkdir(parents=True, exist_ok=True)
     parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
@@ -73,31 +74,31 @@ def train(
     with interrupts() as interrupted:
         while step < last and not interrupted.is_set():
             for group in optimiser.param_groups:
-                group["lr"] = config.rate * pace(step, config)
+                group["lr"] = config.rate * learning_rate_factor(step, config)
             value, figures = loss(*generators(config.seed, step))
             optimiser.zero_grad(set_to_none=True)
             value.backward()
             average_gradients(parameters)
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
-            average.follow(modules, step)
+            average.update(modules, step)
             step += 1
-            if not leads():
+            if not is_main_process():
                 continue
             if step % config.save_every == 0 or step == last:
                 save(config, modules, optimiser, average, step, folder)
             if step % config.show_every == 0 or step == last:
-                show(average.on_copies(modules)).save(folder / f"sheet_{step:06d}.png")
+                show(average.averaged_copies(modules)).save(folder / f"sheet_{step:06d}.png")
             each = (time.monotonic() - started) / (step - first)
             progress(step, last, figures | {"loss": float(value.detach())}, each, folder)
-        if step < last and leads():
+        if step < last and is_main_process():
             save(config, modules, optimiser, average, step, folder)
-            print(f"\nstopped at step {step}; the same command continues from there", file=sys.stderr)
+            print(f"\nstopped at step {step}; run the same command again to continue", file=sys.stderr)
 
 
 @contextmanager
 def interrupts() -> Iterator[Event]:
-    """Context in which Ctrl-C sets the event, so that the state is saved after a complete step; a second one raises."""
+    """Within the block the first Ctrl-C only sets the event, so that the step completes; the next raises KeyboardInterrupt."""
     interrupted = Event()
 
     def interrupt(*_: Any) -> None:
@@ -111,20 +112,20 @@ def interrupts() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def leads() -> bool:
-    """Whether this process saves and prints: the only one, or the one of rank 0."""
+def is_main_process() -> bool:
+    """Whether this process saves and prints: it is the only one, or has rank 0."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def generators(seed: int, step: int) -> tuple[torch.Generator, torch.Generator]:
-    """Generators for the kind of a step (equal in all processes) and for its data."""
+    """Generators for the kind of a step (the same seed in all processes) and for its data."""
     kind = seed * 10_000_019 + step
     rank = dist.get_rank() if dist.is_initialized() else 0
     return torch.Generator().manual_seed(kind), torch.Generator().manual_seed(kind + (rank + 1) * 1_000_000_007)
 
 
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Averages gradients over all processes in one all-reduce; the parameters of a step are the same in all."""
+    """Averages gradients over all processes in one all-reduce. In a step all processes train the same parameters."""
     if not dist.is_initialized():
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -135,7 +136,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def pace(step: int, config: Run) -> float:
+def learning_rate_factor(step: int, config: Run) -> float:
     """Factor of the learning rate at a step: linear warm-up, then cosine decay."""
     if step < config.warmup:
         return (step + 1) / config.warmup
@@ -143,7 +144,7 @@ def pace(step: int, config: Run) -> float:
 
 
 def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int, folder: Path) -> None:
-    """Writes the state atomically."""
+    """Writes `folder/state.pt` atomically."""
     state = {
         "config": asdict(config),
         "step": step,
@@ -156,9 +157,9 @@ def save(config: Run, modules: Any, optimiser: Any, average: Averaged, step: int
 
 
 def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder: Path) -> int:
-    """Loads `folder/state.pt`, if it exists. Returns the number of steps done.
+    """Loads `folder/state.pt` if it exists. Returns the number of completed steps.
 
-    Raises ValueError for a state of another configuration.
+    Raises ValueError if it was saved with another configuration.
     """
     path = folder / STATE
     if not path.is_file():
@@ -166,7 +167,7 @@ def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder:
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["config"] != asdict(config):
         changed = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
-        raise ValueError(f"{path}: begun with another configuration ({', '.join(changed)} differ); choose another --output")
+        raise ValueError(f"{path}: saved with another configuration ({', '.join(changed)} differ); choose another --output")
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
         for key, value in state["average"][name].items():
@@ -176,15 +177,15 @@ def resume(config: Run, modules: Any, optimiser: Any, average: Averaged, folder:
 
 
 def averaged_weights(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """Module -> key -> averaged weight, from a stage's output folder. Raises ValueError without `state.pt`."""
+    """Averaged weights in a stage's output folder: module -> key -> tensor. Raises ValueError if it has no `state.pt`."""
     path = folder / STATE
     if not path.is_file():
-        raise ValueError(f"{folder}: no state.pt there; expected the output folder of a stage that has been trained")
+        raise ValueError(f"{folder}: expected the output folder of a trained stage, got no state.pt; train the stage first")
     return torch.load(path, map_location="cpu", weights_only=True)["average"]
 
 
 def progress(step: int, last: int, figures: Mapping[str, float], each: float, folder: Path) -> None:
-    """Prints figures and appends them to `folder/log.jsonl`, every 50 steps."""
+    """Prints the log values and appends them to `folder/log.jsonl` every 50 steps. each: seconds per step."""
     if step % 50 and step != last:
         return
     with (folder / "log.jsonl").open("a") as log:

@@ -1,4 +1,4 @@
-"""A call of the model: option keys of the pack, the order of its wrappers, frame numbers and noise levels of the rows."""
+"""Calls of the model: the pack's option keys, the order of its wrappers, frame numbers and noise levels of the rows."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,29 +10,29 @@ from torch import Tensor
 from ...models.layers.attention import AttentionFunction
 
 WINDOWS = "zoetrope.windows"
-"""In `transformer_options`: window length in frames, where the model is called for a window of the clip at a time."""
+"""In `transformer_options`: window length in frames, where the model is called for one window of the clip at a time."""
 MOTION = "zoetrope.motion"
-"""In `transformer_options`: options of a motion module; `.` and a number follow."""
+"""In `transformer_options`, followed by `.` and a number: options of a motion module."""
 IMAGE_PROMPT = "zoetrope.picture"
-"""In `transformer_options`: options of an image prompt; `.` and a number follow."""
+"""In `transformer_options`, followed by `.` and a number: options of an image prompt."""
 GUIDE = "zoetrope.guide"
-"""In `transformer_options`: given frames; `.` and a number follow."""
+"""In `transformer_options`, followed by `.` and a number: given frames."""
 FRAMES = "zoetrope.frames"
 """In `transformer_options`: absolute frame number of each row of x."""
 UPSCALE = "zoetrope.small"
-"""In `transformer_options`: (noisy small pictures of the rows of a call, their noise level), input of the x4 upscaler."""
+"""In `transformer_options`: (noisy small picture of each row, their noise level): additional input of the x4 upscaler."""
 LENGTH = "zoetrope.length"
-"""In `transformer_options`, beside `FRAMES`: number of frames of the clip; absent in a shot without an end."""
+"""In `transformer_options`, beside `FRAMES`: number of frames in the clip; absent in an endless shot."""
 COUNTED = "zoetrope.counted"
-"""In `transformer_options`, beside `FRAMES`: the frame numbers are row indices of a batch."""
+"""In `transformer_options`, beside `FRAMES`: whether the frame numbers are only row indices of a batch."""
 CLIP = "zoetrope.clip"
 """In `transformer_options`, beside `FRAMES`: frames per window, where a call has several windows."""
 LEVELS = "zoetrope.levels"
-"""In `transformer_options`: the sampler's noise levels of the rows, where given frames are processed at other levels."""
+"""In `transformer_options`: the sampler's noise level of each row, where the model gets given frames at another level."""
 PLACES = "zoetrope.places"
-"""In `transformer_options`: ((height, width) of the sampled latent, areas of conditions by their id)."""
+"""In `transformer_options`: ((height, width) of the sampled latent, areas of the conditions by condition id)."""
 TILE = "zoetrope.tile"
-"""In `transformer_options`: (top, left, (height, width) of the full latent) of a tile."""
+"""In `transformer_options`: (top, left, (height, width) of the full latent), for a tile."""
 CALL_STATES = "zoetrope.memories"
 """In `transformer_options`: state of other nodes, separate for each window (`run_state.CallStates`)."""
 LORA = "zoetrope.lora"
@@ -46,17 +46,17 @@ MERGED = "zoetrope.merged"
 FLOW = "zoetrope.flow"
 """In `transformer_options`: optical flow of a source video, and where predictions follow it; a number follows."""
 INTERVAL = "zoetrope.interval"
-"""In `transformer_options`: (start, end) of guidance as shares of the sampling."""
+"""In `transformer_options`: (start, end) of guidance as fractions of the sampling."""
 GUARD = "zoetrope.watch"
 """In `transformer_options`: counter of model calls and runs (`call_guard.CallGuard`)."""
 
 OTHERS = "*"
-"""Stands for wrappers of other packs in `ORDER`."""
+"""Position of other packs' wrappers in `ORDER`."""
 ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
-A clip is cut into windows first; guidance is limited per window; given frames replace rows before each frame gets its
-conditioning; small pictures are added to the rows that remain.
+A clip is first cut into windows; guidance is limited per window; given frames replace rows before each frame gets its
+conditioning; last, small pictures are added to the remaining rows.
 """
 
 OURS = "zoetrope."
@@ -71,7 +71,7 @@ def is_ours(key: Any) -> bool:
 
 
 def wrapper_order(key: str) -> tuple[int, int]:
-    """Sort key of a wrapper: its index in `ORDER`, and its number among several of one kind."""
+    """Sort key of a wrapper: its index in `ORDER`, then the number at the end of its key."""
     for position, name in enumerate(ORDER):
         if key == name or key.startswith(f"{name}."):
             number = key[len(name) + 1 :]
@@ -86,7 +86,7 @@ def wrap_model(patched: Any, kind: str, key: str, wrapper: Wrapper) -> None:
 
 
 def wrap_call(model_options: Mapping[str, Any], key: str, wrapper: Wrapper) -> dict[str, Any]:
-    """A copy of a run's options with a CALC_COND_BATCH wrapper, sorted by `ORDER`; an existing wrapper of that key is kept."""
+    """A copy of a run's options with this CALC_COND_BATCH wrapper, sorted by `ORDER`; an existing one of that key is kept."""
     kind = WrappersMP.CALC_COND_BATCH
     options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
     copied = options["transformer_options"]
@@ -102,7 +102,7 @@ def _in_order(wrappers: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def free_key(key: str, options: Mapping[str, Any]) -> str:
-    """`key` with the first unused number: a MODEL may have several edits of a kind."""
+    """`key` with the first unused number, because a MODEL may have several edits of a kind."""
     return next(name for n in range(len(options) + 1) if (name := f"{key}.{n}") not in options)
 
 
@@ -112,7 +112,7 @@ def is_set(key: str, options: Mapping[str, Any]) -> bool:
 
 
 def levels_of(timestep: Tensor, x: Tensor) -> Tensor:
-    """Noise levels of the rows `(f,)`; samplers pass one for all rows, or one per row."""
+    """Noise level of each row `(f,)`. Samplers pass one level for all rows or one per row."""
     return timestep.expand(len(x)) if timestep.numel() == 1 else timestep
 
 
@@ -145,7 +145,7 @@ def frame_numbers(options: Mapping[str, Any], part: int) -> list[int]:
 
 
 def numbering(options: Mapping[str, Any], part: int) -> tuple[list[int], int | None]:
-    """Frame numbers of the rows of one condition, and the clip's length (None in a shot without an end).
+    """Frame numbers of the rows of one condition, and the clip's length (None in an endless shot).
 
     A batch may have several clips, one after another, each numbered from 0.
 
@@ -160,7 +160,7 @@ def numbering(options: Mapping[str, Any], part: int) -> tuple[list[int], int | N
 
 
 def host_attention(options: Mapping[str, Any]) -> AttentionFunction:
-    """The host's attention function (xformers, sdpa, sage, ... as started), with overrides of other nodes."""
+    """The host's attention function (xformers, sdpa, sage, ..., as chosen at startup), with other nodes' overrides."""
 
     def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
         if bias is None:

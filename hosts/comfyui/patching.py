@@ -1,4 +1,4 @@
-"""Edits in the host's UNets: hooks that the host installs and removes, with an owner, active in a range of noise levels."""
+"""Edits of the host's UNets: hooks that the host installs and removes, and that act in a range of noise levels."""
 
 import weakref
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from .unet import unet_of, unet_places
 
 
 def check_range(start: float, end: float) -> None:
-    """Raises ValueError unless start and end are shares of the sampling in order, each from 0 to 1."""
+    """Raises ValueError unless 0 <= start <= end <= 1 (fractions of the sampling)."""
     if not 0 <= start <= end <= 1:
         raise ValueError(f"start and end: expected 0 <= start <= end <= 1, got {start:g} and {end:g}")
 
@@ -36,7 +36,7 @@ class UnetCall:
     options: Mapping[str, Any]
     """`transformer_options`."""
     entry: Mapping[str, Any]
-    """The edit's entry in the options; empty where a node removed it."""
+    """The edit's entry in the options; empty if a node removed it."""
     unet: nn.Module
 
     @property
@@ -46,19 +46,19 @@ class UnetCall:
 
 
 class HostEdit(ABC, Generic[Inputs]):
-    """An edit on a MODEL, in the UNet of each of its clones (newer hosts clone a model onto another device).
+    """An edit of a MODEL: one `Edit` per UNet, because newer hosts clone a model onto another device.
 
-    Hooks have an owner: clone() copies the host's is_injected flag, and a patcher ejects when it is collected. Without an owner
-    a clone that is collected during sampling would remove the hooks for the remaining frames, without an error.
+    Only the patcher that installed the hooks removes them. clone() copies the host's is_injected flag, and a patcher ejects
+    when it is garbage-collected: without this rule, collecting a clone during sampling would silently remove the hooks.
     """
 
     uses_regions: ClassVar[bool] = False
-    """Whether inputs depend on the position in the picture (masks, given frames), so that areas and tiles crop them."""
+    """Whether inputs depend on the position in the picture (masks, given frames), and are cropped for areas and tiles."""
     has_network: ClassVar[bool] = True
     """Whether it has weights of its own, which the host loads as an additional model."""
 
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
-        """key: of the additional model and of the options; what: name of the edit in messages; make: constructor of the edit"""
+        """key: key of the additional model and of the options; what: name of the edit in messages; make: creates the edit."""
         self._key = key
         self._what = what
         self._make = make
@@ -68,13 +68,13 @@ class HostEdit(ABC, Generic[Inputs]):
 
     @abstractmethod
     def inputs(self, call: UnetCall) -> Inputs | None:
-        """Inputs of the edit for this call; None where it does not act."""
+        """Inputs of the edit for this call; None where the edit does not act."""
 
     def add_to(self, patched: Any, patcher: Any | None, options: Mapping[str, Any]) -> None:
         """Adds the edit to a MODEL: its network as an additional model, its options under its key, hooks and wrappers."""
         patched.model_options["transformer_options"][self._key] = options
         if patcher is not None:
-            patched.set_additional_models(self._key, [patcher.clone()])  # a clone: loading state belongs to one model each
+            patched.set_additional_models(self._key, [patcher.clone()])  # a clone: each model has a loading state of its own
         patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
@@ -87,15 +87,15 @@ class HostEdit(ABC, Generic[Inputs]):
         return self.sample(executor, noise, *args, **kwargs)
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        """An OUTER_SAMPLE wrapper: checks once per run, before any model is loaded."""
+        """An OUTER_SAMPLE wrapper for checks once per run, before any model is loaded."""
         return executor(*args, **kwargs)
 
     def run(self, executor: Any, x: Tensor, timesteps: Tensor, context: Any = None, y: Any = None, control: Any = None,
             transformer_options: Any = None, *args: Any, **kwargs: Any) -> Any:  # fmt: skip
-        """A DIFFUSION_MODEL wrapper: passes the edit its inputs during one call of the UNet."""
+        """A DIFFUSION_MODEL wrapper: sets the edit's inputs for one call of the UNet."""
         options, unet = transformer_options or {}, executor.class_obj
         inputs = self.inputs(UnetCall(x, context, options, options.get(self._key) or {}, unet))
-        edit = self.of(unet) if inputs is None else self.running(unet)
+        edit = self.edit_of(unet) if inputs is None else self.installed_edit(unet)
         before = edit.give(inputs)
         try:
             return executor(x, timesteps, context, y, control, options, *args, **kwargs)
@@ -103,34 +103,34 @@ class HostEdit(ABC, Generic[Inputs]):
             edit.give(before)
 
     def inject(self, patcher: Any) -> None:
-        """Installs the hooks; called by the host when the model is loaded."""
+        """Installs the hooks. The host calls it when the model is loaded."""
         unet = unet_of(patcher)
         self._owners[unet] = weakref.ref(patcher)
         places = unet_places(unet)
         networks = patcher.get_additional_models_with_key(self._key) if self.has_network else [None]
         for network in networks:
-            self.of(unet).install(network and network.model, places)
+            self.edit_of(unet).install(network and network.model, places)
 
     def eject(self, patcher: Any) -> None:
-        """Removes the hooks if this patcher owns them; called by the host."""
+        """Removes the hooks if this patcher installed them. The host calls it when a patcher is unloaded or collected."""
         unet = patcher.model.diffusion_model
         owner = self._owners.get(unet)
-        if owner and owner() in (patcher, None):  # None: the owner was collected in a reference cycle
-            self.of(unet).remove()
+        if owner and owner() in (patcher, None):  # None: the owner was garbage-collected before this call
+            self.edit_of(unet).remove()
 
-    def of(self, unet: nn.Module) -> Edit[Inputs]:
+    def edit_of(self, unet: nn.Module) -> Edit[Inputs]:
         """The edit of one UNet."""
         if unet not in self._edits:
             self._edits[unet] = self._make()
         return self._edits[unet]
 
-    def running(self, unet: nn.Module) -> Edit[Inputs]:
-        """The edit of the UNet that is running. Raises RuntimeError where another node removed its hooks."""
-        edit = self.of(unet)
+    def installed_edit(self, unet: nn.Module) -> Edit[Inputs]:
+        """The edit of a UNet that is running. Raises RuntimeError if something else removed its hooks."""
+        edit = self.edit_of(unet)
         if not edit.installed:
             raise RuntimeError(
-                f"Zoetrope: the {self._what}'s hooks are gone although its model is sampling; the picture would be sampled "
-                f"without it. Run the queue again; if this repeats, report it with the list of installed node packs."
+                f"Zoetrope: the hooks of the {self._what} were removed during sampling, so that it would have no effect. "
+                f"Run the queue again; if this repeats, report it with the list of installed node packs."
             )
         return edit
 
@@ -139,7 +139,7 @@ class HostEdit(ABC, Generic[Inputs]):
         model = executor.class_obj
         options = kwargs.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
         entry = options.get(self._key, {})
-        unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # torch.compile wraps it
+        unet = getattr(model.diffusion_model, "_orig_mod", model.diffusion_model)  # the UNet inside torch.compile's wrapper
         start, end = entry.get("start", 0.0), entry.get("end", 1.0)
         if start > 0 or end < 1:
             sigma_at = model.model_sampling.percent_to_sigma
@@ -151,7 +151,7 @@ class HostEdit(ABC, Generic[Inputs]):
             self._ranges.pop(unet, None)
 
     def active(self, unet: nn.Module, options: Mapping[str, Any]) -> Strength:
-        """1 in the range of noise levels, else 0; one value per frame `(f, 1, 1)` where only some frames are in the range."""
+        """1 in the range of noise levels, else 0; `(f, 1, 1)`, one value per frame, where only some frames are in the range."""
         sigma = options.get(LEVELS, options.get("sigmas"))
         if unet not in self._ranges or sigma is None:
             return 1.0

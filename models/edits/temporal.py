@@ -1,4 +1,4 @@
-"""Temporal layers as an edit: each layer is applied after the backbone's module at its site.
+"""Temporal layers as an edit: each layer is applied at its site, at most sites after the backbone's module.
 
 The backbone's module tree, keys and weights never change.
 """
@@ -22,11 +22,11 @@ from .shared_attention import SharedAttention, SharedInputs
 INSIDE = ("before_text", "before_ff", "block")
 """Kinds of sites inside a spatial transformer, whose layers get tokens `(b f) (h w) d`."""
 BEFORE = ("before_text", "before_ff")
-"""Kinds of sites whose module is the norm that follows; its input is changed in place, as the block's residual uses it too."""
+"""Kinds of sites before a norm: the norm's input is changed in place, because the block uses it for its residual, too."""
 
 
-def enters(site: Site) -> bool:
-    """Whether the layer changes the input of the next module: at the end of a down level, so that the skip is unchanged."""
+def applied_to_input(site: Site) -> bool:
+    """Whether a layer changes only the next module's input: at the end of a down level, so that the skip is unchanged."""
     return site.startswith("down.") and site.endswith(".end")
 
 
@@ -40,12 +40,12 @@ class Temporal(Protocol):
 
     @property
     def clip_norms(self) -> tuple[NormKind, ...]:
-        """GroupNorms of the backbone that average over the whole clip."""
+        """Kinds of GroupNorms in the backbone that average over the whole clip."""
         ...
 
     @property
     def sparse_causal(self) -> bool:
-        """Whether the backbone's self-attentions attend to frame 0 and the frame before."""
+        """Whether the backbone's self-attention attends to frame 0 and the previous frame."""
         ...
 
     def layer(self, site: Site) -> TemporalLayer:
@@ -55,17 +55,17 @@ class Temporal(Protocol):
 
 @dataclass(frozen=True)
 class TemporalInputs:
-    """Inputs of one call."""
+    """Inputs of a `TemporalEdit` for one call of the backbone."""
 
     clip: TemporalContext
     rows: int
     """Number of frames in the batch."""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """Prefixes of sites -> factor of the strength there; the longest match is used."""
+    """Prefix of sites -> factor of the strength; for each site the longest prefix is used."""
 
 
 class TemporalEdit(Edit[TemporalInputs]):
-    """Temporal layers of one motion module."""
+    """Edit that applies the temporal layers of one motion module."""
 
     reads = ("levels", "amount", "frames", "beyond", "fps")
 
@@ -129,21 +129,21 @@ class TemporalEdit(Edit[TemporalInputs]):
             if clip := self._clip_at(site, layer):
                 rewrite(args[0], lambda x: layer(x, clip))  # in place: the block's residual uses the same tensor
 
-        def entering(module: nn.Module, args: Any) -> Any:
+        def before_next(module: nn.Module, args: Any) -> Any:
             clip = self._clip_at(site, layer)
             return (layer(args[0], clip), *args[1:]) if clip else None
 
         if site.rpartition(".")[2] in BEFORE:
             return module.register_forward_pre_hook(before)
-        return module.register_forward_pre_hook(entering) if enters(site) else module.register_forward_hook(after)
+        return module.register_forward_pre_hook(before_next) if applied_to_input(site) else module.register_forward_hook(after)
 
     def _over_clip(self, norm: nn.Module) -> Iterator[RemovableHandle]:
-        """Makes a GroupNorm of the backbone average over each whole clip, by stacking its frames vertically."""
+        """Makes a GroupNorm of the backbone average over whole clips, by stacking the frames of each vertically."""
         folded: list[int] = []
 
         def fold(module: nn.Module, args: Any) -> Any:
             folded.clear()
-            if self.inputs is None or args[0].shape[0] != self.inputs.rows:  # stacked already, by another motion module
+            if self.inputs is None or args[0].shape[0] != self.inputs.rows:  # already stacked by another motion module
                 return None
             frames = self.inputs.clip.frames
             folded.append(frames)
@@ -166,7 +166,7 @@ def _first_and_previous(inputs: TemporalInputs) -> SharedInputs:
 
 
 def frames_per_clip(rows: int, chunks: int, frames: int) -> int:
-    """Frames per clip in a batch of `rows` with `chunks` equal parts (conditional, unconditional).
+    """Frames per clip in a batch of `rows` frames with `chunks` equal parts (conditional, unconditional).
 
     frames   frames per clip as set by the user; 0: each part is one clip
     Raises ValueError for a negative number, unequal parts, or a part that is not a multiple of `frames`.

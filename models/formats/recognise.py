@@ -12,7 +12,7 @@ from .keytable import compiled
 from .kinds import KINDS, Kind
 from .published import Published
 from .quantised import REMEDY, as_plain, layout_of
-from .strict import WHOLE, some
+from .strict import USE_COMPLETE, abbreviated
 
 Family = TypeVar("Family", bound=Published)
 
@@ -50,12 +50,12 @@ def refusal(keys: Collection[str], target: LoaderTarget) -> str:
     missing = _missing(keys, target)
     kind = kind_of(keys)
     if kind and kind.id in target.own:
-        return f"this looks like {kind.name} ({_evidence(kind, keys)}), but has no key such as {missing}; {WHOLE}"
+        return f"this looks like {kind.name} ({_evidence(kind, keys)}), but has no key such as {missing}; {USE_COMPLETE}"
     if kind:
         why = f"{_evidence(kind, keys)}; no key such as {missing}"
         return f"this is not {target.name} but {kind.name} ({why}): {kind.place}. Pick another file."
     titles = ", ".join(family.title for family in target.families)
-    got = some(sorted(keys))
+    got = abbreviated(sorted(keys))
     return (
         f"this is not {target.name} that Zoetrope supports. Expected keys of {titles}, such as {missing}; got {got}. "
         "Pick another file."

@@ -1,7 +1,7 @@
-"""Strict loading of published tensors into a network, with nothing missing, left over or NaN; used by every loader.
+"""Strict loading of a file's tensors into a network: no key missing or unexpected, no NaN. Used by every loader.
 
-Shapes and headers of files are read through `FileShapes` and the functions beside it, which raise `WrongFile` for impossible
-values. Other errors in a family's code are raised as they are, so that they are not reported as damaged files.
+Shapes and headers of files are read through `FileShapes` and the functions of its module, which raise `WrongFile` for
+impossible values. Other errors in a family's code are raised unchanged, so that our bugs are not reported as damaged files.
 """
 
 import math
@@ -24,32 +24,32 @@ from .quantised import is_plain
 Network = TypeVar("Network", bound=nn.Module)
 Parts = Mapping[str, Mapping[str, Tensor]]
 """Tensors in a file besides the network's own weights: part (`unet`, `text`, `vae`, `image`, ...) -> key -> tensor."""
-WHOLE = "use a complete file, such as the published one"
-RELATIVE = "It is a related model that Zoetrope does not support, or holds more than weights; pick another file"
+USE_COMPLETE = "use a complete file, such as the published one"
+UNSUPPORTED = "It is a related model that Zoetrope does not support, or the file contains more than weights; pick another file"
 
 
 @dataclass(frozen=True)
 class RenamedTensors:
-    """A file's tensors under our key names."""
+    """A file's tensors, renamed to our keys."""
 
     spelling: str
-    """Name of the spelling of the file's keys."""
+    """Name of the `Spelling` (set of key names) that the file uses."""
     table: KeyTable
     weights: Mapping[str, Tensor]
     """Weights of the network itself."""
     parts: Parts
     left: tuple[str, ...] = ()
-    """Keys of other networks in the file, and of training's schedule, which are left out."""
+    """Keys that are not loaded: those of other networks in the file, and of the training's noise schedule."""
 
     def published(self) -> dict[str, Tensor]:
-        """Weights and parts under the file's key names."""
+        """Weights and parts with the file's keys."""
         parts = {f"{part}:{key}": value for part, tensors in self.parts.items() for key, value in tensors.items()}
         return self.table.restore({**self.weights, **parts})
 
 
 @dataclass(frozen=True)
 class LoadedNetwork(Generic[Network]):
-    """A network with a file's weights, which need no gradient, and the file's renamed tensors."""
+    """A network with a file's weights (without gradients), and the file's renamed tensors."""
 
     network: Network
     spelled: RenamedTensors
@@ -62,10 +62,10 @@ def load_strict(
     ops: Any = nn,
     metadata: Metadata | None = None,
 ) -> LoadedNetwork[Network]:
-    """Renames a file's tensors by its family's table and fills the network that `build` creates for their shapes.
+    """Renames a file's tensors to our keys and loads them into the network that `build` creates.
 
     build   (contents of the file, namespace of the leaf layers) -> an empty network with our keys
-    Raises WrongFile for keys that are missing, unexpected, of another shape, infinite or NaN.
+    Raises WrongFile for missing and unexpected keys, wrong shapes, and infinite or NaN weights.
     """
     spelled = spell(family, tensors)
     contents = contents_of(spelled, metadata or {})
@@ -82,9 +82,9 @@ def in_file(name: str) -> Iterator[None]:
 
 
 def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
-    """Renames tensors to our spelling and sorts them into the network's weights and other parts.
+    """Renames a file's tensors to our keys and separates the network's own weights from other parts of the file.
 
-    Raises WrongFile for tensors that are not those of a complete file of this family.
+    Raises WrongFile for an incomplete file of this family.
     """
     shapes = FileShapes.of(tensors)
     spelling = family.spelling(shapes)
@@ -93,7 +93,7 @@ def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
         prefix = spelling.prefix(shapes)
         table = spelling.table(FileShapes({k: shape for k, shape in shapes.items() if k.startswith(prefix)}), prefix)
     except WrongFile as error:
-        raise WrongFile(f"this looks like {family.title}, but is incomplete ({error}); {WHOLE}") from error
+        raise WrongFile(f"this looks like {family.title}, but is incomplete ({error}); {USE_COMPLETE}") from error
     weights: dict[str, Tensor] = {}
     parts: dict[str, dict[str, Tensor]] = {}
     renamed, left = _renamed(family, table, tensors)
@@ -105,14 +105,14 @@ def spell(family: Published, tensors: Mapping[str, Tensor]) -> RenamedTensors:
             weights[key] = value
     if empty := [f"{table.published(key) or key}: got {list(v.shape)}" for key, v in weights.items() if not v.numel()]:
         raise WrongFile(
-            f"this looks like {family.title}, but has wrong shapes: {some(empty)}, tensors without content. DeepSpeed's ZeRO-3 "
-            "saves such files: make a complete one with its zero_to_fp32.py."
+            f"this looks like {family.title}, but has wrong shapes: empty tensors ({abbreviated(empty)}). DeepSpeed's ZeRO-3 "
+            "saves such files; convert this one with its zero_to_fp32.py."
         )
     return RenamedTensors(spelling.name, table, weights, parts, left)
 
 
 def contents_of(spelled: RenamedTensors, metadata: Metadata) -> Contents:
-    """Shapes and header of a file, as families read them."""
+    """Shapes and header of a file, in the form that a family's functions take."""
     return Contents(
         weights=FileShapes.of(spelled.weights),
         parts={part: FileShapes.of(tensors) for part, tensors in spelled.parts.items()},
@@ -124,13 +124,13 @@ def contents_of(spelled: RenamedTensors, metadata: Metadata) -> Contents:
 def fill(
     family: Published, weights: Mapping[str, Tensor], table: KeyTable, build: Callable[[Any], Network], ops: Any = nn
 ) -> Network:
-    """Builds a network and assigns these weights, without copying them.
+    """Builds a network and assigns these weights to it without a copy.
 
     build   namespace of the leaf layers -> an empty network
-    table   for messages, which contain the file's key names
-    Raises WrongFile where keys, shapes or values are not those of the network.
+    table   used for messages, which contain the file's own keys
+    Raises WrongFile for keys and shapes other than the network's, and for infinite or NaN weights.
     """
-    with whole(family), torch.device("meta"):  # nothing is allocated or initialised twice
+    with as_wrong_file(family), torch.device("meta"):  # nothing is allocated or initialised twice
         plan = build(nn)
         compare(plan, weights, family, table)
         network = plan if ops is nn else build(ops)
@@ -143,21 +143,22 @@ def _renamed(family: Published, table: KeyTable, tensors: Mapping[str, Tensor]) 
     try:
         ours, unexpected = table.rename(tensors)
     except WrongFile as error:
-        raise WrongFile(f"this looks like {family.title}, but {error}. {WHOLE.capitalize()}.") from error
+        raise WrongFile(f"this looks like {family.title}, but {error}. {USE_COMPLETE.capitalize()}.") from error
     left = [key for key in unexpected if key.partition(".")[0] in COMPANIONS or key.rpartition(".")[2] in SCHEDULE]
     if foreign := [key for key in unexpected if key not in set(left)]:
         raise WrongFile(
-            f"this looks like {family.title}, but has keys that {family.title} does not have: {some(foreign)}. {RELATIVE}"
+            f"this looks like {family.title}, but has keys that {family.title} does not have: {abbreviated(foreign)}. "
+            + UNSUPPORTED
         )
     return ours, tuple(left)
 
 
 @contextmanager
-def whole(family: Published) -> Iterator[None]:
-    """Adds the family's name to a WrongFile raised within the block, and turns errors about impossible layer sizes into one.
+def as_wrong_file(family: Published) -> Iterator[None]:
+    """Converts errors raised within the block to a WrongFile with the family's name: any WrongFile, errors of torch's layers.
 
-    torch's layers raise ValueError or RuntimeError for such sizes (32 norm groups on 20 channels). Only errors raised inside
-    torch's layers are converted, so that errors in our code are raised as they are.
+    torch's layers raise ValueError or RuntimeError for impossible sizes (32 norm groups for 20 channels). Such errors raised in
+    our code are not converted, because they are bugs.
     """
     try:
         yield
@@ -172,12 +173,15 @@ def whole(family: Published) -> Iterator[None]:
 def _incomplete(family: Published, error: Exception) -> WrongFile:
     if str(error).startswith("this looks like"):
         return WrongFile(str(error))
-    return WrongFile(f"this looks like {family.title}, but its tensors do not make a complete network ({error}); {WHOLE}")
+    problem = f"its tensors do not make a complete network ({error})"
+    return WrongFile(f"this looks like {family.title}, but {problem}; {USE_COMPLETE}")
 
 
 def raised_in_a_layer(error: BaseException) -> bool:
-    """Whether an error was raised in one of torch's layers or in a torch function that it called (under `torch.device("meta")`
-    tensors are created in `torch.utils._device`)."""
+    """Whether an error was raised in one of torch's layers, or in a torch function that the layer called.
+
+    Under `torch.device("meta")` a layer's tensors are created in `torch.utils._device`.
+    """
     modules, trace = [], error.__traceback__
     while trace:
         modules.append(str(trace.tb_frame.f_globals.get("__name__", "")))
@@ -187,8 +191,10 @@ def raised_in_a_layer(error: BaseException) -> bool:
 
 
 def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
-    """Raises WrongFile for tensors whose keys or shapes differ from the plan's. The plan is a network of torch's own layers,
-    because a host's layers may have no shapes yet."""
+    """Raises WrongFile for tensors whose keys or shapes differ from the plan's.
+
+    plan   the network built from torch's own layers, because a host's layers may have no shapes yet
+    """
     expected = {key: tuple(value.shape) for key, value in plan.state_dict().items()}
     published = table.published
     missing = [published(key) or key for key in expected if key not in tensors]
@@ -200,21 +206,23 @@ def compare(plan: nn.Module, tensors: Mapping[str, Tensor], family: Published, t
     ]
     for problem, keys in (("lacks keys", missing), ("has unexpected keys", unexpected), ("has wrong shapes", wrong)):
         if keys:
-            raise WrongFile(f"this looks like {family.title}, but {problem}: {some(keys)}. {WHOLE.capitalize()}.")
+            raise WrongFile(f"this looks like {family.title}, but {problem}: {abbreviated(keys)}. {USE_COMPLETE.capitalize()}.")
 
 
 def check_numbers(tensors: Mapping[str, Tensor], family: Published, table: KeyTable) -> None:
-    """Raises WrongFile for tensors that are not plain floating-point numbers, and for NaN and infinite ones, which would decode
-    to black frames without an error."""
+    """Raises WrongFile for tensors that are not plain floating-point numbers, and for NaN and infinite weights.
+
+    A network with NaN weights would make black frames without an error.
+    """
     unsupported = [key for key, value in tensors.items() if not is_plain(value) or value.layout != torch.strided]
     if unsupported:
-        got = some(f"{table.published(key) or key}: {_type(tensors[key])}" for key in unsupported)
+        got = abbreviated(f"{table.published(key) or key}: {_type(tensors[key])}" for key in unsupported)
         raise WrongFile(f"this looks like {family.title}, but has weights that are not floating-point numbers: {got}")
     broken = [table.published(key) or key for key, value in tensors.items() if not is_finite(value)]
     if broken:
         raise WrongFile(
-            f"this looks like {family.title}, but has infinite or NaN weights: {some(broken)}. Use its full-precision version, "
-            "or the published file."
+            f"this looks like {family.title}, but has infinite or NaN weights: {abbreviated(broken)}. "
+            "Use its full-precision version, or the published file."
         )
 
 
@@ -223,10 +231,10 @@ def _type(value: Tensor) -> str:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Whether every number of a tensor is finite; True for a tensor without storage.
+    """Whether all values of a tensor are finite; True for a tensor without storage.
 
-    Checks the smallest and the largest, which are NaN if any number is. That is one pass without a copy; fp8, which torch
-    cannot compare, is converted to half precision, which has all of its numbers.
+    Checks the minimum and the maximum, which are NaN if any value is: one pass, without a copy. torch cannot compare fp8, so it
+    is converted to half precision, which represents all of its values.
     """
     if value.device.type == "meta" or not value.numel():
         return True
@@ -234,8 +242,8 @@ def is_finite(value: Tensor) -> bool:
     return math.isfinite(least.item()) and math.isfinite(most.item())
 
 
-def some(lines: Iterable[str], most: int = 4) -> str:
-    """The first few lines and the number of the others, for a message."""
+def abbreviated(lines: Iterable[str], most: int = 4) -> str:
+    """The first few items and the number of the others, for a message."""
     lines = list(lines)
     more = f" and {len(lines) - most} more" if len(lines) > most else ""
     return ", ".join(lines[:most]) + more

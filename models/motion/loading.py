@@ -12,7 +12,7 @@ from ..formats.checkpoint import read_file, size_of
 from ..formats.leftovers import clean_weights, groups
 from ..formats.published import Metadata
 from ..formats.recognise import LoaderTarget, known
-from ..formats.strict import Parts, contents_of, fill, in_file, spell, whole
+from ..formats.strict import Parts, as_wrong_file, contents_of, fill, in_file, spell
 from .families import FAMILIES, detect
 from .module import MotionModule
 from .report import Report
@@ -57,7 +57,7 @@ def take_apart(
     family = known(cleaned.tensors, LoaderTarget("a motion module", FAMILIES, ("motion_module",)), detect)
     spelled = spell(family, cleaned.tensors)
     contents = contents_of(spelled, metadata)
-    with whole(family):
+    with as_wrong_file(family):
         variant = family.variant(contents)  # outside the meta device of `fill`, because it reads values
     left = (f"{len(spelled.left)} tensors of other networks are left out ({', '.join(groups(spelled.left))})",)
 

@@ -1,4 +1,4 @@
-"""One published autoencoder as data: how to recognise its files, rename its keys, build it, and cut clips for it."""
+"""One published autoencoder as data: how to recognise its files, rename its keys, build it, and window clips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class VaeFamily(Published):
     """One design of autoencoder. A family is a file in `families/`, never a branch elsewhere."""
 
     build: Callable[[Shapes], nn.Module]
-    """Builds an empty network for these shapes (keys in our spelling). It has `side` (pixels per latent and side), `latent`
-    (its channels), `encode` and `decode`, between tensors `(f, c, h, w)`, or `(b, c, t, h, w)` where it compresses time."""
+    """Builds an empty network for these shapes (with our keys). It has `side` (a latent is side x side pixels), `latent`
+    (channels of a latent), and `encode` and `decode` of tensors `(f, c, h, w)`, or `(b, c, t, h, w)` if it compresses time."""
     windows: WindowSpec
-    """Windows in which clips are encoded and decoded."""
+    """Size and overlap of the windows in which clips are encoded and decoded."""
     time: Callable[[nn.Module], TimeRatio]
-    """Frames per latent of a network of this family."""
+    """Network -> its ratio of frames to latents."""
     note: str
-    """Information for artists: compatible latents, purpose."""
+    """Information for users: compatible latents, purpose."""

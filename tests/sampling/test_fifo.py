@@ -12,10 +12,10 @@ from zoetrope.sampling.fifo import (
     ddim,
     first_frame,
     iterate,
-    published_shape,
+    layout_of,
+    published_layout,
     queue_of,
     run,
-    shape_of,
     step_noise,
 )
 from zoetrope.sampling.noise import FrameNoise
@@ -110,34 +110,34 @@ def test_windows_that_share_a_call_give_the_same_frames_within_rounding() -> Non
 
 def test_a_schedule_with_fewer_levels_than_the_window_gets_a_short_queue() -> None:
     sigmas = torch.tensor([14.0, 5.0, 2.0, 0.6, 0.0])
-    diagonal = shape_of(sigmas, 8, 2, 1.0, shift=3)
+    diagonal = layout_of(sigmas, 8, 2, 1.0, shift=3)
     assert (diagonal.context, diagonal.places, diagonal.stride, diagonal.shift) == (4, 8, 4, 3)
     assert torch.equal(diagonal.sigmas, sigmas[:-1].flip(0))
-    assert shape_of(sigmas, 8, 2, 1.0).context == 4
-    assert calls_per_frame(shape_of(sigmas, 16, 8, 1.0)) == 1
+    assert layout_of(sigmas, 8, 2, 1.0).context == 4
+    assert calls_per_frame(layout_of(sigmas, 16, 8, 1.0)) == 1
     made = list(islice(run(mixing, queue_of(clip(), diagonal, NOISE.at), diagonal, NOISE.at, first_frame(clip(), diagonal)), 9))
     assert [number for number, *_ in made] == list(range(4, 13))  # the clip's first four are finished already
     with pytest.raises(ValueError, match="sigmas: expected two or more noise levels"):
-        shape_of(torch.zeros(1), 8, 0, 1.0)
+        layout_of(torch.zeros(1), 8, 0, 1.0)
 
 
 def test_the_published_queue_and_its_bounds() -> None:
-    diagonal = published_shape(LINEAR, 16, 4)
+    diagonal = published_layout(LINEAR, 16, 4)
     assert (diagonal.places, diagonal.context, diagonal.last, calls_per_frame(diagonal)) == (72, 8, float(LINEAR[0]), 8)
     assert float(diagonal.sigmas[-1]) == float(LINEAR[-1])
-    assert published_shape(LINEAR, 16, 1, context=0).places == 16
+    assert published_layout(LINEAR, 16, 1, context=0).places == 16
     with pytest.raises(ValueError, match=r"partitions \* window: expected 2 to 1000 levels, got 100 \* 16"):
-        published_shape(LINEAR, 16, 100)
+        published_layout(LINEAR, 16, 100)
 
 
 def test_presets_cost_what_is_said_of_them() -> None:
-    costs = {name: calls_per_frame(queue.shape(LINEAR, None)) for name, queue in PRESETS.items()}
+    costs = {name: calls_per_frame(queue.layout(LINEAR, None)) for name, queue in PRESETS.items()}
     assert costs == {"recommended": 4, "paper": 8, "fast": 3.5}
-    assert costs["recommended"] / calls_per_frame(QueueSettings(context=0, shift=0).shape(LINEAR, None)) <= 1.35
-    assert QueueSettings(window=4, context=1).shape(LINEAR, None).shift == 1  # the usual 7, in windows that change 3
-    assert len(QueueSettings().shape(LINEAR, torch.tensor([9.0, 4, 2, 0])).sigmas) == 3
+    assert costs["recommended"] / calls_per_frame(QueueSettings(context=0, shift=0).layout(LINEAR, None)) <= 1.35
+    assert QueueSettings(window=4, context=1).layout(LINEAR, None).shift == 1  # the usual 7, in windows that change 3
+    assert len(QueueSettings().layout(LINEAR, torch.tensor([9.0, 4, 2, 0])).sigmas) == 3
     with pytest.raises(ValueError, match="no table of noise levels; connect sigmas"):
-        QueueSettings().shape(None, None)
+        QueueSettings().layout(None, None)
 
 
 def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
@@ -247,16 +247,16 @@ def test_noise_belongs_to_seed_frame_and_step() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"context": 5}, r"context: expected 0 to half of the window \(4; 4 with 16 levels\), got 5"),
+        ({"context": 5}, r"context: expected 0 to 4 \(window 8, 16 levels\), got 5"),
         ({"levels": 3, "context": 4}, r"levels: expected at least 4 .* got 3; raise the steps"),
     ],
 )
 def test_impossible_shapes_are_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         shape(**arguments)
-    with pytest.raises(ValueError, match="noise that grows"):
+    with pytest.raises(ValueError, match="noise levels that increase"):
         FifoLayout(LINEAR[:16].flip(0), 0.0, 8, 4, 1.0)
-    with pytest.raises(ValueError, match="noise that grows"):
+    with pytest.raises(ValueError, match="noise levels that increase"):
         FifoLayout(LINEAR[:16], 1.0, 8, 4, 1.0)
     with pytest.raises(ValueError, match="shift: expected 0 to 3"):
         shape(shift=4)

@@ -26,7 +26,7 @@ from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
 from zoetrope.shots.sinks import DecodedFrame, Step  # noqa: E402
 
 LATENT = (4, 4, 4)
-SHAPE = fifo.published_shape(LINEAR.float(), 8, 2, 2)
+SHAPE = fifo.published_layout(LINEAR.float(), 8, 2, 2)
 SEGMENT = 6
 SETTINGS = {"seed": 3, "model": "sha256:cheap"}
 

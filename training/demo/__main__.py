@@ -36,7 +36,7 @@ from torch import nn
 from ...demo.layout import load_text, new_upscaler_motion
 from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
 from ..half import half_precision
-from ..loop import Loss, averaged_weights, leads, train
+from ..loop import Loss, averaged_weights, is_main_process, train
 from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
@@ -146,10 +146,10 @@ def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torc
 def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, device: torch.device) -> None:
     """Trains an image, video or picture stage."""
     vae = calibrated_vae(arguments.vae).to(device)
-    if not leads():
+    if not is_main_process():
         dist.barrier()  # the first process encodes, the others load its file
     library = encoded_library(run, arguments.vae, vae, arguments.half)
-    if dist.is_initialized() and leads():
+    if dist.is_initialized() and is_main_process():
         dist.barrier()
     unet, text, motion = new_unet().to(device), new_text().to(device), new_motion().to(device)
     modules: dict[str, nn.Module] = {"unet": unet, "text": text}

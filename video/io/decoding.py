@@ -103,7 +103,7 @@ def _rate(stream: Any) -> Fraction:
 def timed(source: Source, opening: Opening, start: float = 0) -> Iterator[Timed]:
     """Decodes frames in presentation order, from the one at second `start` or an earlier one.
 
-    Raises ValueError where the file breaks off or is damaged, with the number of the frame. Single frames that cannot be
+    Raises ValueError where the file is truncated or damaged, with the number of the frame. Single frames that cannot be
     decoded are skipped, as in players, and counted in the log.
     """
     if start > 1:
@@ -246,7 +246,7 @@ class _Damage:
         if isinstance(self._error, unknown) and not lost:
             return ValueError(f"{name}: FFmpeg cannot decode it ({words_of(self._error)}); convert it to H.264")
         reason = lost or f"what follows is damaged: {words_of(self._error)}"
-        where = f"the file breaks off after frame {self._count}" + (
+        where = f"the file cannot be read after frame {self._count}" + (
             f", second {float(self.reached):.2f}" if self._count else ""
         )
         return ValueError(f"{name}: {where} ({reason}); copy it again")

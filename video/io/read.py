@@ -1,4 +1,4 @@
-"""Reading of video files, frame by frame at a constant rate, and of their sound. Needs PyAV, which ComfyUI requires."""
+"""Reading of video files: frames at a constant rate, one at a time, and sound. Needs PyAV, a requirement of ComfyUI."""
 
 import logging
 from collections.abc import Iterator
@@ -40,11 +40,11 @@ class Facts:
     frames: int
     """Approximate number of frames, for progress bars."""
     notes: tuple[str, ...] = ()
-    """Properties that are not applied (HDR, slanted frames), as text."""
+    """Warnings for users: properties of the video that are ignored (HDR, rotation by other than multiples of 90 degrees)."""
 
 
 def facts_of(source: Source, part: Part = Part()) -> Facts:  # noqa: B008  frozen
-    """Reads the facts of a video. Raises ValueError for a file without a readable video."""
+    """Size, rate and length of a part of a video. Raises ValueError for a file without a readable video."""
     if animation := animation_in(source):
         fps, seconds, size, notes = animation.rate, animation.seconds, (animation.width, animation.height), ()
     else:
@@ -55,34 +55,34 @@ def facts_of(source: Source, part: Part = Part()) -> Facts:  # noqa: B008  froze
 
 
 def check_whole(source: Source) -> None:
-    """Raises ValueError for a file whose end is missing by its headers; called before work that takes hours."""
+    """Raises ValueError for a file that is shorter than its headers state. Called before work that takes hours."""
     if lost := missing_bytes(source):
-        raise ValueError(f"{name_of(source)}: the file breaks off ({lost}); copy it again")
+        raise ValueError(f"{name_of(source)}: the file is truncated ({lost}); copy it again")
 
 
 def frames_of(source: Source, part: Part = Part()) -> Iterator[Tensor]:  # noqa: B008  frozen
     """Yields frames `(3, h, w)` in [0, 1], one at a time, as displayed by players, at the file's average rate.
 
-    They are upright, with square pixels, in sRGB, without transparency. Where frames are unevenly spaced in time (phones,
-    screen recordings), each output frame is the one that a player displays at its time, so that the duration is unchanged and
-    sound stays in sync. Raises ValueError where the file breaks off, with the number of the frame.
+    Frames are upright, with square pixels, in sRGB, without transparency. For a variable frame rate (phones, screen recordings)
+    each output frame is the one that a player displays at its time, so the duration is unchanged and sound stays in sync.
+    Raises ValueError, with the number of the last readable frame, where the file is truncated or damaged.
     """
     fps, start = facts_of(source).fps, Fraction(part.start)
     current, stop, count = None, start, 0
-    for moment, length, picture in _shown(source, part):
+    for moment, length, picture in _timed_frames(source, part):
         while current is not None and count + 0.5 <= (moment - start) * fps:
             yield current
             count += 1
         current, stop = picture, moment + (length or 1 / fps)
     if current is None:
-        raise ValueError(f"{name_of(source)}: it has no frame after second {part.start:g}; choose an earlier start")
+        raise ValueError(f"{name_of(source)}: there is no frame after second {part.start:g}; choose an earlier start")
     while count == 0 or count + 0.5 < (min(stop, part.end) - start) * fps:
         yield current
         count += 1
 
 
-def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
-    """(presentation time, duration (both in seconds), picture) of each frame of a part."""
+def _timed_frames(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
+    """Yields (presentation time in seconds, duration in seconds, picture) of each frame of a part."""
     if animation := animation_in(source):
         for moment, length, picture in animation.timed():
             if moment >= part.end:
@@ -104,8 +104,8 @@ def _shown(source: Source, part: Part) -> Iterator[tuple[Fraction, Fraction, Ten
 def sound_of(source: Source, part: Part = Part()) -> tuple[Tensor, int] | None:  # noqa: B008  frozen
     """Reads the waveform `(channels, samples)` in [-1, 1] and its sample rate; None for a file without sound.
 
-    Sample 0 is at the time of the first frame of the part: a later start and gaps are filled with silence, sound before that
-    frame is left out. Channels are in the order of `mix.LAYOUTS`.
+    Sample 0 is at the time of the part's first frame. Silence is inserted where sound starts later or has gaps; earlier sound
+    is left out. Channels are in the order of `mix.LAYOUTS`.
     Raises ValueError for sound that cannot be decoded.
     """
     return None if animation_in(source) else wave_of(source, part.start, part.end)

@@ -39,7 +39,7 @@ class Animation:
     def timed(self) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
         """(presentation time, duration (both in seconds), picture `(3, h, w)` in [0, 1]) of each frame.
 
-        The alpha channel is ignored. Raises ValueError where the file breaks off.
+        The alpha channel is ignored. Raises ValueError where the file is truncated or damaged.
         """
         moment = Fraction(0)
         with self._opened() as picture:
@@ -63,7 +63,7 @@ class Animation:
 
     def _broken(self, number: int, error: Exception) -> ValueError:
         reason = missing_bytes(self.source) or f"what follows is damaged: {error}"
-        return ValueError(f"{name_of(self.source)}: the file breaks off after frame {number} ({reason}); copy it again")
+        return ValueError(f"{name_of(self.source)}: the file cannot be read after frame {number} ({reason}); copy it again")
 
 
 def animation_in(source: Source) -> Animation | None:

@@ -77,11 +77,12 @@ class Filmstrip {
   }
 
   lay(frames) {
+    this.frames = frames
     const followed = this.strip.scrollLeft + this.strip.clientWidth >= this.strip.scrollWidth - 8
     const numbers = [...frames.keys()].sort((a, b) => a - b)
     for (const [number, thumb] of this.shown) if (!frames.has(number)) this.shown.delete(number), thumb.remove()
     for (const number of numbers) {
-      const thumb = this.shown.get(number) ?? this.thumb(number, frames)
+      const thumb = this.shown.get(number) ?? this.thumb(number)
       if (thumb.address !== frames.get(number)) thumb.firstChild.src = thumb.address = frames.get(number)
     }
     const earlier = numbers[0] ? [make('span', { class: 'earlier quiet' }, say('earlier', { n: numbers[0] }))] : []
@@ -91,9 +92,9 @@ class Filmstrip {
     if (followed) this.strip.scrollLeft = this.strip.scrollWidth
   }
 
-  thumb(number, frames) {
+  thumb(number) {
     const words = say('enlarge', { n: number })
-    const thumb = make('button', { type: 'button', title: words, 'aria-label': words, onclick: () => openLightbox(this.strip.parentNode, frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
+    const thumb = make('button', { type: 'button', title: words, 'aria-label': words, onclick: () => openLightbox(this.strip.parentNode, this.frames, number) }, make('img', { alt: '' }), make('span', { class: 'quiet' }, String(number)))
     this.shown.set(number, thumb)
     return thumb
   }

@@ -32,7 +32,7 @@ class FifoSampler(LongShot):
             raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
         check_latent(noise, model_wrap.model_patcher)
         table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
-        shape = self._queue.shape(table, None if self._published else sigmas)
+        shape = self._queue.layout(table, None if self._published else sigmas)
         rows = shape.window * self._queue.windows_per_call
         if len(noise) < rows:
             log.info(

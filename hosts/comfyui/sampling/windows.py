@@ -1,6 +1,6 @@
 """Sliding windows for clips longer than a motion module supports, in the host's samplers; noise for such clips.
 
-Core's context windows fail where frames are a batch (0.3.64), so the pack has its own.
+Core's context windows fail where the frames are the batch (ComfyUI 0.3.64), so the pack has its own.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from .guider import motion_options
 
 
 def in_windows(model: Any, cut: Windows) -> Any:
-    """A clone of MODEL that is sampled in overlapping windows at every step."""
+    """A clone of the MODEL that processes a clip in overlapping windows at every step."""
     patched = model.clone()
     patched.model_options["transformer_options"][WINDOWS] = cut.window
 
@@ -48,11 +48,11 @@ def _predict(
 ) -> Tensor:
     """A PREDICT_NOISE wrapper: calls the guider for each window.
 
-    Guidance is computed per window, because nodes that act after it (SAG) use the model's last output.
+    Guidance is computed per window, because nodes that run after guidance (SAG) use the model's last output.
     """
     options: dict[str, Any] = model_options or {}
     transformer_options, base = options["transformer_options"], executor.class_obj.inner_model
-    if FRAMES in transformer_options:  # a queue has windows of its own
+    if FRAMES in transformer_options:  # called by a FIFO queue, which has its own windows
         return executor(x, timestep, options, seed, *more)
     levels = levels_of(timestep, x)
     motions, call_states = motion_options(transformer_options, len(x)), transformer_options[CALL_STATES]

@@ -42,7 +42,7 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, 
 
 def shape_for(inputs: ShotInputs, request: ShotRequest) -> fifo.FifoLayout:
     """Layout of the queue for the model's noise schedule."""
-    return request.queue.shape(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
+    return request.queue.layout(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
 
 
 def make_shot(

@@ -69,7 +69,7 @@ class DemoShot:
 
     @property
     def shape(self) -> fifo.FifoLayout:
-        return self.queue.shape(LINEAR, None)
+        return self.queue.layout(LINEAR, None)
 
     @property
     def latent(self) -> tuple[int, int, int]:

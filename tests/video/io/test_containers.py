@@ -27,7 +27,7 @@ def test_a_file_that_says_how_long_it_is_is_missed_its_end(tmp_path: Path, name:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(
-        ValueError, match=rf"{path.name}: the file breaks off \(\d+ of its \d+ bytes are missing\); copy it again"
+        ValueError, match=rf"{path.name}: the file is truncated \(\d+ of its \d+ bytes are missing\); copy it again"
     ):
         check_whole(path)
     with pytest.raises(ValueError, match=rf"{path.name}: .*\d+ of its \d+ bytes are missing.*copy it again"):

@@ -87,7 +87,7 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
         list(frames_of(broken))  # what players need stands at its end
     write_video(whole, (torch.rand(3, 64, 64) for _ in range(30)), 10)  # and here at its beginning
     broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"broken\.mp4: the file breaks off after frame \d+"):
+    with pytest.raises(ValueError, match=r"broken\.mp4: the file cannot be read after frame \d+"):
         list(frames_of(broken))
     with pytest.raises(ValueError, match="waveform"):
         add_sound(whole, torch.zeros(0, 5), 8000)

@@ -25,7 +25,7 @@ from ....formats.lora import BUNDLED, LONGEST, Part, Scaling, alpha_in, from_con
 from ....formats.published import Metadata, Published, Spelling
 from ....formats.quantised import REMEDY, is_plain, layout_of
 from ....formats.recognise import LoaderTarget, kind_of, refusal
-from ....formats.strict import in_file, is_finite, some
+from ....formats.strict import abbreviated, in_file, is_finite
 from ...module import MotionModule
 from .module import ADAPTER_LAYER, SITES, layer_rows
 
@@ -232,7 +232,7 @@ def _note_of_unused(keys: list[str]) -> tuple[str, ...]:
     if not keys:
         return ()
     kind = kind_of(keys)
-    what = f"{kind.name}; {kind.place}" if kind else some(keys, 2)
+    what = f"{kind.name}; {kind.place}" if kind else abbreviated(keys, 2)
     return (f"{len(keys)} tensors that do not belong to a motion module are left out: {what}",)
 
 

@@ -209,7 +209,7 @@ def test_hooks_that_vanish_stop_the_run_instead_of_the_motion(tiny: Any, comfyui
     def steal(step: int, *args: Any) -> None:
         patched.eject_model()
 
-    with pytest.raises(RuntimeError, match="hooks are gone"):
+    with pytest.raises(RuntimeError, match="were removed during sampling"):
         tiny.sample(patched, callback=steal)
 
 

@@ -192,3 +192,11 @@ def test_a_file_for_another_base_is_refused_before_sampling(tiny: Any, tmp_path:
         motion = tiny.host_motion(*motion_from(animatediff("v3"), "v3_sd15_mm.ckpt"))
     with pytest.raises(ValueError, match=r"v3_sd15_mm.ckpt is AnimateDiff v3, made for SD1.x, but this MODEL is SD2.x. Load"):
         tiny.applied(model, motion)
+
+
+def test_a_model_with_a_strength_by_frame_is_cloned(tiny: Any, base: Any, motion: Any) -> None:
+    """The host deep-copies the options of a MODEL; the copy has the same values by absolute frame."""
+    from zoetrope.nodes.parsing import strength_of
+
+    patched = tiny.applied(base, motion, strength_of("strength", 1.0, "0: 0 / 2: 1", None))
+    assert torch.equal(tiny.sample(patched.clone().clone()), tiny.sample(patched))
