@@ -1,7 +1,7 @@
 """Nodes of the pack, one file per category of the node menu."""
 
 from ..hosts.comfyui.api import ComfyExtension, io
-from . import files, load, motion, picture, renamed, restyle, shot, superres, vae, video, windows
+from . import files, inversion, load, lora, motion, picture, renamed, restyle, shot, superres, vae, video, windows
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -14,6 +14,8 @@ class ZoetropeExtension(ComfyExtension):
             *vae.NODES,
             *picture.NODES,
             *restyle.NODES,
+            *lora.NODES,
+            *inversion.NODES,
             *superres.NODES,
             *video.NODES,
         ]

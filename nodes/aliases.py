@@ -21,7 +21,9 @@ ALIASES: dict[str, str] = {
     "ZoetropeShotPlan": "estimate time, estimate memory, vram",
     "ZoetropeFifoSampler": "fifo, fifo diffusion, long video sampler",
     "ZoetropeSlidingWindows": "context, context options, context window, loop, looped uniform, closed loop",
-    "ZoetropeLongShotNoise": "freenoise, noise shuffle, sample settings",
+    "ZoetropeLongShotNoise": "freenoise, freeinit, noise shuffle, same noise, sample settings",
+    "ZoetropeInvertVideo": "ddim inversion, unsampler, unsample, invert, renoise, vid2vid, restyle video",
+    "ZoetropeFollowFlow": "rerender, rerender a video, optical flow, warp, temporal consistency, flicker, restyle video",
     "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
     "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",
     "ZoetropeDecodeVideoToFile": "video combine, save video, export video, write video, mp4",
@@ -36,6 +38,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeUpscaleVideo": "upscale, video upscale, super resolution, video super resolution, vsr",
     "ZoetropeMatchColour": "match color, color match, colour match, color correction, color drift",
     "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
+    "ZoetropeLoraByFrame": "lora schedule, scheduled lora, lora keyframes, lora hook, prompt control, lora strength, lora mask",
     "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
 }
 """Node id -> aliases, the most used first."""

@@ -1,4 +1,4 @@
-"""The Restyle shelf: another look for a video, with the image checkpoint as it is."""
+"""Nodes of the category Restyle: another look for a video, with an unchanged image checkpoint."""
 
 from typing import Any, cast
 

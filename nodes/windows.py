@@ -5,6 +5,8 @@ from typing import Any
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.sampling import windows as comfyui_windows
 from ..hosts.comfyui.sampling.fifo import FifoSampler
+from ..hosts.comfyui.sampling.noise import FrequencyMix, SameNoise
+from ..sampling.frequency import FILTERS, LowPass
 from ..sampling.queue import QueueSettings
 from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked
@@ -112,6 +114,9 @@ class SlidingWindows(io.ComfyNode):
         return io.NodeOutput(comfyui_windows.in_windows(model, cut))
 
 
+SHUFFLED, SAME, MIX = "shuffled", "same for all frames", "frequency mix"
+
+
 class LongShotNoise(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -120,23 +125,70 @@ class LongShotNoise(io.ComfyNode):
             display_name="Long-Shot Noise",
             category="Zoetrope/Long shot",
             description=(
-                "Noise for long clips in context windows (FreeNoise): later frames reuse the first window's noise in shuffled "
-                "order, which keeps windows consistent. For Sampler Custom Advanced, with Sliding Windows."
+                "Noise for clips, for Sampler Custom Advanced. shuffled (FreeNoise): long clips in context windows; same for "
+                "all frames: restyled videos; frequency mix (FreeInit): a second pass with less flicker."
             ),
             inputs=[
                 io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip="Noise seed."),
                 io.Int.Input("window", default=16, min=2, max=256, tooltip="Same value as in Sliding Windows."),
                 io.Int.Input("overlap", default=4, min=0, max=255, tooltip="Same value as in Sliding Windows."),
+                io.Combo.Input(
+                    "mode", options=[SHUFFLED, SAME, MIX], default=SHUFFLED, optional=True,
+                    tooltip="shuffled: later windows reorder the first one's noise. frequency mix: a second pass (FreeInit).",
+                ),
+                *frequency_inputs(),
             ],
             outputs=[io.Noise.Output(display_name="noise", tooltip="Noise, for Sampler Custom Advanced.")],
-        )
+        )  # fmt: skip
 
     @classmethod
     @checked
-    def execute(cls, seed: int, window: int, overlap: int) -> io.NodeOutput:
+    def execute(
+        cls,
+        seed: int,
+        window: int,
+        overlap: int,
+        mode: str = SHUFFLED,
+        filter: str = "butterworth",
+        order: int = 4,
+        space_cutoff: float = 0.25,
+        time_cutoff: float = 0.25,
+        model: Any = None,
+        previous: Any = None,
+        first_noise: Any = None,
+    ) -> io.NodeOutput:
         if overlap >= window:
             raise ValueError(f"overlap: expected 0 to {window - 1} (less than the window), got {overlap}")
-        return io.NodeOutput(comfyui_windows.LongShotNoise(seed, window, overlap))
+        if chosen("mode", mode, (SHUFFLED, SAME, MIX)) == SAME:
+            return io.NodeOutput(SameNoise(seed))
+        shuffled = comfyui_windows.LongShotNoise(seed, window, overlap)
+        if mode == SHUFFLED:
+            return io.NodeOutput(shuffled)
+        given = {"model": model, "previous": previous, "first_noise": first_noise}
+        missing = [name for name, value in given.items() if value is None]
+        if missing:
+            raise ValueError(f"mode frequency mix needs {', '.join(missing)}: connect {'it' if len(missing) == 1 else 'them'}")
+        low_pass = LowPass(filter, order, space_cutoff, time_cutoff)
+        return io.NodeOutput(FrequencyMix(shuffled, first_noise, model, previous, low_pass))
+
+
+def frequency_inputs() -> tuple[Any, ...]:
+    """Inputs that count for the mode frequency mix alone."""
+    share: dict[str, Any] = {"default": 0.25, "min": 0.0, "max": 1.0, "step": 0.01, "optional": True}
+    what = "of the frequencies that come from the previous result; 1 is the highest frequency."
+    return (
+        io.Combo.Input(
+            "filter", options=list(FILTERS), default="butterworth", optional=True, tooltip="frequency mix: low-pass filter."
+        ),
+        io.Int.Input(
+            "order", default=4, min=1, max=64, optional=True, tooltip="frequency mix: steepness of the Butterworth filter."
+        ),
+        io.Float.Input("space_cutoff", tooltip=f"frequency mix: limit over height and width {what}", **share),
+        io.Float.Input("time_cutoff", tooltip=f"frequency mix: limit over frames {what}", **share),
+        io.Model.Input("model", optional=True, tooltip="frequency mix: the MODEL that samples."),
+        io.Latent.Input("previous", optional=True, tooltip="frequency mix: latent that the previous pass gave."),
+        io.Noise.Input("first_noise", optional=True, tooltip="frequency mix: noise of the first pass."),
+    )
 
 
 NODES: list[type[io.ComfyNode]] = [FifoSamplerNode, SlidingWindows, LongShotNoise]

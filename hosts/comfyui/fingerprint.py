@@ -75,7 +75,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(transformer_options, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
-        **{name: digest(found) for name, key in LATER.items() if (found := _only(transformer_options, key))},
+        **{name: _both(patcher, key) for name, key in LATER.items() if _only(transformer_options, key)},
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(transformer_options)},
@@ -84,6 +84,12 @@ def model_settings(patcher: Any) -> dict[str, str]:
             {kind: named for kind, named in wrappers.items() if named},
         ]),
     }  # fmt: skip
+
+
+def _both(patcher: Any, key: str) -> str:
+    """Digests of the networks and the options under a key of the pack."""
+    networks, options = (_only(held, key) for held in (patcher.additional_models, patcher.model_options["transformer_options"]))
+    return (_networks(networks) if networks else "") + digest(options)
 
 
 def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:

@@ -60,7 +60,7 @@ def unet_places(unet: Any) -> Places:
     if last:
         sites[f"up.{level}.end"] = last
     norms = norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0])
-    return places_of(sites, norms)
+    return places_of(sites, norms, unet)
 
 
 def middle_sites(unet: Any) -> Named:

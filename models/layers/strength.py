@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -19,6 +20,10 @@ class ByFrame(Tensor):
     def of(cls, values: Iterable[float]) -> "ByFrame":
         """From one value per frame, beginning with frame 0."""
         return torch.tensor(list(values), dtype=torch.float32).reshape(-1, 1, 1).as_subclass(cls)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ByFrame":
+        """A copy of the same class, which torch does not make by itself. Hosts copy the options of a MODEL that they clone."""
+        return self.as_subclass(Tensor).detach().clone().as_subclass(type(self))
 
 
 def rows_at(rows: Tensor, frames: Iterable[int]) -> Tensor:

@@ -69,6 +69,8 @@ IDS = {
     "ZoetropeGuidanceInterval",
     "ZoetropeLookAcrossFrames",
     "ZoetropeMergeAcrossFrames",
+    "ZoetropeInvertVideo",
+    "ZoetropeFollowFlow",
 }
 
 
