@@ -171,24 +171,24 @@ class MergeHooks(HostEdit[MergeInputs]):
         return result
 
     def inputs(self, call: UnetCall) -> MergeInputs | None:
-        own, options = call.own, call.options
-        if not own or not bool(torch.as_tensor(self.active(call.unet, options)).all()):
+        entry, options = call.entry, call.options
+        if not entry or not bool(torch.as_tensor(self.active(call.unet, options)).all()):
             self._steps.pop(call.unet, None)
             return None
         self._active = True
         part = frames_per_clip(call.x.shape[0], call.chunks, 0)
         frames, numbers = clip_frames(options, part), tuple(frame_numbers(options, part))
         sigma = options.get(LEVELS, options.get("sigmas"))
-        *draws, last = drawn(own["seed"], _step(options, sigma), numbers)
+        *draws, last = drawn(entry["seed"], _step(options, sigma), numbers)
         step = self._steps.setdefault(call.unet, StepTokens())
         step.enter(call, sigma, numbers)
         parts = tuple(name for name in parts_of(options, call.chunks) for _ in range(part // frames))
-        ratio = own["global_merge_ratio"]
+        ratio = entry["global_merge_ratio"]
         windowed = FRAMES in options and not options.get(COUNTED) or window_of(options)
         others = OtherWindows(step.before, step.now, parts, ratio, last > 0.5) if ratio and windowed else None
         return MergeInputs(
-            frames, call.x.shape[0], (call.x.shape[-2], call.x.shape[-1]), draws, own["local_merge_ratio"], own["group"],
-            own["levels"], others=others,
+            frames, call.x.shape[0], (call.x.shape[-2], call.x.shape[-1]), draws, entry["local_merge_ratio"], entry["group"],
+            entry["levels"], others=others,
         )  # fmt: skip
 
 
