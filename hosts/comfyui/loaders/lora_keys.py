@@ -21,9 +21,10 @@ from ....models.formats.quantised import is_plain
 from ....models.formats.recognise import kind_of
 from ....models.formats.strict import is_finite, some
 from ....models.layers.low_rank import LayerShape, shape_of
-from ....models.motion.families.animatediff.lora import weight_of
 from ..unet import unet_of, unet_places
 
+MOTION = "motion_modules"
+"""In the name of every layer of a motion module."""
 UNET, WEIGHT = "diffusion_model.", ".weight"
 TEXT = re.compile(r"(?:base_model\.model\.)?(?:lora_(?:prior_)?te\d*_|lycoris_text_|text_encoders?[._\d]|clip_[lgh]\.)")
 """How a key of a text encoder begins."""
@@ -108,7 +109,7 @@ def sorted_keys(file: str, tensors: Mapping[str, Tensor], target: LoraTarget, he
         layer = part and (target.names.get(part.module) or by_words.get(words_of(part.module)))
         if TEXT.match(key):
             found.text.append(key)
-        elif part and weight_of(part.module):
+        elif part and MOTION in part.module:
             found.motion.append(key)
         elif part and layer and (layer in target.shapes or part.role in REASONS):
             _put(found.layers.setdefault(layer, {}), part, key, value)
@@ -155,7 +156,7 @@ def _check_base(file: str, tensors: Mapping[str, Tensor], parts: Mapping[str, Pa
         tensors[key][0].numel()
         for key, part in parts.items()
         if part.role == "down" and words_of(part.module).endswith(TEXT_KEYS) and tensors[key].ndim > 1 and len(tensors[key])
-        if not weight_of(part.module) and not TEXT.match(key)
+        if MOTION not in part.module and not TEXT.match(key)
     }
     here = target.context
     if widths and here and widths != {here}:

@@ -159,7 +159,7 @@ def test_together_with_motion_image_prompt_and_cores_patches(
     wraps = {
         "motion": lambda model: tiny.applied(model, motion),
         "image prompt": lambda model: tiny.prompted(model, tiny.projector(model), vision, tiny.picture()),
-        **{name: other_nodes.PATCHES[name] for name in ("HyperTile", "Token Merging", "FreeU", "TorchCompileModel")},
+        **{name: other_nodes.PATCHES[name] for name in ("HyperTile", "Token Merging", "FreeU")},
     }
     for name, wrap in wraps.items():
         torch.manual_seed(0)

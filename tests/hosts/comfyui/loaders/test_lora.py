@@ -96,7 +96,7 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "nothing": ({"a.weight": (4, 4), "b.weight": (4, 4)}, "this is no LoRA: expected keys such as lora_unet_"),
     "transformer": (
         {f"lora_unet_double_blocks_0_img_attn_qkv.lora_{end}.weight": (4, 4) for end in ("down", "up")},
-        "no LoRA for the UNet of an image model but a LoRA for a transformer",
+        "no LoRA for the UNet of an image model but a LoRA for a video transformer",
     ),
 }
 
