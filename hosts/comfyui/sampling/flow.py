@@ -16,7 +16,8 @@ from ..patching import check_range
 class Source(Protocol):
     """A video's frames, and which cell of one shows what a cell of another shows."""
 
-    images: Tensor
+    @property
+    def images(self) -> Tensor: ...
 
     def cells(self, frame: int, anchor: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]: ...
 
@@ -37,9 +38,9 @@ class FlowSettings:
 def follow(model: Any, settings: FlowSettings) -> Any:
     """A clone of MODEL whose predicted clean latents follow the source video."""
     check_range(settings.start, settings.end)
-    check_range(settings.colours_from, 1.0)
-    if not 0 <= settings.trust <= 1:
-        raise ValueError(f"trust: expected 0 to 1, got {settings.trust:g}")
+    for name in ("colours_from", "trust"):
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ValueError(f"{name}: expected 0 to 1, got {getattr(settings, name):g}")
     patched = model.clone()
     patched.set_model_sampler_post_cfg_function(lambda args: _followed(args, settings))
     return patched
