@@ -108,7 +108,7 @@ def test_it_is_a_setting_of_a_shot(base: Any) -> None:
     ("change", "message"),
     [
         ({"start": 0.6, "end": 0.5}, "expected 0 <= start <= end <= 1, got 0.6 and 0.5"),
-        ({"colours": 1.5}, "expected 0 <= start <= end <= 1"),
+        ({"colours": 1.5}, "colours_from: expected 0 to 1, got 1.5"),
         ({"trust": 1.5}, "trust: expected 0 to 1, got 1.5"),
     ],
 )
