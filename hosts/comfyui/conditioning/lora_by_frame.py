@@ -69,7 +69,7 @@ class LoraHooks(HostEdit[LoraInputs]):
         super().__init__(key, "LoRA by frame", LoraEdit)
 
     def inputs(self, call: UnetCall) -> LoraInputs | None:
-        strength = call.own.get("strength", 0.0)
+        strength = call.entry.get("strength", 0.0)
         active = self.active(call.unet, call.options)
         if is_zero(strength) or is_zero(active):
             return None

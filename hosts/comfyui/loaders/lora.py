@@ -15,7 +15,7 @@ from ....models.errors import DoesNotFit, WrongFile
 from ....models.formats.checkpoint import read_file
 from ....models.formats.lora import scaling_of
 from ....models.formats.published import Metadata
-from ....models.formats.strict import in_file, some
+from ....models.formats.strict import abbreviated, in_file
 from ....models.layers.low_rank import Factors, LayerShape, as_product, of_loha, of_lokr, of_lora, tucker_product
 from ..conditioning.lora_by_frame import HostLora
 from ..rebuild import patcher_for, rebuilt_by
@@ -141,11 +141,11 @@ def report_of(contents: LoraContents) -> str:
         lines.append(f"as matrices {whole} layers, whose product of factors would be no smaller: slower, more memory")
     if keys.text:
         lines.append(
-            f"not by frame {len(keys.text)} tensors of text encoders ({some(keys.text, 1)}): a prompt is read once for all "
-            "frames. For them use core's Load LoRA with strength_model 0"
+            f"not by frame {len(keys.text)} tensors of text encoders ({abbreviated(keys.text, 1)}): a prompt is read once for "
+            "all frames. For them use core's Load LoRA with strength_model 0"
         )
     if keys.motion:
         lines.append(f"left out    {len(keys.motion)} tensors of a motion module: Apply Motion LoRA takes them")
     if keys.unknown:
-        lines.append(f"left out    {len(keys.unknown)} tensors without a layer in this MODEL ({some(keys.unknown, 1)})")
+        lines.append(f"left out    {len(keys.unknown)} tensors without a layer in this MODEL ({abbreviated(keys.unknown, 1)})")
     return "\n".join([*lines, *(f"note        {note}" for note in contents.notes)])

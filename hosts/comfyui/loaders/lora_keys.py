@@ -19,7 +19,7 @@ from ....models.formats.kinds import Kind
 from ....models.formats.lora import Part, Scaling, alpha_in, part_of
 from ....models.formats.quantised import is_plain
 from ....models.formats.recognise import kind_of
-from ....models.formats.strict import is_finite, some
+from ....models.formats.strict import abbreviated, is_finite
 from ....models.layers.low_rank import LayerShape, shape_of
 from ..unet import unet_of, unet_places
 
@@ -189,10 +189,10 @@ def _nothing_acts(file: str, tensors: Mapping[str, Tensor], found: SortedKeys, k
         return WrongFile(f"this is no LoRA for the UNet of an image model but {kind.name}: {kind.place}")
     if kind is None:
         return WrongFile(
-            f"this is no LoRA: expected keys such as lora_unet_..._to_q.lora_down.weight, got {some(sorted(tensors))}. Pick "
-            "another file"
+            f"this is no LoRA: expected keys such as lora_unet_..._to_q.lora_down.weight, got {abbreviated(sorted(tensors))}. "
+            "Pick another file"
         )
     return DoesNotFit(
-        f"{file}: this LoRA has no layer that this MODEL has (its keys: {some(sorted(found.unknown))}). Use a LoRA for the "
-        "base model of this checkpoint"
+        f"{file}: this LoRA has no layer that this MODEL has (its keys: {abbreviated(sorted(found.unknown))}). Use a LoRA for "
+        "the base model of this checkpoint"
     )
