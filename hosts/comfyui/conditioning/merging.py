@@ -159,7 +159,7 @@ class MergeHooks(HostEdit[MergeInputs]):
         check_company(guider.model_patcher, guider.model_options.get("transformer_options", {}))
         self._steps.clear()
         self._active = False
-        edit = self.of(unet_of(guider.model_patcher))
+        edit = self.edit_of(unet_of(guider.model_patcher))
         assert isinstance(edit, TokenMerging)
         edit.acted.clear()
         try:
