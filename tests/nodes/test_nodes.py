@@ -68,6 +68,7 @@ IDS = {
     "ZoetropeLoadSparseCtrl",
     "ZoetropeGuidanceInterval",
     "ZoetropeLookAcrossFrames",
+    "ZoetropeLoraByFrame",
     "ZoetropeMergeAcrossFrames",
     "ZoetropeInvertVideo",
     "ZoetropeFollowFlow",
