@@ -40,9 +40,9 @@ class FlowSettings:
 def follow(model: Any, settings: FlowSettings) -> Any:
     """A clone of MODEL whose predicted clean latents follow the source video."""
     check_range(settings.start, settings.end)
-    check_range(settings.colours_from, 1.0)
-    if not 0 <= settings.trust <= 1:
-        raise ValueError(f"trust: expected 0 to 1, got {settings.trust:g}")
+    for name, value in (("colours_from", settings.colours_from), ("trust", settings.trust)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: expected 0 to 1, got {value:g}")
     patched = model.clone()
     patched.set_model_sampler_post_cfg_function(lambda args: _followed(args, settings))
     return patched
