@@ -83,7 +83,7 @@ told.pictures = await strip.locator('img').evaluateAll(all => all.map(one => one
 await page.waitForFunction(() => [...document.querySelectorAll('video')].some(video => video.readyState >= 2), null, { timeout: 60000, polling: 300 })
 await frame(page, [6])
 await page.screenshot({ path: `${screenshots}-done.png` })
-await strip.locator('button').first().click()
+await strip.locator('button', { hasText: new RegExp(`^${told.kept.at(-1)}$`) }).click() // the last frame before the interrupt: the next one came later
 const large = strip.locator('dialog')
 told.enlarged = [await large.locator('[role=status]').textContent()]
 await page.keyboard.press('ArrowRight')

@@ -65,7 +65,8 @@ def check_filmstrip(told: dict[str, Any]) -> None:
     assert numbers[-1] == 47
     assert {int(number) for number in told["kept"] if number.isdigit()} <= set(numbers)  # what was seen stays on the strip
     assert min(told["pictures"]) == 256
-    assert told["enlarged"] == [f"frame {numbers[0]}", f"frame {numbers[1]}"]
+    last = int(told["kept"][-1])
+    assert told["enlarged"] == [f"frame {last}", f"frame {numbers[numbers.index(last) + 1]}"]
     assert told["closed"] == 0
 
 

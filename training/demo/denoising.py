@@ -12,7 +12,7 @@ from torch import Tensor
 from ...demo.text import TextEncoder
 from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
-from ...sampling.diffusion import SD_SIGMAS, rows
+from ...sampling.diffusion import SD_SIGMAS, add_noise, rows, velocity
 from ..loop import Loss
 from .captions import caption_of
 from .config import ImageRun, VideoRun
@@ -87,12 +87,10 @@ def noised(clean: Tensor, noise: Tensor, sigma: Tensor, straight: Tensor) -> tup
     """Noisy frames at levels sigma `(f,)`, scaled as the network's input, and the target v.
 
     The straight path (1 - sigma / highest) * clean + sigma * noise has the same equation dx/dsigma = (x - clean) / sigma as
-    clean + sigma * noise, so every sampler follows it as well.
+    clean + sigma * noise, so every sampler follows it as well: it is that of the noise without its share of the picture.
     """
-    pull = rows(straight / SD_SIGMAS[-1].to(sigma.device), clean)
-    sigma = rows(sigma, clean)
-    scale = (1 + sigma**2).sqrt()
-    return ((1 - pull * sigma) * clean + sigma * noise) / scale, (noise - (sigma + pull) * clean) / scale
+    noise = noise - rows(straight / SD_SIGMAS[-1].to(sigma.device), clean) * clean
+    return add_noise(clean, noise, sigma), velocity(clean, noise, sigma)
 
 
 def level_weight(times: Tensor, weights: Sequence[float]) -> Tensor:
