@@ -23,6 +23,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeSlidingWindows": "context, context options, context window, loop, looped uniform, closed loop",
     "ZoetropeLongShotNoise": "freenoise, freeinit, noise shuffle, same noise, sample settings",
     "ZoetropeInvertVideo": "ddim inversion, unsampler, unsample, invert, renoise, vid2vid, restyle video",
+    "ZoetropeRestyleVideo": "vid2vid, v2v, video to video, style transfer, long video, video file, batch video",
     "ZoetropeFollowFlow": "rerender, rerender a video, optical flow, warp, temporal consistency, flicker, restyle video",
     "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
     "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",

@@ -38,13 +38,25 @@ def inversion(
     prediction   what the network predicts
     scale        factor of the clean latents that the network was trained with, by noise level
     """
+    step = step_up(denoise, refine, prediction, scale)
     levels = check_sigmas(sigmas)
     for before, after in zip(levels, levels[1:], strict=False):
-        start = x
+        x = step(x, before, after)
+        yield x
+
+
+def step_up(
+    denoise: Denoiser, refine: int, prediction: Prediction, scale: Callable[[float], float]
+) -> Callable[[Tensor, float, float], Tensor]:
+    """A step of the inversion: (x, noise level of x, next higher level) -> x at that level."""
+
+    def step(start: Tensor, before: float, after: float) -> Tensor:
         x = start + (after - before) * _noise_at(denoise, start, before, after, prediction, scale)
         for _ in range(refine):
             x = start + (after - before) * ((x - denoise(x, _rows(after, x))) / after)
-        yield x
+        return x
+
+    return step
 
 
 def check_sigmas(sigmas: Tensor) -> list[float]:

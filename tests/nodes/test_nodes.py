@@ -72,6 +72,7 @@ IDS = {
     "ZoetropeMergeAcrossFrames",
     "ZoetropeInvertVideo",
     "ZoetropeFollowFlow",
+    "ZoetropeRestyleVideo",
 }
 
 
