@@ -71,7 +71,10 @@ def _which_frames() -> list[Any]:
         ),
         io.Int.Input("every", default=8, min=1, max=256, optional=True, tooltip="Distance of the keyframes in frames."),
         io.Int.Input("group", default=4, min=1, max=64, optional=True, tooltip="Frames in each of the random groups."),
-        io.Int.Input("seed", default=0, min=0, max=2**32 - 1, optional=True, tooltip="Seed of the random groups."),
+        io.Int.Input(
+            "seed", default=0, min=0, max=2**32 - 1, optional=True, control_after_generate=False,
+            tooltip="Seed of the random groups.",
+        ),
     ]  # fmt: skip
 
 

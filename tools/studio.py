@@ -51,7 +51,7 @@ FILES = {
     "CheckpointLoaderSimple": "checkpoints", "ZoetropeLoadMotionModule": "animatediff_models",
     "ZoetropeApplyMotionLora": "animatediff_motion_lora", "ZoetropeLoadImageProjector": "ipadapter",
     "ZoetropeLoadSparseCtrl": "controlnet", "ZoetropeLoadVideoCheckpoint": "checkpoints",
-    "ZoetropeLoadVideoUpscaler": "checkpoints",
+    "ZoetropeLoadVideoUpscaler": "checkpoints", "ZoetropeLoraByFrame": "loras",
 }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from .drawing import Workflow
 from .larger import LARGER
 from .long import LONG
 from .own import OWN
+from .restyle import RESTYLE
 
-WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN), key=lambda one: one.name)
+WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN, *RESTYLE), key=lambda one: one.name)
 
 
 def workflow(name: str) -> Workflow:
