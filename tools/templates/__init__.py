@@ -6,8 +6,9 @@ from .larger import LARGER
 from .long import LONG
 from .own import OWN
 from .restyle import RESTYLE
+from .restyle_video import RESTYLE_VIDEO
 
-WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN, *RESTYLE), key=lambda one: one.name)
+WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN, *RESTYLE, *RESTYLE_VIDEO), key=lambda one: one.name)
 
 
 def workflow(name: str) -> Workflow:

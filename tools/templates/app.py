@@ -13,7 +13,7 @@ INPUTS = (
     ("EmptyLatentImage", "batch_size"), ("ZoetropeEndlessShot", "frames"), ("ZoetropeFifoSampler", "frames"),
     ("ZoetropeShotPlan", "frames"), ("ZoetropeInterpolateFrames", "factor"),
     ("KSampler", "seed"), ("ZoetropeEndlessShot", "seed"), ("RandomNoise", "noise_seed"), ("ZoetropeLongShotNoise", "seed"),
-    ("ZoetropeUpscaleVideo", "seed"),
+    ("ZoetropeUpscaleVideo", "seed"), ("ZoetropeRestyleVideo", "denoise"), ("ZoetropeRestyleVideo", "seed"),
     ("CheckpointLoaderSimple", "ckpt_name"), ("ZoetropeLoadVideoCheckpoint", "checkpoint_name"),
     ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"), ("ZoetropeLoraByFrame", "lora_name"),
     ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"),
@@ -24,6 +24,7 @@ INPUTS = (
 """Node type and widget, in the order of the app: pictures, words, amounts, frames, seeds, files."""
 FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
+    "ZoetropeRestyleVideo",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
 """Node types whose input videos are intermediate results."""

@@ -59,7 +59,7 @@ BY_INVERSION = Workflow(
     """
 ## Another look by inversion, nothing to download
 
-Press **Run**. A red circle is filmed. *6. Invert Video* finds the noise from which the sampler gives the same clip again; sampled from it with another prompt, the clip keeps its motion and its places and gets another look.
+Press **Run**. A red circle is filmed. *6. Invert Video* finds the noise from which the sampler gives the same clip again; sampled from it with another prompt, the clip keeps its motion and gets another look. This tiny model may move the shape elsewhere.
 
 **First, change** *7. What it becomes*.
 
