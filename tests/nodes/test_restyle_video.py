@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from demo_jobs import said, world
-from films import read_video
+from films import film_at, read_video
 
 pytestmark = pytest.mark.host
 
@@ -99,6 +99,27 @@ def test_an_interrupted_run_is_continued_also_with_other_colours(
     assert ticks == 100 + (4 + 2 + 1) - 3, "three of seven ticks are not computed again"
     assert len(read_video(output / "other_00001_.mp4")[0]) == 17
     assert not (output / "other_unfinished_00001").exists()
+
+
+def test_a_file_of_a_phone_is_upright_at_an_even_rate_with_its_sound(demo: Any, output: Path, tmp_path: Path) -> None:
+    from odd_files import ffmpeg
+    from zoetrope.hosts.comfyui.api import VideoFromFile
+    from zoetrope.video.io.read import facts_of, sound_of
+
+    uneven = film_at(tmp_path / "uneven.mp4", [0, 100, 250, 300, 500, 550, 700, 800], size=(71, 46), sound=True)
+    turned = tmp_path / "turned.mp4"
+    ffmpeg("-display_rotation", "90", "-i", uneven, "-c", "copy", turned)
+    facts = facts_of(str(turned))
+    run(demo, VideoFromFile(str(turned)))
+    frames, rate = read_video(output / "other_00001_.mp4")
+    assert frames.shape[2:] == (64, 40), "upright, cropped to multiples of 8"
+    assert abs(len(frames) - facts.frames) <= 1
+    assert rate == pytest.approx(float(facts.fps), abs=0.01)
+    sound = sound_of(output / "other_00001_.mp4")
+    assert sound is not None
+    assert abs(sound[0].shape[1] / sound[1] - len(frames) / rate) < 0.1, "sound as long as the frames"
+    loud = sound[0].abs().amax(0) > 0.1
+    assert loud.nonzero()[0] / sound[1] < 0.05, "sound from the first frame on"
 
 
 @pytest.mark.one_host

@@ -67,8 +67,8 @@ def shared_inputs(
     numbers, length = numbering(options, part)
     if windowed and length is None and FRAMES in options and not table.works_in_a_queue:
         raise ValueError(
-            f"Look Across Frames: {table.pattern!r} does not work in a long shot (FIFO), because the frames of a call have "
-            "different noise levels and earlier ones have left the queue. Choose the previous frame or random groups."
+            f"Look Across Frames: {table.pattern!r} does not work in a long shot (FIFO) or in Restyle Video, because earlier "
+            "frames are no longer in memory. Choose the previous frame or random groups."
         )
     clip = part if windowed else clip_frames(options, part)
     first = None

@@ -1,0 +1,42 @@
+"""A restyling whose process is killed."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = [pytest.mark.host, pytest.mark.one_host, pytest.mark.slow]
+
+PROCESS = Path(__file__).parents[3] / "support" / "restyle_process.py"
+FRAMES, KILLS = 1000, 10
+
+
+def command(folder: Path) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    return [sys.executable, str(PROCESS), str(folder), str(FRAMES)]
+
+
+def test_a_process_killed_ten_times_ends_with_the_same_bits(tmp_path: Path) -> None:
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    whole = time.monotonic() - started
+    moments, kills = random.Random(1), 0
+    while kills < KILLS:
+        process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=whole * (0.15 + 0.25 * moments.random()))
+            break  # finished between two kills
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert kills > 3, "a run was finished after so few kills that it proves little"
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
+    a, b = (load_file(tmp_path / name / "frames.safetensors")["frames"] for name in ("whole", "killed"))
+    assert a.shape == (FRAMES, 3, 64, 64)
+    assert torch.equal(a, b)
