@@ -43,8 +43,6 @@ CONTROL = "zoetrope.control"
 """Wrapper that gives the edits in ControlNets their inputs; a number follows."""
 MERGED = "zoetrope.merged"
 """In `transformer_options`: settings of tokens merged across frames; a number follows."""
-FLOW = "zoetrope.flow"
-"""In `transformer_options`: optical flow of a source video, and where predictions follow it; a number follows."""
 INTERVAL = "zoetrope.interval"
 """In `transformer_options`: (start, end) of guidance as fractions of the sampling."""
 GUARD = "zoetrope.watch"
@@ -52,7 +50,7 @@ GUARD = "zoetrope.watch"
 
 OTHERS = "*"
 """Position of other packs' wrappers in `ORDER`."""
-ORDER = (WINDOWS, FLOW, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
+ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
 A clip is first cut into windows; guidance is limited per window; given frames replace rows before each frame gets its

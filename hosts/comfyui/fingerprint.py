@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import FLOW, GUIDE, IMAGE_PROMPT, INTERVAL, LORA, MERGED, MOTION, SHARED, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, LORA, MERGED, MOTION, SHARED, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -58,7 +58,6 @@ def digest(value: Any) -> str:
 
 LATER = {
     "guidance interval": INTERVAL, "LoRAs by frame": LORA, "attention across frames": SHARED, "merged tokens": MERGED,
-    "followed flow": FLOW,
 }  # fmt: skip
 """Settings that a MODEL has only where a node put them there: shots begun without them have none of these digests."""
 

@@ -91,13 +91,12 @@ class SharedAttention(Edit[SharedInputs]):
         super().__init__()
         self.level_size = LevelSize()
         self.acted: set[str] = set()
-        """Names of the attentions that have had other frames' keys and values since the hooks were installed."""
+        """Names of the attentions that have had other frames' keys and values; a host clears them when a run begins."""
 
     def wanted(self, network: None) -> Mapping[Site, int]:
         return {}
 
     def hooks(self, network: None, places: Places) -> Iterator[RemovableHandle]:
-        self.acted.clear()
         yield from self.level_size.hooks(places, [name.rpartition(".")[0] for name in places.self_attentions])
         for name, attention in places.self_attentions.items():
             yield from _AttentionHooks(self, name).register(attention)

@@ -94,6 +94,9 @@ class SharedHooks(HostEdit[SharedInputs]):
         self._store = FirstFrameStore()
 
     def sample(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        edit = self.edit_of(unet_of(executor.class_obj.model_patcher))
+        assert isinstance(edit, SharedAttention)
+        edit.acted.clear()
         try:
             return executor(*args, **kwargs)
         finally:

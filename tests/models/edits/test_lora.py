@@ -137,3 +137,28 @@ def test_strengths_by_frame_are_copied_with_the_options_of_a_model() -> None:
     assert isinstance(copied, ByFrame)
     assert torch.equal(copied, strength)
     assert copied.data_ptr() != strength.data_ptr()
+
+
+@torch.inference_mode()
+def test_compiled_code_uses_the_strengths_of_each_call(backbone: Any) -> None:
+    """With the setting of torch that hosts/comfyui/compiled.py makes, and no compiler."""
+    import torch._dynamo
+
+    def forward(picture: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        return backbone.conv(picture), backbone.attention.to_k(text)
+
+    config: Any = torch._dynamo.config
+    inputs = noise(4, 4, 4, 6, seed=1), noise(4, 7, 6, seed=2)
+    plain, edit = forward(*inputs), LoraEdit()
+    edit.install(layers_for(backbone), backbone.places)
+    torch._dynamo.reset()
+    compiled: Any = torch.compile(forward, backend="eager")
+    with config.patch(skip_nnmodule_hook_guards=False):
+        for strength in (0.5, 1.0, STRENGTHS, STRENGTHS.flip(0), None):
+            edit.give(None if strength is None else LoraInputs(strength))
+            expected = forward(*inputs)
+            for found, one, before in zip(compiled(*inputs), expected, plain, strict=True):
+                assert torch.allclose(found, one, atol=1e-6)
+                assert torch.equal(one, before) == (strength is None)
+    edit.remove()
+    torch._dynamo.reset()

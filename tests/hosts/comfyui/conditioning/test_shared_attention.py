@@ -79,6 +79,23 @@ def test_strength_0_and_steps_outside_are_the_untouched_bits(tiny: Any, model: A
     assert torch.equal(tiny.sample(model), plain)
 
 
+def test_each_run_records_which_attentions_acted(tiny: Any, model: Any) -> None:
+    from comfy.patcher_extension import WrappersMP
+
+    patched = looking(model)
+    ((wrapper,),) = patched.wrappers[WrappersMP.OUTER_SAMPLE].values()
+    edit = wrapper.__self__.edit_of(model.model.diffusion_model)
+    tiny.sample(patched)
+    assert len(edit.acted) == 4
+    settings = patched.model_options["transformer_options"]["zoetrope.shared.0"]
+    settings["levels"] = {"down": 0.0, "mid": 0.0}
+    tiny.sample(patched)
+    assert {name.split(".")[0] for name in edit.acted} == {"up"}
+    settings["end"] = 0.0
+    tiny.sample(patched)
+    assert edit.acted == set()
+
+
 def test_places_are_counted_and_chosen(model: Any) -> None:
     from zoetrope.hosts.comfyui.conditioning.shared_attention import WHERE, SharedSettings, apply_shared
     from zoetrope.models.edits.frame_table import FIRST, FrameTable
