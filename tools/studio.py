@@ -42,6 +42,7 @@ GRAPHS = {  # help pages whose node is shown in its workflow, where no weights o
     "ApplyMotionLora": "26_camera_moves_motion_lora",
     "MotionSettings": "26_camera_moves_motion_lora",
     "LoadVideoUpscaler": "28_upscale_your_video",
+    "LoraByFrame": "33_lora_fades_in_sd15",
     "QueueSettings": "14_long_clips_fifo_windows_demo",
     "PromptTimeline": "03_endless_shot_demo",
 }
@@ -175,6 +176,17 @@ def another_look(studio: Studio) -> None:
     put(sheet([before, after]), help_page("EncodeVideo"))
 
 
+def restyled(studio: Studio) -> None:
+    """Frames by the image model alone, each with its own noise, and the same with the nodes of Restyle."""
+    alone: dict[str, dict[str, Any]] = {"ZoetropeLongShotNoise": {"mode": "shuffled"}}
+    name = "18_look_across_frames_demo"
+    apart = studio.clips(name, "SaveVideo", ZoetropeLookAcrossFrames={"strength": 0.0}, **alone)[0]
+    put(sheet([apart, studio.clips(name, "SaveVideo")[0]]), help_page("LookAcrossFrames"))
+    name = "19_merge_across_frames_demo"
+    apart = studio.clips(name, "SaveVideo", ZoetropeMergeAcrossFrames={"levels": 0}, **alone)[0]
+    put(sheet([apart, studio.clips(name, "SaveVideo")[0]]), help_page("MergeAcrossFrames"))
+
+
 def study(studio: Studio) -> None:
     put(fitted(studio.picture("13_compare_two_vaes_demo", "PreviewImage")), help_page("VaeRoundTrip"))
 
@@ -203,7 +215,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, study, long_clips, guidance, colour, template_dialog,
+    another_look, restyled, study, long_clips, guidance, colour, template_dialog,
 )  # fmt: skip
 
 
