@@ -176,6 +176,14 @@ def another_look(studio: Studio) -> None:
     put(sheet([before, after]), help_page("EncodeVideo"))
 
 
+def restyled_file(studio: Studio) -> None:
+    """Frames of a video, and of the same restyled."""
+    before, after = (
+        studio.clips("34_restyle_a_long_video_demo", kind)[0] for kind in ("ZoetropeEndlessShot", "ZoetropeRestyleVideo")
+    )
+    put(sheet([before[::6], after[::6]]), help_page("RestyleVideo"))
+
+
 def restyled(studio: Studio) -> None:
     """Frames by the image model alone, each with its own noise, and the same with the nodes of Restyle."""
     alone: dict[str, dict[str, Any]] = {"ZoetropeLongShotNoise": {"mode": "shuffled"}}
@@ -215,7 +223,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, study, long_clips, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, study, long_clips, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

@@ -127,6 +127,10 @@ PROMPTED = whole("10_picture_as_prompt_demo", "SaveVideo")
 RESTYLED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("12_video_to_video_demo", "SaveVideo", 0, 0))
 DECODED = sheet(("04_less_flicker_demo", FILE, 0, 0), ("04_less_flicker_demo", FILE, 1, 0))
 INVERTED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("17_another_look_by_inversion_demo", "SaveVideo", 0, 0))
+LONG_FILE = sheet(
+    ("34_restyle_a_long_video_demo", "ZoetropeEndlessShot", 0, 0),
+    ("34_restyle_a_long_video_demo", "ZoetropeRestyleVideo", 0, 0),
+)
 LOOKED = whole("18_look_across_frames_demo", "SaveVideo")
 MERGED = whole("19_merge_across_frames_demo", "SaveVideo")
 WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
@@ -166,6 +170,8 @@ CARDS = {
     "30_restyle_by_inversion_sd15": Card("Restyle by inversion", "SD 1.5 + AnimateDiff", INVERTED),
     "31_restyle_without_motion_sd15": Card("Restyle without motion module", "SD 1.5 + ControlNet", LOOKED),
     "32_merge_across_frames_sdxl": Card("Restyle with merged tokens", "SDXL + ControlNet", MERGED),
+    "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
+    "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + AnimateDiff, ControlNet", LONG_FILE),
     "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
 }  # fmt: skip
 
