@@ -179,8 +179,25 @@ def products(shapes: Sequence[tuple[Any, Tensor]]) -> Tensor:
 
 def one_attention(side: int, frames: int, rounds: int, kind: str = "") -> None:
     """Times a norm and a self-attention, with hooks as a loaded MODEL has them. kind: beginning of the edits' names."""
-    import tiny_host
     from zoetrope.hosts.comfyui.call import host_attention
+
+    def alone(keys: int) -> motion.Side:
+        q, k = (torch.randn(frames, count * side * side, 320) for count in (1, keys))
+        return lambda: nullcontext(lambda: host_attention({})(q, k, k, 8))
+
+    edited = attention_sides(side, frames)
+    sides = {**edited, "attention": alone(1), "attention to two frames": alone(2)}
+    both = ("attention to two frames", "attention")
+    rows = [Row(name, *(both if name == "Look, first and previous" else ())) for name in edited]
+    rows = [row for row in rows if row.side == BARE or row.side.startswith(kind)]
+    used = {name for row in rows for name in (row.side, row.floor, row.less)}
+    sides = {name: one for name, one in sides.items() if name in used}
+    report(f"One self-attention of width 320, {frames} frames, {side}x{side} latents", rows, sides, rounds)
+
+
+def attention_sides(side: int, frames: int) -> dict[str, motion.Side]:
+    """The attention without an edit and with each of them."""
+    import tiny_host
     from zoetrope.hosts.comfyui.unet import unet_places
     from zoetrope.models.edits.frame_table import FIRST, FIRST_AND_PREVIOUS, FrameTable
     from zoetrope.models.edits.merging import MergeInputs, OtherWindows, TokenMerging, blocks_of
@@ -190,54 +207,40 @@ def one_attention(side: int, frames: int, rounds: int, kind: str = "") -> None:
     ((name, block),) = blocks_of(places).items()
     x = torch.randn(frames, side * side, 320, generator=torch.Generator().manual_seed(0))
     draws = torch.rand(8, generator=torch.Generator().manual_seed(0)).tolist()
+    stored = {(name, "one"): torch.randn(int(1.3 * side * side), 320)}
 
     def call() -> Tensor:
         return block.attn1(block.norm1(x))
 
-    def edited(edit: Any, inputs: Callable[[], Any]) -> motion.Side:
-        @contextmanager
-        def installed() -> Iterator[motion.Call]:
-            edit.install(None, places)
-            edit.give(inputs())
-            try:
-                yield call
-            finally:
-                edit.remove()
-
-        return installed
-
     def look(pattern: str, strength: float = 1.0) -> motion.Side:
         table = FrameTable(pattern).of(range(frames))
-        return edited(SharedAttention(), lambda: SharedInputs(table, frames, strength, (side, side)))
+        return installed(SharedAttention(), places, call, lambda: SharedInputs(table, frames, strength, (side, side)))
 
     def merge(before: Mapping[Any, Tensor] | None = None) -> motion.Side:
         def inputs() -> MergeInputs:
             others = None if before is None else OtherWindows(before, {}, (("one",),), 0.8, True)
             return MergeInputs(frames, frames, (side, side), draws, others=others)
 
-        return edited(TokenMerging(), inputs)
+        return installed(TokenMerging(), places, call, inputs)
 
-    def alone(keys: int) -> motion.Side:
-        q, k = (torch.randn(frames, count * side * side, 320) for count in (1, keys))
-        return lambda: nullcontext(lambda: host_attention({})(q, k, k, 8))
-
-    stored = {(name, "one"): torch.randn(int(1.3 * side * side), 320)}
-    sides: dict[str, motion.Side] = {
-        BARE: lambda: nullcontext(call),
-        "Look, first": look(FIRST),
-        "Look, first and previous": look(FIRST_AND_PREVIOUS),
-        "Look, first and previous, strength .5": look(FIRST_AND_PREVIOUS, 0.5),
-        "Merge": merge(),
+    return {
+        BARE: lambda: nullcontext(call), "Look, first": look(FIRST), "Look, first and previous": look(FIRST_AND_PREVIOUS),
+        "Look, first and previous, strength .5": look(FIRST_AND_PREVIOUS, 0.5), "Merge": merge(),
         "Merge, with tokens of another window": merge(stored),
-        "attention": alone(1),
-        "attention to two frames": alone(2),
-    }
-    both = ("attention to two frames", "attention")
-    rows = [Row(name, *(both if name == "Look, first and previous" else ())) for name in list(sides)[:-2]]
-    rows = [row for row in rows if row.side == BARE or row.side.startswith(kind)]
-    used = {name for row in rows for name in (row.side, row.floor, row.less)}
-    sides = {name: one for name, one in sides.items() if name in used}
-    report(f"One self-attention of width 320, {frames} frames, {side}x{side} latents", rows, sides, rounds)
+    }  # fmt: skip
+
+
+def installed(edit: Any, places: Any, call: motion.Call, inputs: Callable[[], Any]) -> motion.Side:
+    @contextmanager
+    def side() -> Iterator[motion.Call]:
+        edit.install(None, places)
+        edit.give(inputs())
+        try:
+            yield call
+        finally:
+            edit.remove()
+
+    return side
 
 
 def memory(folder: Path, calls: int = 30) -> None:
