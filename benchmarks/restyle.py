@@ -1,10 +1,11 @@
 """Cost of the edits of the category Restyle in ComfyUI: time over the bare call, its floor, and memory over many calls.
 
-    python benchmarks/restyle.py [--rounds 3] [--side 64] [--frames 4] [--attention host|pytorch]
+    python benchmarks/restyle.py [--rounds 3] [--frames 4] [--attention host|pytorch]
 
 Three parts, each in one process with calls in turn, in an order that changes with every round:
 
-attention   one self-attention of SD1.x's finest level (width 320, 8 heads), with the norm before it, on latents of this side
+attention   one self-attention of SD1.x's finest level (width 320, 8 heads), with the norm before it, on 32x32
+            latents; merging on 64x64, too
 UNet        a whole UNet of SD1.5's size (random weights) on 16x16 latents
 memory      live tensors after few and after many calls of a small UNet
 
@@ -176,65 +177,70 @@ def products(shapes: Sequence[tuple[Any, Tensor]]) -> Tensor:
     return torch.empty(0)
 
 
-def one_attention(arguments: argparse.Namespace) -> None:
-    """Times a norm and a self-attention, with hooks as a loaded MODEL has them."""
-    import tiny_host
+def one_attention(side: int, frames: int, rounds: int, kind: str = "") -> None:
+    """Times a norm and a self-attention, with hooks as a loaded MODEL has them. kind: beginning of the edits' names."""
     from zoetrope.hosts.comfyui.call import host_attention
+
+    def alone(keys: int) -> motion.Side:
+        q, k = (torch.randn(frames, count * side * side, 320) for count in (1, keys))
+        return lambda: nullcontext(lambda: host_attention({})(q, k, k, 8))
+
+    edited = attention_sides(side, frames)
+    sides = {**edited, "attention": alone(1), "attention to two frames": alone(2)}
+    both = ("attention to two frames", "attention")
+    rows = [Row(name, *(both if name == "Look, first and previous" else ())) for name in edited]
+    rows = [row for row in rows if row.side == BARE or row.side.startswith(kind)]
+    used = {name for row in rows for name in (row.side, row.floor, row.less)}
+    sides = {name: one for name, one in sides.items() if name in used}
+    report(f"One self-attention of width 320, {frames} frames, {side}x{side} latents", rows, sides, rounds)
+
+
+def attention_sides(side: int, frames: int) -> dict[str, motion.Side]:
+    """The attention without an edit and with each of them."""
+    import tiny_host
     from zoetrope.hosts.comfyui.unet import unet_places
     from zoetrope.models.edits.frame_table import FIRST, FIRST_AND_PREVIOUS, FrameTable
     from zoetrope.models.edits.merging import MergeInputs, OtherWindows, TokenMerging, blocks_of
     from zoetrope.models.edits.shared_attention import SharedAttention, SharedInputs
 
-    frames, side = arguments.frames, arguments.side
     places = unet_places(tiny_host.model(tiny_host.LAYOUT | ONE_LEVEL).model.diffusion_model)
     ((name, block),) = blocks_of(places).items()
     x = torch.randn(frames, side * side, 320, generator=torch.Generator().manual_seed(0))
     draws = torch.rand(8, generator=torch.Generator().manual_seed(0)).tolist()
+    stored = {(name, "one"): torch.randn(int(1.3 * side * side), 320)}
 
     def call() -> Tensor:
         return block.attn1(block.norm1(x))
 
-    def edited(edit: Any, inputs: Callable[[], Any]) -> motion.Side:
-        @contextmanager
-        def installed() -> Iterator[motion.Call]:
-            edit.install(None, places)
-            edit.give(inputs())
-            try:
-                yield call
-            finally:
-                edit.remove()
-
-        return installed
-
     def look(pattern: str, strength: float = 1.0) -> motion.Side:
         table = FrameTable(pattern).of(range(frames))
-        return edited(SharedAttention(), lambda: SharedInputs(table, frames, strength, (side, side)))
+        return installed(SharedAttention(), places, call, lambda: SharedInputs(table, frames, strength, (side, side)))
 
     def merge(before: Mapping[Any, Tensor] | None = None) -> motion.Side:
         def inputs() -> MergeInputs:
             others = None if before is None else OtherWindows(before, {}, (("one",),), 0.8, True)
             return MergeInputs(frames, frames, (side, side), draws, others=others)
 
-        return edited(TokenMerging(), inputs)
+        return installed(TokenMerging(), places, call, inputs)
 
-    def alone(keys: int) -> motion.Side:
-        q, k = (torch.randn(frames, count * side * side, 320) for count in (1, keys))
-        return lambda: nullcontext(lambda: host_attention({})(q, k, k, 8))
-
-    stored = {(name, "one"): torch.randn(int(1.3 * side * side), 320)}
-    sides: dict[str, motion.Side] = {
-        BARE: lambda: nullcontext(call),
-        "Look, first": look(FIRST),
-        "Look, first and previous": look(FIRST_AND_PREVIOUS),
-        "Look, first and previous, strength .5": look(FIRST_AND_PREVIOUS, 0.5),
-        "Merge": merge(),
+    return {
+        BARE: lambda: nullcontext(call), "Look, first": look(FIRST), "Look, first and previous": look(FIRST_AND_PREVIOUS),
+        "Look, first and previous, strength .5": look(FIRST_AND_PREVIOUS, 0.5), "Merge": merge(),
         "Merge, with tokens of another window": merge(stored),
-        "attention": alone(1),
-        "attention to two frames": alone(2),
-    }
-    both = ("attention to two frames", "attention")
-    rows = [Row(name, *(both if name == "Look, first and previous" else ())) for name in list(sides)[:-2]]
-    report(f"One self-attention of width 320, {frames} frames, {side}x{side} latents", rows, sides, arguments.rounds)
+    }  # fmt: skip
+
+
+def installed(edit: Any, places: Any, call: motion.Call, inputs: Callable[[], Any]) -> motion.Side:
+    @contextmanager
+    def side() -> Iterator[motion.Call]:
+        edit.install(None, places)
+        edit.give(inputs())
+        try:
+            yield call
+        finally:
+            edit.remove()
+
+    return side
 
 
 def memory(folder: Path, calls: int = 30) -> None:
@@ -264,7 +270,6 @@ def memory(folder: Path, calls: int = 30) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--side", type=int, default=64, help="height and width of the latents of the one attention")
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--attention", choices=("host", "pytorch"), default="host", help="host: its default on this machine")
     arguments = parser.parse_args()
@@ -283,7 +288,8 @@ def main() -> None:
         host_functions.optimized_attention = host_functions.attention_pytorch
     function = host_functions.optimized_attention.__name__
     print(f"ComfyUI {hosting.version(host)}, {function}, torch {torch.__version__}, CPU, 1 thread, float32")
-    one_attention(arguments)
+    one_attention(32, arguments.frames, arguments.rounds)
+    one_attention(64, arguments.frames, arguments.rounds, "Merge")
     with tempfile.TemporaryDirectory() as folder:
         whole_unet(arguments, Path(folder))
         memory(Path(folder))
