@@ -23,7 +23,6 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("tools", 
 
 FRAMES, SIZE, GUIDANCE = 16, 64, 3.0
 LEVELS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)
-"""Values of denoise that are tried, in this order."""
 OBEYED = 0.9
 FRESH, SAME, INVERTED = "fresh noise", "same noise", "inversion"
 
@@ -36,6 +35,13 @@ class Recipe:
     start: str
     motion: bool = False
     edits: tuple[str, ...] = ()
+    grey: bool = False
+    """Whether the source is encoded without its colours."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Values of denoise that are tried, in this order."""
+        return (0.4, 0.5, *LEVELS) if self.grey else LEVELS
 
 
 RECIPES = (
@@ -52,6 +58,8 @@ RECIPES = (
     Recipe("inversion", INVERTED),
     Recipe("inversion + Look, first and previous", INVERTED, edits=("first and previous frame",)),
     Recipe("inversion + motion module", INVERTED, motion=True),
+    Recipe("grey source, motion module", FRESH, motion=True, grey=True),
+    Recipe("grey source, inversion + motion module", INVERTED, motion=True, grey=True),
 )
 
 
@@ -95,11 +103,13 @@ class Studio:
         """The clip `(f, 3, h, w)` in [0, 1]."""
         import comfy.sample
         import comfy.samplers
+        from zoetrope.video.frames.colour import grey
 
         model = base = self._moving if recipe.motion else self._demo.model
         for edit in recipe.edits:
             model = self._edited(model, edit, task)
-        latent, sigmas = {"samples": self.encoded(task.source)}, self._sigmas(base, denoise)
+        source = torch.stack([grey(frame) for frame in task.source]) if recipe.grey else task.source
+        latent, sigmas = {"samples": self.encoded(source)}, self._sigmas(base, denoise)
         start, noise = self._start(recipe.start, base, task, latent, sigmas, seed)
         found = comfy.sample.sample_custom(
             model, noise, GUIDANCE, comfy.samplers.sampler_object("euler"), sigmas, self._text(task.prompt(task.goal)),
@@ -167,13 +177,13 @@ def compared(studio: Studio, recipe: Recipe, tasks: Sequence[Task], folder: Path
     """(the lowest denoise at which the colour is obeyed, or 1; the clips there). Other levels stop at the first misses."""
     slug = "".join(letter if letter.isalnum() else "_" for letter in recipe.name)
     clips: list[Tensor] = []
-    for denoise in LEVELS:
+    for denoise in recipe.levels:
         clips, missed = [], 0.0
         for index, task in enumerate(tasks):
             path = folder / f"{slug}-{denoise:g}-{index:02}.pt"
             clips.append(kept(path, lambda task=task, index=index, d=denoise: studio.restyled(recipe, task, d, index)))
             missed += 1 - measured(task, clips[-1]).colour
-            if missed > (1 - OBEYED) * len(tasks) and denoise < LEVELS[-1]:
+            if missed > (1 - OBEYED) * len(tasks) and denoise < recipe.levels[-1]:
                 break
         else:
             return denoise, clips
