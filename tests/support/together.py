@@ -17,6 +17,9 @@ COLUMNS = {
     "clean": "First/Last Frame Guide, own family",
     "channels": "First/Last Frame Guide, PIA and others",
     "lavie": "LaVie interpolation",
+    "look": "Look Across Frames",
+    "merge": "Merge Across Frames",
+    "lora": "LoRA by Frame",
 }
 """The columns by what tests call them."""
 
@@ -50,7 +53,11 @@ def everywhere(what: str, *columns: str) -> dict[str, str]:
 CACHE = "a cache of steps: it would reuse the change of other frames. On 0.3.64 it fails for batches of frames by itself"
 
 PATCHES = (
-    Row("Self-Attention Guidance", "in the middle block, LaVie's frames attend to themselves", {"lavie": RESTS}),
+    Row(
+        "Self-Attention Guidance",
+        "in the middle block, LaVie's frames attend to themselves; Merge Across Frames must not merge there (`levels` 1 or 2)",
+        {"lavie": RESTS},
+    ),
     Row("Perturbed-Attention Guidance"),
     Row("CFG-Zero*"),
     Row("CFG Norm"),
@@ -63,8 +70,8 @@ PATCHES = (
     Row("FreSca"),
     Row("FreeU"),
     Row("FreeU V2"),
-    Row("HyperTile"),
-    Row("Token Merging", "it draws numbers anew in every call", by_batch=True),
+    Row("HyperTile", "it has no effect in attentions that Merge Across Frames merges", {"merge": RESTS}),
+    Row("Token Merging", "it draws numbers anew in every call", {"merge": REFUSED}, by_batch=True),
     Row("Deep Shrink", "in a queue it goes by the cleanest frame of each window", by_batch=True),
     Row("UNet Self-Attention Multiply"),
     Row("UNet Cross-Attention Multiply"),
