@@ -171,7 +171,7 @@ CARDS = {
     "31_restyle_without_motion_sd15": Card("Restyle without motion module", "SD 1.5 + ControlNet", LOOKED),
     "32_merge_across_frames_sdxl": Card("Restyle with merged tokens", "SDXL + ControlNet", MERGED),
     "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
-    "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + AnimateDiff, ControlNet", LONG_FILE),
+    "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + ControlNet", LONG_FILE),
     "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
 }  # fmt: skip
 
