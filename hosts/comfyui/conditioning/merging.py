@@ -94,7 +94,7 @@ def merge_across_frames(model: Any, settings: MergeSettings) -> tuple[Any, str]:
     key = f"{MERGED}.0"
     own = {
         "local_merge_ratio": settings.ratio, "global_merge_ratio": settings.window_ratio, "levels": settings.levels,
-        "group": settings.group, "seed": settings.seed, "start": settings.start, "end": settings.end,
+        "group": settings.group, "seed": settings.seed, "start": settings.start, "end": settings.end, "depth": depth,
     }  # fmt: skip
     MergeHooks(key).add_to(patched, None, own)
     return patched, text
@@ -217,6 +217,13 @@ def check_company(patcher: Any, options: Mapping[str, Any]) -> None:
     for name in sorted({node for end, node in CUTTING.items() if any(module.endswith(end) for module in modules)}):
         raise ValueError(
             f"{NODE} and {name} both merge tokens of the self-attentions; take one of the two away from this MODEL."
+        )
+    replaced = [str(getattr(one, "__module__", "")) for one in options.get("patches_replace", {}).get("attn1", {}).values()]
+    deepest = any(own["levels"] >= own["depth"] for key, own in options.items() if str(key).startswith(MERGED))
+    if deepest and any(module.endswith("nodes_sag") for module in replaced):
+        raise ValueError(
+            f"{NODE}: Self-Attention Guidance measures the attention of each frame in the middle block, where tokens merge. "
+            "Set levels to 2, or remove one of the two nodes."
         )
     for name in (node for end, node in TILING.items() if any(module.endswith(end) for module in modules)):
         log.warning("Zoetrope: %s has no effect in the self-attentions whose tokens %s has merged", name, NODE)

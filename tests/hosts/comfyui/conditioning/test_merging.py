@@ -158,6 +158,15 @@ def test_token_merging_of_core_is_refused_and_hypertile_has_no_effect(
     assert any("HyperTile has no effect" in line for line in caplog.messages)
 
 
+def test_self_attention_guidance_is_refused_where_the_middle_block_merges(tiny: Any, base: Any) -> None:
+    from other_nodes import PATCHES
+
+    guided = PATCHES["Self-Attention Guidance"]
+    for model in (guided(merged(base, levels=8)), merged(guided(base), levels=8)):
+        with pytest.raises(ValueError, match="Self-Attention Guidance measures the attention of each frame"):
+            tiny.sample(model)
+
+
 def test_attention_to_other_frames_is_refused(tiny: Any, base: Any) -> None:
     from types import SimpleNamespace
 
