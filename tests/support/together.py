@@ -55,7 +55,7 @@ CACHE = "a cache of steps: it would reuse the change of other frames. On 0.3.64 
 PATCHES = (
     Row(
         "Self-Attention Guidance",
-        "in the middle block, LaVie's frames attend to themselves; Merge Across Frames must not merge there (`levels` 1 or 2)",
+        "in the middle block, LaVie's frames attend to themselves; Merge Across Frames is refused there (set `levels` to 2)",
         {"lavie": RESTS},
     ),
     Row("Perturbed-Attention Guidance"),
