@@ -107,9 +107,12 @@ class HostEdit(ABC, Generic[Inputs]):
         unet = unet_of(patcher)
         self._owners[unet] = weakref.ref(patcher)
         places = unet_places(unet)
-        networks = patcher.get_additional_models_with_key(self._key) if self.has_network else [None]
-        for network in networks:
-            self.edit_of(unet).install(network and network.model, places)
+        for network in self.networks(patcher):
+            self.edit_of(unet).install(network, places)
+
+    def networks(self, patcher: Any) -> list[Any]:
+        """The edit's network in a MODEL; None in its place where the edit has none."""
+        return [held.model for held in patcher.get_additional_models_with_key(self._key)] if self.has_network else [None]
 
     def eject(self, patcher: Any) -> None:
         """Removes the hooks if this patcher installed them. The host calls it when a patcher is unloaded or collected."""

@@ -4,8 +4,9 @@ Rows of a batch are frames, so every frame may have a strength of its own, which
 backbone are neither changed nor read: a LoRA acts on quantised and on streamed weights as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -63,27 +64,19 @@ class LoraEdit(Edit[LoraInputs]):
             layer = places.layers.get(name)
             if layer is None:
                 raise DoesNotFit(f"LoRA: expected a linear or convolution layer {name} in this model, got none of that name")
-            yield layer.register_forward_hook(self._added(network.at(name), id(layer) in reads_text), prepend=True)
+            yield add_change(layer, network.at(name), partial(self._share, text=id(layer) in reads_text))
 
     def give(self, inputs: LoraInputs | None) -> LoraInputs | None:
         self._size.now = None
         self._shares.clear()
         return super().give(inputs)
 
-    def _added(self, low_rank: LowRank, text: bool) -> Any:
-        def add(module: nn.Module, args: Any, output: Tensor) -> Any:
-            if self.inputs is None:
-                return None
-            change, share = low_rank(args[0]), self._share(self.inputs.strength, output, text)
-            return torch.addcmul(output, change, share) if isinstance(share, Tensor) else output.add(change, alpha=share)
-
-        return add
-
-    def _share(self, strength: Strength, output: Tensor, text: bool) -> Strength:
-        """The strength for a layer's output `(b f) c h w`, `(b f) p d` or `(b f) e`.
+    def _share(self, output: Tensor, text: bool) -> Strength | None:
+        """The strength for a layer's output `(b f) c h w`, `(b f) p d` or `(b f) e`; None without inputs.
 
         A mask acts where the output has a picture. Layers that read the text or the time have none: they get the mean.
         """
+        strength = self.inputs and self.inputs.strength
         if not isinstance(strength, Tensor):
             return strength
         placed = strength.shape[1:] != (1, 1) and not text and output.ndim > 2
@@ -93,6 +86,19 @@ class LoraEdit(Edit[LoraInputs]):
             share = _placed(strength, output, size) if placed else _by_row(strength, output)
             self._shares[key] = share.to(output.device, output.dtype)
         return self._shares[key]
+
+
+def add_change(layer: nn.Module, low_rank: LowRank, share: Callable[[Tensor], Strength | None]) -> RemovableHandle:
+    """Registers a hook that adds `share(output) * low_rank(input)` to a layer's output; where the share is None, nothing."""
+
+    def add(module: nn.Module, args: Any, output: Tensor) -> Any:
+        factor = share(output)
+        if factor is None:
+            return None
+        change = low_rank(args[0])
+        return torch.addcmul(output, change, factor) if isinstance(factor, Tensor) else output.add(change, alpha=factor)
+
+    return layer.register_forward_hook(add, prepend=True)
 
 
 def _by_row(strength: Tensor, output: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ....models.edits.lora import LoraEdit, LoraInputs
 from ....models.edits.temporal import frames_per_clip
-from ....models.layers.strength import ByFrame, Strength, check_strength, is_zero, rows_at, spread
+from ....models.layers.strength import ByFrame, Strength, at_frames, check_strength, is_zero
 from ..call import LORA, free_key, numbering
 from ..patching import HostEdit, UnetCall, check_range
 from ..regions import regions_of
@@ -75,27 +75,11 @@ class LoraHooks(HostEdit[LoraInputs]):
             return None
         part = frames_per_clip(call.x.shape[0], call.chunks, 0)
         numbers, length = numbering(call.options, part)
-        here = _of_frames(strength, numbers, length)
+        here = at_frames("LoRA by frame, strength", strength, numbers, length)
         here = here * (active.cpu() if isinstance(active, Tensor) else active)
         if is_zero(here):
             return None
         return LoraInputs(_by_row(here, call))
-
-
-def _of_frames(strength: Strength, numbers: list[int], length: int | None) -> Strength:
-    """The number, or the strength of each of these frames `(f, h or 1, w or 1)`.
-
-    length   frames of the whole clip, over which fewer values are spread; None: one per frame, the last one for all later ones
-    """
-    if not isinstance(strength, Tensor) or len(strength) == 1:
-        return strength
-    if isinstance(strength, ByFrame) or length is None:
-        return rows_at(strength, numbers)
-    if len(strength) > length:
-        raise ValueError(
-            f"LoRA by frame, strength: expected 1 value, or up to one per frame of the clip ({length}), got {len(strength)}"
-        )
-    return rows_at(spread(strength, length), numbers)
 
 
 def _by_row(strength: Strength, call: UnetCall) -> Strength:
