@@ -107,8 +107,8 @@ given picture f in windows and in queues; frames after the last picture keep it.
 motion on the first; what is saved of a model has no key of ours. Newer hosts can make our networks anew from their files, as
 `Train LoRA` and nodes for other devices and several GPUs ask them to (tested on one CPU).
 
-**Follow Flow** changes the guided prediction after the guidance, as CFG-Zero, CFG Norm, APG, SAG and PAG do. Beside them the order
-of the nodes matters: put **Follow Flow** last, so that it follows the prediction that the sampler gets.
+**Follow Flow** changes the guided prediction after the guidance, as CFG-Zero, CFG Norm, APG, SAG and PAG do. Beside them the
+order of the nodes matters: put **Follow Flow** last, so that it follows the prediction that the sampler gets.
 
 Step caches of other packs are noticed in windows and queues: where the model did not run for the frames that were asked for,
 the run stops and says so. Tests imitate three kinds, around the model (TeaCache), inside it (First Block Cache, DeepCache) and
