@@ -1,7 +1,22 @@
 """Nodes of the pack, one file per category of the node menu."""
 
 from ..hosts.comfyui.api import ComfyExtension, io
-from . import files, load, motion, picture, renamed, shot, superres, vae, video, windows
+from . import (
+    files,
+    inversion,
+    load,
+    lora,
+    motion,
+    picture,
+    renamed,
+    restyle,
+    restyle_video,
+    shot,
+    superres,
+    vae,
+    video,
+    windows,
+)
 
 
 class ZoetropeExtension(ComfyExtension):
@@ -13,6 +28,10 @@ class ZoetropeExtension(ComfyExtension):
             *windows.NODES,
             *vae.NODES,
             *picture.NODES,
+            *restyle.NODES,
+            *restyle_video.NODES,
+            *lora.NODES,
+            *inversion.NODES,
             *superres.NODES,
             *video.NODES,
         ]

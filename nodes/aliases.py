@@ -10,6 +10,10 @@ ALIASES: dict[str, str] = {
     "ZoetropeMotionSettings": "multival, scale multival, effect multival, motion scale",
     "ZoetropeApplyMotionLora": "camera lora, camera motion, pan, zoom",
     "ZoetropeGuidanceInterval": "limited interval guidance, cfg interval, guidance limiter, skip cfg, dynamic cfg",
+    "ZoetropeLookAcrossFrames": (
+        "cross frame attention, cross-frame attention, text2video-zero, t2v-zero, tune-a-video, rerender, rave, vid2vid, v2v, "
+        "restyle, style transfer, sparse causal, consistency, temporal consistency, flicker"
+    ),
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
@@ -17,7 +21,10 @@ ALIASES: dict[str, str] = {
     "ZoetropeShotPlan": "estimate time, estimate memory, vram",
     "ZoetropeFifoSampler": "fifo, fifo diffusion, long video sampler",
     "ZoetropeSlidingWindows": "context, context options, context window, loop, looped uniform, closed loop",
-    "ZoetropeLongShotNoise": "freenoise, noise shuffle, sample settings",
+    "ZoetropeLongShotNoise": "freenoise, freeinit, noise shuffle, same noise, sample settings",
+    "ZoetropeInvertVideo": "ddim inversion, unsampler, unsample, invert, renoise, vid2vid, restyle video",
+    "ZoetropeRestyleVideo": "vid2vid, v2v, video to video, style transfer, long video, video file, batch video",
+    "ZoetropeFollowFlow": "rerender, rerender a video, optical flow, warp, temporal consistency, flicker, restyle video",
     "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
     "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",
     "ZoetropeDecodeVideoToFile": "video combine, save video, export video, write video, mp4",
@@ -26,11 +33,13 @@ ALIASES: dict[str, str] = {
     "ZoetropeImagePrompt": "ipadapter, ip adapter, apply ipadapter, reference image",
     "ZoetropeFirstLastFrameGuide": "img2vid, i2v, image to video, pia, start image, end image, animate image",
     "ZoetropeLoadSparseCtrl": "sparse control, sparsectrl loader, keyframe controlnet",
+    "ZoetropeMergeAcrossFrames": "vidtome, video token merging, token merging, tome, restyle, vid2vid, consistency, flicker",
     "ZoetropeLoadVideoUpscaler": "upscale a video, video super resolution, x4 upscaler, vsr",
     "ZoetropeInterpolateFrames": "interpolation, frame interpolation, tween, slow motion, rife, film",
     "ZoetropeUpscaleVideo": "upscale, video upscale, super resolution, video super resolution, vsr",
     "ZoetropeMatchColour": "match color, color match, colour match, color correction, color drift",
     "ZoetropeVideoMetrics": "flicker, measure flicker, psnr, ssim, video quality",
+    "ZoetropeLoraByFrame": "lora schedule, scheduled lora, lora keyframes, lora hook, prompt control, lora strength, lora mask",
     "ZoetropeLoadVideoSegment": "load video frames, frame range, trim video, video to images",
 }
 """Node id -> aliases, the most used first."""

@@ -27,6 +27,7 @@ MOTION = ModelFolder("motion module", ("animatediff_models", "zoetrope_motion"),
 LORA = ModelFolder(
     "motion LoRA", ("animatediff_motion_lora", "zoetrope_motion_lora"), ("animatediff_motion_lora", "zoetrope_motion_lora")
 )
+IMAGE_LORA = ModelFolder("LoRA", ("loras",), ())
 VAES = ModelFolder("VAE", ("vae", "checkpoints", "zoetrope_vae"), ("zoetrope_vae",))
 VIDEO = ModelFolder("video checkpoint", ("checkpoints", "diffusion_models", "zoetrope_video"), ("zoetrope_video",))
 PROJECTORS = ModelFolder(

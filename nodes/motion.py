@@ -194,18 +194,28 @@ class ApplyMotionLora(io.ComfyNode):
                     step=0.01,
                     tooltip="LoRA strength: 1 as trained. Below 0 reverses the move.",
                 ),
+                io.String.Input(
+                    "strength_by_frame",
+                    default="",
+                    optional=True,
+                    tooltip=(
+                        "Multiplier of strength by frame. 0: 0 / 48: 1 ~12 is off up to frame 48 and at full strength from "
+                        "frame 60. A plain list such as 0, 1 is spread over the clip. Empty: 1."
+                    ),
+                ),
             ],
             outputs=[Motion.Output(display_name="motion", tooltip="Motion module with the LoRA.")],
         )
 
     @classmethod
     def fingerprint_inputs(cls, lora_name: str | None = None, **settings: Any) -> Any:
-        return [fingerprint(LORA, lora_name), settings.get("strength")]
+        return [fingerprint(LORA, lora_name), settings.get("strength"), settings.get("strength_by_frame", "")]
 
     @classmethod
     @checked
-    def execute(cls, motion: comfyui.HostMotion, lora_name: str, strength: float) -> io.NodeOutput:
-        return io.NodeOutput(comfyui.with_lora(motion, load_lora(path_of(LORA, lora_name)), strength))
+    def execute(cls, motion: comfyui.HostMotion, lora_name: str, strength: float, strength_by_frame: str = "") -> io.NodeOutput:
+        by_frame = strength_of("strength_by_frame", strength, strength_by_frame, None)
+        return io.NodeOutput(comfyui.with_lora(motion, load_lora(path_of(LORA, lora_name)), by_frame))
 
 
 class MotionReport(io.ComfyNode):

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from .diffusion import rows
+from .noise import mixed
 
+MOVING_BORDERS = "moving borders"
+"""The schedule whose windows share no frame and take no overlap."""
 LEAST_WEIGHT = 1e-37
 """Least weight, in place of 0: a frame may be in one window only."""
 
@@ -32,12 +35,14 @@ class Windows:
     """Whether the end of the clip continues at its beginning (looped)."""
     fuse: str = "pyramid"
     """One of `FUSES`."""
+    seed: int = 0
+    """Of the borders that move (moving borders)."""
 
     def __post_init__(self) -> None:
         for name, value, options in (("window_schedule", self.schedule, SCHEDULES), ("fuse", self.fuse, FUSES)):
             if value not in options:
                 raise ValueError(f"{name}: expected one of {', '.join(options)}, got {value!r}")
-        if not 0 <= self.overlap < self.window:
+        if self.schedule != MOVING_BORDERS and not 0 <= self.overlap < self.window:
             raise ValueError(f"overlap: expected 0 to {self.window - 1} (less than the window), got {self.overlap}")
         if self.stride < 1:
             raise ValueError(f"stride: expected 1 or more, got {self.stride}")
@@ -48,19 +53,23 @@ class Windows:
 
     def weights(self, window: Sequence[int], frames: int) -> Tensor:
         """Weight of each frame of a window `(f,)`."""
-        return FUSES[self.fuse](window, frames, self.overlap)
+        fuse = _flat if self.schedule == MOVING_BORDERS else FUSES[self.fuse]  # each frame is in one window
+        return fuse(window, frames, self.overlap)
 
 
 def denoise_in_windows(
-    denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int
-) -> Tensor:
+    denoise: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, sigma: Tensor, cut: Windows, step: int,
+    frame_0_first: bool = False,
+) -> Tensor:  # fmt: skip
     """Predicts the clean frames `(f, ...)` of a long clip, one call per window, overlaps averaged by weight.
 
     denoise   `(x (w, ...), sigma (w,), frame (w,)) -> clean (w, ...)`, with any number of channels
     sigma     noise level of each frame `(f,)`
+    frame_0_first   whether windows with frame 0 are computed before the others
     """
     total, counted = None, torch.zeros(len(x), device=x.device)
-    for window in cut.at(len(x), step):
+    windows = cut.at(len(x), step)
+    for window in sorted(windows, key=lambda window: 0 not in window) if frame_0_first else windows:
         frame = torch.tensor(window, device=x.device)
         weight = cut.weights(window, len(x)).to(x)
         clean = denoise(x[frame], sigma[frame], frame)
@@ -80,6 +89,23 @@ def _static(cut: Windows, frames: int, step: int) -> list[list[int]]:
 
 def _batched(cut: Windows, frames: int, step: int) -> list[list[int]]:
     return [list(range(start, min(start + cut.window, frames))) for start in range(0, frames, cut.window)]
+
+
+def _moving(cut: Windows, frames: int, step: int) -> list[list[int]]:
+    """Windows without overlap whose borders are drawn anew at every step, as VidToMe (arXiv 2312.10656) has them: the first one
+    has a random length, every second time they are in reverse order, and a random quarter of them comes first. The order counts
+    where windows share tokens.
+    """
+    if frames <= cut.window:
+        return [list(range(frames))]
+    draws = torch.Generator().manual_seed(mixed(mixed(cut.seed) ^ step) & (2**63 - 1))
+    first = int(torch.randint(1, cut.window + 1, (), generator=draws))
+    starts = [0, *range(first, frames, cut.window)]
+    found = [list(range(start, stop)) for start, stop in zip(starts, [*starts[1:], frames], strict=True)]
+    if bool(torch.rand((), generator=draws) < 0.5):
+        found.reverse()
+    early = torch.randperm(len(found), generator=draws)[: len(found) // 4].tolist()
+    return [found[index] for index in early] + [window for index, window in enumerate(found) if index not in early]
 
 
 def _looped(cut: Windows, frames: int, step: int) -> list[list[int]]:
@@ -147,5 +173,6 @@ SCHEDULES: dict[str, Callable[[Windows, int, int], list[list[int]]]] = {
     "standard_uniform": _uniform,
     "looped_uniform": _looped,
     "batched": _batched,
+    MOVING_BORDERS: _moving,
 }
 FUSES: dict[str, Callable[[Sequence[int], int, int], Tensor]] = {"pyramid": _pyramid, "flat": _flat, "overlap-linear": _linear}

@@ -42,6 +42,8 @@ class State:
     """`(places, c, h, w)` float32 on the CPU."""
     pending: Tensor
     """Finished latents of the incomplete segment `(p, c, h, w)`."""
+    position: tuple[int, ...] = ()
+    """Numbers by which the sampler finds its place again, where that of the next frame does not suffice."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,12 @@ class Journal:
             self.latents_path(k).exists() for k in range(segments)
         ):
             raise ValueError(f"{path}: does not match the files beside it; delete the folder {self.folder} to start again")
-        return State(frame, tensors["queue"], pending)
+        return State(frame, tensors["queue"], pending, tuple(tensors.get("position", torch.zeros(0)).long().tolist()))
 
     def save(self, state: State) -> None:
         tensors = {"queue": state.queue, "pending": state.pending, "frame": torch.tensor(state.frame)}
+        if state.position:
+            tensors["position"] = torch.tensor(state.position)
         write_whole(self.folder / "state.safetensors", save({k: v.contiguous() for k, v in tensors.items()}))
 
     def close_segment(self, number: int, latents: Tensor) -> None:

@@ -20,7 +20,9 @@ from .journal import Journal, State
 log = logging.getLogger(__name__)
 
 SAVED_EVERY = 1.0
-"""Seconds of work that may be lost in a crash, besides the current frame."""
+"""Seconds of work that may be lost in a crash, besides the current frame; more where saving takes long."""
+SAVING_SHARE = 0.05
+"""Largest share of time that is spent on saving the state."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Step:
     """`(places, c, h, w)`"""
     finished: Tensor
     """Finished latents `(n, c, h, w)`: none during warm-up."""
+    position: tuple[int, ...] = ()
+    """As in `journal.State`."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class Sink:
 
 
 class JournalSink(Sink):
-    """Writes latents and queue to disk; at most a second of work is lost in a crash."""
+    """Writes latents and queue to disk; at most `SAVED_EVERY` seconds of work are lost in a crash, with a small state."""
 
     def __init__(self, journal: Journal, state: State | None):
         self.journal = journal
         empty = torch.zeros(0, *journal.sizes.latent)
         self.state = state or State(0, empty, empty)
-        self.begun, self._unsaved, self._saved_at = state is not None, False, time.monotonic()
+        self.begun, self._unsaved, self._save_at = state is not None, False, time.monotonic() + SAVED_EVERY
 
     def take(self, step: Step) -> None:
         if not bool(step.queue.isfinite().all() and step.finished.isfinite().all()):
@@ -82,9 +86,9 @@ class JournalSink(Sink):
         while len(pending) >= segment:
             self.journal.close_segment((step.frame - len(pending)) // segment, pending[:segment])
             pending = pending[segment:]
-        self.state = State(step.frame, step.queue.to("cpu", torch.float32), pending)
+        self.state = State(step.frame, step.queue.to("cpu", torch.float32), pending, step.position)
         self.begun, self._unsaved = True, True
-        if time.monotonic() - self._saved_at > SAVED_EVERY:
+        if time.monotonic() > self._save_at:
             self.save()
 
     def pause(self) -> Iterator[DecodedFrame]:
@@ -96,12 +100,21 @@ class JournalSink(Sink):
 
     def save(self) -> None:
         if self._unsaved:
+            started = time.monotonic()
             self.journal.save(self.state)
-            self._saved_at, self._unsaved = time.monotonic(), False
+            now, self._unsaved = time.monotonic(), False
+            self._save_at = now + max(SAVED_EVERY, (now - started) / SAVING_SHARE)
 
     def latents(self, number: int) -> Tensor:
         """Latents of a segment; of the incomplete last one, those that are finished."""
         return self.journal.latents(number) if self.journal.latents_path(number).exists() else self.state.pending
+
+    def from_frame(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Latents `(c, h, w)` of the finished frames `start` to `stop` - 1, in the memory of one segment."""
+        segment = self.journal.sizes.segment
+        for number in range(start // segment, -(-stop // segment)):
+            begin = number * segment
+            yield from self.latents(number)[max(0, start - begin) : stop - begin]
 
     def last(self, frames: int, count: int) -> Tensor:
         """The last `count` latents before frame `frames`."""

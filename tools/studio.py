@@ -42,6 +42,7 @@ GRAPHS = {  # help pages whose node is shown in its workflow, where no weights o
     "ApplyMotionLora": "26_camera_moves_motion_lora",
     "MotionSettings": "26_camera_moves_motion_lora",
     "LoadVideoUpscaler": "28_upscale_your_video",
+    "LoraByFrame": "33_lora_fades_in_sd15",
     "QueueSettings": "14_long_clips_fifo_windows_demo",
     "PromptTimeline": "03_endless_shot_demo",
 }
@@ -51,7 +52,7 @@ FILES = {
     "CheckpointLoaderSimple": "checkpoints", "ZoetropeLoadMotionModule": "animatediff_models",
     "ZoetropeApplyMotionLora": "animatediff_motion_lora", "ZoetropeLoadImageProjector": "ipadapter",
     "ZoetropeLoadSparseCtrl": "controlnet", "ZoetropeLoadVideoCheckpoint": "checkpoints",
-    "ZoetropeLoadVideoUpscaler": "checkpoints",
+    "ZoetropeLoadVideoUpscaler": "checkpoints", "ZoetropeLoraByFrame": "loras",
 }  # fmt: skip
 
 
@@ -175,6 +176,25 @@ def another_look(studio: Studio) -> None:
     put(sheet([before, after]), help_page("EncodeVideo"))
 
 
+def restyled_file(studio: Studio) -> None:
+    """Frames of a video, and of the same restyled."""
+    before, after = (
+        studio.clips("34_restyle_a_long_video_demo", kind)[0] for kind in ("ZoetropeEndlessShot", "ZoetropeRestyleVideo")
+    )
+    put(sheet([before[::6], after[::6]]), help_page("RestyleVideo"))
+
+
+def restyled(studio: Studio) -> None:
+    """Frames by the image model alone, each with its own noise, and the same with the nodes of Restyle."""
+    alone: dict[str, dict[str, Any]] = {"ZoetropeLongShotNoise": {"mode": "shuffled"}}
+    name = "18_look_across_frames_demo"
+    apart = studio.clips(name, "SaveVideo", ZoetropeLookAcrossFrames={"strength": 0.0}, **alone)[0]
+    put(sheet([apart, studio.clips(name, "SaveVideo")[0]]), help_page("LookAcrossFrames"))
+    name = "19_merge_across_frames_demo"
+    apart = studio.clips(name, "SaveVideo", ZoetropeMergeAcrossFrames={"levels": 0}, **alone)[0]
+    put(sheet([apart, studio.clips(name, "SaveVideo")[0]]), help_page("MergeAcrossFrames"))
+
+
 def study(studio: Studio) -> None:
     put(fitted(studio.picture("13_compare_two_vaes_demo", "PreviewImage")), help_page("VaeRoundTrip"))
 
@@ -203,7 +223,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, study, long_clips, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, study, long_clips, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

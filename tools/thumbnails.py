@@ -110,12 +110,29 @@ def colours(studio: Any) -> Image.Image:
     return page
 
 
+def fading(studio: Any) -> Image.Image:
+    """Frames of a clip, below a strength that rises."""
+    page = Image.new("RGB", (SIZE[0], SIZE[1] - BAND), GROUND)
+    _row(page, studio.clips("01_text_to_video_demo", "SaveVideo")[0], SIDE)
+    draw = ImageDraw.Draw(page)
+    draw.text((24, 14), "strength by frame", QUIET, _font(34))
+    draw.line([(24, SIDE - 20), (230, SIDE - 20), (430, 24), (616, 24)], FREE, 6, joint="curve")
+    return page
+
+
 TEXT_CLIP = whole("01_text_to_video_demo", "SaveVideo")
 SHOT = whole("03_endless_shot_demo", "ZoetropeEndlessShot")
 PICTURE_CLIP = whole("05_image_to_video_demo", "SaveVideo")
 PROMPTED = whole("10_picture_as_prompt_demo", "SaveVideo")
 RESTYLED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("12_video_to_video_demo", "SaveVideo", 0, 0))
 DECODED = sheet(("04_less_flicker_demo", FILE, 0, 0), ("04_less_flicker_demo", FILE, 1, 0))
+INVERTED = sheet(("01_text_to_video_demo", "SaveVideo", 0, 0), ("17_another_look_by_inversion_demo", "SaveVideo", 0, 0))
+LONG_FILE = sheet(
+    ("34_restyle_a_long_video_demo", "ZoetropeEndlessShot", 0, 0),
+    ("34_restyle_a_long_video_demo", "ZoetropeRestyleVideo", 0, 0),
+)
+LOOKED = whole("18_look_across_frames_demo", "SaveVideo")
+MERGED = whole("19_merge_across_frames_demo", "SaveVideo")
 WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
 CASCADE = whole("08_shot_in_betweens_upscale_demo", "ZoetropeUpscaleVideo")
 CARDS = {
@@ -136,6 +153,9 @@ CARDS = {
         ("14_long_clips_fifo_windows_demo", FILE, 0, 0), ("14_long_clips_fifo_windows_demo", FILE, 1, 0))),
     "15_plan_a_long_shot_demo": Card("Plan a long shot", "", plan),
     "16_match_colours_demo": Card("Match colours, cut a part", "", colours),
+    "17_another_look_by_inversion_demo": Card("Another look by inversion", "", INVERTED),
+    "18_look_across_frames_demo": Card("Another look without motion module", "", LOOKED),
+    "19_merge_across_frames_demo": Card("Another look with merged tokens", "", MERGED),
     "20_text_to_video_sdxl": Card("Text to video, SDXL", "SDXL + Hotshot-XL", WINDOWS),
     "21_text_to_video_videocrafter2": Card("Text to video, VideoCrafter2", "VideoCrafter2", sheet(
         ("14_long_clips_fifo_windows_demo", FILE, 0, 1), ("14_long_clips_fifo_windows_demo", FILE, 0, 2))),
@@ -147,6 +167,12 @@ CARDS = {
     "27_endless_shot_sd15": Card("Endless shot with a timeline", "SD 1.5 + AnimateDiff", SHOT),
     "28_upscale_your_video": Card("Upscale your video 4 times", "an x4 upscaler", larger),
     "29_less_flicker_svd_vae": Card("Less flicker when decoding", "SD 1.5 + SVD's VAE", DECODED),
+    "30_restyle_by_inversion_sd15": Card("Restyle by inversion", "SD 1.5 + AnimateDiff", INVERTED),
+    "31_restyle_without_motion_sd15": Card("Restyle without motion module", "SD 1.5 + ControlNet", LOOKED),
+    "32_merge_across_frames_sdxl": Card("Restyle with merged tokens", "SDXL + ControlNet", MERGED),
+    "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
+    "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + ControlNet", LONG_FILE),
+    "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
 }  # fmt: skip
 
 

@@ -25,6 +25,8 @@ LENGTH = "zoetrope.length"
 """In `transformer_options`, beside `FRAMES`: number of frames in the clip; absent in an endless shot."""
 COUNTED = "zoetrope.counted"
 """In `transformer_options`, beside `FRAMES`: whether the frame numbers are only row indices of a batch."""
+CLIP = "zoetrope.clip"
+"""In `transformer_options`, beside `FRAMES`: frames per window, where a call has several windows."""
 LEVELS = "zoetrope.levels"
 """In `transformer_options`: the sampler's noise level of each row, where the model gets given frames at another level."""
 PLACES = "zoetrope.places"
@@ -33,6 +35,14 @@ TILE = "zoetrope.tile"
 """In `transformer_options`: (top, left, (height, width) of the full latent), for a tile."""
 CALL_STATES = "zoetrope.memories"
 """In `transformer_options`: state of other nodes, separate for each window (`run_state.CallStates`)."""
+LORA = "zoetrope.lora"
+"""In `transformer_options`: LoRAs with a strength by frame; a number follows."""
+SHARED = "zoetrope.shared"
+"""In `transformer_options`: settings of attention across frames; a number follows."""
+CONTROL = "zoetrope.control"
+"""Wrapper that gives the edits in ControlNets their inputs; a number follows."""
+MERGED = "zoetrope.merged"
+"""In `transformer_options`: settings of tokens merged across frames; a number follows."""
 INTERVAL = "zoetrope.interval"
 """In `transformer_options`: (start, end) of guidance as fractions of the sampling."""
 GUARD = "zoetrope.watch"
@@ -40,7 +50,7 @@ GUARD = "zoetrope.watch"
 
 OTHERS = "*"
 """Position of other packs' wrappers in `ORDER`."""
-ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, UPSCALE)
+ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
 A clip is first cut into windows; guidance is limited per window; given frames replace rows before each frame gets its
@@ -119,7 +129,7 @@ def clip_frames(options: Mapping[str, Any], part: int) -> int:
     part   rows of the batch per condition
     """
     settings = (entry.get("frames", 0) for key, entry in options.items() if str(key).startswith(f"{MOTION}."))
-    frames = next((count for count in settings if count), part)
+    frames = options.get(CLIP) or next((count for count in settings if count), part)
     return frames if part % frames == 0 else part
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import run_state
-from .call import GUIDE, IMAGE_PROMPT, INTERVAL, MOTION, is_ours
+from .call import GUIDE, IMAGE_PROMPT, INTERVAL, LORA, MERGED, MOTION, SHARED, is_ours
 
 DEEPEST = 12
 PASSED_OVER = {
@@ -56,6 +56,12 @@ def digest(value: Any) -> str:
     return "sha256:" + _of(value, frozenset(), 0, _state_cells(value))
 
 
+LATER = {
+    "guidance interval": INTERVAL, "LoRAs by frame": LORA, "attention across frames": SHARED, "merged tokens": MERGED,
+}  # fmt: skip
+"""Settings that a MODEL has only where a node put them there: shots begun without them have none of these digests."""
+
+
 def model_settings(patcher: Any) -> dict[str, str]:
     """Digests of a MODEL's settings, by the names that users see."""
     models, options = patcher.additional_models, patcher.model_options
@@ -68,7 +74,7 @@ def model_settings(patcher: Any) -> dict[str, str]:
         "motion settings": digest(_only(transformer_options, MOTION)),
         "image prompts": _networks(_only(models, IMAGE_PROMPT)) + digest(_only(transformer_options, IMAGE_PROMPT)),
         "given frames": _networks(_only(models, GUIDE)) + digest(_only(transformer_options, GUIDE)),
-        **({"guidance interval": digest(transformer_options[INTERVAL])} if INTERVAL in transformer_options else {}),
+        **{name: _both(patcher, key) for name, key in LATER.items() if _only(transformer_options, key)},
         "noise schedule": digest(patcher.get_model_object("model_sampling")),
         "model patches": digest([
             {**options, "transformer_options": _without(transformer_options)},
@@ -77,6 +83,12 @@ def model_settings(patcher: Any) -> dict[str, str]:
             {kind: named for kind, named in wrappers.items() if named},
         ]),
     }  # fmt: skip
+
+
+def _both(patcher: Any, key: str) -> str:
+    """Digests of the networks and the options under a key of the pack."""
+    networks, options = (_only(held, key) for held in (patcher.additional_models, patcher.model_options["transformer_options"]))
+    return (_networks(networks) if networks else "") + digest(options)
 
 
 def _only(named: Mapping[Any, Any], key: str) -> dict[Any, Any]:

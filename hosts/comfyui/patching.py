@@ -54,6 +54,8 @@ class HostEdit(ABC, Generic[Inputs]):
 
     uses_regions: ClassVar[bool] = False
     """Whether inputs depend on the position in the picture (masks, given frames), and are cropped for areas and tiles."""
+    has_network: ClassVar[bool] = True
+    """Whether it has weights of its own, which the host loads as an additional model."""
 
     def __init__(self, key: str, what: str, make: Callable[[], Edit[Inputs]]):
         """key: key of the additional model and of the options; what: name of the edit in messages; make: creates the edit."""
@@ -68,10 +70,11 @@ class HostEdit(ABC, Generic[Inputs]):
     def inputs(self, call: UnetCall) -> Inputs | None:
         """Inputs of the edit for this call; None where the edit does not act."""
 
-    def add_to(self, patched: Any, patcher: Any, options: Mapping[str, Any]) -> None:
+    def add_to(self, patched: Any, patcher: Any | None, options: Mapping[str, Any]) -> None:
         """Adds the edit to a MODEL: its network as an additional model, its options under its key, hooks and wrappers."""
         patched.model_options["transformer_options"][self._key] = options
-        patched.set_additional_models(self._key, [patcher.clone()])  # a clone: each model has a loading state of its own
+        if patcher is not None:
+            patched.set_additional_models(self._key, [patcher.clone()])  # a clone: each model has a loading state of its own
         patched.set_injections(self._key, [PatcherInjection(self.inject, self.eject)])
         wrap_model(patched, WrappersMP.OUTER_SAMPLE, self._key, self._sample)
         wrap_model(patched, WrappersMP.DIFFUSION_MODEL, self._key, self.run)
@@ -104,8 +107,12 @@ class HostEdit(ABC, Generic[Inputs]):
         unet = unet_of(patcher)
         self._owners[unet] = weakref.ref(patcher)
         places = unet_places(unet)
-        for additional in patcher.get_additional_models_with_key(self._key):
-            self.edit_of(unet).install(additional.model, places)
+        for network in self.networks(patcher):
+            self.edit_of(unet).install(network, places)
+
+    def networks(self, patcher: Any) -> list[Any]:
+        """The edit's network in a MODEL; None in its place where the edit has none."""
+        return [held.model for held in patcher.get_additional_models_with_key(self._key)] if self.has_network else [None]
 
     def eject(self, patcher: Any) -> None:
         """Removes the hooks if this patcher installed them. The host calls it when a patcher is unloaded or collected."""

@@ -62,6 +62,19 @@ class NodeProgress:
                 last_preview = passed
                 self.progress(done, self._frames, frame, passed / done * (self._frames - done))
 
+    def rounds(self, done: int, total: int, seconds: float) -> None:
+        """Updates the progress of work that is counted in other units than frames. seconds: time that `done` took."""
+        left = seconds / done * (total - done) if 0 < done < total else 0.0
+        share = f"{min(100, 100 * done // max(1, total))} %"
+        self.show_text(share + (f", {in_words(left)} left" if left else ""))
+        self._update(min(done, total), total)
+
+    def previewed(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Passes frames through; the newest one is the preview of the next update."""
+        for frame in frames:
+            self._picture = as_image(frame)
+            yield frame
+
     def note(self, text: str) -> None:
         """Writes a note about the result to the log, and shows it under the node."""
         log.warning("Zoetrope: %s", text)

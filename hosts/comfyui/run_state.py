@@ -60,9 +60,11 @@ class CallStates:
         self._slots = list(_slots(options))
         self._before: dict[Any, list[Any]] = {}
         self._now: dict[Any, list[Any]] = {}
+        self.steps = 0
 
     def step(self) -> None:
         """Begins a sampling step: parts of the previous step get their state back, new parts begin with the initial one."""
+        self.steps += 1
         self._before, self._now = self._now, {}
 
     @contextmanager

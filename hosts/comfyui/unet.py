@@ -43,12 +43,9 @@ def is_upscaler(model: Any) -> bool:
 def unet_places(unet: Any) -> Places:
     """Modules of the UNet at each site, and its norms."""
     width = unet.model_channels
-    sites: Named = {"time": (unet.time_embed, 4 * width), **down_sites(unet), **_level_ends(unet)}
-    if unet.middle_block is not None and len(unet.middle_block) == 3:
-        first, attention, second = unet.middle_block
-        width = first.out_channels
-        sites |= {"mid.0.resnet": (first, width), **transformer_sites("mid", attention, width)}
-        sites |= {"mid.1.resnet": (second, width), "mid.end": (second, width)}
+    sites: Named = {
+        "time": (unet.time_embed, 4 * width), **down_sites(unet), **_level_ends(unet), **middle_sites(unet),
+    }  # fmt: skip
     level = block = 0
     last: tuple[nn.Module, int] | None = None
     for layers in unet.output_blocks:
@@ -63,7 +60,19 @@ def unet_places(unet: Any) -> Places:
     if last:
         sites[f"up.{level}.end"] = last
     norms = norms_of(sites, ("in_layers.0", "out_layers.0"), unet.out[0])
-    return places_of(sites, norms)
+    return places_of(sites, norms, unet)
+
+
+def middle_sites(unet: Any) -> Named:
+    """Sites of the middle block, in a UNet or in a ControlNet; none where it has another shape."""
+    if unet.middle_block is None or len(unet.middle_block) != 3:
+        return {}
+    first, attention, second = unet.middle_block
+    width = first.out_channels
+    return {
+        "mid.0.resnet": (first, width), **transformer_sites("mid", attention, width), "mid.1.resnet": (second, width),
+        "mid.end": (second, width),
+    }  # fmt: skip
 
 
 def _level_ends(unet: Any) -> Named:

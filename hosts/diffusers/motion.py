@@ -51,7 +51,7 @@ def unet_places(unet: Any) -> Places:
         last = list(level_sites.values())[-1]
         sites[f"up.{level}.end"] = (block.upsamplers[0], last[1]) if block.upsamplers else last
     norms = norms_of(sites, ("norm1", "norm2"), unet.conv_norm_out)
-    return places_of(sites, norms)
+    return places_of(sites, norms, unet)
 
 
 def _middle(block: Any) -> Named:

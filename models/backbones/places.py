@@ -29,6 +29,8 @@ class Places:
     """Spatial self-attentions by name (`down.1.0.attention.0`), each with `to_q`, `to_k`, `to_v` and `to_out`."""
     cross_attentions: Mapping[str, nn.Module] = field(default_factory=dict)
     """Cross-attentions to the text by name."""
+    layers: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Linear and 2D convolution layers by their names in this backbone."""
 
     @property
     def widths(self) -> dict[Site, int]:
@@ -57,9 +59,17 @@ def norms_of(sites: Named, resnet: Sequence[str], out: nn.Module) -> dict[NormKi
     }
 
 
-def places_of(sites: Named, norms: Mapping[NormKind, tuple[nn.Module, ...]]) -> Places:
-    """Places of a UNet whose transformer blocks name their attentions `attn1` and `attn2`, as in LDM and diffusers."""
-    return Places(sites, norms, _attentions(sites, "attn1"), _attentions(sites, "attn2"))
+def places_of(sites: Named, norms: Mapping[NormKind, tuple[nn.Module, ...]], unet: nn.Module | None = None) -> Places:
+    """Places of a UNet whose transformer blocks name their attentions `attn1` and `attn2`, as in LDM and diffusers.
+
+    unet   None: a part of one, whose other layers are not listed
+    """
+    return Places(sites, norms, _attentions(sites, "attn1"), _attentions(sites, "attn2"), layers_of(unet) if unet else {})
+
+
+def layers_of(unet: nn.Module) -> dict[str, nn.Module]:
+    """Linear and 2D convolution layers of a network by name."""
+    return {name: layer for name, layer in unet.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
 
 
 def _attentions(sites: Named, name: str) -> dict[str, nn.Module]:

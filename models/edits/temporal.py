@@ -15,8 +15,9 @@ from ..backbones.places import NormKind, Places
 from ..backbones.unet import Site
 from ..layers.strength import is_zero
 from ..layers.temporal import TemporalContext, TemporalLayer
+from .frame_table import FIRST_AND_PREVIOUS, FrameTable
 from .hooks import Edit, LevelSize, around, level_strength, on_pictures, rewrite
-from .sparse_causal import SparseCausal, SparseCausalInputs
+from .shared_attention import SharedAttention, SharedInputs
 
 INSIDE = ("before_text", "before_ff", "block")
 """Kinds of sites inside a spatial transformer, whose layers get tokens `(b f) (h w) d`."""
@@ -72,7 +73,7 @@ class TemporalEdit(Edit[TemporalInputs]):
         super().__init__()
         self._sites: tuple[Site, ...] = ()
         self._embedding: Tensor | None = None
-        self._sparse = SparseCausal()
+        self._shared = SharedAttention()
         self._size = LevelSize()
 
     def wanted(self, network: Temporal) -> Mapping[Site, int]:
@@ -91,13 +92,13 @@ class TemporalEdit(Edit[TemporalInputs]):
             for norm in places.norms[kind]:
                 yield from self._over_clip(norm)
         if network.sparse_causal:
-            yield from self._sparse.hooks(None, places)
+            yield from self._shared.hooks(None, places)
 
     def give(self, inputs: TemporalInputs | None) -> TemporalInputs | None:
         if inputs is not None and (is_zero(inputs.clip.strength) or self._acts_nowhere(inputs.levels)):
             inputs = None
         self._embedding = None
-        self._sparse.give(inputs and SparseCausalInputs(inputs.clip, inputs.rows))
+        self._shared.give(inputs and _first_and_previous(inputs))
         self._size.now = None
         return super().give(inputs)
 
@@ -156,6 +157,12 @@ class TemporalEdit(Edit[TemporalInputs]):
             return rearrange(output, pattern, f=folded.pop())
 
         return around(norm, fold, unfold)
+
+
+def _first_and_previous(inputs: TemporalInputs) -> SharedInputs:
+    """Sparse-causal attention, which one family was trained with."""
+    clip = inputs.clip
+    return SharedInputs(FrameTable(FIRST_AND_PREVIOUS).of(range(clip.frames)), inputs.rows, clip.strength, clip.size)
 
 
 def frames_per_clip(rows: int, chunks: int, frames: int) -> int:

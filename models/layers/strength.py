@@ -74,6 +74,22 @@ def for_rows(name: str, strength: Strength, rows: int, frames: int, chunks: int,
     return repeat(spread(strength, frames), "f h w -> (b f) h w", b=rows // frames)
 
 
+def at_frames(name: str, strength: Strength, numbers: list[int], length: int | None) -> Strength:
+    """The number, or the strength of each of these frames `(f, h or 1, w or 1)`.
+
+    numbers   absolute frame numbers
+    length    frames of the whole clip, over which fewer values are spread; None: one per frame, the last one for all later ones
+    Raises ValueError with the option's name for more values than frames.
+    """
+    if not isinstance(strength, Tensor) or len(strength) == 1:
+        return strength
+    if isinstance(strength, ByFrame) or length is None:
+        return rows_at(strength, numbers)
+    if len(strength) > length:
+        raise ValueError(f"{name}: expected 1 value, or up to one per frame of the clip ({length}), got {len(strength)}")
+    return rows_at(spread(strength, length), numbers)
+
+
 def over_pictures(strength: Strength, x: Tensor, frames: int) -> Strength:
     """Strength to multiply x `(b f) c h w` with: the number, or `(b f) 1 h w`."""
     if not isinstance(strength, Tensor):

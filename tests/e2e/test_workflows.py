@@ -102,6 +102,21 @@ def test_a_video_gets_another_look_and_keeps_its_motion(server: Server) -> None:
     assert (detection.colour, detection.motion) == ("yellow", "moving right")
 
 
+@pytest.mark.parametrize(
+    ("name", "look", "motion"),
+    [
+        ("17_another_look_by_inversion_demo", ("yellow", "black"), "moving right"),
+        ("18_look_across_frames_demo", ("green", "grey"), "moving down"),
+        ("19_merge_across_frames_demo", ("green", "grey"), "moving down"),
+    ],
+)
+def test_a_restyled_video_keeps_its_motion(server: Server, name: str, look: tuple[str, str], motion: str) -> None:
+    clip = film(server, run(server, name)["SaveVideo"])
+    detection = detect(clip[..., 2::4, 2::4])
+    assert ((detection.colour, detection.background), detection.motion) == (look, motion)
+    assert detection.drift < 0.2
+
+
 def test_the_study_the_plan_and_the_figures_are_shown(server: Server) -> None:
     study = run(server, "13_compare_two_vaes_demo")
     assert "VAE 2" in study["ZoetropeVaeRoundTrip"]["text"][0]

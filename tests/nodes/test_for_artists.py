@@ -33,6 +33,13 @@ def test_every_input_and_output_has_a_tooltip() -> None:
     assert counted > 200
 
 
+def test_every_seed_declares_whether_it_changes_after_a_run() -> None:
+    """Without this the frontend adds a widget to inputs of this name, and the values of saved graphs move by one."""
+    seeds = [(schema.node_id, one) for schema in schemas() for one in schema.inputs if one.id in ("seed", "noise_seed")]
+    assert len(seeds) >= 5
+    assert [name for name, one in seeds if one.control_after_generate is None] == []
+
+
 def test_every_node_has_a_help_page_of_the_same_form_with_a_picture() -> None:
     pages = {path.stem for path in DOCS.glob("*.md")}
     assert pages == {schema.node_id for schema in schemas()}

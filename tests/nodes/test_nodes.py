@@ -67,6 +67,12 @@ IDS = {
     "ZoetropeLoadVideoSegment",
     "ZoetropeLoadSparseCtrl",
     "ZoetropeGuidanceInterval",
+    "ZoetropeLookAcrossFrames",
+    "ZoetropeLoraByFrame",
+    "ZoetropeMergeAcrossFrames",
+    "ZoetropeInvertVideo",
+    "ZoetropeFollowFlow",
+    "ZoetropeRestyleVideo",
 }
 
 
@@ -253,6 +259,16 @@ def test_a_motion_lora_is_loaded_from_the_list_and_applied(folder: Path, tiny: A
     assert not torch.allclose(*outputs, atol=1e-4)
     with pytest.raises(ValueError, match=r"motion LoRA 'tilt.safetensors': no such file.*animatediff_motion_lora"):
         ApplyMotionLora.execute(motion, "tilt.safetensors", 1.0)
+    same, later, none = (
+        ApplyMotionLora.execute(motion, "pan.safetensors", 0.7, text).args[0] for text in (" ", "0: 0 / 4: 1", "0")
+    )
+    assert [strength for _, strength in same.loras] == [0.7]
+    assert not same.by_frame
+    assert later.by_frame[0].strength.flatten().tolist() == pytest.approx([0, 0, 0, 0, 0.7])
+    assert not later.loras
+    assert none is motion
+    with pytest.raises(ValueError, match="strength_by_frame"):
+        ApplyMotionLora.execute(motion, "pan.safetensors", 0.7, "0: much")
     (text,) = MotionReport.execute(motion).args
     assert "AnimateDiff v3" in text
     assert "sha256" in text

@@ -49,6 +49,24 @@ def test_every_frame_is_seen_at_every_step_and_a_frame_for_itself_is_what_it_is(
             assert torch.allclose(out, 2 * x + torch.arange(frames).reshape(-1, 1, 1, 1), atol=1e-4)
 
 
+def test_moving_borders_part_a_clip_anew_at_every_step() -> None:
+    lengths, firsts = set(), set()
+    for step in range(40):
+        windows = Windows("moving borders", 4, 2, seed=3).at(19, step)
+        assert sorted(frame for window in windows for frame in window) == list(range(19))  # every frame in one window
+        assert all(window == list(range(window[0], window[-1] + 1)) and len(window) <= 4 for window in windows)
+        assert windows == Windows("moving borders", 4, 9, seed=3).at(19, step)  # the overlap is not used
+        lengths.add(len(min(windows)))
+        firsts.add(windows[0][0])
+    assert lengths == {1, 2, 3, 4}
+    assert len(firsts) > 6  # the order is another one as well
+    several = [[Windows("moving borders", 4, 2, seed=seed).at(19, step) for step in range(8)] for seed in (3, 4)]
+    assert several[0] != several[1]
+    assert Windows("moving borders", 16, 4).at(16, 5) == [list(range(16))]
+    cut, x = Windows("moving borders", 4, 4, fuse="overlap-linear"), torch.randn(19, 2, 3, 3)
+    assert torch.equal(denoise_in_windows(lambda x, sigma, frame: x, x, torch.ones(19), cut, 1), x)
+
+
 def test_overlaps_are_averaged_by_weight() -> None:
     def window_number(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
         return torch.full_like(x, float(frame.min() > 0))

@@ -21,10 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
 AWAITED: dict[str, tuple[str, ...]] = {
-    "restyle": (
-        "cross_frame_*", "sparse_causal_attention", "tuneavideo_*", "vidtome_*", "t2vzero_warp", "t2vzero_motion",
-        "rerender_adain", "rerender_flow", "rerender_sampling", "ddim_inversion", "freeinit",
-    ),
     "endless shot, second part": ("ouroboros_tail", "ouroboros_mix_volumes", "motion_noise_scale"),
     "live shot": ("streambatch_*", "similarity_filter", "lcm_schedule_and_steps", "pix2pix_turbo_vae"),
     "film restoration": ("film_detectors", "realesrgan_kernels", "diffbir_*"),

@@ -17,6 +17,9 @@ COLUMNS = {
     "clean": "First/Last Frame Guide, own family",
     "channels": "First/Last Frame Guide, PIA and others",
     "lavie": "LaVie interpolation",
+    "look": "Look Across Frames",
+    "merge": "Merge Across Frames",
+    "lora": "LoRA by Frame",
 }
 """The columns by what tests call them."""
 
@@ -50,7 +53,11 @@ def everywhere(what: str, *columns: str) -> dict[str, str]:
 CACHE = "a cache of steps: it would reuse the change of other frames. On 0.3.64 it fails for batches of frames by itself"
 
 PATCHES = (
-    Row("Self-Attention Guidance", "in the middle block, LaVie's frames attend to themselves", {"lavie": RESTS}),
+    Row(
+        "Self-Attention Guidance",
+        "in the middle block, LaVie's frames attend to themselves; Merge Across Frames is refused there (set `levels` to 2)",
+        {"lavie": RESTS},
+    ),
     Row("Perturbed-Attention Guidance"),
     Row("CFG-Zero*"),
     Row("CFG Norm"),
@@ -63,8 +70,8 @@ PATCHES = (
     Row("FreSca"),
     Row("FreeU"),
     Row("FreeU V2"),
-    Row("HyperTile"),
-    Row("Token Merging", "it draws numbers anew in every call", by_batch=True),
+    Row("HyperTile", "it has no effect in attentions that Merge Across Frames merges", {"merge": RESTS}),
+    Row("Token Merging", "it draws numbers anew in every call", {"merge": REFUSED}, by_batch=True),
     Row("Deep Shrink", "in a queue it goes by the cleanest frame of each window", by_batch=True),
     Row("UNet Self-Attention Multiply"),
     Row("UNet Cross-Attention Multiply"),
@@ -99,6 +106,9 @@ ELSEWHERE = """\
 given picture f in windows and in queues; frames after the last picture keep it. `ModelMerge*` merges image models and leaves
 motion on the first; what is saved of a model has no key of ours. Newer hosts can make our networks anew from their files, as
 `Train LoRA` and nodes for other devices and several GPUs ask them to (tested on one CPU).
+
+**Follow Flow** changes the guided prediction after the guidance, as CFG-Zero, CFG Norm, APG, SAG and PAG do. Beside them the
+order of the nodes matters: put **Follow Flow** last, so that it follows the prediction that the sampler gets.
 
 Step caches of other packs are noticed in windows and queues: where the model did not run for the frames that were asked for,
 the run stops and says so. Tests imitate three kinds, around the model (TeaCache), inside it (First Block Cache, DeepCache) and

@@ -22,13 +22,13 @@ CORE = {
     "BasicScheduler", "CFGGuider", "CLIPLoader", "CLIPTextEncode", "CLIPVisionLoader", "Canny", "CheckpointLoaderSimple",
     "ControlNetApplyAdvanced", "ControlNetLoader", "CreateVideo", "EmptyImage", "EmptyLatentImage", "FrameInterpolate",
     "FrameInterpolationModelLoader", "GetVideoComponents", "ImageCompositeMasked", "ImageScaleBy", "KSampler", "KSamplerSelect",
-    "LoadImage", "LoadVideo", "MarkdownNote", "PreviewAny", "PreviewImage", "RandomNoise", "SamplerCustomAdvanced", "SaveVideo",
-    "VAEDecode", "VAELoader",
+    "LoadImage", "LoadVideo", "MarkdownNote", "PreviewAny", "PreviewImage", "RandomNoise", "SamplerCustom",
+    "SamplerCustomAdvanced", "SaveVideo", "VAEDecode", "VAELoader",
 }  # fmt: skip
 """Nodes of the host, of the oldest one but for frame interpolation."""
 SHOWN = {
     "PreviewImage", "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames",
-    "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
+    "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
 }  # fmt: skip
 
 

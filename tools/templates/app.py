@@ -8,13 +8,14 @@ from .drawing import Link, Node, Workflow, all_nodes
 INPUTS = (
     ("LoadImage", "image"), ("LoadVideo", "file"),
     ("CLIPTextEncode", "text"), ("ZoetropePromptTimeline", "text"),
+    ("ZoetropeLoraByFrame", "by_frame"), ("BasicScheduler", "denoise"),
     ("ZoetropeApplyMotionLora", "strength"), ("ZoetropeImagePrompt", "strength"), ("KSampler", "denoise"),
     ("EmptyLatentImage", "batch_size"), ("ZoetropeEndlessShot", "frames"), ("ZoetropeFifoSampler", "frames"),
     ("ZoetropeShotPlan", "frames"), ("ZoetropeInterpolateFrames", "factor"),
     ("KSampler", "seed"), ("ZoetropeEndlessShot", "seed"), ("RandomNoise", "noise_seed"), ("ZoetropeLongShotNoise", "seed"),
-    ("ZoetropeUpscaleVideo", "seed"),
+    ("ZoetropeUpscaleVideo", "seed"), ("ZoetropeRestyleVideo", "denoise"), ("ZoetropeRestyleVideo", "seed"),
     ("CheckpointLoaderSimple", "ckpt_name"), ("ZoetropeLoadVideoCheckpoint", "checkpoint_name"),
-    ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"),
+    ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"), ("ZoetropeLoraByFrame", "lora_name"),
     ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"),
     ("ZoetropeLoadTemporalVae", "vae_name"), ("ZoetropeLoadImageProjector", "projector_name"),
     ("CLIPVisionLoader", "clip_name"), ("ControlNetLoader", "control_net_name"),
@@ -23,6 +24,7 @@ INPUTS = (
 """Node type and widget, in the order of the app: pictures, words, amounts, frames, seeds, files."""
 FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
+    "ZoetropeRestyleVideo",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
 """Node types whose input videos are intermediate results."""
@@ -52,4 +54,4 @@ def _changes(one: Node, widget: str) -> bool:
         return False
     if widget == "batch_size":
         return given != 1
-    return not (widget == "denoise" and given == 1.0) and not (widget == "strength" and given is None)
+    return not (widget == "denoise" and given in (None, 1.0)) and not (widget == "strength" and given is None)

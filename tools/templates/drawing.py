@@ -16,7 +16,7 @@ MISSING = 30
 PICKS_A_FILE = {
     "CLIPLoader", "CLIPVisionLoader", "CheckpointLoaderSimple", "ControlNetLoader", "FrameInterpolationModelLoader", "LoraLoader",
     "VAELoader", "ZoetropeApplyMotionLora", "ZoetropeLoadImageProjector", "ZoetropeLoadMotionModule", "ZoetropeLoadSparseCtrl",
-    "ZoetropeLoadTemporalVae", "ZoetropeLoadVideoCheckpoint", "ZoetropeLoadVideoUpscaler",
+    "ZoetropeLoadTemporalVae", "ZoetropeLoadVideoCheckpoint", "ZoetropeLoadVideoUpscaler", "ZoetropeLoraByFrame",
 }  # fmt: skip
 HEIGHTS: dict[str, int] = json.loads((Path(__file__).parent / "heights.json").read_text())
 NOTE = 344

@@ -19,6 +19,11 @@ RADII = (1, 2, 4, 8, 16)
 EPS = 1e-5
 
 
+def grey(picture: Tensor) -> Tensor:
+    """A picture `(3, h, w)` without colour: the mean of the three channels in each of them."""
+    return picture.mean(0, keepdim=True).expand_as(picture)
+
+
 def wavelet(content: Tensor, style: Tensor) -> Tensor:
     """Fine detail of `content` on the coarse colours of `style`, both of one size."""
     _check(content, style)

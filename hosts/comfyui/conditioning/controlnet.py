@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ....models.layers.strength import rows_at
+from .hints import HintFrames
 
 Outputs = dict[str, list[Tensor | None]]
 
@@ -93,7 +94,8 @@ class _FrameControl:
             separate.timestep_range = None
         separate = self._copies[id(link)]
         if _hints(link) > 1:
-            separate.cond_hint_original = rows_at(link.cond_hint_original, self._frames)
+            hint = link.cond_hint_original
+            separate.cond_hint_original = hint.at(self._frames) if isinstance(hint, HintFrames) else rows_at(hint, self._frames)
             separate.cond_hint = None  # the prepared hint is for other frames
             if hasattr(separate, "control_input"):
                 separate.control_input = None

@@ -1,1 +1,1 @@
-"""Jobs that write a video file from a video: interpolate, upscale."""
+"""Jobs that write a video file from a video: interpolate, upscale, restyle."""

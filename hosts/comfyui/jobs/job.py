@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ....shots.cache import Stage, file_digest
-from ....shots.journal import Scalar
+from ....shots.folder import ShotFolder, journal_for
+from ....shots.journal import Journal, Scalar, Sizes
 from ....video.frames.colour import along
 from ....video.io.sound import add_sound
 from ....video.io.write import write_video
@@ -46,19 +47,22 @@ class Job:
         if self.fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; the input frames have no rate, so set one")
         self.node_progress = NodeProgress(node_id, 0)
-        self._images = images
+        self._images, self._source = images, ""
         self._place = output_place(filename_prefix)
 
     def run(
-        self, make: Callable[[Iterable[Tensor]], Iterable[Tensor]], total: int, settings: Mapping[str, Any]
+        self,
+        make: Callable[[Iterable[Tensor]], Iterable[Tensor]],
+        total: int,
+        settings: Mapping[str, Any],
+        counted: bool = True,
     ) -> FinishedStage:
         """Writes the frames that `make` computes from the clip's, or finds an existing file of the same settings.
 
-        total   expected number of frames, for the progress bar
+        total     expected number of frames, for the progress bar
+        counted   whether the bar counts written frames; else `make` updates it
         """
-        plain = (bool, int, float, str)
-        recorded = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
-        recorded |= {"fps": float(self.fps), "source": source_digest(self._images), "version": VERSION}
+        recorded = self.recorded({**settings, "fps": float(self.fps)})
         stage = Stage(self._place.folder, self._place.name, recorded)
         done = stage.done()
         if done:
@@ -68,11 +72,24 @@ class Job:
             log.info("Zoetrope: %s", line)
         path = stage.fresh()
         self.node_progress.expect(total)
-        count = write_video(path, self.node_progress.counted(make(self.clip.frames)), self.fps)
+        frames = make(self.clip.frames)
+        count = write_video(path, self.node_progress.counted(frames) if counted else frames, self.fps)
         silent = self._add_sound(path)
         stage.note(path)
         self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{silent}")
         return FinishedStage(path, self._place.subfolder)
+
+    def recorded(self, settings: Mapping[str, Any]) -> dict[str, Scalar]:
+        """Settings as plain values and digests, with the source's."""
+        plain = (bool, int, float, str)
+        digests = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
+        self._source = self._source or source_digest(self._images)
+        return {**digests, "source": self._source, "version": VERSION}
+
+    def journal(self, sizes: Sizes, settings: Mapping[str, Any], made_with: Mapping[str, Scalar]) -> Journal:
+        """The journal of an unfinished run with these settings, or a new one, beside the videos of this name."""
+        place = ShotFolder(self._place.folder, f"{self._place.name}_unfinished")
+        return journal_for(place, sizes, self.recorded(settings), made_with)[0]
 
     def _add_sound(self, path: Path) -> str:
         """Adds the clip's sound; returns a note where that fails, because the frames are still of use."""

@@ -34,6 +34,7 @@ from ..patching import check_range
 from ..rebuild import patcher_for, rebuilt_by
 from ..unet import base_of_unet, unet_of, unet_places
 from .hooks import MotionHooks
+from .lora import LoraByFrame, add_by_frame, has_lora_by_frame, lora_by_frame
 from .schedule import FAMILY, MODEL, set_named, set_schedule
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class HostMotion:
     """Motion LoRAs applied to the patcher, each with its strength."""
     spatial: tuple[tuple[MotionLora, float], ...] = ()
     """LoRAs for the image model that are applied with the module (v3's domain adapter), each with its strength."""
+    by_frame: tuple[LoraByFrame, ...] = ()
+    """Motion LoRAs with a strength by frame, which are added by hooks."""
     guide: Any = None
     """ModelPatcher of the network for given frames (models/motion/frame_guide_networks.py); None where the file has none."""
 
@@ -139,10 +142,15 @@ def _stored(report: Report) -> torch.dtype | None:
     return chosen if chosen in half else None
 
 
-def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMotion:
-    """The module with a LoRA, as weight patches; a LoRA for the image model is stored until the module is applied."""
+def with_lora(motion: HostMotion, lora: MotionLora, strength: Strength) -> HostMotion:
+    """The module with a LoRA, as weight patches; a LoRA for the image model is stored until the module is applied.
+
+    A strength by frame `(f, 1, 1)` cannot be a weight patch: the LoRA is stored and added by hooks.
+    """
     for line in lora.notes:
         log.info("Zoetrope: %s: %s", lora.file, line)
+    if isinstance(strength, Tensor):
+        return _with_lora_by_frame(motion, lora, strength)
     if lora.spatial:
         log.info("Zoetrope: %s is a LoRA for the image model; it is applied to that", lora.file)
         return replace(motion, spatial=(*motion.spatial, (lora, strength)))
@@ -154,6 +162,16 @@ def with_lora(motion: HostMotion, lora: MotionLora, strength: float) -> HostMoti
     if len(done) != len(factors):
         raise RuntimeError(f"Zoetrope: the host patched {len(done)} of {len(factors)} weights of {lora.file}")
     return replace(motion, patcher=patcher, loras=(*motion.loras, (lora, strength)))
+
+
+def _with_lora_by_frame(motion: HostMotion, lora: MotionLora, strength: Tensor) -> HostMotion:
+    if lora.spatial:
+        raise DoesNotFit(
+            f"{lora.file} is a LoRA for the image model, which Apply Motion LoRA applies with one strength for all frames. "
+            "Clear strength_by_frame, or copy the file to models/loras and use LoRA by Frame."
+        )
+    made = lora_by_frame(factors_for(motion.patcher.model, lora), strength)
+    return motion if is_zero(strength) else replace(motion, by_frame=(*motion.by_frame, made))
 
 
 def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
@@ -181,14 +199,17 @@ def apply(model: Any, motion: HostMotion, settings: Settings) -> Any:
 def _unshared(patched: Any, motion: HostMotion) -> HostMotion:
     """The motion module, loaded once more where the MODEL has it already with other LoRAs.
 
-    The host patches weights in place, so both applications would run with the LoRAs of the last one.
+    The host patches weights in place, so both applications would run with the LoRAs of the last one; hooks would add LoRAs by
+    frame to both.
     """
-    same = [other for models in patched.additional_models.values() for other in models if other.model is motion.patcher.model]
+    models = [(key, one) for key, held in patched.additional_models.items() for one in held]
+    same = {key: one for key, one in models if one.model is motion.patcher.model}
     if same:
         log.warning("Zoetrope: %s is applied to this MODEL twice", motion.report.file)
-    if all(other.patches_uuid == motion.patcher.patches_uuid for other in same):
+    hooked = same and (motion.by_frame or any(has_lora_by_frame(patched, key) for key in same))
+    if not hooked and all(other.patches_uuid == motion.patcher.patches_uuid for other in same.values()):
         return motion
-    fresh = replace(load(str(motion.path)), spatial=motion.spatial)
+    fresh = replace(load(str(motion.path)), spatial=motion.spatial, by_frame=motion.by_frame)
     for lora, strength in motion.loras:
         fresh = with_lora(fresh, lora, strength)
     return fresh
@@ -220,3 +241,5 @@ def _inject(patched: Any, motion: HostMotion, settings: Settings) -> None:
     entry = {name: getattr(settings, name) for name in OPTIONS}
     entry["amount"] = where(settings.amount_mask, settings.amount)
     MotionHooks(key, motion.patcher.model, motion.report).add_to(patched, motion.patcher, entry)
+    for lora in motion.by_frame:
+        add_by_frame(patched, key, lora)

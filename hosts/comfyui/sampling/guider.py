@@ -13,7 +13,7 @@ from torch import Tensor
 from ....models.layers.strength import rows_at, spread
 from ....sampling.queue import Schedules
 from ....sampling.timeline import Numbers
-from ..call import FRAMES, MOTION, Wrapper, wrap_call
+from ..call import CLIP, FRAMES, MOTION, Wrapper, wrap_call
 from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.per_frame import add_frames
 
@@ -67,7 +67,7 @@ def denoiser(
     def denoise(x: Tensor, sigma: Tensor, frame: Tensor, **more: Any) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         numbers = frame.tolist()
-        transformer_options[FRAMES] = numbers
+        transformer_options[FRAMES], transformer_options[CLIP] = numbers, window or len(numbers)
         transformer_options.update(motions(numbers, window or len(numbers), schedules.strength), **more)
         # no step is counted: the same frames never form a window again, so other nodes begin with their initial state
         with call_states.of(None), guarded(base, transformer_options, LONG_SHOT, numbers) as guard:

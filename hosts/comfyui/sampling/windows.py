@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ....sampling.noise import shuffled
 from ....sampling.windows import Windows, denoise_in_windows
-from ..call import CALL_STATES, FRAMES, LENGTH, WINDOWS, levels_of, wrap_model
+from ..call import CALL_STATES, FRAMES, LENGTH, SHARED, WINDOWS, is_set, levels_of, wrap_model
 from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.per_frame import add_frames
 from ..latents import check_latent, check_shape
@@ -66,7 +66,9 @@ def _predict(
             call_options = {**options, "transformer_options": {**transformer_options, **added}}
             return executor(part, sigma, call_options, seed, *more)
 
-    return denoise_in_windows(denoise, x, levels, cut, _step(transformer_options.get("sample_sigmas"), float(levels.max())))
+    step = _step(transformer_options.get("sample_sigmas"), float(levels.max()))
+    # attention across frames takes the keys and values of frame 0 from its window
+    return denoise_in_windows(denoise, x, levels, cut, step, is_set(SHARED, transformer_options))
 
 
 def _step(sigmas: Tensor | None, sigma: float) -> int:

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-import comfy.ldm.modules.attention as comfy_attention
-import comfy.model_management
-import comfy.samplers
-import comfyui_version
 import torch
 
 from ....sampling import fifo
 from ....shots.folder import ShotFolder, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
+from ..environment import made_with
 from ..fingerprint import digest, model_settings, weights
 from ..latents import frames_in
 from ..vae.chunked import sees_time
@@ -54,7 +51,7 @@ def make_shot(
     """
     shape = shape_for(inputs, request)
     sizes = Sizes(shape.places, SEGMENT, inputs.latent)
-    journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), _made_with(inputs))
+    journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), made_with(inputs.model, inputs.vae))
     sampler = ShotSampler(inputs, request, shape, Progress(listener, request.frames))
     recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas))
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
@@ -86,14 +83,3 @@ def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout
         "motion strength by frame": str(request.schedules.strength),
         "frames to go on after": digest(request.given),
     }
-
-
-def _made_with(inputs: ShotInputs) -> Mapping[str, Scalar]:
-    device = comfy.model_management.get_torch_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    sampled_in = inputs.model.model.manual_cast_dtype or inputs.model.model_dtype()
-    return {
-        "device": name, "precision": str(sampled_in), "VAE precision": str(getattr(inputs.vae, "vae_dtype", "")),
-        "attention": comfy_attention.optimized_attention.__name__, "torch": torch.__version__,
-        "ComfyUI": comfyui_version.__version__,
-    }  # fmt: skip

@@ -84,6 +84,22 @@ def test_an_image_prompt_acts_on_a_model_that_was_compiled_without(tiny: Any, tm
     assert not torch.allclose(plain, expected, atol=1e-2)
 
 
+@pytest.mark.slow
+def test_a_lora_by_frame_acts_on_a_compiled_model(tiny: Any, tmp_path: Path) -> None:
+    import tiny_loras
+    from other_nodes import compiled
+
+    base = tiny.model()
+    path = tiny_loras.saved(tiny_loras.random_lora(base, only="attn1"), tmp_path)
+    plain = tiny.sample(base, steps=1)
+    for strength in (0.7, tiny_loras.ramp(0.0, 0.25, 0.5, 1.0)):
+        model = tiny_loras.by_frame(base, path, strength)
+        expected = tiny.sample(model, steps=1)
+        assert torch.allclose(tiny.sample(compiled(model), steps=1), expected, atol=1e-4)
+        assert not torch.allclose(plain, expected, atol=1e-2)
+    tiny.unload()
+
+
 def test_torchs_setting_is_put_back() -> None:
     import torch._dynamo
     from zoetrope.hosts.comfyui.compiled import hooks_enabled

@@ -6,7 +6,9 @@ that do not know each other come out of windows and queues as if each were sampl
 
 import logging
 import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +30,7 @@ class Bench:
 
     def __init__(self, tiny: Any, folder: Path):
         import comfy.ops
+        from tiny_loras import by_frame, random_lora, saved
         from zoetrope.models.motion.frame_guide import PIA
         from zoetrope.models.motion.frame_guide_networks import ConvBranch
 
@@ -38,6 +41,7 @@ class Bench:
         network = randomise(ConvBranch(5, 32, comfy.ops.manual_cast).requires_grad_(False), 4)
         self.pia = type(self.pia)(self.pia.patcher, self.pia.report, self.pia.path, guide=self.patcher(network))
         self.lavie = self.module(sparse_causal=True)
+        self.style, self.lora_by_frame = saved(random_lora(self.base), folder), by_frame
 
     def patcher(self, network: Any) -> Any:
         import comfy.model_patcher
@@ -56,6 +60,23 @@ class Bench:
 
         pictures = GuideImages(self.tiny.picture(size=(64, 64)), None)
         return apply_guide(model, motion, self.tiny.PictureVae(), torch.zeros(4, 4, 8, 8), pictures, GuideSettings())
+
+    def look(self, model: Any, strength: float = 1.0) -> Any:
+        from zoetrope.hosts.comfyui.conditioning.shared_attention import SharedSettings, apply_shared
+        from zoetrope.models.edits.frame_table import FrameTable
+
+        return apply_shared(model, SharedSettings(FrameTable("first and previous frame"), strength=strength))[0]
+
+    def merge(self, model: Any, levels: int = 1) -> Any:
+        from zoetrope.hosts.comfyui.conditioning.merging import MergeSettings, merge_across_frames
+
+        return merge_across_frames(model, MergeSettings(levels=levels))[0]
+
+    def merged(self, model: Any) -> Tensor:
+        return self.sampled(self.merge(model))
+
+    def lora(self, model: Any, strength: float = 1.0) -> Any:
+        return self.lora_by_frame(model, self.style, strength)
 
     def windows(self, model: Any) -> Any:
         from zoetrope.hosts.comfyui.sampling.windows import in_windows
@@ -139,6 +160,21 @@ def check_lavie(bench: Bench, patch: Patch, row: Row) -> None:
     check_order(bench, patch, ours, row)
 
 
+def check_look(bench: Bench, patch: Patch, row: Row) -> None:
+    check_order(bench, patch, bench.look, row)
+    assert torch.equal(bench.sampled(patch(bench.look(bench.base, 0.0))), bench.sampled(patch(bench.base)))
+
+
+def check_merge(bench: Bench, patch: Patch, row: Row) -> None:
+    check_order(bench, patch, bench.merge, replace(row, idle=row.idle or row.cell("merge") == RESTS))
+    assert torch.equal(bench.sampled(patch(bench.merge(bench.base, 0))), bench.sampled(patch(bench.base)))
+
+
+def check_lora(bench: Bench, patch: Patch, row: Row) -> None:
+    check_order(bench, patch, bench.lora, row)
+    assert torch.equal(bench.sampled(patch(bench.lora(bench.base, 0.0))), bench.sampled(patch(bench.base)))
+
+
 def check_windows(bench: Bench, patch: Patch, row: Row) -> None:
     moving = bench.sampled(patch(bench.motion(bench.base)))
     assert row.by_batch or alike(bench.sampled(patch(bench.windows(bench.motion(bench.base)))), moving)
@@ -168,7 +204,8 @@ def check_shot(bench: Bench, patch: Patch, row: Row) -> None:
 
 CHECKS: dict[str, Callable[[Bench, Patch, Row], None]] = {
     "motion": check_motion, "windows": check_windows, "queue": check_queue, "shot": check_shot, "prompt": check_prompt,
-    "clean": check_clean, "channels": check_channels, "lavie": check_lavie,
+    "clean": check_clean, "channels": check_channels, "lavie": check_lavie, "look": check_look, "merge": check_merge,
+    "lora": check_lora,
 }  # fmt: skip
 
 
@@ -183,11 +220,13 @@ def test_nodes_that_patch_a_model(bench: Bench, row: Row, column: str, caplog: p
     bench.steps = row.steps
     with caplog.at_level(logging.WARNING):
         if row.cell(column) == REFUSED:
-            with pytest.raises(ValueError, match="this MODEL samples by flow"):
-                bench.queued(NODES[row.name](bench.base))
+            reason = "both merge tokens" if column == "merge" else "this MODEL samples by flow"
+            run = bench.merged if column == "merge" else bench.queued
+            with pytest.raises(ValueError, match=reason):
+                run(NODES[row.name](bench.base))
         else:
             CHECKS[column](bench, NODES[row.name], row)
-    assert (row.cell(column) == RESTS) <= any("disabled" in line for line in caplog.messages)
+    assert (row.cell(column) == RESTS) <= any(re.search("disabled|has no effect", line) for line in caplog.messages)
     bench.tiny.unload()
 
 

@@ -12,7 +12,8 @@ from zoetrope.models.backbones.places import Places
 from zoetrope.models.edits.features import FeatureEdit
 from zoetrope.models.edits.hooks import Edit, on_pictures, rewrite
 from zoetrope.models.edits.image_attention import ImageAttention
-from zoetrope.models.edits.sparse_causal import SparseCausal
+from zoetrope.models.edits.merging import TokenMerging
+from zoetrope.models.edits.shared_attention import SharedAttention
 from zoetrope.models.edits.temporal import TemporalEdit
 
 
@@ -59,7 +60,7 @@ def test_a_place_that_is_missing_or_of_another_width_is_refused_and_nothing_is_i
     assert all(hooks_in(module) == 0 for module, _ in sites.values())
 
 
-@pytest.mark.parametrize("kind", [TemporalEdit, FeatureEdit, ImageAttention, SparseCausal])
+@pytest.mark.parametrize("kind", [TemporalEdit, FeatureEdit, ImageAttention, SharedAttention, TokenMerging])
 def test_every_edit_has_the_interface(kind: type[Edit[Any]]) -> None:
     edit = kind()
     assert (edit.installed, edit.inputs) == (False, None)
