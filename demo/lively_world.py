@@ -7,6 +7,7 @@ from the upper left.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import pi
 
 import torch
@@ -160,8 +161,9 @@ def film(
     return picture.clamp(0, 1)
 
 
+@cache
 def ground(kind: str, size: int) -> Tensor:
-    """A ground, `(3, size, size)` in [0, 1], periodic in both directions."""
+    """A ground, `(3, size, size)` in [0, 1], periodic in both directions. Callers must not write into it."""
     if kind in BACKGROUNDS:
         return torch.full((3, size, size), BACKGROUNDS[kind])
     line = (torch.arange(size) + 0.5) / size
