@@ -27,7 +27,7 @@ from .evaluation import read_set
 from .lively import LivelyDemo, load_lively
 
 SETS = ("one", "two", "plain")
-SHEET = 24
+SHEET = 12
 """Most clips on the sheet of a set."""
 BATCH = 6
 FIRST_SEED = 300_000
