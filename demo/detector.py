@@ -4,6 +4,7 @@ Purely analytic (colour distance, moments, circular means), so that it is the sa
 against it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi
 
@@ -59,15 +60,15 @@ def detect(clip: Tensor) -> Detection:
     mask, inks = _mask(clip, torch.full((3,), BACKGROUNDS[background]))
     track = circular_mean(mask)
     colours = tuple(_nearest_colour(ink) if area > 8 else "none" for ink, area in zip(inks, mask.sum((1, 2)), strict=True))
-    shapes = tuple(_shape(m) for m in centred((mask > 0.2).float(), track))
-    step = _steps(track)
+    shapes = tuple(shape_of(m) for m in centred((mask > 0.2).float(), track))
+    step = displacements(track)
     velocity = step.mean(0) if len(step) else torch.zeros(2)
     early = inks[: max(1, len(inks) // 4)].mean(0)
     return Detection(
-        colour=_most(colours),
-        shape=_most(shapes),
+        colour=most_frequent(colours),
+        shape=most_frequent(shapes),
         background=background,
-        motion=_motion(step),
+        motion=motion_of(step),
         colours=colours,
         shapes=shapes,
         track=track,
@@ -143,7 +144,7 @@ def _nearest_colour(ink: Tensor) -> str:
     return names[int(distance.argmin())] if distance.min() < 0.45 else "none"
 
 
-def _shape(mask: Tensor) -> str:
+def shape_of(mask: Tensor) -> str:
     """Classifies a mask by its share of the bounding box, and by its width at the top and at the bottom."""
     rows, columns = mask.sum(1), mask.sum(0)
     ys, xs = rows.nonzero().flatten(), columns.nonzero().flatten()
@@ -157,12 +158,12 @@ def _shape(mask: Tensor) -> str:
     return "square" if mask.sum() / (height * width) > 0.9 else "circle"
 
 
-def _steps(track: Tensor) -> Tensor:
+def displacements(track: Tensor) -> Tensor:
     """Shortest displacements on the torus between frames, `(f - 1, 2)`."""
     return (track.diff(dim=0) + 0.5) % 1 - 0.5
 
 
-def _motion(step: Tensor) -> str:
+def motion_of(step: Tensor, motions: Mapping[str, tuple[float, float]] = MOTIONS) -> str:
     """Classifies displacements `(f - 1, 2)`; "jumping" without a common direction."""
     if len(step) == 0:
         return "standing still"
@@ -171,9 +172,9 @@ def _motion(step: Tensor) -> str:
         return "standing still"
     if velocity.norm() < COHERENT * speed:
         return "jumping"
-    directions = torch.tensor(list(MOTIONS.values()))
-    return list(MOTIONS)[int((directions @ velocity).argmax())]
+    directions = torch.tensor(list(motions.values()))
+    return list(motions)[int((directions @ velocity).argmax())]
 
 
-def _most(names: tuple[str, ...]) -> str:
+def most_frequent(names: tuple[str, ...]) -> str:
     return max(sorted(set(names)), key=names.count)

@@ -86,12 +86,15 @@ def read_part(name: str, folder: Path = FOLDER) -> tuple[dict[str, Tensor], dict
     return tensors, dict(metadata)
 
 
-def new_motion() -> MotionModule:
-    """An untrained motion module for the demo UNet, initially without effect; 1.1 M parameters."""
+def new_motion(width: int = WIDTH) -> MotionModule:
+    """An untrained motion module for the demo UNet, initially without effect; 1.1 M parameters by default.
+
+    width   channels of the UNet and of the text tokens
+    """
     sites = {}
     for block in MOTION_BLOCKS:
-        sites |= {f"{block}.attention": WIDTH} | ({} if block == "mid" else {f"{block}.resnet": WIDTH})
-    return MotionModule(design(sites, WIDTH, LONGEST, nn), LONGEST)
+        sites |= {f"{block}.attention": width} | ({} if block == "mid" else {f"{block}.resnet": width})
+    return MotionModule(design(sites, width, LONGEST, nn), LONGEST)
 
 
 def new_upscaler_motion() -> MotionModule:

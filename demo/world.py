@@ -92,11 +92,11 @@ def _cover(scene: Scene, times: Tensor, size: int) -> Tensor:
     x, y = centre(scene, times).T
     dx = (line[None] - x[:, None] + 0.5) % 1 - 0.5  # (f, s), shortest distance on the torus
     dy = (line[None] - y[:, None] + 0.5) % 1 - 0.5
-    outside = _distance(scene.shape, dx[:, None, :], dy[:, :, None], scene.size)
+    outside = signed_distance(scene.shape, dx[:, None, :], dy[:, :, None], scene.size)
     return (0.5 - outside * size).clamp(0, 1)
 
 
-def _distance(shape: str, dx: Tensor, dy: Tensor, size: float) -> Tensor:
+def signed_distance(shape: str, dx: Tensor, dy: Tensor, size: float) -> Tensor:
     """Signed distance to the outline, positive outside; shapes of one size have the same area, pi * size^2."""
     if shape == "circle":
         return (dx**2 + dy**2).sqrt() - size

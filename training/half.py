@@ -8,8 +8,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @contextmanager
-def half_precision() -> Iterator[None]:
-    """Context with bfloat16 activations; weights stay in float32."""
+def half_precision(device: str = "cpu") -> Iterator[None]:
+    """Context with bfloat16 activations on a type of device; weights stay in float32."""
+    if device != "cpu":
+        with torch.autocast(device, torch.bfloat16):
+            yield
+        return
     reduced = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed()
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # else the kernel computes in float32
     try:

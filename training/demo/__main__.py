@@ -17,6 +17,9 @@ python -m zoetrope.training.demo upscaler           --output runs/up       --vae
 python -m zoetrope.training.demo upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
 python -m zoetrope.training.demo export_upscaler --output demo/weights --vae runs/up_whole --from runs/up --video runs/up_video
 python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --from runs/video --decoder runs/decoder_whole
+python -m zoetrope.training.demo lively_vae   --output runs/lively_vae --half            the lively world, for a GPU (gpu.sh)
+python -m zoetrope.training.demo lively_image --output runs/lively_image --vae runs/lively_vae --half
+python -m zoetrope.training.demo lively_video --output runs/lively_video --vae runs/lively_vae --from runs/lively_image --half
 """
 
 import argparse
@@ -35,13 +38,24 @@ from torch import nn
 
 from ...demo.layout import load_text, new_upscaler_motion
 from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
-from ..half import half_precision
-from ..loop import Loss, averaged_weights, is_main_process, train
-from .config import DecoderRun, ImageRun, PictureRun, SightRun, UpscalerRun, UpscalerVaeRun, VaeRun, VideoRun, read_config
+from ..loop import averaged_weights, is_main_process, train
+from .config import (
+    DecoderRun,
+    ImageRun,
+    LivelyRun,
+    PictureRun,
+    SightRun,
+    UpscalerRun,
+    UpscalerVaeRun,
+    VaeRun,
+    VideoRun,
+    read_config,
+)
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .export import calibrated_vae, upscaler_vae, write_demo, write_upscaler
 from .library import Library, build_library, build_starts, fingerprint
+from .lively import in_half, new_stage
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
 from .pictures import picture_loss, sight_loss
 from .samples import show_clips, show_decoder, show_upscaler, show_vae
@@ -66,7 +80,10 @@ def main() -> None:
             arguments.device = f"cuda:{os.environ['LOCAL_RANK']}"
     run, device = read_config(config_path(arguments.stage)), torch.device(arguments.device)
     torch.manual_seed(run.seed)
-    if isinstance(run, SightRun):
+    if isinstance(run, LivelyRun):
+        stage = new_stage(run, arguments.vae, arguments.start, device, arguments.half)
+        stage.train(run, arguments.output, arguments.until)
+    elif isinstance(run, SightRun):
         train_sight(run, arguments)
     elif isinstance(run, UpscalerRun):
         train_upscaler(run, arguments, device)
@@ -76,7 +93,7 @@ def main() -> None:
             vae.load_state_dict(a_level_less(calibrated_vae(arguments.vae).state_dict()), strict=True)
         if arguments.start:
             start_from(arguments.start, {"vae": vae})
-        loss = in_half(vae_loss(run, vae, device)) if arguments.half else vae_loss(run, vae, device)
+        loss = in_half(vae_loss(run, vae, device), device) if arguments.half else vae_loss(run, vae, device)
         train(run, {"vae": vae}, loss, show_vae(run.size), arguments.output, arguments.until)
     elif isinstance(run, DecoderRun):
         train_decoder(run, arguments, device)
@@ -139,7 +156,7 @@ def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torc
     unet.requires_grad_(not run.over_frames)
     motion.requires_grad_(run.over_frames)
     loss = upscaler_loss(run, windows, unet, text, motion)
-    loss = in_half(loss) if arguments.half else loss
+    loss = in_half(loss, torch.device("cpu")) if arguments.half else loss
     train(run, {"unet": unet, "motion": motion}, loss, show_upscaler(vae, text, run), arguments.output, arguments.until)
 
 
@@ -168,7 +185,7 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
         if arguments.start:
             start_from(arguments.sight or arguments.start, {"vision": vision, "projector": projector})
         loss = picture_loss(run, library, unet, text, motion, vision, projector)
-    loss = in_half(loss) if arguments.half else loss
+    loss = in_half(loss, device) if arguments.half else loss
     train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
 
 
@@ -188,16 +205,6 @@ def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
     modules = {"vision": new_vision(), "projector": new_projector(unet)}
     loss = sight_loss(run, text.requires_grad_(False), modules["vision"], modules["projector"])
     train(run, modules, loss, lambda _: Image.new("RGB", (8, 8)), arguments.output, arguments.until)
-
-
-def in_half(loss: Loss) -> Loss:
-    """A loss with bfloat16 activations and float32 weights."""
-
-    def half(kind: torch.Generator, data: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        with half_precision():
-            return loss(kind, data)
-
-    return half
 
 
 def start_from(folder: Path, modules: dict[str, Any]) -> None:

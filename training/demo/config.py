@@ -133,6 +133,34 @@ class UpscalerRun(Run):
     """True: only temporal layers are trained (Align Your Latents 3.3); False: only the image upscaler."""
 
 
+@dataclass(frozen=True)
+class LivelyVaeRun(VaeRun):
+    """Settings of the VAE stage of the lively world (demo/lively_world.py)."""
+
+    width: int
+    """Channels at every level."""
+    scenes: int
+    """Number of scenes whose frames are filmed once, `FRAMES_PER_SCENE` each; steps draw from them."""
+
+
+@dataclass(frozen=True)
+class LivelyImageRun(ImageRun):
+    """Settings of the image stage of the lively world."""
+
+    width: int
+    """Channels of the UNet at every level, and of text encoder and motion module."""
+
+
+@dataclass(frozen=True)
+class LivelyVideoRun(VideoRun):
+    """Settings of the video stage of the lively world."""
+
+    width: int
+    """As in the image stage."""
+
+
+LivelyRun = LivelyVaeRun | LivelyImageRun | LivelyVideoRun
+
 STAGES: dict[str, type[Run]] = {
     "vae": VaeRun,
     "decoder": DecoderRun,
@@ -142,6 +170,9 @@ STAGES: dict[str, type[Run]] = {
     "picture": PictureRun,
     "upscaler_vae": UpscalerVaeRun,
     "upscaler": UpscalerRun,
+    "lively_vae": LivelyVaeRun,
+    "lively_image": LivelyImageRun,
+    "lively_video": LivelyVideoRun,
 }
 
 

@@ -14,7 +14,6 @@ from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
 from ...sampling.diffusion import SD_SIGMAS, add_noise, rows, velocity
 from ..loop import Loss
-from .captions import caption_of
 from .config import ImageRun, VideoRun
 from .levels import draw_levels
 from .library import Library, pick_rate
@@ -127,7 +126,7 @@ def draw_clips(
         fps = pick_rate(generator)
         parts.append(library.clip(index, frames, fps, generator))
         empty = float(torch.rand((), generator=generator)) < run.dropped_prompts
-        prompts.append("" if empty else caption_of(library.scenes[index], fps, run.loose_prompts, generator))
+        prompts.append("" if empty else library.world.caption(library.scenes[index], fps, run.loose_prompts, generator))
     return rearrange(torch.stack(parts), "b f c h w -> (b f) c h w"), prompts
 
 

@@ -24,7 +24,6 @@ from ...demo.layout import (
     VISION_LAYOUT,
     text_header,
 )
-from ...demo.world import draw, film
 from ...hosts.diffusers.demo.model import filled
 from ...hosts.diffusers.demo.superres import new_upscaler_vae
 from ...models.backbones.unet import SD1
@@ -32,6 +31,7 @@ from ...models.image_prompt.families import ip_adapter
 from ...models.vae.families import svd
 from ..loop import STATE, averaged_weights
 from .networks import new_text, new_vae
+from .worlds import PLAIN, World
 
 PICTURES = 256
 
@@ -47,11 +47,11 @@ def calibrated_vae(folder: Path) -> Any:
     return calibrated(new_vae(), averaged_weights(folder)["vae"], PIXELS)
 
 
-def calibrated(vae: Any, weights: dict[str, Tensor], side: int) -> Any:
+def calibrated(vae: Any, weights: dict[str, Tensor], side: int, world: World = PLAIN) -> Any:
     """Calibrates a VAE. side: of the pictures for its latent statistics."""
     vae.load_state_dict(weights)
     vae.requires_grad_(False).eval()
-    shift, scale = latent_statistics(vae, side)
+    shift, scale = latent_statistics(vae, side, world)
     scale = scale * vae.config.scaling_factor  # the factor that brings a channel to 1 / scaling_factor
     means, biases = vae.quant_conv.weight[:4], vae.quant_conv.bias
     means /= scale[:, None, None, None]
@@ -64,11 +64,11 @@ def calibrated(vae: Any, weights: dict[str, Tensor], side: int) -> Any:
 
 
 @torch.no_grad()
-def latent_statistics(vae: Any, side: int = PIXELS) -> tuple[Tensor, Tensor]:
+def latent_statistics(vae: Any, side: int = PIXELS, world: World = PLAIN) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each latent channel over pictures of the world, `(c,)` each."""
     generator = torch.Generator().manual_seed(99)
     count = PICTURES * PIXELS // side
-    pictures = torch.cat([film(draw(generator), 1, side) for _ in range(count)])
+    pictures = torch.cat([world.film(world.draw(generator), 1, side) for _ in range(count)])
     latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32 * PIXELS // side)])
     flat = rearrange(latents, "b c h w -> c (b h w)")
     return flat.mean(1), flat.std(1)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...demo.world import MOTIONS, RATES, Scene, draw, film
+from ...demo.world import RATES
+from .worlds import PLAIN, World
 
 FPS = 16
 LENGTH = 61
@@ -27,11 +28,13 @@ TRAINING_SEED = 7_000_000
 class Library:
     """Encoded shots with their scenes."""
 
-    scenes: tuple[Scene, ...]
+    scenes: tuple[Any, ...]
+    """Scenes of `world`."""
     latents: Tensor
     """(n, LENGTH, 4, h, w), float16, scaled to unit variance."""
     starts: Tensor | None = None
     """First frames of the same shots when they start from rest, (n, STARTS, 4, h, w); later frames are equal."""
+    world: World = PLAIN
 
     def clip(self, index: int, frames: int, fps: int, generator: torch.Generator) -> Tensor:
         """Draws a clip of shot `index`, `(frames, 4, h, w)` float32."""
@@ -47,9 +50,9 @@ class Library:
         return whole[: stride * (frames - 1) + 1 : stride]
 
 
-def scene_of(index: int) -> Scene:
+def scene_of(index: int, world: World = PLAIN) -> Any:
     """The scene of a shot."""
-    return draw(torch.Generator().manual_seed(TRAINING_SEED + index))
+    return world.draw(torch.Generator().manual_seed(TRAINING_SEED + index))
 
 
 def pick_rate(generator: torch.Generator) -> int:
@@ -59,9 +62,10 @@ def pick_rate(generator: torch.Generator) -> int:
 
 
 @torch.no_grad()
-def encode_shot(vae: Any, scene: Scene, size: int) -> Tensor:
+def encode_shot(vae: Any, scene: Any, size: int, world: World = PLAIN) -> Tensor:
     """Encodes a shot, `(LENGTH, 4, h, w)` float16; of a still scene one frame."""
-    return _encoded(vae, film(scene, LENGTH if any(MOTIONS[scene.motion]) else 1, size, FPS)).expand(LENGTH, -1, -1, -1)
+    frames = world.film(scene, LENGTH if world.moves(scene) else 1, size, FPS, device=vae.device)
+    return _encoded(vae, frames).expand(LENGTH, -1, -1, -1)
 
 
 def _encoded(vae: Any, frames: Tensor) -> Tensor:
@@ -78,7 +82,7 @@ def fingerprint(network: Any) -> str:
     return digest.hexdigest()
 
 
-def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note: Any = print) -> Library:
+def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note: Any = print, world: World = PLAIN) -> Library:
     """Encodes shots 0 .. shots - 1 into `path`; continues an existing file of the same VAE.
 
     maker   fingerprint of the VAE
@@ -92,11 +96,12 @@ def build_library(path: Path, vae: Any, maker: str, shots: int, size: int, note:
             note(f"{path}: made by another VAE; encoding again")
     while len(latents) < shots:
         until = min(shots, len(latents) + SAVE_EVERY)
-        latents = torch.cat([latents, *(encode_shot(vae, scene_of(i), size)[None] for i in range(len(latents), until))])
+        scenes = [scene_of(index, world) for index in range(len(latents), until)]
+        latents = torch.cat([latents, *(encode_shot(vae, scene, size, world)[None] for scene in scenes)])
         torch.save({"maker": maker, "latents": latents}, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
         note(f"encoded {until} of {shots} shots")
-    return Library(tuple(scene_of(index) for index in range(shots)), latents[:shots])
+    return Library(tuple(scene_of(index, world) for index in range(shots)), latents[:shots], world=world)
 
 
 @torch.no_grad()
@@ -106,6 +111,6 @@ def build_starts(path: Path, vae: Any, maker: str, shots: int, size: int) -> Ten
         stored = torch.load(path, weights_only=True)
         if stored["maker"] == maker and len(stored["starts"]) >= shots:
             return stored["starts"][:shots]
-    starts = torch.stack([_encoded(vae, film(scene_of(i), STARTS, size, FPS, rest=True)) for i in range(shots)])
+    starts = torch.stack([_encoded(vae, PLAIN.film(scene_of(i), STARTS, size, FPS, rest=True)) for i in range(shots)])
     torch.save({"maker": maker, "starts": starts}, path)
     return starts

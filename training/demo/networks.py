@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from ...demo.layout import (
@@ -71,6 +70,8 @@ def new_text() -> TextEncoder:
 
 def new_vision() -> Any:
     """open_clip's image tower, 0.2 M parameters. Its last layer has no effect: IP-Adapter plus uses the one before."""
+    from open_clip.transformer import VisionTransformer
+
     tower = VisionTransformer(PIXELS, PATCH, WIDTH, VISION_LAYERS, VISION_HEADS, 4.0, output_dim=WIDTH)
     last: Any = tower.transformer.resblocks[-1]
     for layer in (last.attn.out_proj, last.mlp.c_proj):

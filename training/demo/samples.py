@@ -11,6 +11,7 @@ from ...hosts.diffusers.demo.model import Demo
 from ...hosts.diffusers.demo.superres import Upscaler
 from ...video.quality.sheet import contact_sheet
 from ..loop import Show
+from .worlds import PLAIN, World
 
 PROMPTS = (
     "a red circle moving right on black",
@@ -24,10 +25,10 @@ FRAMES = 16
 STEPS = 15
 
 
-def show_vae(size: int) -> Show:
+def show_vae(size: int, world: World = PLAIN) -> Show:
     """Sheet of the VAE: ground truth above reconstruction."""
     generator = torch.Generator().manual_seed(5)
-    truth = torch.cat([film(draw(generator), 1, size) for _ in range(12)])
+    truth = torch.cat([world.film(world.draw(generator), 1, size) for _ in range(12)])
 
     @torch.inference_mode()
     def show(modules: Mapping[str, Any]) -> Image:

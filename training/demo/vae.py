@@ -1,5 +1,6 @@
 """Loss of the VAE: reconstruction of single frames, with weighted outlines."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,13 +11,20 @@ from ...demo.world import centre, draw, film
 from ..loop import Loss
 from .config import VaeRun
 
+Pictures = Callable[[bool, torch.Generator], Tensor]
+"""(whether to crop, generator) -> pictures of a step in [0, 1]."""
 
-def vae_loss(run: VaeRun, vae: Any, device: torch.device) -> Loss:
-    """Makes the loss: absolute plus squared error with weighted outlines, and KL; on full pictures or crops."""
+
+def vae_loss(run: VaeRun, vae: Any, device: torch.device, draw_pictures: Pictures | None = None) -> Loss:
+    """Makes the loss: absolute plus squared error with weighted outlines, and KL; on full pictures or crops.
+
+    draw_pictures   None: pictures of the plain world
+    """
+    draw_pictures = draw_pictures or (lambda cropped, data: windows(run, data) if cropped else whole(run, data))
 
     def loss(kind: torch.Generator, data: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         cropped = float(torch.rand((), generator=kind)) < run.crop_share
-        pictures = (windows(run, data) if cropped else whole(run, data)).to(device) * 2 - 1
+        pictures = draw_pictures(cropped, data).to(device) * 2 - 1
         posterior = vae.encode(pictures).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=data).to(device)
         out = vae.decode(posterior.mean + posterior.std * noise).sample

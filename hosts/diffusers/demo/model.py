@@ -55,10 +55,10 @@ GUIDED = Interval.between(0.0, GUIDANCE_END, SD_SIGMAS)
 FPS = 8
 
 
-def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
+def new_vae(levels: int = LEVELS, scaling: float = 0.18215, width: int = WIDTH) -> Any:
     """The demo's VAE, untrained: 64 px to 8x8 latents of 4 channels, 1.5 M parameters; 16x16 latents with one level less."""
     layout: dict[str, Any] = {
-        "block_out_channels": (WIDTH,) * levels,
+        "block_out_channels": (width,) * levels,
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "layers_per_block": VAE_BLOCKS,
@@ -67,22 +67,24 @@ def new_vae(levels: int = LEVELS, scaling: float = 0.18215) -> Any:
 
 
 def new_unet(
-    transformers: tuple[bool, ...] = TRANSFORMERS, blocks: int = UNET_BLOCKS, channels: int = 4, classes: int | None = None
-) -> Any:
+    transformers: tuple[bool, ...] = TRANSFORMERS, blocks: int = UNET_BLOCKS, channels: int = 4, classes: int | None = None,
+    width: int = WIDTH,
+) -> Any:  # fmt: skip
     """The demo's UNet, untrained, 4.3 M parameters by default.
 
     transformers   whether each level has transformer blocks, highest resolution first
     blocks         residual blocks per level of the encoder half
     channels       input channels
     classes        number of class embeddings; None: no class embedding
+    width          channels at every level and of the text tokens, a multiple of 32
     """
     return UNet2DConditionModel(
         in_channels=channels,
         out_channels=4,
-        block_out_channels=(WIDTH,) * len(transformers),
+        block_out_channels=(width,) * len(transformers),
         layers_per_block=blocks,
-        cross_attention_dim=WIDTH,
-        attention_head_dim=HEADS,  # diffusers' word for the number of heads
+        cross_attention_dim=width,
+        attention_head_dim=HEADS * width // WIDTH,  # diffusers' word for the number of heads
         down_block_types=tuple("CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in transformers),
         up_block_types=tuple("CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(transformers)),
         norm_num_groups=32,
