@@ -146,6 +146,11 @@ def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
     return max(0, now - 1), now, share
 
 
+def hard_cuts(cues: Sequence[Cue]) -> frozenset[int]:
+    """Numbers of the frames at which another text begins without a cross-fade."""
+    return frozenset(cue.frame for before, cue in pairwise(cues) if cue.fade == 0 and cue.text != before.text)
+
+
 @dataclass(frozen=True)
 class Numbers:
     """A number by frame; fades are ramps."""
