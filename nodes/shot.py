@@ -250,7 +250,7 @@ class PromptTimeline(io.ComfyNode):
                 io.Clip.Input("clip", tooltip="Text encoder of the checkpoint."),
                 io.String.Input(
                     "text", multiline=True, default="0: a red circle / 48: a blue square ~12",
-                    tooltip="Write entries as frame: prompt ~cross-fade. A prompt without a frame is used for the whole shot.",
+                    tooltip="Entries: frame: prompt ~cross-fade, or a prompt without a frame. always: text is appended to all.",
                 ),
                 io.Int.Input(
                     "clip_frames", default=16, min=1, max=4096, optional=True,
