@@ -38,11 +38,12 @@ def test_a_shot_with_a_coherent_tail_is_resumed_to_the_bit(
     monkeypatch.setitem(PRESETS, "fast", small)
     arguments = ("shot", "--preset", "fast", "--output")
     last: list[torch.Tensor] = []
+    made = ""
     for name, lengths in (("whole", [5]), ("parts", [2, 5])):
         for frames in lengths:
-            status, out, _ = run(capsys, *arguments, tmp_path / name, "--frames", frames)
+            status, made, _ = run(capsys, *arguments, tmp_path / name, "--frames", frames)
             assert status == 0
-        state = Journal.open(Path(json.loads(out)["video"]).parent).state()
+        state = Journal.open(Path(json.loads(made)["video"]).parent).state()
         assert state is not None
         last.append(state.queue)
     assert torch.equal(*last)
