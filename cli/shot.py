@@ -30,7 +30,7 @@ def add_shot(shot: argparse.ArgumentParser) -> None:
     shot.add_argument(
         "--prompt", default=EXAMPLE,
         help=f"one prompt, or several by frame: '0: {EXAMPLE} / 48: a blue circle moving up on white ~12'; "
-        "default: %(default)r",
+        "the words of an entry 'always: on grey' are appended to all; default: %(default)r",
     )  # fmt: skip
     shot.add_argument(
         "--frames", type=int, default=96, help="length of the shot; raise it to continue a shot; default: %(default)s"

@@ -15,6 +15,7 @@ from ..hosts.comfyui.shot import filmstrip as comfyui_strip
 from ..hosts.comfyui.shot import plan as comfyui_plan
 from ..hosts.comfyui.shot import shot as comfyui_shot
 from ..sampling.queue import PRESETS, STARTS, QueueSettings, Schedules
+from ..sampling.tail import CoherentTail
 from ..sampling.timeline import Numbers, read_numbers, read_timeline
 from ..shots.folder import ShotFolder
 from .checking import checked
@@ -209,6 +210,10 @@ class QueueSettingsNode(io.ComfyNode):
                     "initial_queue", options=list(STARTS), default=STARTS[0],
                     tooltip="Initial content of the queue. base clip: an ordinary clip; noise: pure noise, longer warm-up.",
                 ),
+                io.Float.Input(
+                    "coherent_tail", default=default.coherent_tail, min=0.0, max=1.0, step=0.01, optional=True,
+                    tooltip="Share of a new frame's coarse noise taken from the frame before it. 0: none, 1: all.",
+                ),
             ],
             outputs=[QueueType.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
         )  # fmt: skip
@@ -216,14 +221,18 @@ class QueueSettingsNode(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, initial_queue: str
-    ) -> io.NodeOutput:
+        cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, initial_queue: str,
+        coherent_tail: float = 0.0,
+    ) -> io.NodeOutput:  # fmt: skip
         chosen("initial_queue", initial_queue, STARTS)
         if context > window // 2:
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:
             raise ValueError(f"shift: expected 0 to {window - context - 1} (window - context - 1), got {shift}")
-        return io.NodeOutput(QueueSettings(window, partitions, context, shift, eta, windows_per_call, initial_queue))
+        CoherentTail(coherent_tail)  # checks the range
+        return io.NodeOutput(
+            QueueSettings(window, partitions, context, shift, eta, windows_per_call, initial_queue, coherent_tail)
+        )
 
 
 class PromptTimeline(io.ComfyNode):
@@ -241,7 +250,7 @@ class PromptTimeline(io.ComfyNode):
                 io.Clip.Input("clip", tooltip="Text encoder of the checkpoint."),
                 io.String.Input(
                     "text", multiline=True, default="0: a red circle / 48: a blue square ~12",
-                    tooltip="Write entries as frame: prompt ~cross-fade. A prompt without a frame is used for the whole shot.",
+                    tooltip="Entries: frame: prompt ~cross-fade, or a prompt without a frame. always: text is appended to all.",
                 ),
                 io.Int.Input(
                     "clip_frames", default=16, min=1, max=4096, optional=True,

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .diffusion import rows
+from .tail import CoherentTail
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(x (r f, c, h, w), sigma (r f,), frame (r f,)) -> clean (r f, c, h, w)`: r windows of f frames in one call;
@@ -180,6 +181,7 @@ def run(
     frame: int,
     together: int = 1,
     given: Tensor | None = None,
+    tail: CoherentTail | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yields (frame number, clean latent of the frame `c h w`, queue for the next iteration) without end.
 
@@ -187,6 +189,7 @@ def run(
     frame      number of the frame at the first updated place
     together   windows per model call: more is faster on a GPU; frames differ by rounding only
     given      finished frames `(g, c, h, w)` before frame 0 that the shot continues; they stay unchanged
+    tail       share of an entering frame's noise that comes from the frame before it; None: none
     """
     with ThreadPoolExecutor(1) as executor:  # noise is drawn on the CPU while the model works
         pending = executor.submit(step_noise, layout, noise, frame)
@@ -196,10 +199,16 @@ def run(
             if given is not None:
                 queue = _restored(queue, given, layout, noise, frame)
             finished = queue[layout.context].clone()
-            entering = (1 + layout.sigmas[-1] ** 2).sqrt().to(queue) * noise(frame + len(layout.sigmas), 0).to(queue)
-            queue = torch.cat([queue[1:], entering[None]])
+            queue = torch.cat([queue[1:], _entering(queue[-1], layout, noise, frame + len(layout.sigmas), tail)[None]])
             yield frame, finished, queue
             frame += 1
+
+
+def _entering(last: Tensor, layout: FifoLayout, noise: Noise, number: int, tail: CoherentTail | None) -> Tensor:
+    """The frame that enters `c h w`. last: frame at the last place, after the iteration."""
+    levels = float(layout.after[-1]), float(layout.sigmas[-1])
+    drawn = tail.entering(last, levels, noise, number) if tail else noise(number, 0)
+    return (1 + layout.sigmas[-1] ** 2).sqrt().to(last) * drawn.to(last)
 
 
 def iterate(

@@ -36,6 +36,17 @@ def shuffled(noise: Tensor, window: int, overlap: int, seed: int) -> Tensor:
     return result
 
 
+def motion_noise_scale(frames: Tensor, before: float, most: float = 0.8) -> float:
+    """Noise strength for restyling a chunk of a video by its motion: `most` without motion, down to `most - 0.1`
+    (StreamDiffusionV2, chenfengxu714/StreamDiffusionV2 c5a0f20).
+
+    frames   the chunk, with the frame before it first `(f, c, h, w)` in [-1, 1]
+    before   strength of the chunk before, a tenth of which is kept
+    """
+    change = float(frames.diff(dim=0).square().mean((1, 2, 3)).sqrt().max())
+    return 0.9 * (most - 0.1 * min(1.0, change / 0.2)) + 0.1 * before
+
+
 MASK = 2**64 - 1
 
 

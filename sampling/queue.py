@@ -8,6 +8,7 @@ from torch import Tensor
 
 from . import fifo
 from .noise import FrameNoise
+from .tail import CoherentTail
 from .timeline import Numbers
 
 
@@ -27,6 +28,8 @@ class QueueSettings:
     """Windows per model call."""
     start: str = "base clip"
     """One of `STARTS`."""
+    coherent_tail: float = 0.0
+    """Share of its low frequencies that an entering frame takes from the one before it: 0 to 1."""
 
     def layout(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
         """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler."""
@@ -39,10 +42,15 @@ class QueueSettings:
 
     def settings(self, layout: fifo.FifoLayout) -> dict[str, str | int | float]:
         """Settings that the latents of a shot depend on, by the names of the node's inputs."""
-        return {
+        plain: dict[str, str | int | float] = {
             "levels": len(layout.sigmas), "window": layout.window, "context": layout.context, "shift": layout.shift,
             "eta": layout.eta, "windows per call": self.windows_per_call, "start": self.start,
         }  # fmt: skip
+        return {**plain, "coherent tail": self.coherent_tail} if self.coherent_tail else plain  # not in journals of before
+
+    def tail(self, cuts: frozenset[int]) -> CoherentTail | None:
+        """Coherent tail of the queue; None where it is off. cuts: frame numbers of the prompt's hard cuts."""
+        return CoherentTail(self.coherent_tail, cuts) if self.coherent_tail else None
 
 
 STARTS = ("base clip", "noise")

@@ -3,19 +3,21 @@
     0: a red circle / 48: a blue square ~12
 
 An entry is a frame number, a colon, the text from that frame on, and optionally `~` and the length of the fade in frames.
-Entries are on lines of their own or separated by ` / `. A text without a number holds from frame 0.
+Entries are on lines of their own or separated by ` / `. A text without a number holds from frame 0. The text of an entry
+`always: film grain` is appended to every cue's, after a comma.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 LONGEST_TEXT, MOST_CUES, LAST_FRAME = 100_000, 1_000, 100_000_000
 
+ALWAYS = re.compile(r"[Aa]lways\s*:")
 HEAD = re.compile(r"([0-9]+)\s*:")
 FADE = re.compile(r"\s~\s*([0-9]+)$")
-"""Both match an entry without surrounding blanks, in linear time."""
+"""All match an entry without surrounding blanks, in linear time."""
 QUOTED = re.compile(r"[{\s]*[\"'][0-9]+[\"']\s*:")
 """A frame number in quotes, as prompt travel is written for FizzNodes."""
 KEYFRAME = re.compile(r"[\"']([0-9]{1,9})[\"']\s*:\s*(?:\"([^\"]*)\"|'([^']*)')")
@@ -37,25 +39,44 @@ class Cue:
     """Length of the cross-fade in frames; 0 is a hard cut."""
 
 
-def read_timeline(text: str, name: str = "timeline", example: str = EXAMPLE) -> tuple[Cue, ...]:
-    """Reads the cues of a text, the first at frame 0. example: for error messages.
+def read_timeline(text: str, name: str = "timeline", example: str = EXAMPLE, always: bool = True) -> tuple[Cue, ...]:
+    """Reads the cues of a text, the first at frame 0. example: for error messages; always: whether an `always:` entry is read.
 
-    Raises ValueError with line and column where an entry cannot be read, is out of order, or begins within a fade.
+    Raises ValueError with line and column where an entry cannot be read, is out of order, or begins within a fade, and for a
+    second or empty `always:` entry.
     """
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"{name}: expected at most {LONGEST_TEXT} characters, got {len(text)}")
     entries = [(start, entry) for start, entry in _split(text) if entry.strip()]
     if len(entries) > MOST_CUES:
         raise ValueError(f"{name}: expected at most {MOST_CUES} entries, got {len(entries)}")
-    if not entries:
-        return (Cue(0, "", 0),)
-    alone = len(entries) == 1 and not re.match(r"\s*[0-9]+\s*:", entries[0][1])
+    own = [entry for _, entry in entries if not (always and ALWAYS.match(entry.strip()))]
+    alone = len(own) == 1 and not HEAD.match(own[0].strip())
     cues: list[Cue] = []
+    base = ""
     for start, entry in entries:
         place = start + len(entry) - len(entry.lstrip())
+        where = f"{name}, {_place(text, place)}"
         _refuse_other_notations(text, place, entry.strip(), name, example)
-        cues.append(Cue(0, entry.strip(), 0) if alone else _cue(entry, cues, f"{name}, {_place(text, place)}", example))
-    return tuple(cues)
+        if always and (head := ALWAYS.match(entry.strip())):
+            base = _base(entry.strip()[head.end() :].strip(), base, where)
+        else:
+            cues.append(Cue(0, entry.strip(), 0) if alone else _cue(entry, cues, where, example))
+    cues = cues or [Cue(0, "", 0)]
+    return tuple(replace(cue, text=", ".join(filter(None, (cue.text, base)))) for cue in cues) if base else tuple(cues)
+
+
+def _base(text: str, before: str, where: str) -> str:
+    """The text of an `always:` entry. before: that of an earlier one, else empty."""
+    if not text:
+        raise ValueError(
+            f"{where}: expected a text after always:, such as always: film grain, got none; write one or remove the entry"
+        )
+    if before:
+        raise ValueError(
+            f"{where}: expected one always: entry, got a second one, {text[:40]!r}; join the two, with a comma between"
+        )
+    return text
 
 
 def _refuse_other_notations(text: str, place: int, entry: str, name: str, example: str) -> None:
@@ -146,6 +167,11 @@ def mix_at(cues: Sequence[Cue], frame: int) -> tuple[int, int, float]:
     return max(0, now - 1), now, share
 
 
+def hard_cuts(cues: Sequence[Cue]) -> frozenset[int]:
+    """Numbers of the frames at which another text begins without a cross-fade."""
+    return frozenset(cue.frame for before, cue in pairwise(cues) if cue.fade == 0 and cue.text != before.text)
+
+
 @dataclass(frozen=True)
 class Numbers:
     """A number by frame; fades are ramps."""
@@ -182,7 +208,7 @@ def read_numbers(text: str, name: str, low: float, high: float) -> Numbers:
             raise ValueError(f"{name}: expected at most {MOST_CUES} numbers, got {text.count(',') + 1}")
         cues = tuple(Cue(frame, part.strip(), 0) for frame, part in enumerate(text.split(",")))
     else:
-        cues = read_timeline(text, name, NUMBERS)
+        cues = read_timeline(text, name, NUMBERS, always=False)
     values = []
     for cue in cues:
         try:

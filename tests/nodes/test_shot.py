@@ -89,10 +89,13 @@ def test_queue_settings_are_checked() -> None:
     for change, message in (
         ({"context": 9}, r"context: expected 0 to half of the window \(8\), got 9"),
         ({"shift": 12}, r"shift: expected 0 to 11 \(window - context - 1\), got 12"),
+        ({"coherent_tail": 1.5}, "coherent_tail: expected 0 to 1, got 1.5"),
         ({"initial_queue": "nothing"}, "initial_queue: expected one of base clip, noise, got 'nothing'"),
     ):
         with pytest.raises(ValueError, match=message):
             QueueSettingsNode.execute(**{**usual, **change})
+    assert QueueSettingsNode.execute(**usual).args[0].coherent_tail == 0
+    assert QueueSettingsNode.execute(**usual, coherent_tail=0.5).args[0].coherent_tail == 0.5
 
 
 def test_the_nodes_for_graphs_of_ones_own(tiny: Any) -> None:

@@ -1,7 +1,7 @@
 """The grammar of what is said when; errors point at line and column."""
 
 import pytest
-from zoetrope.sampling.timeline import LONGEST_TEXT, Cue, mix_at, read_numbers, read_timeline, text_of
+from zoetrope.sampling.timeline import LONGEST_TEXT, Cue, hard_cuts, mix_at, read_numbers, read_timeline, text_of
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,12 @@ from zoetrope.sampling.timeline import LONGEST_TEXT, Cue, mix_at, read_numbers, 
         ("0: a\n\n  16 :b  ~ 4 \n30:c", [(0, "a", 0), (16, "b", 4), (30, "c", 0)]),
         ("0: and/or, 16:9, ~soft / 5:", [(0, "and/or, 16:9, ~soft", 0), (5, "", 0)]),
         ("0: (red:1.3) circle", [(0, "(red:1.3) circle", 0)]),
+        ("0: a / 8: b ~4\nalways: film grain", [(0, "a, film grain", 0), (8, "b, film grain", 4)]),
+        ("always: grain, (night:1.2)\n0: a\n8:", [(0, "a, grain, (night:1.2)", 0), (8, "grain, (night:1.2)", 0)]),
+        ("0: a / Always : x / 8: b", [(0, "a, x", 0), (8, "b, x", 0)]),
+        ("a red circle\nalways: film grain", [(0, "a red circle, film grain", 0)]),
+        ("always: film grain", [(0, "film grain", 0)]),
+        ("0: as always: a circle", [(0, "as always: a circle", 0)]),
     ],
 )
 def test_texts_are_read(text: str, cues: list[tuple[int, str, int]]) -> None:
@@ -33,6 +39,9 @@ def test_texts_are_read(text: str, cues: list[tuple[int, str, int]]) -> None:
         ),
         ("0: a / 99999999999999999999: b", "expected frames up to 100000000"),
         ("0: a / 5: b ~999999999", "expected frames up to 100000000"),
+        ("0: a\nalways: x\n always: y", "line 3, column 2: expected one always: entry, got a second one, 'y'; join the two"),
+        ("0: a / always: / 8: b", "line 1, column 8: expected a text after always:, such as always: film grain, got none"),
+        ("3: a / always: x", "line 1, column 1: the first entry starts the shot: expected frame 0"),
         ("x" * (LONGEST_TEXT + 1), "at most 100000 characters"),
         ("\n".join(f"{n}: a" for n in range(1001)), "at most 1000 entries, got 1001"),
     ],
@@ -126,3 +135,13 @@ def test_what_was_typed_is_written_again(text: str) -> None:
 def test_numbers_are_written_as_typed() -> None:
     assert str(read_numbers(" 0: 3\n48 : 5  ~12", "cfg", 0, 30)) == "0: 3 / 48: 5 ~12"
     assert str(read_numbers("3", "cfg", 0, 30)) == "3"
+
+
+def test_numbers_have_no_part_that_always_holds() -> None:
+    with pytest.raises(ValueError, match="cfg, line 1, column 8: expected a frame number and a colon, .* 'always: 3'"):
+        read_numbers("0: 7 / always: 3", "cfg", 0, 100)
+
+
+def test_hard_cuts_are_changes_of_the_text_without_a_fade() -> None:
+    assert hard_cuts(read_timeline("0: a / 8: b / 16: c ~4 / 24: c / 32: a\nalways: x")) == {8, 32}
+    assert hard_cuts(read_timeline("a")) == frozenset()

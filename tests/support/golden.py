@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLAIMED: set[str] = set()
 
 AWAITED: dict[str, tuple[str, ...]] = {
-    "endless shot, second part": ("ouroboros_tail", "ouroboros_mix_volumes", "motion_noise_scale"),
     "live shot": ("streambatch_*", "similarity_filter", "lcm_schedule_and_steps", "pix2pix_turbo_vae"),
     "film restoration": ("film_detectors", "realesrgan_kernels", "diffbir_*"),
     "film restoration, after the first families": ("stablesr_*", "mgld_*"),

@@ -22,6 +22,10 @@ TEXTS = [
     "0: a / 8: b ~4 ~6", "48 a", "0: a\t/\t8: b", "0: a / 8", "\n\n0: a",
     "0: a, 12: b", "0:a/12:b", "0: a | 12: b", "0: a /12: b", "12.5: b", "-3: b", ".5: b", "a, 12: b", "0: a\n8: b; 12: c",
     '"0" :"a", "12" :"b"', "{\n'0': 'a',\n'8': 'b'\n}", "0: 16:9, 4:3", "0: \U0001f600 | 12: b", "0: chapter 2, 0: b",
+    "always: x", "always:", "a\nalways: x", "always: x\na", "0: a / always: x / 8: b ~4", "0: / always: x",
+    "always: x\nalways: y", "Always : x\n0: a", "0: a\nalways:\n8: b", "always:\nalways: x", "ALWAYS: x\n0: a",
+    "always x\n0: a", "0: a\nalways: x, 12: b", "a\nb\nalways: x", "always: (x:1.2)\n0: a", "0: a / always: x / 0: b",
+    "3: a\nalways: x",
 ]  # fmt: skip
 
 
@@ -63,6 +67,8 @@ def random_texts(count: int) -> list[str]:
         " ",
         ":",
         "16",
+        "always: d",
+        "always:",
     ]
     return ["".join(draw.choice(pieces) for _ in range(draw.randint(1, 8))) for _ in range(count)]
 
@@ -106,6 +112,10 @@ TEXT = "0: a red circle\n24: a blue circle  ~6\n60: a square"
         (["removeCue", TEXT, 1], "0: a red circle\n60: a square"),
         (["removeCue", TEXT, 2], "0: a red circle\n24: a blue circle  ~6"),
         (["removeCue", TEXT, 0], TEXT),
+        (["removeCue", "0: a\nalways: x\n8: b\n16: c", 1], "0: a\nalways: x\n16: c"),
+        (["removeCue", "0: a / always: x / 8: b", 1], "0: a / always: x "),
+        (["removeCue", "0: a / 8: b / always: x", 1], "0: a  / always: x"),
+        (["setFade", "always: x\n0: a\n8: b", 1, 4], "always: x\n0: a\n8: b ~4"),
     ],
 )
 def test_a_change_touches_nothing_else_of_the_text(change: list[Any], expected: str) -> None:
@@ -124,6 +134,9 @@ def test_a_change_touches_nothing_else_of_the_text(change: list[Any], expected: 
         (TEXT, 24, None),
         (TEXT, 26, None),  # within a fade
         (TEXT, 0, None),
+        ("a red circle\nalways: x", 16, "0: a red circle\n16: \nalways: x"),
+        ("always: x\na red circle", 16, "always: x\n0: a red circle\n16: "),
+        ("always: x", 16, None),  # no entry to begin after
         ("0: a / b", 9, None),  # a text with a fault is left alone
     ],
 )

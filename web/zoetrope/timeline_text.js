@@ -1,30 +1,44 @@
 // The text of a prompt timeline, as sampling/timeline.py reads it, with the places of its numbers; edits change only those.
 //
 //   0: a red circle / 48: a blue square ~12
+//   always: film grain
 //
 // Indices and spans count UTF-16 units, as textareas and string.slice do.
 
 export const LONGEST_TEXT = 100_000, MOST_CUES = 1_000, LAST_FRAME = 100_000_000
 
 const BORDER = /\n|(?<=\s)\/(?=\s)/g
+const ALWAYS = /^[Aa]lways\s*:/
 const HEAD = /^([0-9]+)\s*:/, FADE = /\s~\s*([0-9]+)$/
 // Notations of other tools, which would otherwise be one long prompt: frames in quotes, fractions, entries that run on.
 const QUOTED = /^[{\s]*["'][0-9]+["']\s*:/, NO_FRAME = /^(?:-\s*[0-9]+|-?[0-9]*\.[0-9]+)\s*:/, RUN_ON = /[,;|/]\s*[0-9]+\s*:(?!\s*[0-9])/
 
-/** {cues: [{frame, said, fade, start, end, frameAt, fadeAt}], fault}: the cues up to the first fault {code, line, column, ...}. */
+/**
+ * {cues: [{frame, said, fade, start, end, after, frameAt, fadeAt}], fault}: the cues up to the first fault {code, line, column, ...}.
+ * after: end of the entry before the cue's; said: with the text of the `always:` entry.
+ */
 export function readTimeline(text) {
   const result = { cues: [], fault: null }
   const entries = split(text).filter(entry => entry.text.trim())
   if ([...text].length > LONGEST_TEXT) return { ...result, fault: { code: 'long', line: 1, column: 1, most: LONGEST_TEXT } }
   if (entries.length > MOST_CUES) return { ...result, fault: { code: 'many', line: 1, column: 1, most: MOST_CUES } }
-  const alone = entries.length === 1 && !/^\s*[0-9]+\s*:/.test(entries[0].text)
-  for (const entry of entries.length ? entries : [{ start: 0, text: '' }]) {
+  const own = entries.filter(entry => !ALWAYS.test(entry.text.trim()))
+  const alone = own.length === 1 && !HEAD.test(own[0].text.trim())
+  let base = '', after = 0
+  for (const entry of entries) {
     const at = entry.start + entry.text.length - entry.text.trimStart().length
-    const cue = alone || !entries.length ? wholeOf(entry) : cueOf(entry)
+    const always = ALWAYS.exec(entry.text.trim())
+    const cue = always ? { frameAt: null } : alone ? wholeOf(entry) : cueOf(entry)
     const fault = otherNotation(text, at, entry.text.trim()) ?? (cue?.frameAt === null ? null : faultOf(cue, result.cues.at(-1), entry))
-    if (fault) return { ...result, fault: { ...fault, ...placeOf(text, at + (fault.offset ?? 0)) } }
-    result.cues.push(cue)
+    const words = always ? entry.text.trim().slice(always[0].length).trim() : ''
+    const wrong = fault ?? (always && (!words ? { code: 'alwaysEmpty' } : base && { code: 'alwaysTwice' }))
+    if (wrong) return { ...result, fault: { ...wrong, ...placeOf(text, at + (wrong.offset ?? 0)) } }
+    if (always) base = words
+    else result.cues.push({ ...cue, after })
+    after = entry.start + entry.text.length
   }
+  if (!own.length) result.cues.push({ ...wholeOf({ start: 0, text: '' }), after: 0, empty: entries.length > 0 })
+  if (base) for (const cue of result.cues) cue.said = cue.said ? `${cue.said}, ${base}` : base
   return result
 }
 
@@ -58,7 +72,7 @@ export function setFade(text, index, frames) {
 /** {text, at}: the text with an empty cue at a frame, and where its words go; null where there is one or a fade runs. */
 export function addCue(text, frame) {
   const { cues, fault } = readTimeline(text)
-  if (fault || frame < 1) return null
+  if (fault || frame < 1 || cues[0].empty) return null
   const before = cues.filter(cue => cue.frame <= frame).at(-1)
   if (before && (before.frame === frame || frame < before.frame + before.fade)) return null
   const numbered = before?.frameAt ? text : put(text, [before?.start ?? 0, before?.start ?? 0], '0: ')
@@ -72,7 +86,7 @@ export function addCue(text, frame) {
 export function removeCue(text, index) {
   const { cues } = readTimeline(text)
   if (index < 1) return text
-  return put(text, [cues[index - 1].end, cues[index].end], text[cues[index].end] === '/' ? ' ' : '')
+  return put(text, [cues[index].after, cues[index].end], text[cues[index].end] === '/' ? ' ' : '')
 }
 
 function split(text) {

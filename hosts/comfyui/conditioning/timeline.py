@@ -3,11 +3,12 @@
 Ordinary samplers can use it too, for clips of the mask's length: each condition has a mask with its share of every frame.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from ....sampling.timeline import Cue, mix_at
+from ....sampling.timeline import Cue, hard_cuts, mix_at
 from .per_frame import CUE, TimelinePart
 
 
@@ -27,3 +28,9 @@ def encode_timeline(clip: Any, cues: tuple[Cue, ...], clip_frames: int) -> list[
         added = {CUE: TimelinePart(cues, index), "mask": mask, "mask_strength": 1.0}
         conditions += [[tensor, {**attributes, **added}] for tensor, attributes in encoded[cue.text]]
     return conditions
+
+
+def cuts_of(conditions: Mapping[str, Sequence[Mapping[str, Any]]]) -> frozenset[int]:
+    """Frame numbers of the hard cuts in a guider's prompt timelines, the negative one aside. conditions: by name."""
+    parts = (part.get(CUE) for name, parts in conditions.items() if name != "negative" for part in parts)
+    return frozenset().union(*(hard_cuts(part.cues) for part in parts if part is not None))

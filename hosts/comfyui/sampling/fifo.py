@@ -9,10 +9,17 @@ from torch import Tensor
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import QueueSettings, Schedules, begin
+from ....sampling.tail import CoherentTail
+from ..conditioning.timeline import cuts_of
 from ..latents import check_latent
 from .guider import LongShot, denoiser
 
 log = logging.getLogger(__name__)
+
+
+def tail_of(queue: QueueSettings, guider: Any) -> CoherentTail | None:
+    """Coherent tail of a queue, interrupted by hard cuts in the guider's prompt timelines; None where it is off."""
+    return queue.tail(cuts_of(getattr(guider, "original_conds", {})))
 
 
 class FifoSampler(LongShot):
@@ -47,7 +54,8 @@ class FifoSampler(LongShot):
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
         start = begin(denoise, shape, frame_noise, self._queue.start, given)
         finished = list(start.finished[: self._frames].to(noise))
-        shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, self._queue.windows_per_call, given)
+        tail, together = tail_of(self._queue, model_wrap), self._queue.windows_per_call
+        shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, given, tail)
         while len(finished) < self._frames:
             frame, latent, _ = next(shot)
             if frame >= 0:

@@ -14,6 +14,7 @@ from ....sampling.noise import FrameNoise
 from ....sampling.queue import InitialQueue, beginning
 from ....shots.journal import State
 from ....shots.sinks import DecodedFrame, Step
+from ..sampling.fifo import tail_of
 from ..sampling.guider import enough_memory
 from ..sampling.rounds import RoundRunner
 from .inputs import ShotInputs, ShotRequest
@@ -91,7 +92,8 @@ class ShotSampler:
             yield Step(state.frame, state.queue, state.pending)
         self.progress.begun(state.frame)
         queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._request.queue.windows_per_call
-        run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given)
+        tail = tail_of(self._request.queue, self._inputs.guider)
+        run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given, tail)
         for frame, latent, now in run:
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 

@@ -16,7 +16,7 @@ from ....sampling.fifo import Denoiser
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import InitialQueue, QueueSettings, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
-from ....sampling.timeline import Cue, Numbers, mix_at, text_of
+from ....sampling.timeline import Cue, Numbers, hard_cuts, mix_at, text_of
 from ....shots.journal import SEGMENT, Scalar, Sizes, State
 from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
@@ -141,7 +141,8 @@ class DemoSampler:
                     self.starting(event, len(shape.sigmas))
         assert state
         queue, together = state.queue.to(shot.demo.unet.device), shot.queue.windows_per_call
-        for frame, latent, now in fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together):
+        tail = shot.queue.tail(hard_cuts(shot.cues))
+        for frame, latent, now in fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together, tail=tail):
             yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
 
     def starting(self, step: int, steps: int) -> None:

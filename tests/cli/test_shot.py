@@ -1,0 +1,49 @@
+"""The command `zoetrope shot`: the part of a prompt that always holds, a coherent tail."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from zoetrope.cli import main
+from zoetrope.sampling.queue import PRESETS, QueueSettings
+from zoetrope.shots.journal import Journal
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main(list(map(str, arguments)))
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_the_part_that_always_holds_is_in_every_prompt_of_a_shot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "fast", QueueSettings(window=4, partitions=1, context=0, start="noise"))
+    arguments = ("shot", "--preset", "fast", "--output", tmp_path, "--frames")
+    short = "0: a red circle moving right / 3: a blue circle moving right ~2\nalways: on grey"
+    assert run(capsys, *arguments, 1, "--prompt", short)[0] == 0
+    full = "0: a red circle moving right on grey / 3: a blue circle moving right on grey ~2"
+    status, out, _ = run(capsys, *arguments, 2, "--prompt", full)
+    assert (status, json.loads(out)["story"]) == (0, "2 frames, the first 1 finished earlier")
+    status, _, err = run(capsys, *arguments, 2, "--prompt", "0: a red circle\nalways:")
+    assert status != 0
+    assert "prompt, line 2, column 1: expected a text after always:" in err
+
+
+def test_a_shot_with_a_coherent_tail_is_resumed_to_the_bit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = QueueSettings(window=4, partitions=1, context=0, start="noise", coherent_tail=0.7)
+    monkeypatch.setitem(PRESETS, "fast", small)
+    arguments = ("shot", "--preset", "fast", "--output")
+    last: list[torch.Tensor] = []
+    made = ""
+    for name, lengths in (("whole", [5]), ("parts", [2, 5])):
+        for frames in lengths:
+            status, made, _ = run(capsys, *arguments, tmp_path / name, "--frames", frames)
+            assert status == 0
+        state = Journal.open(Path(json.loads(made)["video"]).parent).state()
+        assert state is not None
+        last.append(state.queue)
+    assert torch.equal(*last)
