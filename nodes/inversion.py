@@ -7,12 +7,11 @@ from torch import Tensor
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.sampling import flow, inversion
 from ..hosts.comfyui.sampling.flow import FlowSettings
+from ..sampling.inversion import MOST_REFINEMENTS, check_refine
 from ..video.frames.correspondence import SourceVideo
 from ..video.frames.flow import has_flow
 from .checking import checked
 from .schema import Schema
-
-MOST_REFINEMENTS = 3
 
 
 class InvertVideo(io.ComfyNode):
@@ -49,8 +48,7 @@ class InvertVideo(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, model: Any, positive: Any, latent: Any, sigmas: Tensor, refine: int) -> io.NodeOutput:
-        if not 0 <= refine <= MOST_REFINEMENTS:
-            raise ValueError(f"refine: expected 0 to {MOST_REFINEMENTS}, got {refine}")
+        check_refine(refine)
         return io.NodeOutput(inversion.invert(model, positive, latent, sigmas, refine))
 
 

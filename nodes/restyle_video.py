@@ -1,8 +1,7 @@
 """Node of the category Restyle that writes a video file from a video of any length."""
 
 import time
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..hosts.comfyui.api import io
@@ -11,23 +10,22 @@ from ..hosts.comfyui.jobs.job import Job, settings_of, source_digest
 from ..hosts.comfyui.jobs.restyle import Restyling
 from ..hosts.comfyui.jobs.restyle_request import (
     AS_CONNECTED,
-    CANNY,
     COLOURS,
     HINTS,
     INVERSION,
-    MOST_REFINEMENTS,
     STARTS,
     RestyleInputs,
     RestyleRequest,
-    canny,
+    hint_maker,
 )  # fmt: skip
 from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 from ..hosts.comfyui.vae.video import clip_of
+from ..sampling.inversion import MOST_REFINEMENTS
 from ..shots.journal import Journal, Sizes
 from .checking import checked
 from .inputs import chosen, own_id
+from .jobs import file_inputs, needed, output_of, overlap_input, scene_cut_input, seed_input, to_a_file, window_input
 from .schema import Schema
-from .superres import file_inputs, needed, output_of, seed_input, to_a_file, window_input
 from .vae import clip_input
 
 
@@ -65,14 +63,14 @@ class RestyleVideo(io.ComfyNode):
             )
         job = Job(own_id(cls), images, filename_prefix, fps)
         chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
-        hint_of = partial(canny, low=canny_low, high=canny_high) if chosen("hint", hint, HINTS) == CANNY else None
-        pictures = hints if hint == AS_CONNECTED else images if hints is None else hints
-        opened = None if pictures is None else clip_of(pictures).frames
-        inputs = RestyleInputs(model, positive, negative, source_prompt, chunked_vae, opened, hint_of)
+        inputs = RestyleInputs(model, positive, negative, source_prompt, chunked_vae)
         conditions = {"positive": positive, "negative": negative, "source prompt": source_prompt}
         settings = settings_of(model, vae, conditions, "Restyle Video") | asdict(request)
-        if pictures is not None:
-            settings |= {"hint": hint, "hints": source_digest(pictures), "canny": f"{canny_low:g} to {canny_high:g}"}
+        if chosen("hint", hint, HINTS) != AS_CONNECTED or hints is not None:
+            frames = None if hints is None else clip_of(hints).frames
+            inputs = replace(inputs, hints=frames, hint_of=hint_maker(hint, canny_low, canny_high))
+            source = "" if hints is None else source_digest(hints)
+            settings |= {"hint": hint, "hints": source, "canny": f"{canny_low:g} to {canny_high:g}"}
         return _run(job, inputs, request, settings, images)
 
 
@@ -141,14 +139,8 @@ def _sampling_inputs() -> list[Any]:
 def _window_inputs() -> list[Any]:
     return [
         window_input(16, 256, "Frames per window: the motion module's length, usually 16."),
-        io.Int.Input(
-            "overlap", default=4, min=0, max=128, optional=True,
-            tooltip="Frames shared by neighbouring windows, blended at every step.",
-        ),
-        io.Float.Input(
-            "scene_cut", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
-            tooltip="Colour difference that counts as a cut. Windows end at cuts. 0: no cut detection.",
-        ),
+        overlap_input(4),
+        scene_cut_input("Windows end at cuts."),
         io.Combo.Input(
             "match_colour", options=list(COLOURS), default="off", optional=True,
             tooltip="Gives the result the source's colours, where only the texture is to change. steady: averaged over time.",

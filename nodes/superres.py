@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..hosts.comfyui.api import VideoFromFile, io, ui
+from ..hosts.comfyui.api import io
 from ..hosts.comfyui.jobs.interpolate import InterpolationInputs, InterpolationRequest, interpolate, plan_for
-from ..hosts.comfyui.jobs.job import FinishedStage, Job, coloured, of_motion, settings_of
+from ..hosts.comfyui.jobs.job import Job, coloured, of_motion, settings_of
 from ..hosts.comfyui.jobs.upscale import COLOURS, UpscaleInputs, UpscaleRequest, upscale
 from ..hosts.comfyui.loaders.upscaler import load_upscaler
 from ..hosts.comfyui.motion import apply as comfyui
@@ -17,50 +17,10 @@ from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
+from .jobs import file_inputs, needed, output_of, overlap_input, scene_cut_input, seed_input, to_a_file, window_input
 from .schema import Schema
 from .types import Motion
 from .vae import clip_input
-
-
-def file_inputs(prefix: str, fps: str) -> list[Any]:
-    return [
-        io.Float.Input("fps", default=0.0, min=0.0, max=480.0, step=0.01, tooltip=fps),
-        io.String.Input("filename_prefix", default=prefix, tooltip="Folder and name in ComfyUI's output."),
-    ]
-
-
-def output_of(made: FinishedStage) -> io.NodeOutput:
-    """Node output with a finished file as VIDEO, and a preview below the node."""
-    saved = ui.SavedResult(made.path.name, made.subfolder, io.FolderType.output)
-    return io.NodeOutput(VideoFromFile(str(made.path)), ui=ui.PreviewVideo([saved]))
-
-
-def needed(name: str, value: Any) -> Any:
-    """Raises ValueError for None, which loaders output for parts that a file does not contain."""
-    if value is None:
-        raise ValueError(f"{name}: the loaded file contains none; connect one here or to its loader")
-    return value
-
-
-def seed_input() -> Any:
-    return io.Int.Input(
-        "seed", default=0, min=0, max=2**64 - 2, control_after_generate=False,
-        tooltip="Noise seed. Stays fixed between runs, so that finished stages are reused.",
-    )  # fmt: skip
-
-
-def window_input(default: int, most: int, tooltip: str) -> io.Int.Input:
-    """Input `window`; where the default is 0, 0 means the length of training."""
-    return io.Int.Input("window", default=default, min=min(default, 1), max=most, optional=True, tooltip=tooltip)
-
-
-def to_a_file() -> dict[str, Any]:
-    """Schema fields of nodes that write a video file."""
-    return {
-        "outputs": [io.Video.Output(display_name="video", tooltip="Video file. Save Video makes a copy.")],
-        "hidden": [io.Hidden.unique_id],
-        "is_output_node": True,
-    }
 
 
 class LoadVideoUpscaler(io.ComfyNode):
@@ -129,10 +89,7 @@ class InterpolateFrames(io.ComfyNode):
                     "shared_steps", default=1, min=0, max=64, optional=True,
                     tooltip="Overlap of neighbouring windows, in gaps between input frames; blended. 0: none.",
                 ),
-                io.Float.Input(
-                    "scene_cut", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
-                    tooltip="Colour difference that counts as a cut. Nothing is generated across cuts. 0: no cut detection.",
-                ),
+                scene_cut_input("Nothing is generated across cuts."),
                 io.Boolean.Input(
                     "keep_pictures", default=False, optional=True,
                     tooltip="Return the input frames unchanged instead of their VAE reconstruction.",
@@ -187,10 +144,7 @@ class UpscaleVideo(io.ComfyNode):
                 ),
                 *file_inputs("zoetrope/large", "Playback rate of the new video. 0: that of the input."),
                 window_input(8, 256, "Frames per window."),
-                io.Int.Input(
-                    "overlap", default=2, min=0, max=128, optional=True,
-                    tooltip="Frames shared by neighbouring windows, blended at every step.",
-                ),
+                overlap_input(2),
                 io.Int.Input(
                     "tile_size", default=0, min=0, max=4096, step=8, optional=True,
                     tooltip="Tile size in input pixels, blended. Saves memory on large frames. 0: no tiles.",

@@ -15,6 +15,7 @@ from torch import Tensor
 from .diffusion import Denoiser
 
 Prediction = Literal["eps", "v"]
+MOST_REFINEMENTS = 3
 
 
 def unscaled(sigma: float) -> float:
@@ -57,6 +58,12 @@ def step_up(
         return x
 
     return step
+
+
+def check_refine(refine: int) -> None:
+    """Raises ValueError for more refinements per step than are of use."""
+    if not 0 <= refine <= MOST_REFINEMENTS:
+        raise ValueError(f"refine: expected 0 to {MOST_REFINEMENTS}, got {refine}")
 
 
 def check_sigmas(sigmas: Tensor) -> list[float]:

@@ -51,7 +51,7 @@ class Restyling:
             raise ValueError("this VAE compresses time, but every frame needs a latent of its own; connect an image VAE")
         self._spec = WindowSpec(request.window, request.overlap)
         self._sigmas = request.levels(lambda steps: sigmas_for(inputs.model, steps))
-        self._hints = HintFrames() if inputs.hints is not None or inputs.hint_of is not None else None
+        self._hints = None if inputs.hint_of is None else HintFrames()
         self._hint_frames = None if inputs.hints is None else iter(inputs.hints)
         self._sink: JournalSink | None = None
         self._ticks = 1
@@ -119,16 +119,18 @@ class Restyling:
 
     def _with_hints(self, pictures: Iterator[Tensor], number: int, needed: int) -> Iterator[Tensor]:
         """Passes the pictures of a scene through, and stores the ControlNet's pictures from frame `needed` on."""
+        if self._hints is None or self._inputs.hint_of is None:
+            yield from pictures
+            return
         for picture in pictures:
             hint = picture if self._hint_frames is None else next(self._hint_frames, None)
             if hint is None:
                 raise ValueError(f"hints: expected as many frames as images, got {number}; give both the same length")
-            if self._hints is not None and number >= needed:
-                self._hints.add(number, self._inputs.hint_of(hint[:3]) if self._inputs.hint_of else hint[:3])
+            if number >= needed:
+                self._hints.add(number, self._inputs.hint_of(hint[:3]))
             yield picture
             number += 1
-        if self._hints is not None:
-            self._hints.end_at(number)
+        self._hints.end_at(number)
 
     def _entering(self, pictures: Iterator[Tensor], place: Place) -> Iterator[Tensor]:
         """Latents as they enter the first lane. Those that entered in an earlier run are zeros and are not encoded."""

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from ....sampling.inversion import check_refine
 from ....video.frames.colour import MATCHES, STEADY
 from ..vae.chunked import ChunkedVae
 
@@ -16,7 +18,6 @@ COLOURS = ("off", STEADY, *MATCHES)
 AS_CONNECTED, SOURCE, CANNY = "as connected", "source", "canny"
 HINTS = (AS_CONNECTED, SOURCE, CANNY)
 """Pictures of the ControlNet."""
-MOST_REFINEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,7 @@ class RestyleRequest:
                 raise ValueError(f"{name}: expected {', '.join(options)}, got {value!r}")
         if not 0 < self.denoise <= 1:
             raise ValueError(f"denoise: expected more than 0, up to 1, got {self.denoise:g}; 0 would be the source itself")
-        if not 0 <= self.refine <= MOST_REFINEMENTS:
-            raise ValueError(f"refine: expected 0 to {MOST_REFINEMENTS}, got {self.refine}")
+        check_refine(self.refine)
 
     def levels(self, sigmas_for: Callable[[int], Tensor]) -> Tensor:
         """Noise levels `(steps + 1,)`: the last ones of a schedule that is longer where `denoise` is below 1, as core's."""
@@ -67,10 +67,15 @@ class RestyleInputs:
     source_prompt: Any
     """Conditioning that describes the source, for the inversion; None without one."""
     chunked_vae: ChunkedVae
-    hints: Iterable[Tensor] | None = None
-    """Pictures `(3, h, w)` of the ControlNet, one per frame."""
     hint_of: Callable[[Tensor], Tensor] | None = None
-    """Computes the ControlNet's picture of a frame `(3, h, w)`."""
+    """Makes the ControlNet's picture of a frame `(3, h, w)`; None: the ControlNet keeps its own pictures."""
+    hints: Iterable[Tensor] | None = None
+    """Frames `(3, h, w)` for `hint_of`; None: those of the source."""
+
+
+def hint_maker(hint: str, low: float, high: float) -> Callable[[Tensor], Tensor]:
+    """A function that makes the ControlNet's picture of a frame. hint: one of `HINTS`; low, high: thresholds of `CANNY`."""
+    return partial(canny, low=low, high=high) if hint == CANNY else lambda picture: picture
 
 
 def canny(picture: Tensor, low: float, high: float) -> Tensor:
