@@ -108,6 +108,44 @@ def test_a_controlnet_gets_the_pictures_of_each_windows_frames(
     assert torch.equal(restyled(demo, tmp_path / "stopped", source, given, **settings), whole)
 
 
+def test_hints_of_a_later_scene_are_those_of_its_frames(demo: Any, tmp_path: Path) -> None:
+    calls: list[Tensor] = []
+    words = inputs(demo).positive
+    steered = [[words[0][0], {**words[0][1], "control": recording_control(calls)}]]
+    given = {"positive": steered, "hint_of": lambda picture: picture, "hints": iter(numbered(15))}
+    source = torch.cat([scene(8), scene(7, background="white", colour="blue", seed=4)])
+    restyled(demo, tmp_path / "j", source, given, steps=1)
+    expected = [[*range(0, 6)], [4, 5, 6, 7, 6, 5], [*range(8, 14)], [12, 13, 14, 13, 12, 11]]
+    assert sorted(map(tuple, windows_of(calls))) == sorted(map(tuple, expected))
+
+
+def test_an_interrupt_within_a_round_keeps_the_state_of_the_round_before(
+    demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoetrope.hosts.comfyui.jobs import restyle
+    from zoetrope.hosts.comfyui.jobs.restyle_stages import Stages
+    from zoetrope.shots import sinks
+
+    monkeypatch.setattr(restyle, "MOST_TICKS", 1)
+    monkeypatch.setattr(sinks, "SAVED_EVERY", 1e9)  # the state is saved when the run ends
+    source, plain, rounds = scene(14), Stages.run, 0
+    whole = restyled(demo, tmp_path / "whole", source)
+
+    def interrupted(stages: Any, entering: Any, place: Any, held: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        finished = plain(stages, entering, place, held)  # has changed the windows in flight
+        if rounds == 4:
+            raise Stop
+        return finished
+
+    monkeypatch.setattr(Stages, "run", interrupted)
+    with pytest.raises(Stop):
+        restyled(demo, tmp_path / "stopped", source)
+    monkeypatch.setattr(Stages, "run", plain)
+    assert torch.equal(restyled(demo, tmp_path / "stopped", source), whole)
+
+
 def test_a_hints_video_of_another_length_is_refused(demo: Any, tmp_path: Path) -> None:
     words = inputs(demo).positive
     steered = [[words[0][0], {**words[0][1], "control": recording_control([])}]]
@@ -125,7 +163,12 @@ def test_a_temporal_vae_encodes_and_decodes_and_a_stopped_run_keeps_its_bits(
     monkeypatch.setattr(restyle, "MOST_TICKS", 1)
     monkeypatch.setattr(sinks, "SAVED_EVERY", 0.0)
     monkeypatch.setattr(sinks, "SAVING_SHARE", 1e9)
-    given, source = {"vae": demo[0].temporal_vae}, scene(21)
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
+
+    plain = ChunkedVae._latents
+    # no image encoder of the host depends on its window; one that does shows whether windows stay where they were
+    monkeypatch.setattr(ChunkedVae, "_latents", lambda vae, frames: plain(vae, frames) + frames.mean())
+    given, source = {"vae": demo[0].temporal_vae}, scene(34)
     whole = restyled(demo, tmp_path / "whole", source, given)
     assert not torch.equal(whole, restyled(demo, tmp_path / "image", source))
     rounds = 0
