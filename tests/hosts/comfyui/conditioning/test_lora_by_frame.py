@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from layers import noise
+from tiny_calls import call, near
 from torch import Tensor
 
 pytestmark = pytest.mark.host
@@ -20,30 +20,18 @@ def loras(tiny: Any) -> Any:
     return tiny_loras
 
 
-def call(tiny: Any, model: Any, frames: int = 4, chunks: int = 1) -> Tensor:
-    rows = frames * chunks
-    with torch.inference_mode():
-        return tiny.call_unet(
-            model, noise(rows, 4, 8, 8), torch.full((rows,), 500.0), noise(rows, 7, 16), chunks=chunks
-        ).clone()
-
-
 def core_by_frame(tiny: Any, loras: Any, model: Any, lora: dict[str, Tensor], strengths: Any = RAMP) -> Tensor:
     """Each frame of a call of the model with core's LoRA at the frame's strength."""
-    return torch.stack([call(tiny, loras.core(model, lora, s))[frame] for frame, s in enumerate(strengths)])
-
-
-def near(found: Tensor, expected: Tensor) -> bool:
-    return bool((found - expected).abs().max() < 1e-5 * expected.abs().max())
+    return torch.stack([call(loras.core(model, lora, s))[frame] for frame, s in enumerate(strengths)])
 
 
 @pytest.mark.parametrize("spelling", ["kohya", "kohya, diffusers' names", "diffusers", "diffusers without processor", "peft"])
 def test_a_ramp_is_cores_lora_at_each_frames_strength(tiny: Any, base: Any, loras: Any, spelling: str, tmp_path: Path) -> None:
     same = loras.random_lora(base, alpha=None)
     expected = core_by_frame(tiny, loras, base, same)
-    found = call(tiny, loras.by_frame(base, loras.saved(loras.random_lora(base, spelling, None), tmp_path), loras.ramp(*RAMP)))
+    found = call(loras.by_frame(base, loras.saved(loras.random_lora(base, spelling, None), tmp_path), loras.ramp(*RAMP)))
     assert near(found, expected)
-    plain = call(tiny, base)
+    plain = call(base)
     assert not torch.allclose(found[1], plain[1], atol=1e-2)
     assert torch.equal(found[0], plain[0])
 
@@ -52,7 +40,7 @@ def test_alpha_by_rank_and_every_sort_of_layer(tiny: Any, base: Any, loras: Any,
     for only in ("", "attn1", "in_layers", "emb_layers", "time_embed", "ff.net", "op", "skip_connection"):
         lora = loras.random_lora(base, alpha=1.0, only=only)
         assert lora, only
-        found = call(tiny, loras.by_frame(base, loras.saved(lora, tmp_path), loras.ramp(*RAMP)))
+        found = call(loras.by_frame(base, loras.saved(lora, tmp_path), loras.ramp(*RAMP)))
         assert near(found, core_by_frame(tiny, loras, base, lora)), only
 
 
@@ -93,33 +81,33 @@ def test_guidance_samplers_and_cores_loader_agree(tiny: Any, base: Any, loras: A
         assert torch.allclose(tiny.sample(loras.by_frame(base, path, strength)), expected, atol=1e-4)
     two = loras.by_frame(loras.by_frame(base, path, 0.5), path, 0.5)
     assert torch.allclose(tiny.sample(two), tiny.sample(loras.core(base, lora, 1.0)), atol=1e-4)
-    both = call(tiny, loras.by_frame(base, path, loras.ramp(*RAMP)), chunks=2)
+    both = call(loras.by_frame(base, path, loras.ramp(*RAMP)), chunks=2)
     assert both.shape == (8, 4, 8, 8)
     for row in (1, 5):
-        assert near(both[row], call(tiny, loras.core(base, lora, RAMP[row % 4]), chunks=2)[row])
+        assert near(both[row], call(loras.core(base, lora, RAMP[row % 4]), chunks=2)[row])
 
 
 @pytest.mark.parametrize("kind", ["tucker", "loha", "loha tucker", "lokr", "lokr factors"])
 def test_other_adapters_are_cores_at_each_strength(tiny: Any, base: Any, loras: Any, kind: str, tmp_path: Path) -> None:
     lora = loras.other_adapter(base, kind)
     expected = core_by_frame(tiny, loras, base, lora)
-    found = call(tiny, loras.by_frame(base, loras.saved(lora, tmp_path), loras.ramp(*RAMP)))
+    found = call(loras.by_frame(base, loras.saved(lora, tmp_path), loras.ramp(*RAMP)))
     assert near(found, expected)
-    assert not torch.allclose(found[3], call(tiny, base)[3], atol=1e-3)
+    assert not torch.allclose(found[3], call(base)[3], atol=1e-3)
 
 
 def test_a_mask_acts_where_it_is_white(tiny: Any, base: Any, loras: Any, tmp_path: Path) -> None:
     last = loras.saved(loras.random_lora(base, only="out.2"), tmp_path)  # the last layer: nothing after it spreads the change
     mask = torch.zeros(1, 16, 16)
     mask[:, :, 8:] = 1
-    plain, masked, full = (call(tiny, model) for model in (base, loras.by_frame(base, last, mask), loras.by_frame(base, last)))
+    plain, masked, full = (call(model) for model in (base, loras.by_frame(base, last, mask), loras.by_frame(base, last)))
     assert torch.equal(masked[..., :4], plain[..., :4])
     assert near(masked[..., 4:], full[..., 4:])
     assert not torch.allclose(full, plain, atol=1e-2)
     white = loras.saved(loras.random_lora(base), tmp_path, "all.safetensors")
-    assert near(call(tiny, loras.by_frame(base, white, torch.ones(4, 8, 8))), call(tiny, loras.by_frame(base, white)))
+    assert near(call(loras.by_frame(base, white, torch.ones(4, 8, 8))), call(loras.by_frame(base, white)))
     frames = torch.ones(4, 64, 64) * torch.tensor(RAMP).reshape(-1, 1, 1)
-    assert near(call(tiny, loras.by_frame(base, white, frames)), call(tiny, loras.by_frame(base, white, loras.ramp(*RAMP))))
+    assert near(call(loras.by_frame(base, white, frames)), call(loras.by_frame(base, white, loras.ramp(*RAMP))))
 
 
 def test_a_mask_is_cut_to_the_area_of_a_condition(tiny: Any, base: Any, loras: Any, tmp_path: Path) -> None:

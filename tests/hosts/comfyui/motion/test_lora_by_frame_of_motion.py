@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from layers import animatediff_file, noise
+from tiny_calls import call, near
 from torch import Tensor
 
 pytestmark = pytest.mark.host
@@ -55,38 +56,27 @@ def turned(tiny: Any, base: Any, comfyui: Any, module: Any) -> Any:
     return make
 
 
-def call(tiny: Any, model: Any, frames: int = 4, chunks: int = 1) -> Tensor:
-    rows = frames * chunks
-    with torch.inference_mode():
-        return tiny.call_unet(
-            model, noise(rows, 4, 8, 8), torch.full((rows,), 500.0), noise(rows, 7, 16), chunks=chunks
-        ).clone()
-
-
-def near(found: Tensor, expected: Tensor) -> bool:
-    return bool((found - expected).abs().max() < 1e-5 * expected.abs().max())
-
-
 def test_a_constant_strength_is_the_merged_weights(tiny: Any, turned: Any) -> None:
-    plain = call(tiny, turned(0.0))
+    plain = call(turned(0.0))
     for strength in (1.0, -0.5):
-        expected = call(tiny, turned(strength))
-        assert near(call(tiny, turned(strengths(strength))), expected)
-        assert near(call(tiny, turned(torch.full((4, 1, 1), strength))), expected)
+        expected = call(turned(strength))
+        assert near(call(turned(strengths(strength))), expected)
+        assert near(call(turned(torch.full((4, 1, 1), strength))), expected)
         assert not torch.allclose(expected, plain, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", AFTER_ATTENTION)
 def test_a_ramp_is_the_merged_weights_at_each_frames_strength(tiny: Any, turned: Any, name: str) -> None:
     one = lora({name: AFTER_ATTENTION[name]})
-    expected = [call(tiny, turned(strength, one), chunks=2) for strength in RAMP]
-    found = call(tiny, turned(strengths(*RAMP), one), chunks=2)
+    expected = [call(turned(strength, one), chunks=2) for strength in RAMP]
+    found = call(turned(strengths(*RAMP), one), chunks=2)
     for row in range(8):
         assert near(found[row], expected[row % 4][row])
     assert torch.equal(found[0], expected[0][0])
     assert not torch.allclose(found[3], expected[0][3], atol=1e-3)
     assert near(
-        call(tiny, turned(torch.tensor([0.0, 1.0]).reshape(-1, 1, 1), one), frames=3)[1], call(tiny, turned(0.5, one), 3)[1]
+        call(turned(torch.tensor([0.0, 1.0]).reshape(-1, 1, 1), one), frames=3)[1],
+        call(turned(0.5, one), 3)[1],
     )
 
 
@@ -127,7 +117,7 @@ def test_queues_use_absolute_frames(tiny: Any, turned: Any) -> None:
 
 
 def test_several_clips_in_a_batch_are_numbered_each_from_0(tiny: Any, turned: Any) -> None:
-    found = call(tiny, turned(strengths(*RAMP), frames=4), frames=8)
+    found = call(turned(strengths(*RAMP), frames=4), frames=8)
     x, times, text = noise(8, 4, 8, 8), torch.full((4,), 500.0), noise(8, 7, 16)
     for part in (slice(0, 4), slice(4, 8)):
         with torch.inference_mode():
@@ -138,7 +128,7 @@ def test_several_windows_in_a_call_use_absolute_frames(tiny: Any, turned: Any) -
     """Two windows, each conditional and unconditional."""
     model, numbers = turned(strengths(*RAMP, 0.3, 0.1), frames=4), [0, 1, 2, 3, 2, 3, 4, 5]
     model.model_options["transformer_options"]["zoetrope.frames"] = numbers
-    found = call(tiny, model, frames=8, chunks=2)
+    found = call(model, frames=8, chunks=2)
     x, times, text = noise(16, 4, 8, 8), torch.full((4,), 500.0), noise(16, 7, 16)
     for row in range(0, 16, 4):
         alone = turned(strengths(*RAMP, 0.3, 0.1))
@@ -150,10 +140,10 @@ def test_several_windows_in_a_call_use_absolute_frames(tiny: Any, turned: Any) -
 def test_several_loras_add_up(tiny: Any, base: Any, comfyui: Any, module: Any) -> None:
     pan, zoom = lora(), lora(seed=2)
     patched = comfyui.with_lora(comfyui.with_lora(module, pan, 0.7), zoom, 0.4)
-    expected = call(tiny, tiny.applied(base, patched, own_schedule=False))
+    expected = call(tiny.applied(base, patched, own_schedule=False))
     for first, second in ((0.7, strengths(0.4)), (strengths(0.7), 0.4), (strengths(0.7), strengths(0.4))):
         both = comfyui.with_lora(comfyui.with_lora(module, pan, first), zoom, second)
-        assert near(call(tiny, tiny.applied(base, both, own_schedule=False)), expected)
+        assert near(call(tiny.applied(base, both, own_schedule=False)), expected)
 
 
 def test_one_module_applied_twice_keeps_its_loras_apart(tiny: Any, base: Any, comfyui: Any, module: Any) -> None:
