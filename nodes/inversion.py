@@ -23,7 +23,7 @@ class InvertVideo(io.ComfyNode):
             category="Zoetrope/Restyle",
             description=(
                 "DDIM inversion: the noise from which a deterministic sampler gives this clip again. Sample it with another "
-                "prompt, without added noise, for another look with the same composition and motion."
+                "prompt, without added noise, for another look that keeps the motion and much of the composition."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="The MODEL that samples afterwards, with its motion module and windows."),

@@ -176,7 +176,7 @@ INVERSION_SD15 = Workflow(
 1. **SD1.x** checkpoint, 2. **AnimateDiff** module, as in `02_text_to_video_sd15_animatediff`.
 3. A **video** of up to 32 frames (longer: *Sliding Windows* on the MODEL of both). Press **Run**.
 
-*6. Invert Video* finds the noise from which the sampler gives your video again; with another prompt, the clip keeps its composition and motion.
+*6. Invert Video* finds the noise from which the sampler gives your video again; with another prompt, the clip keeps its motion and much of its composition.
 
 **First, change** *4. What it shows now* (the video as it is), *7. What it becomes*, and `cfg` of *8*: lower stays closer to the video, 1 gives it back.
 
