@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,7 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
+from zoetrope.sampling.pieces import Pieces  # noqa: E402
 from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
@@ -73,6 +75,7 @@ class Sampler:
 
     def __init__(self, model: Model, latent: tuple[int, int, int], shape: fifo.FifoLayout):
         self._model, self._shape, self._noise = model, shape, FrameNoise(0, latent)
+        self.pieces, self.tiles = Pieces(), dict[int, int]()
 
     def steps(self, state: State | None) -> Iterator[Step]:
         device = self._model.device
@@ -91,8 +94,8 @@ class Sampler:
                 pass
             yield
 
-    def decode(self, one: Tensor) -> Tensor:
-        return (one[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 8 + 0.5).clamp(0, 1).cpu()
+    def decode(self, latents: Tensor, piece: int | None) -> Tensor:
+        return (latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 8 + 0.5).clamp(0, 1).cpu()
 
 
 def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.FifoLayout, together: int) -> float:
@@ -113,8 +116,9 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
     with TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
         model.spent, started = 0.0, time.perf_counter()
-        for _ in Recording(journal, sampler, frames, 8.0, tail=1):
-            pass
+        with closing(Recording(journal, sampler, frames, 8.0, tail=1)) as recording:
+            for _ in recording:
+                pass
         wall = time.perf_counter() - started
         pictures = time.perf_counter()
         from zoetrope.video.io.write import write_video
@@ -122,7 +126,8 @@ def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: f
         numbers = range(-(-frames // 16))
         for number in numbers:
             latents = journal.latents(number) if journal.latents_path(number).exists() else torch.zeros(1, *latent)
-            write_video(Path(folder) / f"{number}.mp4", map(sampler.decode, latents), 8.0, joinable=True)
+            pictures_of = (sampler.decode(latent[None], 0)[0] for latent in latents)
+            write_video(Path(folder) / f"{number}.mp4", pictures_of, 8.0, joinable=True)
         decoded[0] = time.perf_counter() - pictures
     return (wall - decoded[0]) / model.spent, (wall - decoded[0] - model.spent) / wall, decoded[0] / wall
 
@@ -141,8 +146,9 @@ def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
 
     with TemporaryDirectory() as folder:
         journal = Journal.create(Path(folder) / "shot", Sizes(shape.places, 16, latent), {}, {})
-        for _ in Recording(journal, Weighed(model, latent, shape), frames, 8.0, tail=1):
-            pass
+        with closing(Recording(journal, Weighed(model, latent, shape), frames, 8.0, tail=1)) as recording:
+            for _ in recording:
+                pass
     first = memory[100]
     for frame, (main, on_device) in memory.items():
         grown = f"{main / first[0]:.4f} of frame 100's" + (f"; device {on_device / first[1]:.4f}" if first[1] else "")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PRESET_NAMES = ("recommended", "paper", "fast")
 """Names of `sampling.queue.PRESETS`, which imports torch."""
+DECODER_NAMES = ("temporal", "image")
+"""Names of `hosts.diffusers.demo.decoder.DECODERS`, which imports torch."""
 MOST_FRAMES, MOST_WINDOWS = 1_000_000, 64
 
 
@@ -48,6 +50,11 @@ def add_shot(shot: argparse.ArgumentParser) -> None:
         "--windows-per-call", type=int, default=1, metavar="N",
         help=f"windows per model call, 1 to {MOST_WINDOWS}; --plan shows which is fastest; default: %(default)s",
     )  # fmt: skip
+    shot.add_argument(
+        "--decoder", choices=DECODER_NAMES, default=DECODER_NAMES[0],
+        help="temporal: less flicker, and up to 13 more frames are sampled than the video has; image: frame by frame; "
+        "default: %(default)s",
+    )  # fmt: skip
     shot.add_argument("--seed", type=int, default=0, help="another seed, another shot; default: %(default)s")
     shot.add_argument(
         "--output",
@@ -64,20 +71,23 @@ def _shot(arguments: argparse.Namespace) -> None:
     """Extends the shot to the requested length and prints one line of JSON; or prints the plan."""
     cues, guidance, fps = _checked(arguments)
     demo, bar_of = open_demo()
+    from ..hosts.diffusers.demo.decoder import DemoDecoder
     from ..hosts.diffusers.demo.shot import DemoShot
     from ..sampling.queue import PRESETS
     from ..shots.folder import ShotFolder, journal_for
     from ..shots.record import Recording
 
     queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
-    shot = DemoShot(demo, cues, guidance, arguments.seed, fps, queue)
+    decoder = DemoDecoder(demo, arguments.decoder)
+    shot = DemoShot(demo, cues, guidance, arguments.seed, fps, queue, decoder)
     if arguments.plan:
         print(shot.plan(arguments.frames, arguments.output).text())
         return
-    journal, reason = journal_for(ShotFolder(arguments.output, "shot"), shot.sizes, shot.settings(), shot.made_with())
-    with closing(Bars(bar_of, arguments.frames)) as bars:
-        recording = Recording(journal, _with_bars(shot, bars), arguments.frames, fps, tail=1)
-        bars.finished = recording.resumed
+    place, video = ShotFolder(arguments.output, "shot"), {"decoding": decoder.decoding}
+    journal, reason = journal_for(place, shot.sizes, shot.settings(), shot.made_with(), apart=("fps",))
+    with closing(Bars(bar_of, arguments.frames, decoder.pieces.latents(arguments.frames))) as bars:
+        recording = Recording(journal, _with_bars(shot, bars), arguments.frames, fps, tail=1, video=video)
+        bars.finished = max(0, recording.next_frame or 0)
         with closing(recording):
             for _ in recording:
                 pass
@@ -99,12 +109,13 @@ def _checked(arguments: argparse.Namespace) -> tuple[tuple[Cue, ...], Numbers, i
 
 
 class Bars:
-    """Progress bars of a shot: one each for the base clip, the warm-up of the queue, and frames."""
+    """Progress bars of a shot: one each for the base clip, the warm-up of the queue, frames, and what the decoder needs."""
 
-    def __init__(self, bar_of: Any, frames: int):
-        self._bar_of, self._frames, self._bar, self._part, self._first = bar_of, frames, None, "", 0
+    def __init__(self, bar_of: Any, frames: int, latents: int):
+        """latents: number of latents that the frames need."""
+        self._bar_of, self._frames, self._latents, self._bar, self._part, self._first = bar_of, frames, latents, None, "", 0
         self.finished = 0
-        """Frames that an earlier run finished."""
+        """Latents that an earlier run finished."""
 
     def first_clip(self, step: int, steps: int) -> None:
         """Updates the bar of the base clip."""
@@ -114,8 +125,11 @@ class Bars:
         """Updates the bar of warm-up or frames. number: of the next frame, negative during warm-up."""
         if number <= 0:
             self._show("warm-up", "step", 0, number)
+        elif number <= self._frames:
+            self._show("frames", "frame", self._frames, number, min(self.finished, self._frames))
         else:
-            self._show("frames", "frame", self._frames, min(number, self._frames), self.finished)
+            ahead = self._frames
+            self._show("later frames, for the decoder", "frame", self._latents - ahead, min(number, self._latents) - ahead)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -75,7 +75,7 @@ def shot_inputs() -> list[Any]:
         io.Model.Input("model", tooltip="Video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
         io.Conditioning.Input("positive", tooltip="Prompt for the shot. Use Prompt Timeline to change it by frame."),
         io.Conditioning.Input("negative", tooltip="Negative prompt."),
-        io.Vae.Input("vae", tooltip="VAE that decodes the finished frames, one at a time."),
+        io.Vae.Input("vae", tooltip="VAE that decodes the finished frames. A temporal VAE gives less flicker."),
         io.Latent.Input(
             "latent",
             tooltip="An empty latent sets the size. Latents of a clip or shot also set the frames to continue from.",
@@ -141,7 +141,8 @@ class EndlessShot(io.ComfyNode):
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
         shot, reason = comfyui_shot.make_shot(inputs, request, ShotFolder(place.folder, place.name), strip)
         strip.closing(shot.message(frames, reason))
-        saved = ui.SavedResult(shot.video.name, os.path.join(place.subfolder, shot.video.parent.name), io.FolderType.output)
+        subfolder = os.path.join(place.subfolder, shot.video.parent.relative_to(place.folder))
+        saved = ui.SavedResult(shot.video.name, subfolder, io.FolderType.output)
         return io.NodeOutput(
             VideoFromFile(str(shot.video)), {"samples": inputs.latent_out(shot.latents)}, ui=ui.PreviewVideo([saved])
         )

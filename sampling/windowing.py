@@ -65,14 +65,14 @@ class WindowSpec:
 
 def decode_stream(work: Work, latents: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
     """Decodes latents to frames, one at a time in and out. work: `(n, ...)` latents to `(ratio.frames(n), ...)` frames."""
-    cut = _fitting(cut, ratio)
+    cut = fitting(cut, ratio)
     made = ((ratio.start(start), work(window)) for start, window in cut_stream(latents, cut, TimeRatio()))
     yield from join_stream(made, ratio.frames(cut.overlap), cut.fade)
 
 
 def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: WindowSpec) -> Iterator[Tensor]:
     """Encodes frames to latents, one at a time in and out. The last frame is repeated to fill the last latent."""
-    cut = _fitting(cut, ratio)
+    cut = fitting(cut, ratio)
 
     def filled(window: Tensor) -> Tensor:
         missing = ratio.frames(ratio.latents(len(window))) - len(window)
@@ -82,9 +82,9 @@ def encode_stream(work: Work, frames: Iterable[Tensor], ratio: TimeRatio, cut: W
     yield from join_stream(made, cut.overlap, cut.fade)
 
 
-def _fitting(cut: WindowSpec, ratio: TimeRatio) -> WindowSpec:
-    """Fits windows to the ratio: whole blocks, where clips are independent after each, so that no cut is visible; an overlap of
-    at least one latent in causal networks, because the first latent of a window represents a single frame."""
+def fitting(cut: WindowSpec, ratio: TimeRatio) -> WindowSpec:
+    """Windows that fit the ratio: whole blocks, where clips are independent after each, so that no cut is visible; in causal
+    networks an overlap of at least one latent, because the first latent of a window represents a single frame."""
     if ratio.block:
         return WindowSpec(max(1, cut.size // ratio.block) * ratio.block, 0, cut.fade)
     return WindowSpec(max(2, cut.size), max(1, cut.overlap), cut.fade) if ratio.first < ratio.each else cut

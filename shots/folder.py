@@ -1,7 +1,7 @@
 """Shots in a folder: finds the one that a run continues, or the settings that differ."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,24 +29,36 @@ class ShotFolder:
 
 
 def journal_for(
-    place: ShotFolder, sizes: Sizes, settings: Mapping[str, Scalar], made_with: Mapping[str, Scalar]
+    place: ShotFolder,
+    sizes: Sizes,
+    settings: Mapping[str, Scalar],
+    made_with: Mapping[str, Scalar],
+    apart: Collection[str] = (),
 ) -> tuple[Journal, list[str]]:
-    """The journal with these settings; else a new one, and the differences from the newest shot as text."""
+    """The journal with these settings; else a new one, and the differences from the newest shot as text.
+
+    apart   names of settings that are not compared, because latents do not depend on them; journals of version 0.1 have them
+    """
     known = place.shots()
     for path in reversed(known):
         journal = _opened(path)
-        if journal and journal.settings == settings and journal.sizes == sizes:
-            if journal.made_with != made_with:
-                different = ", ".join(changed(journal.made_with, made_with))
+        if journal and _without(journal.settings, apart) == settings and journal.sizes == sizes:
+            before, now = _without(journal.made_with, apart), _without(made_with, apart)
+            if before != now:
+                different = ", ".join(changed(before, now))
                 log.warning("Zoetrope: %s is continued, but not bit for bit: %s changed", path.name, different)
             return journal, []
     last = _opened(known[-1]) if known else None
     number = int(known[-1].name.rpartition("_")[2]) + 1 if known else 1
     fresh = Journal.create(place.folder / f"{place.name}_{number:05}", sizes, settings, made_with)
-    reason = changed(last.settings, settings) if last else []
+    reason = changed(_without(last.settings, apart), settings) if last else []
     if reason:
         log.info("Zoetrope: new shot %s: %s", fresh.folder.name, ", ".join(reason))
     return fresh, reason
+
+
+def _without(settings: Mapping[str, Scalar], names: Collection[str]) -> dict[str, Scalar]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _opened(path: Path) -> Journal | None:

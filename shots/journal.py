@@ -3,7 +3,7 @@
     shot.json                   settings, sizes, environment
     latents_00000.safetensors   finished latents, one segment per file; never changed
     state.safetensors           the queue, finished latents of the incomplete segment, and the number of the next frame
-    video_00000.mp4             the frames of a segment
+    video.json, video_*.mp4     the frames: `videos.py`
 
 Files are renamed into place after they are completely written to disk. The state is written after the files that it refers
 to, so a crash at any moment leaves a folder that can be resumed.
@@ -133,11 +133,6 @@ class Journal:
 
     def latents_path(self, number: int) -> Path:
         return self.folder / f"latents_{number:05}.safetensors"
-
-    def video_path(self, number: int, frames: int) -> Path:
-        """Path of a segment's video; an incomplete segment, at the end of a shot, has its frame count in the name."""
-        part = "" if frames == self.sizes.segment else f"_{frames:03}"
-        return self.folder / f"video_{number:05}{part}.mp4"
 
 
 def _as_typed(value: Scalar) -> Scalar:

@@ -32,9 +32,14 @@ class Work:
     """Amount of work for a shot."""
 
     frames: int
+    latents: int
+    """Latents that the frames need: `sampling.pieces.Pieces.latents`."""
+    latents_first: int
+    """Latents that the first frame needs."""
     warm_up: int
-    """Iterations before the first frame is finished."""
+    """Iterations before the first latent is finished."""
     windows_per_frame: float
+    """Windows per latent."""
     base_calls: int
     """Model calls of the first clip."""
     latent_values: int
@@ -51,18 +56,19 @@ class Plan:
 
     @property
     def seconds_per_frame(self) -> float:
-        return self.work.windows_per_frame * self.measured.call + self.measured.decode
+        """Mean of the frames, without what comes before the first one."""
+        return self.work.windows_per_frame * self.measured.call * self.work.latents / self.work.frames + self.measured.decode
 
     @property
     def seconds(self) -> float:
-        sampled = (self.work.frames + self.work.warm_up) * self.work.windows_per_frame + self.work.base_calls
+        sampled = (self.work.latents + self.work.warm_up) * self.work.windows_per_frame + self.work.base_calls
         return sampled * self.measured.call + self.work.frames * self.measured.decode
 
     @property
     def disk(self) -> int:
         """Bytes of latents, of video in segments and joined, and of two copies of the state, while it is replaced."""
         state = 2 * 4 * self.work.latent_values * (self.work.places + 16)
-        return self.work.frames * (4 * self.work.latent_values + 2 * self.measured.video_bytes) + state
+        return 4 * self.work.latents * self.work.latent_values + 2 * self.work.frames * self.measured.video_bytes + state
 
     @property
     def best_together(self) -> int:
@@ -72,8 +78,9 @@ class Plan:
 
     @property
     def seconds_before(self) -> float:
-        """Seconds until the first frame is finished: base clip and warm-up."""
-        return (self.work.base_calls + (self.work.warm_up + 1) * self.work.windows_per_frame) * self.measured.call
+        """Seconds until the first frame is finished: base clip, warm-up, and the latents that the frame needs."""
+        iterations = self.work.warm_up + self.work.latents_first
+        return (self.work.base_calls + iterations * self.work.windows_per_frame) * self.measured.call
 
     def figures(self) -> dict[str, Any]:
         """The plan as plain numbers, in seconds and bytes, for the panel below the node."""

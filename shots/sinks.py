@@ -4,20 +4,14 @@ A sink gets each step of the queue while the model is loaded, and processes it w
 between devices and latents decoded. Frames that it decodes (`DecodedFrame`) are yielded to the caller of the recording.
 """
 
-import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..video.io.join import BrokenPart, join_videos
-from ..video.io.write import VideoWriter
 from .journal import Journal, State
-
-log = logging.getLogger(__name__)
 
 SAVED_EVERY = 1.0
 """Seconds of work that may be lost in a crash, besides the current frame; more where saving takes long."""
@@ -46,10 +40,6 @@ class DecodedFrame:
     frame: int
     picture: Tensor
     """`(3, h, w)` in [0, 1]."""
-
-
-Decode = Callable[[Tensor], Tensor]
-"""A latent `(c, h, w)` -> its picture `(3, h, w)` in [0, 1]."""
 
 
 class Sink:
@@ -121,77 +111,3 @@ class JournalSink(Sink):
         segment, start = self.journal.sizes.segment, max(0, frames - count)
         parts = [self.latents(number) for number in range(start // segment, -(-frames // segment))]
         return torch.cat(parts)[start % segment :][: frames - start]
-
-
-class VideoSink(Sink):
-    """Decodes latents to segments of video, and joins them to one file."""
-
-    def __init__(self, kept: JournalSink, decode: Decode, frames: int, fps: float):
-        self._kept, self._decode, self._frames, self._fps = kept, decode, frames, fps
-
-    def catch_up(self) -> Iterator[DecodedFrame]:
-        """Writes every full segment that has no video yet."""
-        segment = self._kept.journal.sizes.segment
-        for number in range(self._done // segment):
-            yield from self._segment(number, segment)
-
-    def pause(self) -> Iterator[DecodedFrame]:
-        """Writes full segments; decodes the newest frame of an incomplete one."""
-        yield from self.catch_up()
-        pending = self._kept.state.pending  # none where the initial clip ends with a full segment
-        if self._done % self._kept.journal.sizes.segment and len(pending):
-            yield DecodedFrame(self._kept.state.frame - 1, self._decode(pending[-1]))
-
-    @property
-    def _done(self) -> int:
-        return max(0, min(self._kept.state.frame, self._frames))
-
-    def join(self, frames: int, path: Path) -> Iterator[DecodedFrame]:
-        """Joins the videos of all segments, written where missing, to one file; removes files that it replaces."""
-        if path.exists():
-            return
-        segment = self._kept.journal.sizes.segment
-        parts = yield from self._joined(frames, path)
-        leftovers = [path.with_name(UNFINISHED), *([parts[-1]] if frames % segment else [])]
-        for leftover in leftovers:
-            if leftover != path:
-                leftover.unlink(missing_ok=True)
-
-    def _joined(self, frames: int, path: Path) -> Generator[DecodedFrame, None, list[Path]]:
-        """Joins segments and returns their paths; one that cannot be read is decoded again from its latents."""
-        segment, remade = self._kept.journal.sizes.segment, set()
-        while True:
-            parts = []
-            for number in range(-(-frames // segment)):
-                parts.append((yield from self._segment(number, min(segment, frames - number * segment))))
-            try:
-                join_videos(parts, path)
-                return parts
-            except BrokenPart as error:
-                if error.part in remade:
-                    raise
-                log.warning("Zoetrope: %s; it is decoded again from its latents", error)
-                remade.add(error.part)
-                error.part.unlink()
-
-    def _segment(self, number: int, frames: int) -> Generator[DecodedFrame, None, Path]:
-        """Writes the video of a segment, or of its first frames, decoded one by one, unless it exists."""
-        path = self._kept.journal.video_path(number, frames)
-        if path.exists():
-            return path
-        with VideoWriter(path, self._fps, joinable=True) as writer:
-            latents = self._kept.latents(number)[:frames]
-            for frame, latent in enumerate(latents, number * self._kept.journal.sizes.segment):
-                picture = self._decode(latent)
-                if not bool(picture.isfinite().all()):
-                    raise ValueError(
-                        f"frame {frame} was decoded to undefined numbers (NaN); its latent is intact and stored in "
-                        f"{self._kept.journal.folder}. Run the VAE in bf16 or fp32 and queue again."
-                    )
-                writer.add(picture)
-                yield DecodedFrame(frame, picture)
-        return path
-
-
-UNFINISHED = "unfinished.mp4"
-"""The playable file of a shot that was interrupted."""

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "training.demo": "training hosts.diffusers demo video.* sampling models.*",
     "training": "",
     "demo": "models.*",
-    "shots": "video.io",
+    "shots": "video.io sampling",
     "video": "",
     "video.quality": "video.frames",
     "video.frames": "",

@@ -41,11 +41,16 @@ def encode(loaded: Loaded, clip: Tensor) -> Tensor:
 def decode(loaded: Loaded, latents: Tensor) -> Tensor:
     """Decodes latents `(n, c, h, w)` of one clip to frames `(f, 3, h, w)` in [0, 1]."""
 
-    def decode_window(window: Tensor) -> Tensor:
-        return _in_network_axes(loaded, loaded.network.decode, window) / 2 + 0.5
+    def window(window: Tensor) -> Tensor:
+        return decode_window(loaded, window)
 
-    frames = decode_stream(decode_window, latents, loaded.family.time(loaded.network), loaded.family.windows)
+    frames = decode_stream(window, latents, loaded.family.time(loaded.network), loaded.family.windows)
     return torch.stack(list(frames)).clamp(0, 1)
+
+
+def decode_window(loaded: Loaded, latents: Tensor) -> Tensor:
+    """Decodes latents `(n, c, h, w)` of one window to frames `(f, 3, h, w)`, in [0, 1] but for the network's excess."""
+    return _in_network_axes(loaded, loaded.network.decode, latents) / 2 + 0.5
 
 
 def _in_network_axes(loaded: Loaded, run: Any, x: Tensor) -> Tensor:

@@ -187,14 +187,15 @@ def test_a_shot_is_planned_filmed_and_lengthened(
     assert "first clip: 100%" in err
     assert "8/8" in err
     assert "warm-up: 100%" in err
-    frames_bar = err.split("\r")[-1]
+    frames_bar = err.split("\n")[-2].split("\r")[-1]
     assert "frames: 100%" in frames_bar
     assert "2/2" in frames_bar
+    assert "later frames, for the decoder: " in err.split("\n")[-1]
     first = json.loads(out)
     assert first["story"] == "2 frames"
     assert len(read_video(first["video"])[0]) == 2
     status, out, _ = run(capsys, *arguments, "--frames", 4)
-    assert json.loads(out)["story"] == "4 frames, the first 2 finished earlier"
+    assert json.loads(out)["story"] == "4 frames, all finished earlier"
     assert Path(json.loads(out)["video"]).parent == tmp_path / "shot_00001"
     status, out, _ = run(capsys, *arguments, "--frames", 1, "--seed", 8, "--guidance", "0: 3 / 48: 5 ~12")
     assert json.loads(out)["story"] == ("1 frame, a new shot because of: guidance (3, now 0: 3 / 48: 5 ~12), seed (0, now 8)")

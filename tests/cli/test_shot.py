@@ -25,7 +25,7 @@ def test_the_part_that_always_holds_is_in_every_prompt_of_a_shot(
     assert run(capsys, *arguments, 1, "--prompt", short)[0] == 0
     full = "0: a red circle moving right on grey / 3: a blue circle moving right on grey ~2"
     status, out, _ = run(capsys, *arguments, 2, "--prompt", full)
-    assert (status, json.loads(out)["story"]) == (0, "2 frames, the first 1 finished earlier")
+    assert (status, json.loads(out)["story"]) == (0, "2 frames, all finished earlier")
     status, _, err = run(capsys, *arguments, 2, "--prompt", "0: a red circle\nalways:")
     assert status != 0
     assert "prompt, line 2, column 1: expected a text after always:" in err

@@ -9,7 +9,16 @@ import torch
 from zoetrope.shots.measure import disk_free, ram, seconds_of, written
 from zoetrope.shots.plan import Measured, Plan, Work, in_words, size
 
-WORK = Work(frames=100, warm_up=32, windows_per_frame=4, base_calls=48, latent_values=4 * 64 * 64, places=52)
+WORK = Work(
+    frames=100,
+    latents=100,
+    latents_first=1,
+    warm_up=32,
+    windows_per_frame=4,
+    base_calls=48,
+    latent_values=4 * 64 * 64,
+    places=52,
+)
 MEASURED = Measured(0.5, {1: 0.5, 2: 0.42, 4: 0.41}, 0.1, 6 << 30, 8 << 30, 2 << 30, 16 << 30, 50 << 30, 20_000)
 
 

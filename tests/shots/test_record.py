@@ -49,7 +49,7 @@ def test_the_files_of_a_shot(whole: tuple[Tensor, str, Path]) -> None:
     assert len(latents) == FRAMES
     assert sorted(path.name for path in video.parent.iterdir()) == [
         "latents_00000.safetensors", "latents_00001.safetensors", "latents_00002.safetensors", "shot.json",
-        "shot_00020_frames.mp4", "state.safetensors", "video_00000.mp4", "video_00001.mp4", "video_00002.mp4",
+        "shot_00020_frames.mp4", "state.safetensors", "video.json", "video_00000.mp4", "video_00001.mp4", "video_00002.mp4",
     ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_looks_in_between_change_nothing(
     assert torch.equal(all_latents(tmp_path / "shot", FRAMES), whole[0])
     assert picture_hash(made.video) == whole[1]
     assert {decoded.frame for decoded in looks} == set(range(FRAMES))
-    assert all(torch.equal(decoded.picture, CheapSampler().decode(whole[0][decoded.frame])) for decoded in looks)
+    assert all(torch.equal(decoded.picture, CheapSampler().decode(whole[0][decoded.frame][None], 0)[0]) for decoded in looks)
 
 
 @pytest.mark.parametrize("what", ["latents", "state", "video", "join"])
@@ -160,15 +160,15 @@ def test_trouble_in_the_decoder_loses_no_latent(tmp_path: Path, whole: tuple[Ten
     folder, calls = tmp_path / "shot", []
 
     class Small(CheapSampler):
-        def decode(self, latent: Tensor) -> Tensor:
-            calls.append(latent)
+        def decode(self, latents: Tensor, piece: int | None) -> Tensor:
+            calls.append(piece)
             if len(calls) > 8:
                 raise MemoryError("CUDA out of memory")
-            return super().decode(latent)
+            return super().decode(latents, piece)
 
     class Overflowing(CheapSampler):
-        def decode(self, latent: Tensor) -> Tensor:
-            return super().decode(latent) * float("nan")
+        def decode(self, latents: Tensor, piece: int | None) -> Tensor:
+            return super().decode(latents, piece) * float("nan")
 
     with pytest.raises(MemoryError, match="out of memory"):
         take(folder, FRAMES, Small())

@@ -22,7 +22,7 @@ class Audience:
         self.steps += 1
         assert self.steps == step <= steps
 
-    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
+    def progress(self, frame: int, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
         if self.tell:
             self.tell(done, total, decoded, seconds_left)
 

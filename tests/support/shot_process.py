@@ -1,4 +1,5 @@
-"""A shot with a cheap model, for tests that stop it: `python shot_process.py FOLDER FRAMES` in a process that may be killed.
+"""A shot with a cheap model, for tests that stop it: `python shot_process.py FOLDER FRAMES [DECODER]` in a process that may be
+killed.
 
 The queue, the journal, the segments and the joining are the real ones; the model is arithmetic, the VAE a magnifying glass.
 """
@@ -20,7 +21,9 @@ from films import read_video  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
+from zoetrope.sampling.pieces import Pieces  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+from zoetrope.sampling.windowing import TimeRatio, WindowSpec  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
 from zoetrope.shots.sinks import DecodedFrame, Step  # noqa: E402
@@ -28,6 +31,11 @@ from zoetrope.shots.sinks import DecodedFrame, Step  # noqa: E402
 LATENT = (4, 4, 4)
 SHAPE = fifo.published_layout(LINEAR.float(), 8, 2, 2)
 SEGMENT = 6
+DECODERS = {
+    "image": Pieces(),
+    "windows": Pieces(cut=WindowSpec(5, 2)),
+    "causal": Pieces(TimeRatio(each=4, first=1), WindowSpec(4, 1)),
+}
 SETTINGS = {"seed": 3, "model": "sha256:cheap"}
 
 
@@ -39,8 +47,9 @@ def denoise(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
 class CheapSampler:
     """A model of arithmetic."""
 
-    def __init__(self, seconds_per_frame: float = 0.0):
+    def __init__(self, seconds_per_frame: float = 0.0, decoder: str = "image"):
         self._seconds, self._noise = seconds_per_frame, FrameNoise(3, LATENT)
+        self.pieces, self.tiles = DECODERS[decoder], dict[int, int]()
 
     def steps(self, state: State | None) -> Iterator[Step]:
         if state is None:
@@ -59,8 +68,11 @@ class CheapSampler:
                 pass
             yield
 
-    def decode(self, latent: Tensor) -> Tensor:
-        return (latent[:3].repeat_interleave(8, 1).repeat_interleave(8, 2) / 4 + 0.5).clamp(0, 1)
+    def decode(self, latents: Tensor, piece: int | None) -> Tensor:
+        each = self.pieces.ratio.frames(len(latents)) / len(latents)
+        mixed = latents + (latents.mean(0) if self.pieces.cut.size > 1 else 0)  # a frame depends on its whole window
+        frames = mixed[(torch.arange(self.pieces.ratio.frames(len(latents))) / each).long()]
+        return (frames[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 4 + 0.5).clamp(0, 1)
 
 
 def journal(folder: Path) -> Journal:
@@ -94,5 +106,5 @@ def picture_hash(video: Path) -> str:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     print("ready", flush=True)
-    take(Path(sys.argv[1]), int(sys.argv[2]), CheapSampler(0.02))
+    take(Path(sys.argv[1]), int(sys.argv[2]), CheapSampler(0.02, *sys.argv[3:]))
     print("done", flush=True)

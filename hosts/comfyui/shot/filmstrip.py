@@ -43,8 +43,7 @@ class Filmstrip:
         self._node_progress.starting(step, steps)
         self._send("base", step=step, steps=steps)
 
-    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
-        frame = self._frames - (total - done)
+    def progress(self, frame: int, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
         if decoded is not None:
             self._send("look", number=decoded.frame, picture=jpeg(decoded))
         self._send("frame", frame=frame, frames=self._frames, left=seconds_left)

@@ -8,18 +8,19 @@ import torch
 
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
+from ....sampling.pieces import Pieces
 from ....sampling.queue import trial_call, work_before
 from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
 from .inputs import ShotInputs, ShotRequest
-from .sampler import Progress, ShotSampler
+from .sampler import ShotSampler
 from .shot import shape_for
 
 
 def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
     """Measures calls with 1, 2, 4, ... windows, up to those of an iteration and the device's memory, and estimates the shot."""
     shape = shape_for(inputs, request)
-    sampler = ShotSampler(inputs, request, shape, Progress(None, request.frames))
+    sampler = ShotSampler(inputs, request, shape, None)
     per_window: dict[int, float] = {}
     peak: list[int] = []
     free, noise = _free(), FrameNoise(0, inputs.latent)
@@ -38,22 +39,25 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
             yield together
 
     sampler.host.run(measurements())
-    latent = noise.at(0, 0)
-    decode = seconds_of(lambda: sampler.decode(latent))
-    write, video_bytes = written(sampler.decode(latent), request.fps)
+    pieces = sampler.pieces
+    latents = torch.stack([noise.at(frame, 0) for frame in range(pieces.cut.size)])
+    pictures = sampler.decode(latents, 0)
+    decode = seconds_of(lambda: sampler.decode(latents, 0)) / pieces.final(pieces.cut.size)
+    write, video_bytes = written(pictures[0], request.fps)
     measured = Measured(
         per_window.get(request.queue.windows_per_call, per_window[1]), per_window, decode + write,
         peak[0] if free else None, free or None, ram(), int(comfy.model_management.total_ram * 2**20), disk_free(folder),
         video_bytes,
     )  # fmt: skip
-    return Plan(work_of(shape, request, inputs), measured)
+    return Plan(work_of(shape, request, inputs, pieces), measured)
 
 
-def work_of(shape: fifo.FifoLayout, request: ShotRequest, inputs: ShotInputs) -> Work:
+def work_of(shape: fifo.FifoLayout, request: ShotRequest, inputs: ShotInputs, pieces: Pieces) -> Work:
     """Number of model calls and sizes of a shot."""
     base_calls, warm_up = work_before(shape, request.given is None and request.queue.start == "base clip")
     c, h, w = inputs.latent
-    return Work(request.frames, warm_up, fifo.calls_per_frame(shape), base_calls, c * h * w, shape.places)
+    frames, calls = request.frames, fifo.calls_per_frame(shape)
+    return Work(frames, pieces.latents(frames), pieces.latents(1), warm_up, calls, base_calls, c * h * w, shape.places)
 
 
 def _counts(most: int) -> list[int]:

@@ -6,17 +6,16 @@ from typing import Protocol
 
 import comfy.model_management
 import torch
-from einops import rearrange
-from torch import Tensor
 
 from ....sampling import fifo
 from ....sampling.noise import FrameNoise
+from ....sampling.pieces import Pieces
 from ....sampling.queue import InitialQueue, beginning
 from ....shots.journal import State
 from ....shots.sinks import DecodedFrame, Step
 from ..sampling.fifo import tail_of
-from ..sampling.guider import enough_memory
 from ..sampling.rounds import RoundRunner
+from .decoder import ShotDecoder
 from .inputs import ShotInputs, ShotRequest
 
 
@@ -29,49 +28,57 @@ class ProgressListener(Protocol):
     def starting(self, step: int, steps: int) -> None:
         """A sampling step of the base clip is done, before the first frame."""
 
-    def progress(self, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
-        """A frame is sampled or decoded. done, total: frames of this run, with warm-up; decoded: the frame, if one was."""
+    def progress(self, frame: int, done: int, total: int, decoded: DecodedFrame | None, seconds_left: float) -> None:
+        """A latent is sampled, or a frame decoded.
+
+        frame         number of frames sampled, negative during warm-up
+        done, total   latents of this run, with warm-up
+        decoded       the frame, if one was decoded
+        """
 
 
 class Progress:
-    """Counts the frames of a run, with warm-up, and estimates the time left."""
+    """Counts the latents of a run, with warm-up, and estimates the time left."""
 
-    def __init__(self, listener: ProgressListener | None, frames: int):
-        self._listener, self._frames = listener, frames
+    def __init__(self, listener: ProgressListener | None, frames: int, pieces: Pieces):
+        self._listener, self._frames, self._ratio = listener, frames, pieces.ratio
+        self._latents = pieces.latents(frames)
         self._first: int | None = None
-        self._frame = 0
+        self._next = 0
         self._started = time.monotonic()
 
-    def begun(self, frame: int) -> None:
-        """Sets the first frame that this run finishes; later calls have no effect."""
+    def begun(self, latent: int) -> None:
+        """Sets the first latent that this run finishes; later calls have no effect."""
         if self._first is None:
-            self._first = self._frame = min(frame, self._frames)
+            self._first = self._next = min(latent, self._latents)
 
     def starting(self, step: int, steps: int) -> None:
         if self._listener:
             self._listener.starting(step, steps)
 
-    def stepped(self, frame: int) -> None:
-        """Sets the next frame."""
-        self._frame = min(frame, self._frames)
+    def stepped(self, latent: int) -> None:
+        """Sets the next latent."""
+        self._next = min(latent, self._latents)
         self._notify(None)
 
     def frame_decoded(self, decoded: DecodedFrame) -> None:
         self._notify(decoded)
 
     def _notify(self, decoded: DecodedFrame | None) -> None:
-        first = self._frames if self._first is None else self._first
-        done, total = self._frame - first, self._frames - first
+        first = self._latents if self._first is None else self._first
+        done, total = self._next - first, self._latents - first
+        frame = self._next if self._next <= 0 else min(self._frames, self._ratio.frames(self._next))
         left = (time.monotonic() - self._started) / done * (total - done) if done else 0.0
         if self._listener:
-            self._listener.progress(done, total, decoded, left)
+            self._listener.progress(frame, done, total, decoded, left)
 
 
-class ShotSampler:
+class ShotSampler(ShotDecoder):
     """A guider of the host as a `shots.record.Sampler`."""
 
-    def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout, progress: Progress):
-        self.progress = progress
+    def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout, listener: ProgressListener | None):
+        super().__init__(inputs)
+        self.progress = Progress(listener, request.frames, self.pieces)
         self._inputs, self._request, self._shape = inputs, request, shape
         self._noise = FrameNoise(request.seed, inputs.latent)
         base, together = inputs.model.model, request.queue.windows_per_call
@@ -113,9 +120,3 @@ class ShotSampler:
         for step in steps:
             self.progress.stepped(step.frame)
             yield step
-
-    def decode(self, latent: Tensor) -> Tensor:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        with enough_memory("decoding a frame", "width and height, or run the VAE on the CPU (--cpu-vae)"):
-            picture = self._inputs.vae.decode(self._inputs.latent_out(latent[None]))
-        return rearrange(picture[0].float().cpu(), "h w c -> c h w")[:3]

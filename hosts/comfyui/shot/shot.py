@@ -1,6 +1,5 @@
 """Endless shots in ComfyUI: sampled in rounds through any guider, decoded between rounds, written while sampling."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -12,13 +11,10 @@ from ....shots.folder import ShotFolder, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
 from ..environment import made_with
-from ..fingerprint import digest, model_settings, weights
+from ..fingerprint import digest, model_settings
 from ..latents import frames_in
-from ..vae.chunked import sees_time
 from .inputs import ShotInputs, ShotRequest
-from .sampler import Progress, ProgressListener, ShotSampler
-
-log = logging.getLogger(__name__)
+from .sampler import ProgressListener, ShotSampler
 
 
 def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, ShotRequest]:
@@ -29,10 +25,6 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, 
     if latent.get("noise_mask") is not None:
         raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
     samples = frames_in(latent, guider.model_patcher)
-    if sees_time(vae):
-        log.warning(
-            "Zoetrope: a long shot is decoded frame by frame, so this VAE gets no neighbouring frames; see the help page"
-        )
     c, h, w = samples.shape[1:]
     return ShotInputs(guider, vae, (c, h, w)), ShotRequest(given=samples if bool(samples.any()) else None)
 
@@ -51,9 +43,10 @@ def make_shot(
     """
     shape = shape_for(inputs, request)
     sizes = Sizes(shape.places, SEGMENT, inputs.latent)
-    journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), made_with(inputs.model, inputs.vae))
-    sampler = ShotSampler(inputs, request, shape, Progress(listener, request.frames))
-    recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas))
+    sampler = ShotSampler(inputs, request, shape, listener)
+    video, made = sampler.settings(), made_with(inputs.model, inputs.vae)
+    journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), made, apart=(*video, "fps"))
+    recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas), video=video)
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
     if recording.next_frame is not None:  # earlier frames may be decoded before the first step
         sampler.progress.begun(recording.next_frame)
@@ -64,7 +57,7 @@ def make_shot(
 
 
 def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout) -> Mapping[str, Scalar]:
-    """All settings that the frames depend on, by the names that users see; the number of frames is not one."""
+    """All settings that the latents depend on, by the names that users see; the number of frames is not one."""
     plain = {name: value for name, value in vars(inputs.guider).items() if isinstance(value, bool | int | float | str)}
     models = {n: one for n, one in vars(inputs.guider).items() if one is not inputs.model and hasattr(one, "model_options")}
     return {
@@ -73,9 +66,7 @@ def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout
         **plain,
         **{f"{owner}: {name}": value for owner, one in models.items() for name, value in model_settings(one).items()},
         **{name: digest(conds) for name, conds in inputs.guider.original_conds.items()},
-        "vae": weights(inputs.vae.patcher),
         "seed": request.seed,
-        "fps": request.fps,
         "width and height": f"{inputs.latent[2]}x{inputs.latent[1]} latent pixels",
         "noise levels": digest(torch.cat([torch.tensor([shape.last]), shape.sigmas])),
         **request.queue.settings(shape),

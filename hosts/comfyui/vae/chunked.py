@@ -65,19 +65,29 @@ class ChunkedVae:
         self.squeezes = vae.latent_dim == 3 and not vae.not_video
         self.ratio = ratio_of(vae) if self.squeezes else TimeRatio()
         self.cut = _cut(native_windows(vae, self.squeezes), options)
-        self._tile = -(-options.tile // self.side)
+        self.tile = options.tile
         self._on_note = on_note or log.warning
         self.notes: list[str] = []
 
     def decode(self, latents: Iterable[Tensor]) -> Iterator[Tensor]:
         """Decodes latents `(c, h, w)` of one clip, in a LATENT's scale, to frames `(3, h, w)` in [0, 1] on the CPU."""
-        return decode_stream(self._pictures, latents, self.ratio, self.cut)
+        return decode_stream(self.decode_window, latents, self.ratio, self.cut)
 
     def encode(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Encodes frames `(3, h, w)` in [0, 1], sides multiples of `side`, to latents `(c, h, w)` in float32 on the CPU."""
         return encode_stream(self._latents, frames, self.ratio, self.cut)
 
-    def _pictures(self, latents: Tensor) -> Tensor:  # (n, c, h, w) -> (f, 3, h, w)
+    @property
+    def tile(self) -> int:
+        """Side of a tile in pixels; 0: no tiles. It becomes smaller where memory runs out."""
+        return self._tile * self.side
+
+    @tile.setter
+    def tile(self, pixels: int) -> None:
+        self._tile = -(-pixels // self.side)
+
+    def decode_window(self, latents: Tensor) -> Tensor:
+        """Decodes one window `(n, c, h, w)`, in a LATENT's scale, to frames `(f, 3, h, w)` in [0, 1] on the CPU."""
         pictures = self._run("decode", self._shaped(latents))
         return self.vae.process_output(rearrange(pictures, "1 c f h w -> f c h w") if self.squeezes else self._flat(pictures))
 

@@ -22,6 +22,7 @@ from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
 from ....shots.sinks import Step
 from ..motion import motion_in
+from .decoder import DemoDecoder
 from .model import PIXELS, Demo
 
 
@@ -66,6 +67,7 @@ class DemoShot:
     seed: int
     fps: int
     queue: QueueSettings
+    decoder: DemoDecoder
 
     @property
     def shape(self) -> fifo.FifoLayout:
@@ -80,14 +82,14 @@ class DemoShot:
         return Sizes(self.shape.places, SEGMENT, self.latent)
 
     def settings(self) -> dict[str, Scalar]:
-        """All settings that the frames depend on, for the journal; the prompt as a digest (docs/security.md)."""
+        """All settings that the latents depend on, for the journal; the prompt as a digest (docs/security.md)."""
         prompt = hashlib.sha256(text_of(self.cues).encode())
         files = hashlib.sha256()
         for part in PARTS:
             files.update(part_path(part, FOLDER).read_bytes())
         return {
             "model": f"sha256:{files.hexdigest()}", "prompt": f"sha256:{prompt.hexdigest()}", "guidance": str(self.guidance),
-            "guidance interval": str(self.demo.interval), "seed": self.seed, "fps": self.fps, **self.queue.settings(self.shape),
+            "guidance interval": str(self.demo.interval), "seed": self.seed, **self.queue.settings(self.shape),
         }  # fmt: skip
 
     def made_with(self) -> dict[str, Scalar]:
@@ -99,13 +101,6 @@ class DemoShot:
     def denoising(self):  # noqa: ANN201  a context manager
         return denoising(self.demo, self.cues, self.guidance, self.queue.window)
 
-    @torch.inference_mode()
-    def decode(self, latent: Tensor) -> Tensor:
-        """Decodes a latent `(c, h, w)` to a picture `(3, 8 h, 8 w)` in [0, 1], on the CPU."""
-        vae = self.demo.vae
-        picture = vae.decode(latent[None].to(vae.device) / vae.config.scaling_factor).sample[0]
-        return (picture / 2 + 0.5).clamp(0, 1).cpu()
-
     def plan(self, frames: int, folder: Path) -> Plan:
         """Estimates time, memory and disk space of a shot from a few measured calls."""
         shape, per_window, noise = self.shape, {}, FrameNoise(0, self.latent)
@@ -113,14 +108,15 @@ class DemoShot:
             for together in sorted({1, len(shape.windows())}):
                 call = trial_call(shape, noise, together)
                 per_window[together] = seconds_of(lambda call=call: denoise(*call).sum().item()) / together
-        latent = noise.at(0, 0)
-        write, size = written(self.decode(latent), self.fps)
+        pieces = self.decoder.pieces
+        latents = torch.stack([noise.at(frame, 0) for frame in range(pieces.cut.size)])
+        write, size = written(self.decoder.decode(latents)[0], self.fps)
         used = per_window.get(self.queue.windows_per_call, per_window[1])
-        decode = seconds_of(lambda: self.decode(latent)) + write
+        decode = seconds_of(lambda: self.decoder.decode(latents)) / pieces.final(pieces.cut.size) + write
         measured = Measured(used, per_window, decode, None, None, ram(), None, disk_free(folder), size)
         base_calls, warm_up = work_before(shape, self.queue.start == "base clip")
-        work = Work(frames, warm_up, fifo.calls_per_frame(shape), base_calls, latent.numel(), shape.places)
-        return Plan(work, measured)
+        needed, calls, values = (pieces.latents(frames), pieces.latents(1)), fifo.calls_per_frame(shape), latents[0].numel()
+        return Plan(Work(frames, *needed, warm_up, calls, base_calls, values, shape.places), measured)
 
 
 class DemoSampler:
@@ -128,6 +124,7 @@ class DemoSampler:
 
     def __init__(self, shot: DemoShot):
         self._shot, self._noise, self._denoise = shot, FrameNoise(shot.seed, shot.latent), None
+        self.pieces, self.tiles = shot.decoder.pieces, shot.decoder.tiles
 
     def steps(self, state: State | None) -> Iterator[Step]:
         shot, shape = self._shot, self._shot.shape
@@ -159,5 +156,5 @@ class DemoSampler:
                     pass
             yield
 
-    def decode(self, latent: Tensor) -> Tensor:
-        return self._shot.decode(latent)
+    def decode(self, latents: Tensor, piece: int | None) -> Tensor:
+        return self._shot.decoder.decode(latents, piece)

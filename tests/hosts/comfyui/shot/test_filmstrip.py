@@ -50,8 +50,8 @@ def test_the_page_that_queued_the_run_hears_how_it_goes(strip: Any) -> None:
     picture = torch.linspace(0, 1, 3 * 64 * 48).reshape(3, 64, 48)
     film.opening("shot_00001", 16, ["cfg (3.0, now 2.5)"])
     film.starting(3, 48)
-    film.progress(12, 72, None, 9.5)
-    film.progress(52, 72, DecodedFrame(19, picture), 5.0)
+    film.progress(-20, 12, 72, None, 9.5)
+    film.progress(20, 52, 72, DecodedFrame(19, picture), 5.0)
     film.closing("40 frames")
     assert {(event, page) for event, _, page in server.sent} == {("zoetrope.shot", "page")}
     told = [data for _, data, _ in server.sent]
@@ -78,5 +78,5 @@ def test_large_frames_are_sent_small_and_without_a_page_nothing_is_sent(strip: A
     assert large.size == (512, 256)
     for made in ({"client_id": None}, {"node_id": None}):
         film, server = strip(**made)
-        film.progress(52, 72, DecodedFrame(19, torch.rand(3, 8, 8)), 5.0)
+        film.progress(20, 52, 72, DecodedFrame(19, torch.rand(3, 8, 8)), 5.0)
         assert server.sent == []

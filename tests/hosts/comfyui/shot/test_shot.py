@@ -66,7 +66,6 @@ def test_changed_settings_start_a_new_shot_and_are_named(film: Any) -> None:
         ({"scale": 0.06}, ["LoRAs and other weight patches"]),
         ({"hint": 0.6}, ["positive"]),
         ({"seed": 5}, ["seed (0, now 5)"]),
-        ({"fps": 12.0}, ["fps (8.0, now 12.0)"]),
         ({"strength": 0.5}, ["motion settings"]),
         ({"queue": replace(small, context=1)}, ["context (0, now 1)"]),
         ({"queue": replace(small, windows_per_call=2)}, ["windows per call (1, now 2)"]),
