@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,6 +23,7 @@ name_the_checkout()
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
+from zoetrope.sampling.layout import FifoLayout  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.pieces import Pieces  # noqa: E402
 from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
@@ -73,7 +74,7 @@ class Model:
 class Sampler:
     """A shot from noise, as `shots.record.Sampler`."""
 
-    def __init__(self, model: Model, latent: tuple[int, int, int], shape: fifo.FifoLayout):
+    def __init__(self, model: Model, latent: tuple[int, int, int], shape: FifoLayout):
         self._model, self._shape, self._noise = model, shape, FrameNoise(0, latent)
         self.pieces, self.tiles = Pieces(), dict[int, int]()
 
@@ -85,8 +86,8 @@ class Sampler:
             assert state
             yield Step(state.frame, state.queue, state.pending)
         assert state
-        for frame, one, queue in fifo.run(self._model, state.queue.to(device), self._shape, self._noise.at, state.frame):
-            yield Step(frame + 1, queue, one[None][: int(frame >= 0)])
+        run = fifo.run(self._model, state.queue.to(device), self._shape, self._noise.at, state.frame)
+        yield from starmap(Step.of_queue, run)
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
         for steps in streams:
@@ -98,7 +99,7 @@ class Sampler:
         return (latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 8 + 0.5).clamp(0, 1).cpu()
 
 
-def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.FifoLayout, together: int) -> float:
+def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: FifoLayout, together: int) -> float:
     """Wall time of the steady state ÷ time inside the model."""
     noise = FrameNoise(0, latent)
     queue = fifo.queue_of(torch.zeros(1, *latent), shape, noise.at).to(model.device)
@@ -110,7 +111,7 @@ def queue_alone(model: Model, frames: int, latent: tuple[int, int, int], shape: 
     return (time.perf_counter() - started) / model.spent
 
 
-def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: fifo.FifoLayout) -> tuple[float, float, float]:
+def whole_shot(model: Model, frames: int, latent: tuple[int, int, int], shape: FifoLayout) -> tuple[float, float, float]:
     """(wall ÷ model, share of journal and everything else, share of decoding and encoding) over a shot with its files."""
     sampler, decoded = Sampler(model, latent, shape), [0.0]
     with TemporaryDirectory() as folder:

@@ -113,7 +113,7 @@ def shot(demo: Demo, method: Method, scene: Scene, frames: int, seed: int) -> Te
         denoise = with_drawing(plain)
         start = begin(denoise, shape, noise, queue.start)
         run = fifo.run(denoise, start.queue, shape, noise.at, start.frame, queue.windows_per_call)
-        latents = torch.stack([latent for number, latent, _ in islice(run, frames - start.frame) if number >= 0])
+        latents = torch.cat([latents for number, latents, _ in islice(run, frames - start.frame) if number >= 0])
     with torch.inference_mode():
         decoded = [demo.vae.decode(part / demo.vae.config.scaling_factor).sample for part in latents.split(16)]
     return (torch.cat(decoded) / 2 + 0.5).clamp(0, 1)

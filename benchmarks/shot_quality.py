@@ -28,6 +28,7 @@ from zoetrope.hosts.diffusers.demo.model import Demo, load_demo  # noqa: E402
 from zoetrope.hosts.diffusers.demo.shot import denoising  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.diffusion import euler  # noqa: E402
+from zoetrope.sampling.layout import published_layout  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise, shuffled  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.timeline import read_numbers, read_timeline  # noqa: E402
@@ -63,19 +64,19 @@ def queue(context: int, eta: float = 1.0, shift: int = 0, partitions: int = PART
     """FIFO with this lookahead; the base clip is its own."""
 
     def film(denoise: fifo.Denoiser, wish: Wish) -> Iterator[Tensor]:
-        shape = fifo.published_layout(TABLE, WINDOW, partitions, context, eta, shift)
+        shape = published_layout(TABLE, WINDOW, partitions, context, eta, shift)
         clip = fifo.base_clip(denoise, shape, wish.noise.at)
         start = fifo.first_frame(clip, shape)
         full = fifo.queue_of(clip, shape, wish.noise.at)
         made = fifo.run(denoise, full, shape, wish.noise.at, start, together=len(shape.windows()) + 1)
-        return (latent for frame, latent, _ in made if frame >= 0)
+        return (latent for frame, latents, _ in made for latent in latents[max(0, -frame) :])
 
     return film
 
 
 def chunks(denoise: fifo.Denoiser, wish: Wish) -> Iterator[Tensor]:
     """Clips of one window, each from its own noise."""
-    shape = fifo.published_layout(TABLE, WINDOW, PARTITIONS, 0)
+    shape = published_layout(TABLE, WINDOW, PARTITIONS, 0)
     for start in range(0, wish.frames, WINDOW):
         yield from fifo.base_clip(denoise, shape, lambda frame, step, start=start: wish.noise.at(frame + start, step))
 
@@ -87,7 +88,7 @@ def windows(overlap: int, free: bool) -> Film:
         noise = torch.stack([wish.noise.at(frame, 0) for frame in range(wish.frames)])
         if free:
             noise = shuffled(noise, WINDOW, overlap, wish.seed)
-        shape = fifo.published_layout(TABLE, WINDOW, PARTITIONS, 0)
+        shape = published_layout(TABLE, WINDOW, PARTITIONS, 0)
         levels = torch.cat([shape.sigmas.flip(0), torch.zeros(1)])
         cut, steps = Windows("standard_static", WINDOW, overlap), iter(range(STEPS))
         with torch.inference_mode():

@@ -215,6 +215,10 @@ class QueueSettingsNode(io.ComfyNode):
                     "coherent_tail", default=default.coherent_tail, min=0.0, max=1.0, step=0.01, optional=True,
                     tooltip="Share of a new frame's coarse noise taken from the frame before it. 0: none, 1: all.",
                 ),
+                io.Int.Input(
+                    "block", default=default.block, min=1, max=64, optional=True,
+                    tooltip="Frames that share a noise level and leave together. 2: half the time, half the steps per frame.",
+                ),
             ],
             outputs=[QueueType.Output(display_name="queue", tooltip="For Endless Shot, FIFO Sampler and Shot Plan.")],
         )  # fmt: skip
@@ -223,16 +227,18 @@ class QueueSettingsNode(io.ComfyNode):
     @checked
     def execute(
         cls, window: int, partitions: int, context: int, shift: int, eta: float, windows_per_call: int, initial_queue: str,
-        coherent_tail: float = 0.0,
+        coherent_tail: float = 0.0, block: int = 1,
     ) -> io.NodeOutput:  # fmt: skip
         chosen("initial_queue", initial_queue, STARTS)
         if context > window // 2:
             raise ValueError(f"context: expected 0 to half of the window ({window // 2}), got {context}")
         if shift >= window - context:
             raise ValueError(f"shift: expected 0 to {window - context - 1} (window - context - 1), got {shift}")
+        if window * partitions % block:
+            raise ValueError(f"block: expected a divisor of window * partitions ({window} * {partitions}), got {block}")
         CoherentTail(coherent_tail)  # checks the range
         return io.NodeOutput(
-            QueueSettings(window, partitions, context, shift, eta, windows_per_call, initial_queue, coherent_tail)
+            QueueSettings(window, partitions, context, shift, eta, windows_per_call, initial_queue, coherent_tail, block)
         )
 
 

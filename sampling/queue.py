@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from . import fifo
+from .layout import FifoLayout, layout_of, published_layout
 from .noise import FrameNoise
 from .tail import CoherentTail
 from .timeline import Numbers
@@ -30,23 +31,26 @@ class QueueSettings:
     """One of `STARTS`."""
     coherent_tail: float = 0.0
     """Share of its low frequencies that an entering frame takes from the one before it: 0 to 1."""
+    block: int = 1
+    """Frames that share a noise level: they enter and leave the queue together."""
 
-    def layout(self, table: Tensor | None, sigmas: Tensor | None) -> fifo.FifoLayout:
+    def layout(self, table: Tensor | None, sigmas: Tensor | None) -> FifoLayout:
         """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler."""
         if sigmas is not None:
-            return fifo.layout_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift)
+            return layout_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift, self.block)
         if table is None:
             raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
         shift = self.shift % max(1, self.window - self.context)
-        return fifo.published_layout(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift)
+        return published_layout(table.float().cpu(), self.window, self.partitions, self.context, self.eta, shift, self.block)
 
-    def settings(self, layout: fifo.FifoLayout) -> dict[str, str | int | float]:
+    def settings(self, layout: FifoLayout) -> dict[str, str | int | float]:
         """Settings that the latents of a shot depend on, by the names of the node's inputs."""
         plain: dict[str, str | int | float] = {
             "levels": len(layout.sigmas), "window": layout.window, "context": layout.context, "shift": layout.shift,
             "eta": layout.eta, "windows per call": self.windows_per_call, "start": self.start,
         }  # fmt: skip
-        return {**plain, "coherent tail": self.coherent_tail} if self.coherent_tail else plain  # not in journals of before
+        newer = {"coherent tail": (self.coherent_tail, 0.0), "frames per block": (self.block, 1)}
+        return {**plain, **{name: value for name, (value, off) in newer.items() if value != off}}  # not in journals of 0.1
 
     def tail(self, cuts: frozenset[int]) -> CoherentTail | None:
         """Coherent tail of the queue; None where it is off. cuts: frame numbers of the prompt's hard cuts."""
@@ -83,7 +87,7 @@ class InitialQueue:
 
 
 def begin(
-    denoise: fifo.Denoiser, layout: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> InitialQueue:  # fmt: skip
     """Fills a queue: from given frames (to continue them), from a base clip, or from noise."""
     *_, made = beginning(denoise, layout, noise, start, given)
@@ -92,7 +96,7 @@ def begin(
 
 
 def beginning(
-    denoise: fifo.Denoiser, layout: fifo.FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
 ) -> Iterator[int | InitialQueue]:  # fmt: skip
     """As `begin`, yielding the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
@@ -108,14 +112,14 @@ def beginning(
     yield InitialQueue(fifo.queue_of(clip, layout, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
 
 
-def trial_call(layout: fifo.FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
+def trial_call(layout: FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:
     """Arguments of a denoiser for timing: noise of `together` windows at the mean level."""
     rows = together * layout.window
     x = torch.stack([noise.at(row, 0) for row in range(rows)])
     return x, layout.sigmas.mean().expand(rows), torch.arange(rows)
 
 
-def work_before(layout: fifo.FifoLayout, from_base_clip: bool) -> tuple[int, int]:
-    """(model calls of the base clip, warm-up iterations) before frame 0 is finished; without a base clip warm-up only."""
-    levels = len(layout.sigmas)
-    return (levels, max(0, levels - layout.window)) if from_base_clip else (0, levels)
+def work_before(layout: FifoLayout, from_base_clip: bool) -> tuple[int, int]:
+    """(model calls of the base clip, frames that leave the queue before frame 0); without a base clip warm-up only."""
+    first = max(0, layout.updated - layout.window) if from_base_clip else layout.updated
+    return len(layout.sigmas) if from_base_clip else 0, first

@@ -37,7 +37,7 @@ class Work:
     latents_first: int
     """Latents that the first frame needs."""
     warm_up: int
-    """Iterations before the first latent is finished."""
+    """Frames that leave the queue before the first latent of the shot."""
     windows_per_frame: float
     """Windows per latent."""
     base_calls: int

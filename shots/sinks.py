@@ -32,6 +32,11 @@ class Step:
     position: tuple[int, ...] = ()
     """As in `journal.State`."""
 
+    @classmethod
+    def of_queue(cls, frame: int, latents: Tensor, queue: Tensor) -> "Step":
+        """The step in which `sampling.fifo.run` yields these values; frames with negative numbers are warm-up."""
+        return cls(frame + len(latents), queue, latents[max(0, -frame) :])
+
 
 @dataclass(frozen=True)
 class DecodedFrame:

@@ -6,18 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 from zoetrope.sampling.fifo import (
-    FifoLayout,
     base_clip,
-    calls_per_frame,
     ddim,
     first_frame,
     iterate,
-    layout_of,
-    published_layout,
     queue_of,
     run,
     step_noise,
 )
+from zoetrope.sampling.layout import FifoLayout, Levels, calls_per_frame, layout_of, published_layout
 from zoetrope.sampling.noise import FrameNoise
 from zoetrope.sampling.queue import PRESETS, InitialQueue, QueueSettings, beginning
 from zoetrope.sampling.schedule import LINEAR
@@ -43,7 +40,7 @@ def clip(frames: int = 8) -> Tensor:
 def film(frames: int, diagonal: FifoLayout, noise: FrameNoise = NOISE) -> tuple[Tensor, Tensor]:
     queue = queue_of(clip(), diagonal, noise.at)
     made = list(islice(run(shrink, queue, diagonal, noise.at, first_frame(clip(), diagonal)), frames))
-    return torch.stack([out for _, out, _ in made]), made[-1][2]
+    return torch.cat([out for _, out, _ in made]), made[-1][2]
 
 
 def mixing(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
@@ -63,7 +60,7 @@ def test_a_longer_shot_begins_as_the_shorter_one_and_a_resumed_one_goes_on_to_th
     long, _ = film(30, diagonal)
     assert torch.equal(long[:11], short)
     resumed = run(shrink, queue, diagonal, NOISE.at, first_frame(clip(), diagonal) + 11)
-    rest = torch.stack([out for _, out, _ in islice(resumed, 19)])
+    rest = torch.cat([out for _, out, _ in islice(resumed, 19)])
     assert torch.equal(rest, long[11:])
     other, _ = film(11, diagonal, FrameNoise(8, (4, 3, 5)))
     assert not torch.allclose(other, short, atol=1e-3)
@@ -101,7 +98,7 @@ def test_windows_that_share_a_call_give_the_same_frames_within_rounding() -> Non
 
             queue = queue_of(clip(), diagonal, NOISE.at)
             shot = islice(run(counted, queue, diagonal, NOISE.at, first_frame(clip(), diagonal), together), 12)
-            made.append(torch.stack([out for _, out, _ in shot]))
+            made.append(torch.cat([out for _, out, _ in shot]))
             assert max(calls) <= 8 * together
             assert len(calls) < 12 * calls_per_frame(diagonal) or together == 1
         assert torch.allclose(made[0], made[1], atol=1e-4)
@@ -126,7 +123,7 @@ def test_the_published_queue_and_its_bounds() -> None:
     assert (diagonal.places, diagonal.context, diagonal.last, calls_per_frame(diagonal)) == (72, 8, float(LINEAR[0]), 8)
     assert float(diagonal.sigmas[-1]) == float(LINEAR[-1])
     assert published_layout(LINEAR, 16, 1, context=0).places == 16
-    with pytest.raises(ValueError, match=r"partitions \* window: expected 2 to 1000 levels, got 100 \* 16"):
+    with pytest.raises(ValueError, match=r"partitions \* window / block: expected 2 to 1000 levels, got 100 \* 16 / 1"):
         published_layout(LINEAR, 16, 100)
 
 
@@ -150,9 +147,9 @@ def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
         made = list(islice(run(mixing, queue, diagonal, NOISE.at, start, given=given), 24))
         for number, out, _ in made:
             if number < 0:
-                assert torch.allclose(out, given[number], atol=1e-6)
+                assert torch.allclose(out[0], given[number], atol=1e-6)
         free = list(islice(run(mixing, queue, diagonal, NOISE.at, start), 24))
-        assert not torch.allclose(free[-9][1], given[-1], atol=1e-2)
+        assert not torch.allclose(free[-9][1][0], given[-1], atol=1e-2)
         assert [number for number, *_ in made] == list(range(-16, 8))
         again = run(mixing, made[9][2], diagonal, NOISE.at, start + 10, given=given)
         assert torch.equal(next(again)[1], made[10][1])
@@ -162,7 +159,7 @@ def test_fewer_given_frames_than_places_repeat_the_first() -> None:
     diagonal, given = shape(), clip(3)
     queue = queue_of(given, diagonal, NOISE.at, number=-3)
     made = list(islice(run(mixing, queue, diagonal, NOISE.at, first_frame(given, diagonal, -3), given=given), 18))
-    kept = {number: out for number, out, _ in made}
+    kept = {number: out[0] for number, out, _ in made}
     assert all(torch.allclose(kept[number], given[number], atol=1e-6) for number in (-3, -2, -1))
 
 
@@ -171,7 +168,7 @@ def test_a_queue_of_noise_warms_up_for_as_many_frames_as_it_has_levels() -> None
     queue = queue_of(nothing, diagonal, NOISE.at, number=-1)
     assert first_frame(nothing, diagonal, -1) == -16
     assert torch.allclose(
-        queue / diagonal.levels.reshape(-1, 1, 1, 1), torch.stack([NOISE.at(n, 0) for n in range(-20, 0)]), atol=1e-5
+        queue / diagonal.levels.sigma.reshape(-1, 1, 1, 1), torch.stack([NOISE.at(n, 0) for n in range(-20, 0)]), atol=1e-5
     )
 
 
@@ -222,14 +219,15 @@ def test_a_true_model_gives_its_clean_frames_back_whatever_the_noise() -> None:
         diagonal = shape(eta=eta)
         queue = queue_of(clip(), diagonal, NOISE.at)
         made = islice(run(lambda x, sigma, frame: clean.expand_as(x), queue, diagonal, NOISE.at, 0), 20)
-        assert all(torch.allclose(out, clean, atol=1e-5) for _, out, _ in made)
+        assert all(torch.allclose(out[0], clean, atol=1e-5) for _, out, _ in made)
 
 
 def test_ddim_without_fresh_noise_is_eulers_step() -> None:
     x, clean, noise = clip(4), clip(8)[4:], torch.full((4, 4, 3, 5), float("nan"))
     sigma, after = torch.tensor([9.0, 5.0, 2.0, 0.5]), torch.tensor([5.0, 2.0, 0.5, 0.0])
     expected = x + (x - clean) / sigma.reshape(-1, 1, 1, 1) * (after - sigma).reshape(-1, 1, 1, 1)
-    assert torch.allclose(ddim(x, clean, sigma, after, 0.0, torch.zeros_like(noise)), expected, atol=1e-5)
+    now, then = (Levels(one, torch.ones(4)) for one in (sigma, after))
+    assert torch.allclose(ddim(x, clean, now, then, 0.0, torch.zeros_like(noise)), expected, atol=1e-5)
 
 
 def test_noise_belongs_to_seed_frame_and_step() -> None:
@@ -247,7 +245,7 @@ def test_noise_belongs_to_seed_frame_and_step() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"context": 5}, r"context: expected 0 to 4 \(window 8, 16 levels\), got 5"),
+        ({"context": 5}, r"context: expected 0 to 4 \(window 8, 16 places\), got 5"),
         ({"levels": 3, "context": 4}, r"levels: expected at least 4 .* got 3; raise the steps"),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 import torch
 from einops import rearrange
 from torch import Tensor
-from zoetrope.sampling.fifo import FifoLayout, first_frame, queue_of, run
+from zoetrope.sampling.fifo import first_frame, queue_of, run
 from zoetrope.sampling.frequency import LowPass, mixed_frequencies
+from zoetrope.sampling.layout import FifoLayout
 from zoetrope.sampling.noise import FrameNoise, motion_noise_scale
 from zoetrope.sampling.queue import QueueSettings
 from zoetrope.sampling.schedule import LINEAR
@@ -137,7 +138,7 @@ def test_neighbours_share_low_frequencies_alone() -> None:
         one, two = (torch.stack([pair[side][:, row, column] for pair in pairs]).flatten() for side in (0, 1))
         return float((one * two.conj()).sum().abs() / (one.norm() * two.norm()))
 
-    kept = float((1 + LAYOUT.after[-1] ** 2).sqrt() / (1 + LAYOUT.sigmas[-1] ** 2).sqrt())  # by the noise added on entering
+    kept = float((1 + LAYOUT.sigmas[-2] ** 2).sqrt() / (1 + LAYOUT.sigmas[-1] ** 2).sqrt())  # by the noise added on entering
     assert 0.3 < kept < 0.6
     assert correlation(0, 0) == pytest.approx(kept, abs=0.15)
     assert correlation(3, 4) < 0.15

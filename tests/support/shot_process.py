@@ -20,6 +20,7 @@ import torch  # noqa: E402
 from films import read_video  # noqa: E402
 from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
+from zoetrope.sampling.layout import published_layout  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.pieces import Pieces  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
@@ -29,7 +30,7 @@ from zoetrope.shots.record import Recording, Sampler, Shot  # noqa: E402
 from zoetrope.shots.sinks import DecodedFrame, Step  # noqa: E402
 
 LATENT = (4, 4, 4)
-SHAPE = fifo.published_layout(LINEAR.float(), 8, 2, 2)
+SHAPE = published_layout(LINEAR.float(), 8, 2, 2)
 SEGMENT = 6
 DECODERS = {
     "image": Pieces(),
@@ -58,9 +59,9 @@ class CheapSampler:
             assert state
             yield Step(state.frame, state.queue, state.pending)
         assert state
-        for frame, latent, queue in fifo.run(denoise, state.queue, SHAPE, self._noise.at, state.frame):
+        for values in fifo.run(denoise, state.queue, SHAPE, self._noise.at, state.frame):
             time.sleep(self._seconds)
-            yield Step(frame + 1, queue, latent[None][: int(frame >= 0)])
+            yield Step.of_queue(*values)
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
         for steps in streams:

@@ -57,10 +57,9 @@ class FifoSampler(LongShot):
         tail, together = tail_of(self._queue, model_wrap), self._queue.windows_per_call
         shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, given, tail)
         while len(finished) < self._frames:
-            frame, latent, _ = next(shot)
-            if frame >= 0:
-                finished.append(latent.to(noise))
+            frame, latents, _ = next(shot)
+            finished += latents[max(0, -frame) :].to(noise)
             if callback is not None:
-                preview = torch.stack(finished) if len(finished) == self._frames else latent[None]
+                preview = torch.stack(finished[: self._frames]) if len(finished) >= self._frames else latents[-1:]
                 callback(frame - start.frame, preview, preview, self._frames - start.frame)
-        return torch.stack(finished)
+        return torch.stack(finished[: self._frames])

@@ -6,7 +6,7 @@ from pathlib import Path
 import comfy.model_management
 import torch
 
-from ....sampling import fifo
+from ....sampling.layout import FifoLayout, calls_per_frame
 from ....sampling.noise import FrameNoise
 from ....sampling.pieces import Pieces
 from ....sampling.queue import trial_call, work_before
@@ -52,11 +52,11 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
     return Plan(work_of(shape, request, inputs, pieces), measured)
 
 
-def work_of(shape: fifo.FifoLayout, request: ShotRequest, inputs: ShotInputs, pieces: Pieces) -> Work:
+def work_of(shape: FifoLayout, request: ShotRequest, inputs: ShotInputs, pieces: Pieces) -> Work:
     """Number of model calls and sizes of a shot."""
     base_calls, warm_up = work_before(shape, request.given is None and request.queue.start == "base clip")
     c, h, w = inputs.latent
-    frames, calls = request.frames, fifo.calls_per_frame(shape)
+    frames, calls = request.frames, calls_per_frame(shape)
     return Work(frames, pieces.latents(frames), pieces.latents(1), warm_up, calls, base_calls, c * h * w, shape.places)
 
 

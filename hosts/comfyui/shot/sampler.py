@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Protocol
 
 import comfy.model_management
 import torch
 
 from ....sampling import fifo
+from ....sampling.layout import FifoLayout
 from ....sampling.noise import FrameNoise
 from ....sampling.pieces import Pieces
 from ....sampling.queue import InitialQueue, beginning
@@ -76,7 +78,7 @@ class Progress:
 class ShotSampler(ShotDecoder):
     """A guider of the host as a `shots.record.Sampler`."""
 
-    def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout, listener: ProgressListener | None):
+    def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: FifoLayout, listener: ProgressListener | None):
         super().__init__(inputs)
         self.progress = Progress(listener, request.frames, self.pieces)
         self._inputs, self._request, self._shape = inputs, request, shape
@@ -101,8 +103,7 @@ class ShotSampler(ShotDecoder):
         queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._request.queue.windows_per_call
         tail = tail_of(self._request.queue, self._inputs.guider)
         run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given, tail)
-        for frame, latent, now in run:
-            yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
+        yield from starmap(Step.of_queue, run)
 
     def _start(self) -> InitialQueue:
         for event in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given):

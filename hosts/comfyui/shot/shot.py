@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ....sampling import fifo
+from ....sampling.layout import FifoLayout
 from ....shots.folder import ShotFolder, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
@@ -29,7 +29,7 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, 
     return ShotInputs(guider, vae, (c, h, w)), ShotRequest(given=samples if bool(samples.any()) else None)
 
 
-def shape_for(inputs: ShotInputs, request: ShotRequest) -> fifo.FifoLayout:
+def shape_for(inputs: ShotInputs, request: ShotRequest) -> FifoLayout:
     """Layout of the queue for the model's noise schedule."""
     return request.queue.layout(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
 
@@ -56,7 +56,7 @@ def make_shot(
     return recording.shot, reason
 
 
-def settings_of(inputs: ShotInputs, request: ShotRequest, shape: fifo.FifoLayout) -> Mapping[str, Scalar]:
+def settings_of(inputs: ShotInputs, request: ShotRequest, shape: FifoLayout) -> Mapping[str, Scalar]:
     """All settings that the latents depend on, by the names that users see; the number of frames is not one."""
     plain = {name: value for name, value in vars(inputs.guider).items() if isinstance(value, bool | int | float | str)}
     models = {n: one for n, one in vars(inputs.guider).items() if one is not inputs.model and hasattr(one, "model_options")}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import diffusers
@@ -13,6 +14,7 @@ from torch import Tensor
 from ....demo.layout import FOLDER, PARTS, part_path
 from ....sampling import fifo
 from ....sampling.fifo import Denoiser
+from ....sampling.layout import FifoLayout, calls_per_frame
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import InitialQueue, QueueSettings, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
@@ -70,7 +72,7 @@ class DemoShot:
     decoder: DemoDecoder
 
     @property
-    def shape(self) -> fifo.FifoLayout:
+    def shape(self) -> FifoLayout:
         return self.queue.layout(LINEAR, None)
 
     @property
@@ -115,7 +117,7 @@ class DemoShot:
         decode = seconds_of(lambda: self.decoder.decode(latents)) / pieces.final(pieces.cut.size) + write
         measured = Measured(used, per_window, decode, None, None, ram(), None, disk_free(folder), size)
         base_calls, warm_up = work_before(shape, self.queue.start == "base clip")
-        needed, calls, values = (pieces.latents(frames), pieces.latents(1)), fifo.calls_per_frame(shape), latents[0].numel()
+        needed, calls, values = (pieces.latents(frames), pieces.latents(1)), calls_per_frame(shape), latents[0].numel()
         return Plan(Work(frames, *needed, warm_up, calls, base_calls, values, shape.places), measured)
 
 
@@ -139,8 +141,9 @@ class DemoSampler:
         assert state
         queue, together = state.queue.to(shot.demo.unet.device), shot.queue.windows_per_call
         tail = shot.queue.tail(hard_cuts(shot.cues))
-        for frame, latent, now in fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together, tail=tail):
-            yield Step(frame + 1, now, latent[None][: int(frame >= 0)])
+        yield from starmap(
+            Step.of_queue, fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together, tail=tail)
+        )
 
     def starting(self, step: int, steps: int) -> None:
         """Called after each sampling step of the base clip."""

@@ -97,6 +97,18 @@ def test_rows_per_call_change_no_more_than_rounding(film: Any) -> None:
     assert (made[0] - made[2]).abs().max() <= 1e-4
 
 
+def test_a_shot_in_blocks_is_made_longer_and_resumed(film: Any) -> None:
+    from zoetrope.sampling.queue import QueueSettings
+
+    queue = QueueSettings(window=WINDOW, partitions=2, context=1, block=2)
+    assert film(3, queue=queue)[0].resumed == 0
+    longer, reason = film(7, queue=queue)
+    assert (reason, longer.resumed) == ([], 4)  # the second block is whole
+    straight, _ = film(7, "straight", queue=queue)
+    assert torch.equal(all_latents(longer, 7), all_latents(straight, 7))
+    assert film(7, queue=replace(queue, block=1))[1] == ["noise levels", "levels (4, now 8)", "frames per block (2, now none)"]
+
+
 @pytest.mark.one_host
 def test_seeds_differ_and_a_shot_may_start_from_noise_or_from_few_steps(film: Any) -> None:
     from zoetrope.sampling.queue import QueueSettings
