@@ -63,6 +63,7 @@ def add_shot(shot: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for the shot's folder; default: %(default)s",
     )
+    shot.add_argument("--loop", action="store_true", help="closed loop: the last frame leads back to the first")
     shot.add_argument("--plan", action="store_true", help="only print time, memory and disk, from a measured window")
     shot.set_defaults(run=_shot, stopped="the same command continues from the same frame")
 
@@ -79,14 +80,16 @@ def _shot(arguments: argparse.Namespace) -> None:
 
     queue = replace(PRESETS[arguments.preset], windows_per_call=arguments.windows_per_call)
     decoder = DemoDecoder(demo, arguments.decoder)
-    shot = DemoShot(demo, cues, guidance, arguments.seed, fps, queue, decoder)
+    shot = DemoShot(demo, cues, guidance, arguments.seed, fps, queue, decoder, arguments.frames * arguments.loop)
     if arguments.plan:
         print(shot.plan(arguments.frames, arguments.output).text())
         return
     place, video = ShotFolder(arguments.output, "shot"), {"decoding": decoder.decoding}
     journal, reason = journal_for(place, shot.sizes, shot.settings(), shot.made_with(), apart=("fps",))
     with closing(Bars(bar_of, arguments.frames, decoder.pieces.latents(arguments.frames))) as bars:
-        recording = Recording(journal, _with_bars(shot, bars), arguments.frames, fps, tail=1, video=video)
+        sampler = _with_bars(shot, bars)
+        sampler.begun(journal)
+        recording = Recording(journal, sampler, arguments.frames, fps, tail=1, video=video)
         bars.finished = max(0, recording.next_frame or 0)
         with closing(recording):
             for _ in recording:

@@ -4,6 +4,7 @@ from ..hosts.comfyui.api import ComfyExtension, io
 from . import (
     files,
     inversion,
+    keyframes,
     load,
     lora,
     motion,
@@ -25,6 +26,7 @@ class ZoetropeExtension(ComfyExtension):
             *load.NODES,
             *motion.NODES,
             *shot.NODES,
+            *keyframes.NODES,
             *windows.NODES,
             *vae.NODES,
             *picture.NODES,

@@ -57,6 +57,17 @@ def read_list(name: str, text: str) -> list[float]:
     return [_number(name, part, index) for index, part in enumerate(parts, start=1)]
 
 
+def read_frames(text: str, name: str) -> tuple[int, ...]:
+    """`0, 48, 95` -> frame numbers. Raises ValueError for anything else, and for numbers below 0."""
+    try:
+        frames = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}: expected whole numbers separated by commas (0, 48, 95), got {text!r}") from None
+    if not 0 <= min(frames) <= max(frames) < MOST_FRAMES:
+        raise ValueError(f"{name}: expected 0 to {MOST_FRAMES - 1}, got {text!r}")
+    return frames
+
+
 def read_levels(text: str) -> dict[str, float]:
     """`down: 0.5, mid: 0, up.3: 1` -> prefix of sites -> factor.
 

@@ -21,7 +21,7 @@ from ..shots.folder import ShotFolder
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
 from .schema import Schema
-from .types import QueueType
+from .types import KeyframesType, QueueType
 
 MOST_FRAMES = 10_000_000
 
@@ -69,6 +69,13 @@ def sigmas_input() -> Any:
     return io.Sigmas.Input("sigmas", optional=True, tooltip="Noise levels from a scheduler. Not connected: the published ones.")
 
 
+def loop_input() -> Any:
+    return io.Boolean.Input(
+        "loop", default=False, optional=True,
+        tooltip="Closed loop: the last frame leads back to the first. The length is then fixed.",
+    )  # fmt: skip
+
+
 def shot_inputs() -> list[Any]:
     """Inputs that Endless Shot and Shot Plan share."""
     return [
@@ -78,7 +85,10 @@ def shot_inputs() -> list[Any]:
         io.Vae.Input("vae", tooltip="VAE that decodes the finished frames. A temporal VAE gives less flicker."),
         io.Latent.Input(
             "latent",
-            tooltip="An empty latent sets the size. Latents of a clip or shot also set the frames to continue from.",
+            tooltip=(
+                "An empty latent sets the size. Latents of a clip or shot are continued; with a noise mask (Set Latent Noise "
+                "Mask) they are the first frames, kept outside the mask."
+            ),
         ),
         io.Int.Input(
             "frames", default=96, min=1, max=MOST_FRAMES, tooltip="Length of the shot. Raise it later to extend the shot."
@@ -116,6 +126,8 @@ class EndlessShot(io.ComfyNode):
                 io.Guider.Input(
                     "guider", optional=True, tooltip="Custom guider. Replaces model, positive, negative and cfg."
                 ),
+                KeyframesType.Input("keyframes", optional=True, tooltip="Pictures at frames of the shot, from Keyframes."),
+                loop_input(),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="Video file of the shot. Save Video makes a copy."),
@@ -130,13 +142,13 @@ class EndlessShot(io.ComfyNode):
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, seed: int, frames: int, fps: float, cfg: float,
         preset: str, filename_prefix: str, queue: QueueSettings | None = None, sigmas: Any = None, cfg_by_frame: str = "",
-        strength_by_frame: str = "", guider: Any = None,
+        strength_by_frame: str = "", guider: Any = None, keyframes: Any = None, loop: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         place = output_place(filename_prefix)
         inputs, request = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
         request = replace(
             request, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
-            schedules=schedules_of(cfg_by_frame, strength_by_frame),
+            schedules=schedules_of(cfg_by_frame, strength_by_frame), keyframes=keyframes, loop=loop,
         )  # fmt: skip
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
         shot, reason = comfyui_shot.make_shot(inputs, request, ShotFolder(place.folder, place.name), strip)

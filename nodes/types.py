@@ -11,5 +11,8 @@ Settings = io.Custom("ZOETROPE_MOTION_SETTINGS")
 Projector = io.Custom("ZOETROPE_PROJECTOR")
 """A loaded image projector: `hosts.comfyui.conditioning.image_prompt.HostProjector`."""
 
+KeyframesType = io.Custom("ZOETROPE_KEYFRAMES")
+"""Pictures at frames of a long shot: `hosts.comfyui.sampling.known.Keyframes`."""
+
 QueueType = io.Custom("ZOETROPE_QUEUE")
 """Queue settings of a long shot: `hosts.comfyui.sampling.fifo.QueueSettings`."""

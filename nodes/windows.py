@@ -12,7 +12,7 @@ from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked
 from .inputs import chosen
 from .schema import Schema
-from .shot import by_frame_inputs, preset_input, queue_input, queue_of, schedules_of
+from .shot import by_frame_inputs, loop_input, preset_input, queue_input, queue_of, schedules_of
 
 
 class FifoSamplerNode(io.ComfyNode):
@@ -37,6 +37,7 @@ class FifoSamplerNode(io.ComfyNode):
                 ),
                 queue_input(),
                 *by_frame_inputs(),
+                loop_input(),
             ],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="Sampler, for Sampler Custom Advanced.")],
         )  # fmt: skip
@@ -51,10 +52,11 @@ class FifoSamplerNode(io.ComfyNode):
         queue: QueueSettings | None = None,
         cfg_by_frame: str = "",
         strength_by_frame: str = "",
+        loop: bool = False,
     ) -> io.NodeOutput:
         published = chosen("noise_levels", noise_levels, cls.LEVELS) == "published"
         schedules = schedules_of(cfg_by_frame, strength_by_frame)
-        return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published))
+        return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published, loop))
 
 
 class SlidingWindows(io.ComfyNode):

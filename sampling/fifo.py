@@ -10,22 +10,20 @@ Latents are scale * clean + sigma * noise: scale 1 as in k-diffusion and ComfyUI
 level in blocks, which enter and leave together (not published). A model is any function of the type `Denoiser`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from .diffusion import rows
+from .known import Known, Loop, Noise, put_back
 from .layout import FifoLayout, Levels
 from .tail import CoherentTail
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(x (r f, c, h, w), sigma (r f,), frame (r f,)) -> clean (r f, c, h, w)`: r windows of f frames in one call;
 frame: absolute frame numbers, negative during warm-up."""
-
-Noise = Callable[[int, int], Tensor]
-"""`(frame, step) -> c h w`, standard normal. Step 0: the noise that a frame starts from; step k > 0: that added in step k."""
 
 
 BASE = 1 << 32
@@ -39,14 +37,16 @@ def base_clip(denoise: Denoiser, layout: FifoLayout, noise: Noise) -> Tensor:
     return clip
 
 
-def base_steps(denoise: Denoiser, layout: FifoLayout, noise: Noise) -> Iterator[Tensor]:
-    """Samples the clip of `base_clip` and yields it after each step."""
+def base_steps(denoise: Denoiser, layout: FifoLayout, noise: Noise, known: Sequence[Known] = ()) -> Iterator[Tensor]:
+    """Samples the clip of `base_clip` and yields it after each step. known: given latents of its frames."""
     frames = torch.arange(layout.window)
     x = layout.entering * _drawn(noise, frames, BASE).to(layout.sigmas)
     for step in range(1, len(layout.sigmas) + 1):
         now, after = (layout.steps[-step - part].expand(layout.window).to(x) for part in (0, 1))
         clean = denoise(x, now.sigma, frames.to(x.device)).to(x)
         x = ddim(x, clean, now, after, layout.eta, _drawn(noise, frames, BASE + step).to(x))
+        for one in known:
+            x = one.restored(x, frames, after, lambda numbers: _drawn(noise, numbers, BASE))
         yield x
 
 
@@ -77,16 +77,18 @@ def run(
     noise: Noise,
     frame: int,
     together: int = 1,
-    given: Tensor | None = None,
+    known: Sequence[Known] = (),
     tail: CoherentTail | None = None,
+    loop: Loop | None = None,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yields (number of the first frame, clean latents of the block `(b, c, h, w)`, queue for the next iteration) without end.
 
     queue      `(places, c, h, w)`; to resume a shot, the last one that was yielded
     frame      number of the frame at the first updated place
     together   windows per model call: more is faster on a GPU; frames differ by rounding only
-    given      finished frames `(g, c, h, w)` before frame 0 that the shot continues; they stay unchanged
+    known      given latents: of frames before frame 0 that the shot continues, of keyframes, of parts outside a mask
     tail       share of an entering frame's noise that comes from the frame before it; None: none
+    loop       end of the shot that meets its beginning; None: it has no end
     Raises ValueError for a tail with a layout of scaled clean frames: pure noise has no share of a frame.
     """
     if tail and layout.clean_scales is not None:
@@ -96,10 +98,14 @@ def run(
         pending = executor.submit(step_noise, layout, noise, frame)
         while True:
             drawn, pending = pending.result(), executor.submit(step_noise, layout, noise, frame + block)
-            queue = iterate(denoise, queue, layout, drawn, frame, together)
-            if given is not None:
-                queue = _restored(queue, given, layout, noise, frame)
+            queue = iterate(denoise, queue, layout, drawn, frame, together, loop.numbers if loop else None)
+            here = [*known, *(loop.known() if loop else [])]
+            queue = put_back(here, queue, layout, frame, lambda numbers: _drawn(noise, numbers, 0))
             finished = queue[layout.context : layout.context + block].clone()
+            for one in here:
+                finished = one.exact(finished, torch.arange(frame, frame + block))
+            if loop:
+                loop.finish(frame, finished)
             numbers = range(frame + layout.updated, frame + layout.updated + block)
             entering = torch.stack([_entering(queue[-1], layout, noise, number, tail) for number in numbers])
             queue = torch.cat([queue[block:], entering])
@@ -115,11 +121,22 @@ def _entering(last: Tensor, layout: FifoLayout, noise: Noise, number: int, tail:
 
 
 def iterate(
-    denoise: Denoiser, queue: Tensor, layout: FifoLayout, drawn: Tensor | None, frame: int, together: int = 1
+    denoise: Denoiser,
+    queue: Tensor,
+    layout: FifoLayout,
+    drawn: Tensor | None,
+    frame: int,
+    together: int = 1,
+    numbered: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Takes one step at every place; all windows get the queue from before the step. drawn: noise from `step_noise`."""
+    """Takes one step at every place; all windows get the queue from before the step.
+
+    drawn      noise from `step_noise`
+    numbered   changes the frame numbers that the model gets
+    """
     levels, after = layout.levels.to(queue), layout.after.to(queue)
     numbers = torch.arange(layout.places, device=queue.device) - layout.context + frame
+    numbers = numbered(numbers) if numbered else numbers
     stepped = queue.clone()
     drawn = None if drawn is None else torch.cat([queue[: layout.context], drawn.to(queue)])
     windows = layout.windows(frame)
@@ -138,16 +155,6 @@ def step_noise(layout: FifoLayout, noise: Noise, frame: int) -> Tensor | None:
     if layout.eta == 0:
         return None
     return torch.stack([noise(frame + place, layout.step(place)) for place in range(layout.updated)])
-
-
-def _restored(stepped: Tensor, given: Tensor, layout: FifoLayout, noise: Noise, frame: int) -> Tensor:
-    """The queue after an iteration, with the given frames (numbered -g to -1) restored at the noise levels of their places."""
-    numbers, after = torch.arange(layout.places) - layout.context + frame, layout.after
-    here = ((numbers < 0) & (numbers >= -len(given))).nonzero().flatten()
-    if len(here):
-        kept = given.to(stepped)[(numbers[here] + len(given)).to(given.device)]
-        stepped[here.to(stepped.device)] = after[here].noised(kept, _drawn(noise, numbers[here], 0))
-    return stepped
 
 
 def _drawn(noise: Noise, frames: Tensor, step: int) -> Tensor:

@@ -1,12 +1,13 @@
 """Queue settings of a long shot, and the initial queue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from . import fifo
+from .known import Known
 from .layout import FifoLayout, layout_of, published_layout
 from .noise import FrameNoise
 from .tail import CoherentTail
@@ -87,16 +88,21 @@ class InitialQueue:
 
 
 def begin(
-    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None,
+    known: Sequence[Known] = (),
 ) -> InitialQueue:  # fmt: skip
-    """Fills a queue: from given frames (to continue them), from a base clip, or from noise."""
-    *_, made = beginning(denoise, layout, noise, start, given)
+    """Fills a queue: from given frames (to continue them), from a base clip, or from noise.
+
+    known   given latents, which a base clip has
+    """
+    *_, made = beginning(denoise, layout, noise, start, given, known)
     assert isinstance(made, InitialQueue)
     return made
 
 
 def beginning(
-    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None
+    denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None,
+    known: Sequence[Known] = (),
 ) -> Iterator[int | InitialQueue]:  # fmt: skip
     """As `begin`, yielding the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
@@ -105,7 +111,7 @@ def beginning(
         clip, number = torch.zeros(1, *noise.shape), -1
     else:
         clip, number = torch.zeros(0), 0
-        for step, clip in enumerate(fifo.base_steps(denoise, layout, noise.at), start=1):  # noqa: B007
+        for step, clip in enumerate(fifo.base_steps(denoise, layout, noise.at, known), start=1):  # noqa: B007
             yield step
         clip = clip.float().cpu()
     frame = fifo.first_frame(clip, layout, number)

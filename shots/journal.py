@@ -131,6 +131,16 @@ class Journal:
         shape = (self.sizes.segment, *self.sizes.latent)
         return _read(self.latents_path(number), {"latents": shape}, self.sizes.segment)["latents"]
 
+    def first(self, count: int) -> Tensor:
+        """The first `count` finished latents, or as many as there are `(n, c, h, w)`. Raises ValueError for a damaged file."""
+        state, parts = self.state(), [torch.zeros(0, *self.sizes.latent)]
+        for number in range(-(-count // self.sizes.segment)):
+            if not self.latents_path(number).exists():
+                parts += [state.pending] if state else []
+                break
+            parts.append(self.latents(number))
+        return torch.cat(parts)[:count]
+
     def latents_path(self, number: int) -> Path:
         return self.folder / f"latents_{number:05}.safetensors"
 

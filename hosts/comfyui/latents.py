@@ -6,6 +6,11 @@ import comfy.sample
 from torch import Tensor
 
 
+def side_of(vae: Any) -> int:
+    """Pixels per latent pixel of a VAE."""
+    return int(getattr(vae, "spacial_compression_encode", lambda: 8)())
+
+
 def frames_in(latent: Any, model: Any) -> Tensor:
     """The samples `(f, c, h, w)` of a LATENT; an empty one gets the MODEL's channels. Raises ValueError as `check_latent`."""
     samples = latent["samples"]

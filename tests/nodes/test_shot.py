@@ -69,7 +69,7 @@ def test_a_guider_replaces_model_prompts_and_cfg(tiny: Any, output: Path) -> Non
         ({"preset": "best", "queue": None}, "preset: expected one of recommended, paper, fast, got 'best'"),
         ({"cfg_by_frame": "0: 3 / x"}, "cfg_by_frame, line 1, column 8: expected a frame number"),
         ({"strength_by_frame": "0: 9"}, "strength_by_frame, frame 0: expected a number from 0 to 2, got '9'"),
-        ({"latent": {"samples": torch.zeros(1, 4, 8, 8), "noise_mask": torch.ones(1, 8, 8)}}, "takes no noise mask"),
+        ({"latent": {"samples": torch.zeros(1, 4, 8, 8), "noise_mask": torch.ones(1, 8, 8)}}, "the latent is empty"),
     ],
 )
 def test_bad_widgets_are_refused_by_name_and_leave_nothing(tiny: Any, output: Path, inputs: Any, message: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from zoetrope.sampling.fifo import base_clip, ddim, first_frame, iterate, queue_of, run, step_noise
+from zoetrope.sampling.known import before
 from zoetrope.sampling.layout import FifoLayout, Levels, calls_per_frame, layout_of, published_layout
 from zoetrope.sampling.noise import FrameNoise
 from zoetrope.sampling.queue import QueueSettings, beginning, work_before
@@ -99,7 +100,7 @@ def test_a_base_clip_and_given_frames_fill_a_queue_of_blocks() -> None:
     assert start.frame == 6 - 12  # type: ignore[union-attr]
     given = torch.stack([FrameNoise(1, (4, 3, 5)).at(frame, 0) for frame in range(9)])
     queue, first = queue_of(given, layout, NOISE.at, -9), first_frame(given, layout, -9)
-    for frame, latents, _ in islice(run(mixing, queue, layout, NOISE.at, first, given=given), 8):
+    for frame, latents, _ in islice(run(mixing, queue, layout, NOISE.at, first, known=[before(given)]), 8):
         for number, latent in enumerate(latents, frame):
             if -9 <= number < 0:
                 assert torch.allclose(latent, given[number], atol=1e-6)

@@ -14,6 +14,7 @@ from zoetrope.sampling.fifo import (
     run,
     step_noise,
 )
+from zoetrope.sampling.known import before
 from zoetrope.sampling.layout import FifoLayout, Levels, calls_per_frame, layout_of, published_layout
 from zoetrope.sampling.noise import FrameNoise
 from zoetrope.sampling.queue import PRESETS, InitialQueue, QueueSettings, beginning
@@ -144,21 +145,21 @@ def test_a_shot_goes_on_after_given_frames_and_keeps_them() -> None:
         queue = queue_of(given, diagonal, NOISE.at, number=-len(given))
         start = first_frame(given, diagonal, -len(given))
         assert start == -len(diagonal.sigmas)
-        made = list(islice(run(mixing, queue, diagonal, NOISE.at, start, given=given), 24))
+        made = list(islice(run(mixing, queue, diagonal, NOISE.at, start, known=[before(given)]), 24))
         for number, out, _ in made:
             if number < 0:
                 assert torch.allclose(out[0], given[number], atol=1e-6)
         free = list(islice(run(mixing, queue, diagonal, NOISE.at, start), 24))
         assert not torch.allclose(free[-9][1][0], given[-1], atol=1e-2)
         assert [number for number, *_ in made] == list(range(-16, 8))
-        again = run(mixing, made[9][2], diagonal, NOISE.at, start + 10, given=given)
+        again = run(mixing, made[9][2], diagonal, NOISE.at, start + 10, known=[before(given)])
         assert torch.equal(next(again)[1], made[10][1])
 
 
 def test_fewer_given_frames_than_places_repeat_the_first() -> None:
     diagonal, given = shape(), clip(3)
     queue = queue_of(given, diagonal, NOISE.at, number=-3)
-    made = list(islice(run(mixing, queue, diagonal, NOISE.at, first_frame(given, diagonal, -3), given=given), 18))
+    made = list(islice(run(mixing, queue, diagonal, NOISE.at, first_frame(given, diagonal, -3), known=[before(given)]), 18))
     kept = {number: out[0] for number, out, _ in made}
     assert all(torch.allclose(kept[number], given[number], atol=1e-6) for number in (-3, -2, -1))
 

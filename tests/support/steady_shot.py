@@ -42,7 +42,7 @@ def steady_shot(rooms: Any, tiny: Any, folder: Path, monkeypatch: pytest.MonkeyP
     rooms   the pack's modules by their subject: image_prompt, frame_guide, timeline, shot, queue, cues; and `guider_of`
     """
     monkeypatch.setattr(rooms.image_prompt, "encode", lambda *_: (exact(1, 1, 4, 16), exact(1, 1, 4, 16) / 2))
-    monkeypatch.setattr(rooms.frame_guide, "_encode", lambda *_: exact(1, 4, 8, 8))
+    monkeypatch.setattr(rooms.frame_guide, "encode_pictures", lambda *_: exact(1, 4, 8, 8))
     model = tiny.model()
     motion = tiny.own_file(model, folder / "motion.safetensors", seed=1)
     projector = tiny.projector(model)

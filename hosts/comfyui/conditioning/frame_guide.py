@@ -34,7 +34,7 @@ from ..call import (
     wrap_call,
     wrap_model,
 )
-from ..latents import check_shape
+from ..latents import check_shape, side_of
 from ..motion.apply import HostMotion
 from ..patching import HostEdit, UnetCall, check_range
 from ..regions import regions_of
@@ -88,7 +88,7 @@ def apply_guide(
     encoded = {}
     for name, images in (("first", pictures.first), ("last", pictures.last), ("grey", _grey(guide, height, width))):
         if images is not None:
-            encoded[name] = _encode(model, vae, images, height, width)
+            encoded[name] = encode_pictures(model, vae, images, height, width)
     options = patched.model_options["transformer_options"]
     if guide.channels and is_set(GUIDE, options):
         raise ValueError("this MODEL has a First/Last Frame Guide already; connect first and last to one of them")
@@ -115,7 +115,7 @@ def apply_keyframes(model: Any, motion: HostMotion, vae: Any, size: tuple[int, i
     if is_set(GUIDE, options):
         raise ValueError("this MODEL has a First/Last Frame Guide, but Interpolate Frames sets its given frames; remove it")
     key, grey = free_key(GUIDE, options), _grey(guide, *size)
-    entry = {"grey": _encode(model, vae, grey, *size)} if grey is not None else {}
+    entry = {"grey": encode_pictures(model, vae, grey, *size)} if grey is not None else {}
     settings = {"strength": 1.0, "start": 0.0, "end": 1.0, "affinity": AFFINITIES["small motion"]}
     _add_to(patched, motion, GivenFrames(key, guide), {**entry, **settings})
     return patched, key
@@ -140,11 +140,11 @@ def _grey(guide: GuideDesign, height: int, width: int) -> Tensor | None:
     return torch.full((1, 8 * height, 8 * width, 3), 0.5) if guide.elsewhere == "grey" else None
 
 
-def _encode(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
+def encode_pictures(model: Any, vae: Any, images: Tensor, height: int, width: int) -> Tensor:
     """Scaled latents `(n, c, h, w)` of pictures, cropped at the centre to the frames' aspect; float32 on the CPU."""
     if images.ndim != 4 or len(images) == 0 or images.shape[-1] not in (3, 4):
         raise ValueError(f"image: expected at least one picture (n, h, w, 3 or 4), got {tuple(images.shape)}")
-    side = getattr(vae, "spacial_compression_encode", lambda: 8)()
+    side = side_of(vae)
     fitted = images[..., :3]
     if fitted.shape[1:3] != (height * side, width * side):
         rgb = fitted.movedim(-1, 1)

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from ....sampling import fifo
+from ....sampling.known import Loop, before
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import QueueSettings, Schedules, begin
 from ....sampling.tail import CoherentTail
 from ..conditioning.timeline import cuts_of
 from ..latents import check_latent
 from .guider import LongShot, denoiser
+from .known import masked
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +27,18 @@ def tail_of(queue: QueueSettings, guider: Any) -> CoherentTail | None:
 class FifoSampler(LongShot):
     """Samples a shot for SamplerCustomAdvanced; returns `frames` latents, whatever the batch size of the input.
 
-    An empty latent starts from a base clip or from noise (`queue.start`); other latents are continued.
+    An empty latent starts from a base clip or from noise (`queue.start`); other latents are continued or, with a noise mask,
+    kept outside it. loop: whether the shot ends where it begins.
     """
 
-    def __init__(self, queue: QueueSettings, frames: int, schedules: Schedules, published: bool):
+    def __init__(self, queue: QueueSettings, frames: int, schedules: Schedules, published: bool, loop: bool = False):
         self._queue, self._frames, self._schedules, self._published = queue, frames, schedules, published
+        self._closed = loop
 
     def sample(
         self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
         denoise_mask: Any = None, disable_pbar: bool = False,
     ) -> Tensor:  # fmt: skip
-        if denoise_mask is not None:
-            raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
         check_latent(noise, model_wrap.model_patcher)
         table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
         shape = self._queue.layout(table, None if self._published else sigmas)
@@ -52,10 +54,18 @@ class FifoSampler(LongShot):
         frame_noise = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
-        start = begin(denoise, shape, frame_noise, self._queue.start, given)
+        known, loop = [], Loop(self._frames, shape.window) if self._closed else None
+        if denoise_mask is not None:  # the host has scaled it to the latents
+            known = [masked(torch.zeros_like(noise) if given is None else given, denoise_mask.amax(1), 1)]
+            given = None
+        elif given is not None:
+            known = [before(given)]
+        start = begin(denoise, shape, frame_noise, self._queue.start, given, known)
         finished = list(start.finished[: self._frames].to(noise))
+        if loop:
+            loop.finish(0, start.finished)
         tail, together = tail_of(self._queue, model_wrap), self._queue.windows_per_call
-        shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, given, tail)
+        shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, known, tail, loop)
         while len(finished) < self._frames:
             frame, latents, _ = next(shot)
             finished += latents[max(0, -frame) :].to(noise)

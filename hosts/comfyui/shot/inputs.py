@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ....sampling.queue import QueueSettings, Schedules
+from ..sampling.known import Keyframes
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,16 @@ class ShotRequest:
     schedules: Schedules = field(default_factory=Schedules)
     given: Tensor | None = None
     """Latents `(f, c, h, w)` of a LATENT that the shot continues; None: it begins a new clip."""
+    mask: Tensor | None = None
+    """Noise mask of `given`, which are then the first frames of the shot, kept outside the mask."""
+    keyframes: Keyframes | None = None
+    loop: bool = False
+    """Whether the shot ends where it begins."""
+
+    @property
+    def continued(self) -> Tensor | None:
+        """Latents of the frames before the shot."""
+        return self.given if self.mask is None else None
 
 
 @dataclass(frozen=True)

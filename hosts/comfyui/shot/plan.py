@@ -54,7 +54,7 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
 
 def work_of(shape: FifoLayout, request: ShotRequest, inputs: ShotInputs, pieces: Pieces) -> Work:
     """Number of model calls and sizes of a shot."""
-    base_calls, warm_up = work_before(shape, request.given is None and request.queue.start == "base clip")
+    base_calls, warm_up = work_before(shape, request.continued is None and request.queue.start == "base clip")
     c, h, w = inputs.latent
     frames, calls = request.frames, calls_per_frame(shape)
     return Work(frames, pieces.latents(frames), pieces.latents(1), warm_up, calls, base_calls, c * h * w, shape.places)

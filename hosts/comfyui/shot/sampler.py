@@ -9,14 +9,18 @@ import comfy.model_management
 import torch
 
 from ....sampling import fifo
+from ....sampling.known import Known, Loop, before
 from ....sampling.layout import FifoLayout
 from ....sampling.noise import FrameNoise
 from ....sampling.pieces import Pieces
 from ....sampling.queue import InitialQueue, beginning
-from ....shots.journal import State
+from ....shots.journal import Journal, State
 from ....shots.sinks import DecodedFrame, Step
+from ..latents import side_of
 from ..sampling.fifo import tail_of
+from ..sampling.known import masked
 from ..sampling.rounds import RoundRunner
+from ..vae.chunked import check_frame_by_frame
 from .decoder import ShotDecoder
 from .inputs import ShotInputs, ShotRequest
 
@@ -84,7 +88,8 @@ class ShotSampler(ShotDecoder):
         self._inputs, self._request, self._shape = inputs, request, shape
         self._noise = FrameNoise(request.seed, inputs.latent)
         base, together = inputs.model.model, request.queue.windows_per_call
-        self._given = None if request.given is None else base.process_latent_in(request.given.float()).cpu()
+        self._given = None if request.continued is None else base.process_latent_in(request.continued.float()).cpu()
+        self._known, self._loop = self._given_latents(), self._closed()
         fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
         self.host = RoundRunner(
             inputs.guider, inputs.latent, shape.window * together,
@@ -93,20 +98,49 @@ class ShotSampler(ShotDecoder):
             "Finished frames are kept.",
         )  # fmt: skip
 
+    def begun(self, journal: Journal) -> None:
+        """Takes what a resumed shot needs of its finished frames."""
+        if self._loop:
+            self._loop.finish(0, journal.first(self._shape.window))
+
+    def _given_latents(self) -> list[Known]:
+        """All given latents, in the sampler's scale."""
+        request, inputs = self._request, self._inputs
+        known = [] if self._given is None else [before(self._given)]
+        if request.mask is not None and request.given is not None:
+            latents = inputs.model.model.process_latent_in(request.given.float()).cpu()
+            known.append(masked(latents, request.mask.cpu(), side_of(inputs.vae)))
+        if request.keyframes:
+            check_frame_by_frame(inputs.vae, "keyframes")
+            last = max(request.keyframes.frames)
+            if request.loop and last >= request.frames:
+                raise ValueError(f"keyframes: expected frames 0 to {request.frames - 1} in this closed loop, got {last}")
+            known.append(request.keyframes.known(inputs.model, inputs.vae, inputs.latent[1:]))
+        return known
+
+    def _closed(self) -> Loop | None:
+        if not self._request.loop:
+            return None
+        check_frame_by_frame(self._inputs.vae, "loop")
+        return Loop(self._request.frames, self._shape.window)
+
     def steps(self, state: State | None) -> Iterator[Step]:
         if state is None:
             start = self._start()
             state = State(start.frame, start.queue, start.finished)
             self.progress.begun(state.frame)
+            if self._loop:
+                self._loop.finish(0, state.pending)
             yield Step(state.frame, state.queue, state.pending)
         self.progress.begun(state.frame)
         queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._request.queue.windows_per_call
         tail = tail_of(self._request.queue, self._inputs.guider)
-        run = fifo.run(self.host.live, queue, self._shape, self._noise.at, state.frame, together, self._given, tail)
+        noise, known = self._noise.at, self._known
+        run = fifo.run(self.host.live, queue, self._shape, noise, state.frame, together, known, tail, self._loop)
         yield from starmap(Step.of_queue, run)
 
     def _start(self) -> InitialQueue:
-        for event in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given):
+        for event in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given, self._known):
             if isinstance(event, InitialQueue):
                 return event
             self.progress.starting(event, len(self._shape.sigmas))

@@ -20,13 +20,14 @@ from .sampler import ProgressListener, ShotSampler
 def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, ShotRequest]:
     """Inputs and default settings of a shot, which continues the latents unless they are empty.
 
-    Raises ValueError for a noise mask, and for latents that do not fit the model.
+    With a noise mask they are the shot's first frames instead. Raises ValueError for latents that do not fit the model.
     """
-    if latent.get("noise_mask") is not None:
-        raise ValueError("a long shot takes no noise mask; remove Set Latent Noise Mask")
     samples = frames_in(latent, guider.model_patcher)
     c, h, w = samples.shape[1:]
-    return ShotInputs(guider, vae, (c, h, w)), ShotRequest(given=samples if bool(samples.any()) else None)
+    mask = latent.get("noise_mask")
+    return ShotInputs(guider, vae, (c, h, w)), ShotRequest(
+        given=samples if bool(samples.any()) or mask is not None else None, mask=mask
+    )
 
 
 def shape_for(inputs: ShotInputs, request: ShotRequest) -> FifoLayout:
@@ -43,9 +44,10 @@ def make_shot(
     """
     shape = shape_for(inputs, request)
     sizes = Sizes(shape.places, SEGMENT, inputs.latent)
-    sampler = ShotSampler(inputs, request, shape, listener)
+    sampler = ShotSampler(inputs, request, shape, listener)  # raises for settings that do not fit
     video, made = sampler.settings(), made_with(inputs.model, inputs.vae)
     journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), made, apart=(*video, "fps"))
+    sampler.begun(journal)
     recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas), video=video)
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
     if recording.next_frame is not None:  # earlier frames may be decoded before the first step
@@ -73,4 +75,7 @@ def settings_of(inputs: ShotInputs, request: ShotRequest, shape: FifoLayout) -> 
         "cfg by frame": str(request.schedules.cfg),
         "motion strength by frame": str(request.schedules.strength),
         "frames to go on after": digest(request.given),
+        **({"noise mask": digest(request.mask)} if request.mask is not None else {}),
+        **(request.keyframes.settings() if request.keyframes else {}),
+        **({"closed loop of frames": request.frames} if request.loop else {}),
     }

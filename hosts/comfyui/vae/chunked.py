@@ -195,6 +195,15 @@ def ratio_of(vae: Any) -> TimeRatio:
     return TimeRatio(each=round(count(3) - count(2)), first=round(count(1)))
 
 
+def check_frame_by_frame(vae: Any, what: str) -> None:
+    """Raises ValueError for a VAE whose latents are of several frames each."""
+    if getattr(vae, "latent_dim", 2) == 3 and not getattr(vae, "not_video", False) and ratio_of(vae).each > 1:
+        raise ValueError(
+            f"{what}: this VAE makes {ratio_of(vae).each} frames of each latent, but one latent per frame is needed; "
+            "connect an image VAE, or a temporal VAE with a latent per frame"
+        )
+
+
 def native_windows(vae: Any, squeezes: bool) -> WindowSpec:
     """A VAE's default windows."""
     windows = getattr(vae, "zoetrope_cut", None)

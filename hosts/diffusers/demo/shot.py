@@ -14,12 +14,13 @@ from torch import Tensor
 from ....demo.layout import FOLDER, PARTS, part_path
 from ....sampling import fifo
 from ....sampling.fifo import Denoiser
+from ....sampling.known import Loop
 from ....sampling.layout import FifoLayout, calls_per_frame
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import InitialQueue, QueueSettings, beginning, trial_call, work_before
 from ....sampling.schedule import LINEAR
 from ....sampling.timeline import Cue, Numbers, hard_cuts, mix_at, text_of
-from ....shots.journal import SEGMENT, Scalar, Sizes, State
+from ....shots.journal import SEGMENT, Journal, Scalar, Sizes, State
 from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
 from ....shots.sinks import Step
@@ -70,6 +71,8 @@ class DemoShot:
     fps: int
     queue: QueueSettings
     decoder: DemoDecoder
+    loop: int = 0
+    """Number of frames of a shot that ends where it begins; 0: no loop."""
 
     @property
     def shape(self) -> FifoLayout:
@@ -92,6 +95,7 @@ class DemoShot:
         return {
             "model": f"sha256:{files.hexdigest()}", "prompt": f"sha256:{prompt.hexdigest()}", "guidance": str(self.guidance),
             "guidance interval": str(self.demo.interval), "seed": self.seed, **self.queue.settings(self.shape),
+            **({"closed loop of frames": self.loop} if self.loop else {}),
         }  # fmt: skip
 
     def made_with(self) -> dict[str, Scalar]:
@@ -127,6 +131,12 @@ class DemoSampler:
     def __init__(self, shot: DemoShot):
         self._shot, self._noise, self._denoise = shot, FrameNoise(shot.seed, shot.latent), None
         self.pieces, self.tiles = shot.decoder.pieces, shot.decoder.tiles
+        self._loop = Loop(shot.loop, shot.shape.window) if shot.loop else None
+
+    def begun(self, journal: Journal) -> None:
+        """Takes what a resumed shot needs of its finished frames."""
+        if self._loop:
+            self._loop.finish(0, journal.first(self._shot.shape.window))
 
     def steps(self, state: State | None) -> Iterator[Step]:
         shot, shape = self._shot, self._shot.shape
@@ -135,6 +145,8 @@ class DemoSampler:
             for event in beginning(self._denoise, shape, self._noise, shot.queue.start):
                 if isinstance(event, InitialQueue):
                     state = State(event.frame, event.queue, event.finished)
+                    if self._loop:
+                        self._loop.finish(0, state.pending)
                     yield Step(state.frame, state.queue, state.pending)
                 else:
                     self.starting(event, len(shape.sigmas))
@@ -142,7 +154,8 @@ class DemoSampler:
         queue, together = state.queue.to(shot.demo.unet.device), shot.queue.windows_per_call
         tail = shot.queue.tail(hard_cuts(shot.cues))
         yield from starmap(
-            Step.of_queue, fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together, tail=tail)
+            Step.of_queue,
+            fifo.run(self._denoise, queue, shape, self._noise.at, state.frame, together, tail=tail, loop=self._loop),
         )
 
     def starting(self, step: int, steps: int) -> None:

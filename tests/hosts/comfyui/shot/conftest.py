@@ -24,11 +24,13 @@ def film(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     def run(
         frames: int, folder: str = "shots", prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.0,
         queue: Any = usual, samples: Tensor | None = None, strength: float = 1.0, tell: Any = None, guider: Any = None,
-        vae: Any = None, **request: Any,
+        vae: Any = None, mask: Tensor | None = None, **request: Any,
     ) -> Any:  # fmt: skip
         guider = guider or guider_for(tiny, tmp_path, prediction, scale, cfg, hint, strength)
         latent = torch.zeros(1, 4, 8, 8) if samples is None else samples
-        inputs, prepared = comfyui_shot.prepare(guider, vae or tiny.Vae(), {"samples": latent})
+        inputs, prepared = comfyui_shot.prepare(
+            guider, vae or tiny.Vae(), {"samples": latent, **({} if mask is None else {"noise_mask": mask})}
+        )
         prepared = replace(prepared, frames=frames, queue=queue, **request)
         place = ShotFolder(tmp_path / folder, "shot")
         with torch.inference_mode():
