@@ -3,6 +3,7 @@
 The model is a matrix product that takes at least --call seconds per window (a GPU's, where there is one), so its share is
 what a real model would see. Printed side by side, from one run: wall time of the queue alone and of the whole shot with its
 journal and video, over the bare model calls that both need. --memory FRAMES: how main memory (and the device's) grows.
+--decoding FRAMES: time of decoding in pieces, 14 latents that share 4, over the bare decoder calls that it needs.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from zoetrope.sampling.noise import FrameNoise  # noqa: E402
 from zoetrope.sampling.pieces import Pieces  # noqa: E402
 from zoetrope.sampling.queue import PRESETS, begin  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
+from zoetrope.sampling.windowing import WindowSpec  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
 from zoetrope.shots.measure import ram  # noqa: E402
 from zoetrope.shots.record import Recording  # noqa: E402
@@ -156,17 +158,42 @@ def memory(frames: int, latent: tuple[int, int, int], device: str) -> None:
         print(f"frame {frame}: {main / 2**20:.1f} MiB of main memory, {grown}")
 
 
+def decoding(frames: int, call: float) -> None:
+    """Wall time and calls of decoding frames of 512x512 pixels over those of the bare decoder, segment by segment."""
+    pieces, spent, calls = Pieces(cut=WindowSpec(14, 4)), 0.0, 0
+
+    def decode(latents: Tensor, piece: int) -> Tensor:
+        nonlocal spent, calls
+        started = time.perf_counter()
+        time.sleep(call)
+        made = latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3)
+        spent, calls = spent + time.perf_counter() - started, calls + 1
+        return made
+
+    stored = torch.randn(64, 4, 64, 64)
+    stream = pieces.decoded(decode, lambda start, stop: stored[[number % 64 for number in range(start, stop)]], 0)
+    started = time.perf_counter()
+    for _ in islice(stream, frames):
+        pass
+    wall, needed = time.perf_counter() - started, -(-frames // (pieces.cut.size - pieces.cut.overlap))
+    print(f"{frames} frames: {wall / spent:.4f} of the decoder's time; {calls} calls, {needed} needed")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--call", type=float, default=0.1, help="least seconds of a model call")
     parser.add_argument("--memory", type=int, help="frames of the memory run, instead of the others")
+    parser.add_argument("--decoding", type=int, help="frames to decode in pieces, instead of the others")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     latent = (4, 64, 64)
     if arguments.memory:
         memory(arguments.memory, (4, 16, 16), arguments.device)
+        return
+    if arguments.decoding:
+        decoding(arguments.decoding, arguments.call)
         return
     model = Model(arguments.call, arguments.device)
     print(f"latents {latent}, {arguments.device}, model calls of {median(model._timed() for _ in range(5)):.3f} s")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .diffusion import rows
-from .known import Known, Loop, Noise, put_back
+from .known import Known, Loop, Noise, exact, put_back
 from .layout import FifoLayout, Levels
 from .tail import CoherentTail
 
@@ -43,7 +43,10 @@ def base_steps(denoise: Denoiser, layout: FifoLayout, noise: Noise, known: Seque
     x = layout.entering * _drawn(noise, frames, BASE).to(layout.sigmas)
     for step in range(1, len(layout.sigmas) + 1):
         now, after = (layout.steps[-step - part].expand(layout.window).to(x) for part in (0, 1))
-        clean = denoise(x, now.sigma, frames.to(x.device)).to(x)
+        given, sigma = x, now.sigma
+        for one in known:
+            given, sigma = one.shown(given, sigma, frames)
+        clean = denoise(given, sigma, frames.to(x.device)).to(x)
         x = ddim(x, clean, now, after, layout.eta, _drawn(noise, frames, BASE + step).to(x))
         for one in known:
             x = one.restored(x, frames, after, lambda numbers: _drawn(noise, numbers, BASE))
@@ -98,25 +101,21 @@ def run(
         pending = executor.submit(step_noise, layout, noise, frame)
         while True:
             drawn, pending = pending.result(), executor.submit(step_noise, layout, noise, frame + block)
-            queue = iterate(denoise, queue, layout, drawn, frame, together, loop.numbers if loop else None)
             here = [*known, *(loop.known() if loop else [])]
+            queue = iterate(denoise, queue, layout, drawn, frame, together, here, loop.numbers if loop else None)
             queue = put_back(here, queue, layout, frame, lambda numbers: _drawn(noise, numbers, 0))
-            finished = queue[layout.context : layout.context + block].clone()
-            for one in here:
-                finished = one.exact(finished, torch.arange(frame, frame + block))
+            finished = exact(here, queue[layout.context : layout.context + block].clone(), frame)
             if loop:
                 loop.finish(frame, finished)
-            numbers = range(frame + layout.updated, frame + layout.updated + block)
-            entering = torch.stack([_entering(queue[-1], layout, noise, number, tail) for number in numbers])
-            queue = torch.cat([queue[block:], entering])
+            queue = torch.cat([queue[block:], _entering(queue[-1], layout, noise, frame + layout.updated, tail)])
             yield frame, finished, queue
             frame += block
 
 
-def _entering(last: Tensor, layout: FifoLayout, noise: Noise, number: int, tail: CoherentTail | None) -> Tensor:
-    """The frame that enters `c h w`. last: frame at the last place, after the iteration."""
-    levels = float(layout.after.sigma[-1]), float(layout.sigmas[-1])
-    drawn = tail.entering(last, levels, noise, number) if tail else noise(number, 0)
+def _entering(last: Tensor, layout: FifoLayout, noise: Noise, first: int, tail: CoherentTail | None) -> Tensor:
+    """The block that enters `(b, c, h, w)`. last: frame at the last place, after the iteration; first: number of a frame."""
+    levels, numbers = (float(layout.after.sigma[-1]), float(layout.sigmas[-1])), range(first, first + layout.block)
+    drawn = torch.stack([tail.entering(last, levels, noise, number) if tail else noise(number, 0) for number in numbers])
     return layout.entering.to(last) * drawn.to(last)
 
 
@@ -127,22 +126,26 @@ def iterate(
     drawn: Tensor | None,
     frame: int,
     together: int = 1,
+    known: Sequence[Known] = (),
     numbered: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Takes one step at every place; all windows get the queue from before the step.
 
     drawn      noise from `step_noise`
+    known      given latents, some of which the model gets without noise
     numbered   changes the frame numbers that the model gets
     """
     levels, after = layout.levels.to(queue), layout.after.to(queue)
     numbers = torch.arange(layout.places, device=queue.device) - layout.context + frame
+    given, sigmas, stepped = queue, levels.sigma, queue.clone()
+    for one in known:
+        given, sigmas = one.shown(given, sigmas, numbers)
     numbers = numbered(numbers) if numbered else numbers
-    stepped = queue.clone()
     drawn = None if drawn is None else torch.cat([queue[: layout.context], drawn.to(queue)])
     windows = layout.windows(frame)
     for first in range(0, len(windows), together):
         group = windows[first : first + together]
-        x, sigma, frames = (torch.cat([values[inputs] for inputs, _ in group]) for values in (queue, levels.sigma, numbers))
+        x, sigma, frames = (torch.cat([values[inputs] for inputs, _ in group]) for values in (given, sigmas, numbers))
         for (inputs, updated), clean in zip(group, denoise(x, sigma, frames).to(x).split(layout.window), strict=True):
             inside = slice(updated.start - inputs.start, updated.stop - inputs.start)
             fresh = None if drawn is None else drawn[updated]

@@ -1,7 +1,9 @@
 """Frames of a queue whose latents are given: a clip that a shot continues, keyframes, the parts outside a mask, a loop's end.
 
 At every step the given latents are put back, noised to the level of their places, so that the model generates the other frames
-and parts to match (replacement, as in RePaint, arXiv 2201.09865, without its repetitions). Finished frames have them exactly.
+and parts to match (replacement, as in RePaint, arXiv 2201.09865, without its repetitions). Frames that come after the others,
+keyframes and a loop's end, are given to the model without noise instead: in a queue later frames are noisier, so the frames
+before them would be settled before these are recognisable. Finished frames have the given latents exactly.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +13,9 @@ import torch
 from torch import Tensor
 
 from .layout import FifoLayout, Levels
+
+CLEAN = 0.03
+"""Noise level of a clean frame: Stable Diffusion's lowest is .0292."""
 
 Noise = Callable[[int, int], Tensor]
 """`(frame, step) -> c h w`, standard normal. Step 0: the noise that a frame starts from; step k > 0: that added in step k."""
@@ -28,6 +33,8 @@ class Known:
     """`(g, 1, h, w)`: 0 where the given latent is kept, 1 where frames are generated, between them a blend; None: 0."""
     repeats: bool = False
     """Whether the last latent is also that of all later frames."""
+    clean: bool = False
+    """Whether the model gets frames that are given wholly without noise, at the level `CLEAN`."""
 
     def restored(self, frames: Tensor, numbers: Tensor, levels: Levels, drawn: Callable[[Tensor], Tensor]) -> Tensor:
         """Frames `(f, c, h, w)` at these levels, with the given latents put back.
@@ -40,6 +47,16 @@ class Known:
             return frames
         kept = levels[here].noised(self.latents[index].to(frames), drawn(numbers[here]))
         return self._put(frames, here, kept if self.masks is None else torch.lerp(kept, *self._parts(frames, here, index)))
+
+    def shown(self, frames: Tensor, sigma: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames `(f, c, h, w)` and levels `(f,)` as the model gets them: without noise where they are given wholly."""
+        here, index = self._found(numbers)
+        if self.masks is not None:
+            whole = self.masks[index].flatten(1).amax(1) == 0
+            here, index = here[whole], index[whole]
+        if not self.clean or not len(here):
+            return frames, sigma
+        return self._put(frames, here, self.latents[index].to(frames)), self._put(sigma, here, sigma.clamp(max=CLEAN)[here])
 
     def exact(self, frames: Tensor, numbers: Tensor) -> Tensor:
         """Finished frames `(f, c, h, w)`, with the given latents where the mask is 0."""
@@ -103,7 +120,7 @@ def keyframes(latents: Tensor, numbers: Sequence[int], strength: float = 1.0, re
     shares = torch.tensor([strength * (1 - nearest[frame][0] / (reach + 1)) for frame in frames])
     shares = torch.where(torch.tensor([nearest[frame][0] == 0 for frame in frames]), strength, shares)
     chosen = latents[[nearest[frame][1] for frame in frames]]
-    return Known(chosen, frames, (1 - shares).reshape(-1, 1, 1, 1).expand(-1, 1, *latents.shape[-2:]))
+    return Known(chosen, frames, (1 - shares).reshape(-1, 1, 1, 1).expand(-1, 1, *latents.shape[-2:]), clean=True)
 
 
 @dataclass
@@ -135,11 +152,18 @@ class Loop:
 
     def known(self) -> list[Known]:
         count = len(self.first)
-        return [Known(torch.stack(self.first), range(self.frames, self.frames + count))] if count else []
+        return [Known(torch.stack(self.first), range(self.frames, self.frames + count), clean=True)] if count else []
 
     def numbers(self, numbers: Tensor) -> Tensor:
         """Frame numbers that conditions are given for: those after the end are of the beginning."""
         return torch.where(numbers >= self.frames, numbers - self.frames, numbers)
+
+
+def exact(known: Sequence[Known], finished: Tensor, frame: int) -> Tensor:
+    """Finished frames `(b, c, h, w)` with all given latents. frame: number of the first."""
+    for one in known:
+        finished = one.exact(finished, torch.arange(frame, frame + len(finished)))
+    return finished
 
 
 def put_back(

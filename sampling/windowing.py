@@ -118,13 +118,14 @@ def join_stream(made: Iterable[tuple[int, Tensor]], overlap: int, fade: bool) ->
     """Joins windows `(first item, items)`, in order, to items, one at a time; neighbours share `overlap` items or more."""
     tail, end = None, 0
     for start, items in made:
-        stop = start + len(items)
+        stop, blended = start + len(items), items[:0]
         if tail is not None:
             fresh = items[end - start - len(tail) :]
-            items = torch.cat([blend(tail, fresh[: len(tail)], fade), fresh[len(tail) :]])
-        kept = max(0, len(items) - overlap)
-        yield from items[:kept]
-        tail, end = items[kept:], stop
+            blended, items = blend(tail, fresh[: len(tail)], fade), fresh[len(tail) :]
+        kept = max(0, len(blended) + len(items) - overlap)
+        yield from blended[:kept]
+        yield from items[: max(0, kept - len(blended))]
+        tail, end = torch.cat([blended[kept:], items[max(0, kept - len(blended)) :]]), stop
     if tail is not None:
         yield from tail
 

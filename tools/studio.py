@@ -205,6 +205,12 @@ def long_clips(studio: Studio) -> None:
     put(sheet(list(windows[:32].chunk(2))), help_page("SlidingWindows"), help_page("LongShotNoise"))
 
 
+def keyframes(studio: Studio) -> None:
+    """A shot from its first keyframe to its second, and from there to its third."""
+    (shot,) = studio.clips("37_keyframes_demo", "ZoetropeEndlessShot")
+    put(sheet([shot[:25], shot[24:]]), help_page("Keyframes"))
+
+
 def guidance(studio: Studio) -> None:
     """Stills of every fourth square of the evaluation set: guidance at every step, and in the demo model's interval."""
     demo = replace(load_demo(), motion=None)
@@ -223,7 +229,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, study, long_clips, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, study, long_clips, keyframes, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

@@ -173,6 +173,10 @@ CARDS = {
     "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
     "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + ControlNet", LONG_FILE),
     "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
+    "36_closed_loop_demo": Card("Closed loop", "", whole("36_closed_loop_demo", "ZoetropeEndlessShot")),
+    "37_keyframes_demo": Card("Keyframes", "", whole("37_keyframes_demo", "ZoetropeEndlessShot")),
+    "38_masked_continuation_demo": Card("Keep a part, continue the rest", "", whole(
+        "38_masked_continuation_demo", "ZoetropeEndlessShot")),
 }  # fmt: skip
 
 

@@ -71,6 +71,7 @@ IDS = {
     "ZoetropeLoraByFrame",
     "ZoetropeMergeAcrossFrames",
     "ZoetropeInvertVideo",
+    "ZoetropeKeyframes",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
 }

@@ -21,9 +21,9 @@ NAMES = [one.name for one in WORKFLOWS]
 CORE = {
     "BasicScheduler", "CFGGuider", "CLIPLoader", "CLIPTextEncode", "CLIPVisionLoader", "Canny", "CheckpointLoaderSimple",
     "ControlNetApplyAdvanced", "ControlNetLoader", "CreateVideo", "EmptyImage", "EmptyLatentImage", "FrameInterpolate",
-    "FrameInterpolationModelLoader", "GetVideoComponents", "ImageCompositeMasked", "ImageScaleBy", "KSampler", "KSamplerSelect",
-    "LoadImage", "LoadVideo", "MarkdownNote", "PreviewAny", "PreviewImage", "RandomNoise", "SamplerCustom",
-    "SamplerCustomAdvanced", "SaveVideo", "VAEDecode", "VAELoader",
+    "FrameInterpolationModelLoader", "GetVideoComponents", "ImageBatch", "ImageCompositeMasked", "ImageScaleBy", "KSampler",
+    "KSamplerSelect", "LoadImage", "LoadVideo", "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",
+    "SamplerCustom", "SamplerCustomAdvanced", "SaveVideo", "SetLatentNoiseMask", "SolidMask", "VAEDecode", "VAELoader",
 }  # fmt: skip
 """Nodes of the host, of the oldest one but for frame interpolation."""
 SHOWN = {
@@ -137,7 +137,7 @@ def test_a_blueprint_is_one_node_whose_wires_end_where_they_say(blueprint: Bluep
         if link["origin_id"] in nodes:
             assert link["id"] in nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["links"]
     open_ends = [(node["type"], one["name"]) for node in nodes.values() for one in node["inputs"] if not one["link"]]
-    assert {name for _, name in open_ends} <= {"audio", "guider", "last", "queue", "settings", "sigmas"}, open_ends
+    assert {name for _, name in open_ends} <= {"audio", "guider", "keyframes", "last", "queue", "settings", "sigmas"}, open_ends
     for number, widget in outside["properties"]["proxyWidgets"]:
         assert any(one["name"] == widget for one in nodes[int(number)]["inputs"])
 

@@ -2,6 +2,7 @@
 
 from .demo import RED
 from .drawing import Workflow, column, node
+from .given import GIVEN
 from .own import BOAT, NEVER, applied, checkpoint, module
 from .parts import WORDS, avoid, decode, demo_clip, demo_model, frames, motion, prompt, timeline
 
@@ -18,7 +19,7 @@ Press **Run**. The shot is written while it is sampled, to `output/zoetrope/demo
 
 **Stop it** whenever you like, or let it crash: run the same graph again and it continues from the same frame, bit for bit.
 
-**Raise** `frames` and run again: the shot gets longer. Any other change starts a new shot; the node names the change.
+**Raise** `frames` and run again: the shot gets longer. Another `vae` or `fps` decodes it again; any other change starts a new shot, and the node names the change.
 
 Your own checkpoint: `27_endless_shot_sd15`.
 """,
@@ -36,7 +37,7 @@ Your own checkpoint: `27_endless_shot_sd15`.
             "The shot",
             node(
                 "shot", "ZoetropeEndlessShot", "5. Raise frames and run again: it goes on", room=420, model="@motion.model",
-                positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.vae", latent="@empty.LATENT",
+                positive="@timeline.conditioning", negative="@negative.CONDITIONING", vae="@demo.temporal_vae", latent="@empty.LATENT",
                 seed=0, frames=96, fps=8.0, cfg=3.0, filename_prefix="zoetrope/demo_shot",
             ),
             width=440,
@@ -176,4 +177,4 @@ Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was tr
     ),
 )  # fmt: skip
 
-LONG = (ENDLESS_SHOT, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT)
+LONG = (ENDLESS_SHOT, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT, *GIVEN)
