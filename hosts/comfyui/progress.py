@@ -114,7 +114,7 @@ def page_run() -> PageRun | None:
         return None
     running, _ = server.prompt_queue.get_current_queue_volatile()
     queued = next((extra for _, prompt, _, extra, *_ in running if prompt == context.prompt_id), {})
-    workflow = queued.get("extra_pnginfo", {}).get("workflow", {}).get("id")
+    workflow = ((queued.get("extra_pnginfo") or {}).get("workflow") or {}).get("id")
     settings = {} if args.multi_user else server.user_manager.settings.get_settings(None)
     return PageRun(str(context.node_id), str(workflow), settings) if workflow else None
 

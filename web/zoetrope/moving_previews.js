@@ -16,7 +16,7 @@ export class MovingPreviews {
     this.clips.set(node, Object.assign(this.clips.get(node) ?? {}, { workflow, frames, columns, image }))
   }
 
-  /** A preview of the host. It is drawn by nobody, as the page is drawn after its events: the newest frame of the clip takes its place. */
+  /** A preview of the host, replaced by the newest frame of the clip before the page is drawn. It is kept until the node has finished. */
   still(detail) {
     if (this.own.has(detail.blob)) return
     this.stills.set(detail.nodeId, detail)
@@ -42,7 +42,7 @@ export class MovingPreviews {
     }))
   }
 
-  /** The node has finished: what the host shows is on the page again. */
+  /** The node has finished: shows the host's last preview again. */
   end(node) {
     const [clip, still] = [this.clips.get(node), this.stills.get(node)]
     this.clips.delete(node)
@@ -58,7 +58,7 @@ export class MovingPreviews {
     this.others.clear()
   }
 
-  /** Another pack plays this node's clip. */
+  /** Leaves the node to another pack that plays its clip. */
   yieldTo(node) {
     this.others.add(node)
     this.end(node)
@@ -82,21 +82,27 @@ export function watchPreviews({ api, app, on, openWorkflow, nodeOf }) {
       timer = null
     }
   }
-  let run = 0
+  let run = 0, states = {}
+  const isRunning = node => (states[node]?.state ?? 'running') === 'running'
   const listen = (names, work) => [names].flat().forEach(name => api.addEventListener(name, ({ detail }) => (work(detail), settle())))
   listen('zoetrope.preview', async message => {
     const started = run
     const image = on() && (await loaded(message.sheet))
     if (!on()) previews.end(message.node)
-    else if (image && started === run) previews.take({ ...message, image })
+    else if (image && started === run && isRunning(message.node)) previews.take({ ...message, image })
     settle()
   })
   listen('b_preview_with_metadata', detail => previews.still(detail))
   listen('VHS_latentpreview', ({ id }) => previews.yieldTo(String(id)))
   listen('progress_state', ({ nodes }) => {
-    for (const node of [...previews.clips.keys()]) if (nodes[node] && nodes[node].state !== 'running') previews.end(node)
+    states = nodes
+    for (const node of [...previews.clips.keys()]) if (!isRunning(node)) previews.end(node)
   })
-  listen(['execution_start', 'execution_success', 'execution_error', 'execution_interrupted'], () => (run++, previews.endAll()))
+  listen(['execution_start', 'execution_success', 'execution_error', 'execution_interrupted'], () => {
+    run++
+    states = {}
+    previews.endAll()
+  })
 }
 
 const locatorOf = node => (node?.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : String(node?.id))

@@ -110,9 +110,10 @@ def off_by_method(page: Page) -> None:
         lambda page: page.settings_on_disk.update({"Zoetrope.Panels.MovingPreviews": False}),
         lambda page: page.settings_on_disk.update({"VHS.LatentPreview": True}),
         lambda page: page.extra.clear(),
+        lambda page: page.extra.update(extra_pnginfo=None),
         lambda page: setattr(page, "client_id", None),
     ],
-    ids=["preview method none", "setting", "another pack's previews", "queued by a script", "no page"],
+    ids=["preview method none", "setting", "another pack's previews", "queued by a script", "no workflow", "no page"],
 )
 def test_where_they_are_off_nothing_is_computed(
     tiny: Any, moving: Any, page: Page, switch: Callable[[Page], object], monkeypatch: pytest.MonkeyPatch
