@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,11 +98,16 @@ def error_of(entry: dict[str, Any]) -> str:
 
 @contextmanager
 def serve(
-    host: Path, folder: Path, name: str = ODD_NAME, change: Callable[[Path], object] = lambda pack: None
+    host: Path,
+    folder: Path,
+    name: str = ODD_NAME,
+    change: Callable[[Path], object] = lambda pack: None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Starts `host` on a free port with the pack installed under a name, and stops it afterwards.
 
-    change   applied to the folder of the installed pack before the start
+    change    applied to the folder of the installed pack before the start
+    options   further arguments of the host
     """
     install_pack(folder / "custom_nodes" / name)
     change(folder / "custom_nodes" / name)
@@ -111,7 +116,7 @@ def serve(
         port = free.getsockname()[1]
     command = [
         sys.executable, str(host / "main.py"), "--cpu", "--port", str(port), "--base-directory", str(folder),
-        "--disable-auto-launch", "--disable-api-nodes",
+        "--disable-auto-launch", "--disable-api-nodes", *options,
     ]  # fmt: skip
     log = folder / "server.log"
     environment = {

@@ -1,6 +1,7 @@
-// Zoetrope in the editor: three panels that show what the nodes do. Every graph runs without them, in API mode too.
+// Zoetrope in the editor: three panels that show what the nodes do, and previews that move. Every graph runs without them, in API mode too.
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
+import { watchPreviews } from './zoetrope/moving_previews.js'
 import { addFilmstrip, restoreFilmstrip, tellFilmstrip } from './zoetrope/filmstrip.js'
 import { addPlan, restorePlan } from './zoetrope/plan.js'
 import { fillInPrefix } from './zoetrope/prefix.js'
@@ -15,6 +16,7 @@ const settings = [
   panel('Filmstrip', 'Filmstrip', { tooltip: 'Shows the finished frames of Endless Shot and the time left. Applies to nodes added or opened later.' }),
   panel('FilmstripFrames', 'Frames on the filmstrip', { type: 'number', defaultValue: 200, attrs: { min: 16, max: 2000, step: 16 }, tooltip: 'Number of newest frames kept in the page. The video has all frames.' }),
   panel('Plan', 'Shot plan', { tooltip: 'Shows time, disk and memory of Shot Plan as bars. Applies to nodes added or opened later.' }),
+  panel('MovingPreviews', 'Moving previews', { tooltip: 'Plays the clip on a sampler while it is sampled, instead of its first frame. Off: the server computes none. Needs live previews: set Live preview method, or start ComfyUI with --preview-method auto.' }),
 ]
 const set = id => setting(`Zoetrope.Panels.${id}`) ?? settings.find(one => one.id.endsWith(`.${id}`)).defaultValue
 const keep = () => Math.max(16, Number(set('FilmstripFrames')) || 200)
@@ -63,6 +65,7 @@ app.registerExtension({
     restorePlan(node, `${openWorkflow()}/${node.id}`)
   },
   setup() {
+    watchPreviews({ api, app, on: () => set('MovingPreviews') && !setting('VHS.LatentPreview'), openWorkflow, nodeOf })
     api.addEventListener('zoetrope.shot', ({ detail }) => {
       if (!set('Filmstrip')) return
       running.set(`${detail.workflow}/${detail.node}`, [detail.workflow, detail.node])

@@ -47,10 +47,27 @@ INTERVAL = "zoetrope.interval"
 """In `transformer_options`: (start, end) of guidance as fractions of the sampling."""
 GUARD = "zoetrope.watch"
 """In `transformer_options`: counter of model calls and runs (`call_guard.CallGuard`)."""
+PREVIEWS = "zoetrope.previews"
+"""Wrapper that sends previews of the clip being sampled to the editor."""
 
 OTHERS = "*"
 """Position of other packs' wrappers in `ORDER`."""
-ORDER = (WINDOWS, INTERVAL, OTHERS, MOTION, LORA, SHARED, MERGED, IMAGE_PROMPT, GUIDE, FRAMES, PLACES, CONTROL, UPSCALE)
+ORDER = (
+    PREVIEWS,
+    WINDOWS,
+    INTERVAL,
+    OTHERS,
+    MOTION,
+    LORA,
+    SHARED,
+    MERGED,
+    IMAGE_PROMPT,
+    GUIDE,
+    FRAMES,
+    PLACES,
+    CONTROL,
+    UPSCALE,
+)
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
 A clip is first cut into windows; guidance is limited per window; given frames replace rows before each frame gets its

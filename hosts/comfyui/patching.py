@@ -15,6 +15,7 @@ from ...models.layers.strength import Strength
 from .call import LEVELS, wrap_model
 from .compiled import hooks_enabled
 from .latents import check_latent
+from .previews import add_previews
 from .regions import record_regions
 from .unet import unet_of, unet_places
 
@@ -54,6 +55,8 @@ class HostEdit(ABC, Generic[Inputs]):
 
     uses_regions: ClassVar[bool] = False
     """Whether inputs depend on the position in the picture (masks, given frames), and are cropped for areas and tiles."""
+    joins_frames: ClassVar[bool] = False
+    """Whether it makes the rows of a batch frames of one clip, for which the editor gets moving previews."""
     has_network: ClassVar[bool] = True
     """Whether it has weights of its own, which the host loads as an additional model."""
 
@@ -81,6 +84,8 @@ class HostEdit(ABC, Generic[Inputs]):
         wrap_model(patched, WrappersMP.APPLY_MODEL, self._key, self.apply_model)
         if self.uses_regions:
             record_regions(patched)
+        if self.joins_frames:
+            add_previews(patched)
 
     def _sample(self, executor: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
         check_latent(noise, executor.class_obj.model_patcher)

@@ -2,11 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.utils
 import numpy as np
+from comfy.cli_args import args
+from comfy_execution.utils import get_executing_context
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
@@ -91,6 +94,29 @@ class NodeProgress:
         page = getattr(_server(), "client_id", None)
         if page is not None and self._node_id is not None:
             _server().send_sync(event, {"node": str(self._node_id), **data}, page)
+
+
+@dataclass(frozen=True)
+class PageRun:
+    """The running node of a workflow that a page of the editor has queued."""
+
+    node: str
+    """Id in the queued graph, such as `5:12` for node 12 inside the subgraph that is node 5."""
+    workflow: str
+    settings: Mapping[str, Any]
+    """The user's settings that differ from the defaults; empty on a server with several users, whose page is unknown."""
+
+
+def page_run() -> PageRun | None:
+    """The running node; None outside a server, and where a script has queued the graph, not a page."""
+    context, server = get_executing_context(), _server()
+    if context is None or getattr(server, "client_id", None) is None:
+        return None
+    running, _ = server.prompt_queue.get_current_queue_volatile()
+    queued = next((extra for _, prompt, _, extra, *_ in running if prompt == context.prompt_id), {})
+    workflow = ((queued.get("extra_pnginfo") or {}).get("workflow") or {}).get("id")
+    settings = {} if args.multi_user else server.user_manager.settings.get_settings(None)
+    return PageRun(str(context.node_id), str(workflow), settings) if workflow else None
 
 
 def where(frame: int, frames: int) -> str:

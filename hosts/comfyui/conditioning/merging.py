@@ -141,6 +141,7 @@ def _step_key(options: Mapping[str, Any]) -> Hashable:
 class MergeHooks(HostEdit[MergeInputs]):
     """The hooks of one Merge Across Frames."""
 
+    joins_frames = True
     has_network = False
 
     def __init__(self, key: str):

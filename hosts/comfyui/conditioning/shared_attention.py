@@ -87,6 +87,7 @@ class SharedHooks(HostEdit[SharedInputs]):
     """The hooks of one choice of frames in the UNet."""
 
     uses_regions = True
+    joins_frames = True
     has_network = False
 
     def __init__(self, key: str):

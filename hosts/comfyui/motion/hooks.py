@@ -24,6 +24,7 @@ class MotionHooks(HostEdit[TemporalInputs]):
     """The hooks of one applied motion module."""
 
     uses_regions = True
+    joins_frames = True
 
     def __init__(self, key: str, module: MotionModule, report: Report):
         super().__init__(key, "motion", TemporalEdit)

@@ -16,6 +16,7 @@ from ..call import CALL_STATES, FRAMES, LENGTH, SHARED, WINDOWS, is_set, levels_
 from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.per_frame import add_frames
 from ..latents import check_latent, check_shape
+from ..previews import add_previews
 from .guider import motion_options
 
 
@@ -40,6 +41,7 @@ def in_windows(model: Any, cut: Windows) -> Any:
     wrap_model(patched, WrappersMP.OUTER_SAMPLE, WINDOWS, outer_sample)
     wrap_model(patched, WrappersMP.PREPARE_SAMPLING, WINDOWS, prepare)
     wrap_model(patched, WrappersMP.PREDICT_NOISE, WINDOWS, lambda *args, **kwargs: _predict(cut, *args, **kwargs))
+    add_previews(patched)
     return patched
 
 
