@@ -88,7 +88,7 @@ def _shot(arguments: argparse.Namespace) -> None:
     journal, reason = journal_for(place, shot.sizes, shot.settings(), shot.made_with(), apart=("fps",))
     with closing(Bars(bar_of, arguments.frames, decoder.pieces.latents(arguments.frames))) as bars:
         sampler = _with_bars(shot, bars)
-        sampler.begun(journal)
+        sampler.resume(journal)
         recording = Recording(journal, sampler, arguments.frames, fps, tail=1, video=video)
         bars.finished = max(0, recording.next_frame or 0)
         with closing(recording):

@@ -45,7 +45,7 @@ def base_steps(denoise: Denoiser, layout: FifoLayout, noise: Noise, known: Seque
         now, after = (layout.steps[-step - part].expand(layout.window).to(x) for part in (0, 1))
         given, sigma = x, now.sigma
         for one in known:
-            given, sigma = one.shown(given, sigma, frames)
+            given, sigma = one.model_input(given, sigma, frames)
         clean = denoise(given, sigma, frames.to(x.device)).to(x)
         x = ddim(x, clean, now, after, layout.eta, _drawn(noise, frames, BASE + step).to(x))
         for one in known:
@@ -139,7 +139,7 @@ def iterate(
     numbers = torch.arange(layout.places, device=queue.device) - layout.context + frame
     given, sigmas, stepped = queue, levels.sigma, queue.clone()
     for one in known:
-        given, sigmas = one.shown(given, sigmas, numbers)
+        given, sigmas = one.model_input(given, sigmas, numbers)
     numbers = numbered(numbers) if numbered else numbers
     drawn = None if drawn is None else torch.cat([queue[: layout.context], drawn.to(queue)])
     windows = layout.windows(frame)

@@ -48,7 +48,7 @@ class Known:
         kept = levels[here].noised(self.latents[index].to(frames), drawn(numbers[here]))
         return self._put(frames, here, kept if self.masks is None else torch.lerp(kept, *self._parts(frames, here, index)))
 
-    def shown(self, frames: Tensor, sigma: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def model_input(self, frames: Tensor, sigma: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Frames `(f, c, h, w)` and levels `(f,)` as the model gets them: without noise where they are given wholly."""
         here, index = self._found(numbers)
         if self.masks is not None:
@@ -148,7 +148,7 @@ class Loop:
         """Notes finished frames; frame: number of the first of them."""
         for number, latent in enumerate(latents, frame):
             if number == len(self.first) < self.window - 1:
-                self.first.append(latent)
+                self.first.append(latent.cpu())
 
     def known(self) -> list[Known]:
         count = len(self.first)

@@ -98,7 +98,7 @@ class ShotSampler(ShotDecoder):
             "Finished frames are kept.",
         )  # fmt: skip
 
-    def begun(self, journal: Journal) -> None:
+    def resume(self, journal: Journal) -> None:
         """Takes what a resumed shot needs of its finished frames."""
         if self._loop:
             self._loop.finish(0, journal.first(self._shape.window))

@@ -47,7 +47,7 @@ def make_shot(
     sampler = ShotSampler(inputs, request, shape, listener)  # raises for settings that do not fit
     video, made = sampler.settings(), made_with(inputs.model, inputs.vae)
     journal, reason = journal_for(place, sizes, settings_of(inputs, request, shape), made, apart=(*video, "fps"))
-    sampler.begun(journal)
+    sampler.resume(journal)
     recording = Recording(journal, sampler, request.frames, request.fps, tail=len(shape.sigmas), video=video)
     listener.opening(f"{journal.folder.parent.name}/{journal.folder.name}", recording.resumed, reason)
     if recording.next_frame is not None:  # earlier frames may be decoded before the first step

@@ -133,7 +133,7 @@ class DemoSampler:
         self.pieces, self.tiles = shot.decoder.pieces, shot.decoder.tiles
         self._loop = Loop(shot.loop, shot.shape.window) if shot.loop else None
 
-    def begun(self, journal: Journal) -> None:
+    def resume(self, journal: Journal) -> None:
         """Takes what a resumed shot needs of its finished frames."""
         if self._loop:
             self._loop.finish(0, journal.first(self._shot.shape.window))
