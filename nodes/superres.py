@@ -6,13 +6,17 @@ from typing import Any
 from torch import Tensor
 
 from ..hosts.comfyui.api import io
+from ..hosts.comfyui.environment import made_with
 from ..hosts.comfyui.jobs.interpolate import InterpolationInputs, InterpolationRequest, interpolate, plan_for
 from ..hosts.comfyui.jobs.job import Job, coloured, of_motion, settings_of
+from ..hosts.comfyui.jobs.unfinished import ResumableJob
 from ..hosts.comfyui.jobs.upscale import COLOURS, UpscaleInputs, UpscaleRequest, upscale
 from ..hosts.comfyui.loaders.upscaler import load_upscaler
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 from ..hosts.comfyui.vae.video import fitted
+from ..sampling.stream import calls_of
+from ..sampling.windowing import WindowSpec
 from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
@@ -115,7 +119,10 @@ class InterpolateFrames(io.ComfyNode):
         inputs = InterpolationInputs(model, positive, negative, motion, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
         settings |= {**asdict(request), **of_motion(motion)}
-        return output_of(job.run(lambda frames: interpolate(inputs, frames, request), plan.frames(job.clip.count), settings))
+        resumable = ResumableJob(job, settings, ("originals",), made_with(model, vae))
+        frames = plan.frames(job.clip.count)
+        calls = calls_of(frames, steps, plan.cut)
+        return output_of(resumable.run(lambda source, run: interpolate(inputs, source, request, run), frames, calls))
 
 
 class UpscaleVideo(io.ComfyNode):
@@ -175,7 +182,9 @@ class UpscaleVideo(io.ComfyNode):
         inputs = UpscaleInputs(model, positive, negative, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
         settings |= asdict(request)
-        return output_of(job.run(lambda frames: upscale(inputs, frames, request), job.clip.count, settings))
+        resumable = ResumableJob(job, settings, ("colours",), made_with(model, vae))
+        calls = calls_of(job.clip.count, steps, WindowSpec(window, overlap))
+        return output_of(resumable.run(lambda source, run: upscale(inputs, source, request, run), job.clip.count, calls))
 
 
 class MatchColour(io.ComfyNode):

@@ -47,6 +47,8 @@ class Job:
         if self.fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; the input frames have no rate, so set one")
         self.node_progress = NodeProgress(node_id, 0)
+        self.resumed = 0
+        """Number of frames that earlier runs finished."""
         self._images, self._source = images, ""
         self._place = output_place(filename_prefix)
 
@@ -76,7 +78,8 @@ class Job:
         count = write_video(path, self.node_progress.counted(frames) if counted else frames, self.fps)
         silent = self._add_sound(path)
         stage.note(path)
-        self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{silent}")
+        resumed = f", {self.resumed} of them finished earlier" if self.resumed else ""
+        self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{resumed}{silent}")
         return FinishedStage(path, self._place.subfolder)
 
     def recorded(self, settings: Mapping[str, Any]) -> dict[str, Scalar]:

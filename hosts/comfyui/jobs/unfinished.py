@@ -1,0 +1,194 @@
+"""Unfinished runs of jobs that sample a stream: finished latents and the frames in the steps are stored, and continued from.
+
+Finished latents of an earlier run are decoded again, through the same windows, and not sampled again. So a run that was stopped
+or killed any number of times gives the bits of one without a break.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ....shots.journal import SEGMENT, Journal, Scalar, Sizes
+from ....shots.sinks import JournalSink, Step
+from ..sampling.rounds import RoundRunner
+from ..vae.chunked import ChunkedVae, sees_time
+from .job import FinishedStage, Job
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 20.0
+"""Aim for the length of a round, after which the state may be saved."""
+MOST_WINDOWS = 8
+"""Windows that enter per round at most."""
+KEPT = "Finished windows are kept."
+
+
+class Stream(Protocol):
+    """Steps over a clip with a state that can be stored: `stream.EulerSteps`, `interpolation.Filling`."""
+
+    entered: int
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def lanes(self) -> int: ...
+    @property
+    def places(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    def push(self, item: Tensor, /) -> list[Tensor]: ...
+    def finish(self) -> Iterator[list[Tensor]]: ...
+    def state(self, shape: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]: ...
+    def restore(self, frames: Tensor, counters: Sequence[int], /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Items that enter a stream at once."""
+
+    first: int
+    """Items of the first window."""
+    stride: int
+    """Further items of each later one."""
+
+
+class Unfinished:
+    """The unfinished run of a job; a context manager that saves it at an error or interrupt, and removes it at the end.
+
+    journal    makes or finds the journal for tensors of these sizes; None: nothing is stored
+    progress   called with the number of model calls so far, those of earlier runs included
+    stopped    called with a line of text after an error or interrupt
+    """
+
+    def __init__(
+        self,
+        journal: Callable[[Sizes], Journal] | None = None,
+        progress: Callable[[int], None] = lambda calls: None,
+        stopped: Callable[[str], None] = lambda text: None,
+    ):
+        self._journal, self._progress, self._stopped = journal, progress, stopped
+        self._sink: JournalSink | None = None
+        self._latent: tuple[int, ...] = ()
+        self._windows, self._calls = 1, 0
+        """Windows that enter in the next round; calls in scenes before."""
+        self.frames = self.calls = 0
+        """Latents that earlier runs finished, and their model calls."""
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._sink is None:
+            return
+        folder = self._sink.journal.folder
+        if error is None or not self._sink.begun:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        try:
+            self._sink.save_unfinished()
+        except OSError as problem:  # the first error must be raised
+            log.warning("Zoetrope: the unfinished run is not saved (%s)", problem)
+            return
+        self._stopped(f"stopped; finished windows are kept in {folder.name}: queue again to continue")
+
+    def open(self, places: int, latent: tuple[int, ...]) -> None:
+        """Opens the journal, once. places: of the stream's state; latent: c h w."""
+        self._latent = latent
+        if self._journal is not None and self._sink is None:
+            journal = self._journal(Sizes(places, SEGMENT, latent))
+            self._sink = JournalSink(journal, journal.state())
+            self.frames = self._sink.state.frame
+
+    def is_past(self, begin: int) -> bool:
+        """Whether an earlier run finished the scene that begins with latent number `begin`, and began another one."""
+        return self._sink is not None and self._sink.begun and begin < self._sink.state.position[0]
+
+    def restore(self, stream: Stream, begin: int) -> None:
+        """Restores the stream of the scene that begins with latent number `begin`, where an earlier run began it."""
+        if self._sink is not None and self._sink.begun and begin == self._sink.state.position[0]:
+            _, self._calls, *counters = self._sink.state.position
+            stream.restore(self._sink.state.queue, counters)
+            self.calls = self._calls + stream.calls
+            self._progress(self.calls)
+
+    def stored(self, begin: int) -> Iterator[Tensor]:
+        """The latents of a scene that an earlier run finished; for `is_past` scenes, those of later ones follow."""
+        return iter(()) if self._sink is None else self._sink.from_frame(begin, self._sink.state.frame)
+
+    def sampled(
+        self, stream: Stream, source: Iterator[Tensor], entry: Entry, rounds: RoundRunner, begin: int
+    ) -> Iterator[Tensor]:
+        """The scene's further latents. source: items that have not entered yet."""
+        while not stream.done:
+            count = entry.stride * self._windows + (0 if stream.entered else entry.first - entry.stride)
+            now = list(islice(source, count))  # read and encoded here, before the host loads the model
+            started, calls, finished = time.monotonic(), stream.calls, list[Tensor]()
+            rounds.run(_computed(stream, now, (count - len(now)) // entry.stride + 1 if len(now) < count else 0, finished))
+            self._adapt(stream, stream.calls - calls, time.monotonic() - started)
+            self._take(stream, finished, begin)
+            self._progress(self._calls + stream.calls)
+            yield from finished
+        self._calls += stream.calls
+
+    def _adapt(self, stream: Stream, calls: int, seconds: float) -> None:
+        if calls:
+            per_window = seconds / calls * stream.lanes
+            self._windows = max(1, min(MOST_WINDOWS, int(ROUND_SECONDS / max(per_window, 1e-6))))
+
+    def _take(self, stream: Stream, finished: list[Tensor], begin: int) -> None:
+        if self._sink is not None:
+            queue, counters = stream.state(self._latent)
+            latents = torch.stack(finished) if finished else torch.zeros(0, *self._latent)
+            self._sink.take(Step(self._sink.state.frame + len(finished), queue, latents, (begin, self._calls, *counters)))
+
+
+@dataclass(frozen=True)
+class ResumableJob:
+    """A job whose unfinished run is stored beside the videos of its name, and continued by a run with the same settings."""
+
+    job: Job
+    settings: Mapping[str, Any]
+    """All settings that the pixels depend on."""
+    apart: Collection[str]
+    """Names of settings that latents do not depend on."""
+    made_with: Mapping[str, Scalar]
+
+    def run(self, make: Callable[[Iterable[Tensor], Unfinished], Iterable[Tensor]], frames: int, calls: int) -> FinishedStage:
+        """As `Job.run`. frames, calls: expected numbers of frames and model calls."""
+        job, started = self.job, time.monotonic()
+        of_latents = {name: value for name, value in self.settings.items() if name not in self.apart}
+
+        def progress(done: int) -> None:
+            job.resumed = run.frames
+            note = f"{run.frames} frames were finished earlier" if run.frames else ""
+            job.node_progress.rounds(done, calls, time.monotonic() - started, run.calls, note)
+
+        run = Unfinished(lambda sizes: job.journal(sizes, of_latents, self.made_with), progress, job.node_progress.note)
+        with run:
+            made = lambda source: job.node_progress.previewed(make(source, run))  # noqa: E731
+            return job.run(made, frames, self.settings, counted=False)
+
+
+def _computed(stream: Stream, items: list[Tensor], lanes: int, finished: list[Tensor]) -> Iterator[None]:
+    """Passes items into a stream, after the last one `lanes` of its lanes to their end; collects what leaves it."""
+    for item in items:
+        finished += stream.push(item)
+        yield
+    for rest in islice(stream.finish(), lanes):
+        finished += rest
+        yield
+
+
+def encoded_before(chunked_vae: ChunkedVae, entered: int) -> int:
+    """Number of frames that need not be encoded again, of those that entered in an earlier run: whole windows of a VAE whose
+    latents do not depend on frames of other windows."""
+    cut = chunked_vae.cut
+    return 0 if cut.overlap or sees_time(chunked_vae.vae) else entered // cut.size * cut.size
