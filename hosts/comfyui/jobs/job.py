@@ -89,6 +89,11 @@ class Job:
         self._source = self._source or source_digest(self._images)
         return {**digests, "source": self._source, "version": VERSION}
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the video."""
+        return self._place.folder
+
     def journal(self, sizes: Sizes, settings: Mapping[str, Any], made_with: Mapping[str, Scalar]) -> Journal:
         """The journal of an unfinished run with these settings, or a new one, beside the videos of this name."""
         place = ShotFolder(self._place.folder, f"{self._place.name}_unfinished")

@@ -7,20 +7,20 @@ or killed any number of times gives the bits of one without a break.
 import logging
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ....shots.journal import SEGMENT, Journal, Scalar, Sizes
+from ....shots.journal import SEGMENT, Journal, Sizes
 from ....shots.sinks import JournalSink, Step
 from ..sampling.rounds import RoundRunner
 from ..vae.chunked import ChunkedVae, sees_time
-from .job import FinishedStage, Job
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +81,10 @@ class Unfinished:
         """Windows that enter in the next round; calls in scenes before."""
         self.frames = self.calls = 0
         """Latents that earlier runs finished, and their model calls."""
+        self.places = self.called = 0
+        """Latents in the state; model calls of this run."""
+        self.seconds = 0.0
+        """Seconds of the model calls of this run."""
 
     def __enter__(self) -> "Unfinished":
         return self
@@ -101,11 +105,16 @@ class Unfinished:
 
     def open(self, places: int, latent: tuple[int, ...]) -> None:
         """Opens the journal, once. places: of the stream's state; latent: c h w."""
-        self._latent = latent
+        self._latent, self.places = latent, places
         if self._journal is not None and self._sink is None:
             journal = self._journal(Sizes(places, SEGMENT, latent))
             self._sink = JournalSink(journal, journal.state())
             self.frames = self._sink.state.frame
+
+    @property
+    def values(self) -> int:
+        """Values of a latent."""
+        return prod(self._latent)
 
     def is_past(self, begin: int) -> bool:
         """Whether an earlier run finished the scene that begins with latent number `begin`, and began another one."""
@@ -132,7 +141,9 @@ class Unfinished:
             now = list(islice(source, count))  # read and encoded here, before the host loads the model
             started, calls, finished = time.monotonic(), stream.calls, list[Tensor]()
             rounds.run(_computed(stream, now, (count - len(now)) // entry.stride + 1 if len(now) < count else 0, finished))
-            self._adapt(stream, stream.calls - calls, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self.seconds, self.called = self.seconds + seconds, self.called + stream.calls - calls
+            self._adapt(stream, stream.calls - calls, seconds)
             self._take(stream, finished, begin)
             self._progress(self._calls + stream.calls)
             yield from finished
@@ -148,33 +159,6 @@ class Unfinished:
             queue, counters = stream.state(self._latent)
             latents = torch.stack(finished) if finished else torch.zeros(0, *self._latent)
             self._sink.take(Step(self._sink.state.frame + len(finished), queue, latents, (begin, self._calls, *counters)))
-
-
-@dataclass(frozen=True)
-class ResumableJob:
-    """A job whose unfinished run is stored beside the videos of its name, and continued by a run with the same settings."""
-
-    job: Job
-    settings: Mapping[str, Any]
-    """All settings that the pixels depend on."""
-    apart: Collection[str]
-    """Names of settings that latents do not depend on."""
-    made_with: Mapping[str, Scalar]
-
-    def run(self, make: Callable[[Iterable[Tensor], Unfinished], Iterable[Tensor]], frames: int, calls: int) -> FinishedStage:
-        """As `Job.run`. frames, calls: expected numbers of frames and model calls."""
-        job, started = self.job, time.monotonic()
-        of_latents = {name: value for name, value in self.settings.items() if name not in self.apart}
-
-        def progress(done: int) -> None:
-            job.resumed = run.frames
-            note = f"{run.frames} frames were finished earlier" if run.frames else ""
-            job.node_progress.rounds(done, calls, time.monotonic() - started, run.calls, note)
-
-        run = Unfinished(lambda sizes: job.journal(sizes, of_latents, self.made_with), progress, job.node_progress.note)
-        with run:
-            made = lambda source: job.node_progress.previewed(make(source, run))  # noqa: E731
-            return job.run(made, frames, self.settings, counted=False)
 
 
 def _computed(stream: Stream, items: list[Tensor], lanes: int, finished: list[Tensor]) -> Iterator[None]:

@@ -9,7 +9,7 @@ from demo_jobs import said, world
 
 pytestmark = [pytest.mark.host, pytest.mark.one_host, pytest.mark.usefixtures("inference")]
 
-Run = Callable[..., None]
+Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def run(request: pytest.FixtureRequest, output: Path) -> Run:
     words = said(parts, "")
     shared = {"seed": 1, "steps": 2, "cfg": 1.0, "fps": 8.0, "filename_prefix": "zoetrope/made"}
 
-    def interpolate(**more: Any) -> None:
+    def interpolate(**more: Any) -> Any:
         keys = world(11).movedim(1, -1)
-        InterpolateFrames.execute(model, words, words, parts.vae, parts.motion, keys, **{"factor": 4, **shared, **more})
+        return InterpolateFrames.execute(model, words, words, parts.vae, parts.motion, keys, **{"factor": 4, **shared, **more})
 
-    def upscale(**more: Any) -> None:
+    def upscale(**more: Any) -> Any:
         small = world(30, size=16).movedim(1, -1)
-        UpscaleVideo.execute(model, words, words, parts.vae, small, **{"noise_level": 20, **shared, **more})
+        return UpscaleVideo.execute(model, words, words, parts.vae, small, **{"noise_level": 20, **shared, **more})
 
     return interpolate if request.param == "interpolate" else upscale
 
@@ -120,3 +120,16 @@ def test_changed_settings_begin_anew_and_the_old_run_can_still_be_continued(
     run()
     assert len(counted) == 2 * whole
     assert files(output) == ["made_00001_.mp4", "made_00002_.mp4"]
+
+
+def test_a_plan_makes_no_file_and_runs_no_node_behind(run: Run, output: Path, lines: list[str], counted: list[Any]) -> None:
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    result = run(plan_only=True)
+    assert [type(one) for one in result.args] == [ExecutionBlocker]
+    assert len(counted) == 3, "one window and one step, three times"
+    assert not output.exists() or not list(output.iterdir())
+    time, *_ = lines[-1].splitlines()
+    counted.clear()
+    run()
+    assert f": {len(counted)} windows of " in time
