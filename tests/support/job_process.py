@@ -8,6 +8,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 import hosting  # noqa: E402
+from naming import name_the_checkout  # noqa: E402
+
+name_the_checkout()
 
 Pictures = Callable[[Any, int], Iterable[Any]]
 """(function that makes or finds the journal, number of frames of the source) -> frames of the job."""

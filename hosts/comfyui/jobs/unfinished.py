@@ -24,10 +24,10 @@ from ..vae.chunked import ChunkedVae, sees_time
 
 log = logging.getLogger(__name__)
 
-ROUND_SECONDS = 20.0
-"""Aim for the length of a round, after which the state may be saved."""
-MOST_WINDOWS = 8
-"""Windows that enter per round at most."""
+WINDOWS = 8
+"""Windows that enter per round."""
+STORED_EVERY, STORING_SHARE = 5.0, 0.02
+"""Seconds after which the state is stored within a round; largest share of time for that, besides writing it to disk."""
 KEPT = "Finished windows are kept."
 
 
@@ -77,8 +77,8 @@ class Unfinished:
         self._journal, self._progress, self._stopped = journal, progress, stopped
         self._sink: JournalSink | None = None
         self._latent: tuple[int, ...] = ()
-        self._windows, self._calls = 1, 0
-        """Windows that enter in the next round; calls in scenes before."""
+        self._calls, self._store_at = 0, 0.0
+        """Calls in scenes before; time at which the state is stored again."""
         self.frames = self.calls = 0
         """Latents that earlier runs finished, and their model calls."""
         self.places = self.called = 0
@@ -137,38 +137,44 @@ class Unfinished:
     ) -> Iterator[Tensor]:
         """The scene's further latents. source: items that have not entered yet."""
         while not stream.done:
-            count = entry.stride * self._windows + (0 if stream.entered else entry.first - entry.stride)
+            count = entry.stride * WINDOWS + (0 if stream.entered else entry.first - entry.stride)
             now = list(islice(source, count))  # read and encoded here, before the host loads the model
             started, calls, finished = time.monotonic(), stream.calls, list[Tensor]()
-            rounds.run(_computed(stream, now, (count - len(now)) // entry.stride + 1 if len(now) < count else 0, finished))
-            seconds = time.monotonic() - started
-            self.seconds, self.called = self.seconds + seconds, self.called + stream.calls - calls
-            self._adapt(stream, stream.calls - calls, seconds)
-            self._take(stream, finished, begin)
-            self._progress(self._calls + stream.calls)
+            lanes = (count - len(now)) // entry.stride + 1 if len(now) < count else 0
+            rounds.run(self._collected(_computed(stream, now, lanes), stream, finished, begin))
+            self.seconds, self.called = self.seconds + time.monotonic() - started, self.called + stream.calls - calls
             yield from finished
         self._calls += stream.calls
 
-    def _adapt(self, stream: Stream, calls: int, seconds: float) -> None:
-        if calls:
-            per_window = seconds / calls * stream.lanes
-            self._windows = max(1, min(MOST_WINDOWS, int(ROUND_SECONDS / max(per_window, 1e-6))))
+    def _collected(
+        self, computed: Iterator[list[Tensor]], stream: Stream, finished: list[Tensor], begin: int
+    ) -> Iterator[None]:
+        """Collects the latents of a round, and stores the state within it and at its end."""
+        stored = 0
+        for latents in computed:
+            finished += latents
+            if time.monotonic() > self._store_at:
+                self._store(stream, finished[stored:], begin)
+                stored = len(finished)
+            yield
+        self._store(stream, finished[stored:], begin)
 
-    def _take(self, stream: Stream, finished: list[Tensor], begin: int) -> None:
+    def _store(self, stream: Stream, finished: list[Tensor], begin: int) -> None:
+        started = time.monotonic()
         if self._sink is not None:
             queue, counters = stream.state(self._latent)
             latents = torch.stack(finished) if finished else torch.zeros(0, *self._latent)
             self._sink.take(Step(self._sink.state.frame + len(finished), queue, latents, (begin, self._calls, *counters)))
+        now = time.monotonic()
+        self._store_at = now + max(STORED_EVERY, (now - started) / STORING_SHARE)
+        self._progress(self._calls + stream.calls)
 
 
-def _computed(stream: Stream, items: list[Tensor], lanes: int, finished: list[Tensor]) -> Iterator[None]:
-    """Passes items into a stream, after the last one `lanes` of its lanes to their end; collects what leaves it."""
+def _computed(stream: Stream, items: list[Tensor], lanes: int) -> Iterator[list[Tensor]]:
+    """Passes items into a stream, and after the last one `lanes` of its lanes to their end; yields what leaves it."""
     for item in items:
-        finished += stream.push(item)
-        yield
-    for rest in islice(stream.finish(), lanes):
-        finished += rest
-        yield
+        yield stream.push(item)
+    yield from islice(stream.finish(), lanes)
 
 
 def encoded_before(chunked_vae: ChunkedVae, entered: int) -> int:

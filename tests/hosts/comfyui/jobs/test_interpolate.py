@@ -86,7 +86,7 @@ def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: p
 
     keys, small = world(7), world(12, size=16)
     whole = filled(demo, keys), enlarged(large, small)
-    monkeypatch.setattr(unfinished, "MOST_WINDOWS", 1)
+    monkeypatch.setattr(unfinished, "WINDOWS", 1)
     assert torch.equal(filled(demo, keys), whole[0])
     assert torch.equal(enlarged(large, small), whole[1])
 

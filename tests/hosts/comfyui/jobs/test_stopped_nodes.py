@@ -57,7 +57,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     from zoetrope.hosts.comfyui.jobs import unfinished
     from zoetrope.hosts.comfyui.sampling.rounds import RoundRunner
 
-    monkeypatch.setattr(unfinished, "MOST_WINDOWS", 1)
+    monkeypatch.setattr(unfinished, "WINDOWS", 1)
     plain, left = RoundRunner.run, [-1]
 
     def interrupted(rounds: Any, stream: Any) -> None:

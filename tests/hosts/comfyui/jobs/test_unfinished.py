@@ -20,13 +20,15 @@ class Stop(Exception):
 
 
 @pytest.fixture(autouse=True)
-def saved_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def stored_after_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     from zoetrope.hosts.comfyui.jobs import unfinished
     from zoetrope.shots import sinks
 
     monkeypatch.setattr(sinks, "SAVED_EVERY", 0.0)
     monkeypatch.setattr(sinks, "SAVING_SHARE", 1e9)
-    monkeypatch.setattr(unfinished, "MOST_WINDOWS", 1)
+    monkeypatch.setattr(unfinished, "WINDOWS", 2)
+    monkeypatch.setattr(unfinished, "STORED_EVERY", 0.0)
+    monkeypatch.setattr(unfinished, "STORING_SHARE", 1e9)
 
 
 def unfinished(folder: Path, progress: Any = lambda calls: None) -> Any:
@@ -77,14 +79,14 @@ def check_stops(make: Make, frames: Tensor, folder: Path, counted: list[Any], sh
     whole = bits(make, frames, unfinished(folder / "whole", steps.append))
     calls = len(counted)
     assert steps[-1] == calls
-    assert len(steps) > 4
+    assert len(steps) > 20
     for last in sorted({max(1, round(part * len(steps))) for part in share}):
-        rounds = 0
+        states = 0
 
         def stop(done: int, last: int = last) -> None:
-            nonlocal rounds
-            rounds += 1
-            if rounds == last:
+            nonlocal states
+            states += 1
+            if states == last:
                 raise Stop
 
         place = folder / f"stopped_{last}"
@@ -93,7 +95,7 @@ def check_stops(make: Make, frames: Tensor, folder: Path, counted: list[Any], sh
         counted.clear()
         seen: list[int] = []
         run = unfinished(place, seen.append)
-        assert bits(make, frames, run) == whole, f"stopped after round {last} of {len(steps)}"
+        assert bits(make, frames, run) == whole, f"stopped after state {last} of {len(steps)}"
         assert len(counted) == calls - steps[last - 1], "finished windows are not computed again"
         assert seen[0] == run.calls == steps[last - 1], "the progress begins where the earlier run ended"
 
@@ -161,10 +163,10 @@ def test_a_run_stopped_again_and_again_ends(demo: Any, tmp_path: Path) -> None:
     def interrupted(calls: int) -> None:
         nonlocal done
         done += 1
-        if done % 2 == 0:  # the first call of a run states the calls of the runs before
+        if done % 12 == 0:  # the first call of a run is for the runs before
             raise Stop
 
-    for _ in range(60):
+    for _ in range(200):
         try:
             with unfinished(tmp_path / "j", interrupted) as run:
                 assert bits(make, keys, run) == whole
