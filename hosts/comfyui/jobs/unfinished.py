@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 WINDOWS = 8
 """Windows that enter per round."""
-STORED_EVERY, STORING_SHARE = 5.0, 0.02
+STORED_EVERY, STORING_SHARE = 5.0, 0.01
 """Seconds after which the state is stored within a round; largest share of time for that, besides writing it to disk."""
 KEPT = "Finished windows are kept."
 

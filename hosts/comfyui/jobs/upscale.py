@@ -116,7 +116,7 @@ class _Upscaling:
         self._rounds = RoundRunner(guider, latent, request.window, sigmas, request.seed, remedy, kept=KEPT, wrappers=wrappers)
         self._steps = EulerSteps(self._work, sigmas, WindowSpec(request.window, request.overlap))
         self._pictures: dict[int, Tensor] = {}
-        """Small pictures of the frames that are not finished, by number."""
+        """Small pictures of the frames that have not been decoded, by number."""
         self._noised: dict[int, Tensor] = {}
         """Noised small pictures of the frames that windows may still contain."""
         self._flows: dict[int, tuple[Tensor, Tensor]] = {}
