@@ -110,8 +110,8 @@ class _Upscaling:
         self._grid = Grid(request.tile, request.tile // 4, 1, 1) if 0 < request.tile < max(shape[1:]) else None
         guider = guider_of(inputs.model, inputs.positive, inputs.negative, request.cfg)
         sigmas = sigmas_for(inputs.model, request.steps)
-        latent = (LATENT, *((request.tile, request.tile) if self._grid else shape[1:]))  # the host reserves memory for it
-        remedy = f"tile_size, or window (now {request.window})"
+        height, width = (request.tile, request.tile) if self._grid else shape[1:]  # the host reserves memory for a call
+        latent, remedy = (LATENT, height, width), f"tile_size, or window (now {request.window})"
         wrappers = {UPSCALE: _with_small_pictures}
         self._rounds = RoundRunner(guider, latent, request.window, sigmas, request.seed, remedy, kept=KEPT, wrappers=wrappers)
         self._steps = EulerSteps(self._work, sigmas, WindowSpec(request.window, request.overlap))
