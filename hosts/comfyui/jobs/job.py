@@ -111,6 +111,11 @@ class Job:
         return ""
 
 
+def finished_earlier(frames: int) -> str:
+    """A note on the frames that earlier runs finished; empty without any."""
+    return f"{frames} frames were finished earlier" if frames else ""
+
+
 def settings_of(model: Any, vae: Any, conditions: Mapping[str, Any], node: str) -> dict[str, Scalar]:
     """Digests of the model, VAE and conditioning of a stage."""
     named = {name: digest(value) for name, value in conditions.items()}

@@ -56,6 +56,8 @@ class Restyling:
         self._sink: JournalSink | None = None
         self._ticks = 1
         """Ticks of the next round."""
+        self.earlier_ticks = self.earlier_frames = 0
+        """Ticks and finished frames of earlier runs."""
 
     def ticks(self, frames: int) -> int:
         """Number of ticks that a clip of one scene takes."""
@@ -113,6 +115,7 @@ class Restyling:
             return
         if place.first == begun and tick:
             place.tick = tick
+            self.earlier_ticks, self.earlier_frames = tick, sink.state.frame
             self._progress(tick)
             yield from sink.from_frame(place.first, sink.state.frame)
         yield from self._sampled(blocks(self._entering(pictures, place), self._spec), place, sink)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ....shots.journal import Scalar
 from ....shots.measure import disk_free, ram, written
 from ....shots.plan import JobPlan, Measured
-from .job import FinishedStage, Job
+from .job import FinishedStage, Job, finished_earlier
 from .unfinished import Unfinished
 
 Make = Callable[[Iterable[Tensor], Unfinished], Iterable[Tensor]]
@@ -51,8 +51,7 @@ class ResumableJob:
 
         def progress(done: int) -> None:
             job.resumed = run.frames
-            note = f"{run.frames} frames were finished earlier" if run.frames else ""
-            job.node_progress.rounds(done, calls, time.monotonic() - started, run.calls, note)
+            job.node_progress.rounds(done, calls, time.monotonic() - started, run.calls, finished_earlier(run.frames))
 
         def made(source: Iterable[Tensor]) -> Iterable[Tensor]:
             return job.node_progress.previewed(make(source, run))
