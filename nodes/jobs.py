@@ -1,9 +1,11 @@
 """Inputs and outputs of nodes that write a video file from a video."""
 
-from typing import Any
+from typing import Any, cast
+
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..hosts.comfyui.api import VideoFromFile, io, ui
-from ..hosts.comfyui.jobs.job import FinishedStage
+from ..hosts.comfyui.jobs.job import FinishedStage, Job
 
 
 def file_inputs(prefix: str, fps: str) -> list[Any]:
@@ -17,6 +19,19 @@ def output_of(made: FinishedStage) -> io.NodeOutput:
     """Node output with a finished file as VIDEO, and a preview below the node."""
     saved = ui.SavedResult(made.path.name, made.subfolder, io.FolderType.output)
     return io.NodeOutput(VideoFromFile(str(made.path)), ui=ui.PreviewVideo([saved]))
+
+
+def plan_output(job: Job, text: str) -> io.NodeOutput:
+    """Node output with a plan as text below the node; nodes behind it are not executed."""
+    job.node_progress.show_text(text)
+    return io.NodeOutput(ExecutionBlocker(None), ui=cast(Any, ui.PreviewText(text)))
+
+
+def plan_input() -> Any:
+    return io.Boolean.Input(
+        "plan_only", default=False, optional=True,
+        tooltip="Estimate time, memory and disk space from a few timed model calls, without making the video.",
+    )  # fmt: skip
 
 
 def needed(name: str, value: Any) -> Any:

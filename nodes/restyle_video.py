@@ -6,7 +6,7 @@ from typing import Any
 
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.environment import made_with
-from ..hosts.comfyui.jobs.job import Job, settings_of, source_digest
+from ..hosts.comfyui.jobs.job import Job, finished_earlier, settings_of, source_digest
 from ..hosts.comfyui.jobs.restyle import Restyling
 from ..hosts.comfyui.jobs.restyle_request import (
     AS_CONNECTED,
@@ -83,8 +83,9 @@ def _run(job: Job, inputs: RestyleInputs, request: RestyleRequest, settings: dic
 
     def progress(ticks: int) -> None:
         nonlocal done
-        done += ticks
-        job.node_progress.rounds(done, total, time.monotonic() - started)
+        done, job.resumed = done + ticks, restyling.earlier_frames
+        note = finished_earlier(job.resumed)
+        job.node_progress.rounds(done, total, time.monotonic() - started, restyling.earlier_ticks, note)
 
     restyling = Restyling(inputs, request, journal, progress)
     total = restyling.ticks(job.clip.count)

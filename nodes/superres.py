@@ -1,23 +1,40 @@
 """Nodes of the category Temporal SR: frame interpolation, video upscaling, colour matching."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from ..hosts.comfyui.api import io
+from ..hosts.comfyui.environment import made_with
 from ..hosts.comfyui.jobs.interpolate import InterpolationInputs, InterpolationRequest, interpolate, plan_for
 from ..hosts.comfyui.jobs.job import Job, coloured, of_motion, settings_of
+from ..hosts.comfyui.jobs.resumable import Amount, ResumableJob
+from ..hosts.comfyui.jobs.unfinished import Unfinished
 from ..hosts.comfyui.jobs.upscale import COLOURS, UpscaleInputs, UpscaleRequest, upscale
 from ..hosts.comfyui.loaders.upscaler import load_upscaler
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
 from ..hosts.comfyui.vae.video import fitted
+from ..sampling.stream import calls_of
+from ..sampling.windowing import WindowSpec
 from ..video.frames.colour import MATCHES
 from .checking import checked
 from .files import VIDEO, file_input, fingerprint, path_of
 from .inputs import chosen, own_id, strength_input
-from .jobs import file_inputs, needed, output_of, overlap_input, scene_cut_input, seed_input, to_a_file, window_input
+from .jobs import (
+    file_inputs,
+    needed,
+    output_of,
+    overlap_input,
+    plan_input,
+    plan_output,
+    scene_cut_input,
+    seed_input,
+    to_a_file,
+    window_input,
+)  # fmt: skip
 from .schema import Schema
 from .types import Motion
 from .vae import clip_input
@@ -94,6 +111,7 @@ class InterpolateFrames(io.ComfyNode):
                     "keep_pictures", default=False, optional=True,
                     tooltip="Return the input frames unchanged instead of their VAE reconstruction.",
                 ),
+                plan_input(),
             ],
             **to_a_file(),
         )  # fmt: skip
@@ -103,11 +121,13 @@ class InterpolateFrames(io.ComfyNode):
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, motion: Any, images: Any, factor: int, seed: int, steps: int,
         cfg: float, fps: float, filename_prefix: str, window: int = 0, shared_steps: int = 1, scene_cut: float = 0.3,
-        keep_pictures: bool = False,
+        keep_pictures: bool = False, plan_only: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         request = InterpolationRequest(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures)
         job = Job(own_id(cls), images, filename_prefix, fps, factor)
         chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
+        if factor == 1 and plan_only:
+            return plan_output(job, "factor is 1: frames are written as they are, nothing is sampled")
         if factor == 1:
             settings = {"node": "Interpolate Frames", "factor": 1, "side": chunked_vae.side}
             return output_of(job.run(lambda frames: (fitted(frame, chunked_vae) for frame in frames), job.clip.count, settings))
@@ -115,7 +135,16 @@ class InterpolateFrames(io.ComfyNode):
         inputs = InterpolationInputs(model, positive, negative, motion, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
         settings |= {**asdict(request), **of_motion(motion)}
-        return output_of(job.run(lambda frames: interpolate(inputs, frames, request), plan.frames(job.clip.count), settings))
+        resumable = ResumableJob(job, settings, ("originals",), made_with(model, vae))
+        frames = plan.frames(job.clip.count)
+        amount = Amount(frames, calls_of(frames, steps, plan.cut), steps, plan.steps + 1)
+
+        def make(source: Any, run: Unfinished, **changes: Any) -> Any:
+            return interpolate(inputs, source, replace(request, **changes), run)
+
+        if plan_only:
+            return plan_output(job, resumable.plan(partial(make, steps=1, cut=0.0), amount).text())
+        return output_of(resumable.run(make, amount))
 
 
 class UpscaleVideo(io.ComfyNode):
@@ -157,6 +186,7 @@ class UpscaleVideo(io.ComfyNode):
                     "follow_flow", default=False, optional=True,
                     tooltip="Carry detail along the motion in late steps (Upscale-A-Video). Needs OpenCV.",
                 ),
+                plan_input(),
             ],
             **to_a_file(),
         )  # fmt: skip
@@ -166,7 +196,7 @@ class UpscaleVideo(io.ComfyNode):
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, images: Any, seed: int, steps: int, cfg: float,
         noise_level: int, fps: float, filename_prefix: str, window: int = 8, overlap: int = 2, tile_size: int = 0,
-        match_colour: str = COLOURS[0], follow_flow: bool = False,
+        match_colour: str = COLOURS[0], follow_flow: bool = False, plan_only: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
         chosen("match_colour", match_colour, COLOURS)
         request = UpscaleRequest(steps, cfg, seed, noise_level, window, overlap, tile_size, match_colour, follow_flow)
@@ -175,7 +205,15 @@ class UpscaleVideo(io.ComfyNode):
         inputs = UpscaleInputs(model, positive, negative, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
         settings |= asdict(request)
-        return output_of(job.run(lambda frames: upscale(inputs, frames, request), job.clip.count, settings))
+        resumable = ResumableJob(job, settings, ("colours",), made_with(model, vae))
+        amount = Amount(job.clip.count, calls_of(job.clip.count, steps, WindowSpec(window, overlap)), steps, window)
+
+        def make(source: Any, run: Unfinished, **changes: Any) -> Any:
+            return upscale(inputs, source, replace(request, **changes), run)
+
+        if plan_only:
+            return plan_output(job, resumable.plan(partial(make, steps=1), amount).text())
+        return output_of(resumable.run(make, amount))
 
 
 class MatchColour(io.ComfyNode):

@@ -1,7 +1,7 @@
 """Frame interpolation: key frames are `factor` frames apart, and a model that takes given frames generates those between.
 
 Masked conditioning as in Align Your Latents 3.2 (arXiv 2304.08818: T to 4T, applied twice) and LaVie's interpolation
-(2309.15103, 3.3). A clip of any length is sampled in overlapping windows by `stream.euler_stream`; the noise of a frame is a
+(2309.15103, 3.3). A clip of any length is sampled in overlapping windows by `stream.EulerSteps`; the noise of a frame is a
 function of its number, so that windows agree, and key frames stay unchanged.
 """
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .noise import FrameNoise
-from .stream import Work, euler_stream
+from .stream import EulerSteps
 from .windowing import WindowSpec
 
 Filler = Callable[[Tensor, float, Sequence[int], Mapping[int, Tensor]], Tensor]
@@ -59,43 +59,99 @@ class InterpolationSpec:
 def fill(
     filler: Filler, keys: Iterable[Tensor], plan: InterpolationSpec, sigmas: Tensor, noise: FrameNoise, first: int = 0
 ) -> Iterator[Tensor]:
-    """Yields the latents of all frames, one at a time, from key latents `(c, h, w)`, one at a time.
+    """Yields the latents of all frames, one at a time, from key latents `(c, h, w)`, one at a time, as `Filling`."""
+    filling = Filling(filler, plan, sigmas, noise, first)
+    for key in keys:
+        yield from filling.push(key)
+    for finished in filling.finish():
+        yield from finished
+
+
+class Filling:
+    """An interpolation: key latents `(c, h, w)` in, the latents of all frames out, with a state that can be stored.
 
     first   number of the first frame in the shot that the clip is a part of, for its noise
     """
-    channels = noise.shape[0]
-    frames = _with_noise(keys, plan.factor, float(sigmas[0]), noise, first)
-    for frame in euler_stream(_keeping(filler, channels, first), frames, sigmas, plan.cut):
-        given = bool(frame[-1, 0, 0] > 0)
-        yield frame[channels : 2 * channels] if given else frame[:channels]  # to the bit
 
+    def __init__(self, filler: Filler, plan: InterpolationSpec, sigmas: Tensor, noise: FrameNoise, first: int = 0):
+        self._filler, self._plan, self._noise, self._first = filler, plan, noise, first
+        self._sigma, self._steps = float(sigmas[0]), EulerSteps(self._work, sigmas, plan.cut)
+        self._keys: dict[int, Tensor] = {}
+        """Key latents that windows may still contain, by their number in the clip."""
+        self.entered = self._left = 0
+        """Numbers of keys that have entered, and of frames that have left."""
 
-def _with_noise(keys: Iterable[Tensor], factor: int, sigma: float, noise: FrameNoise, first: int) -> Iterator[Tensor]:
-    """Per frame `(2 c + 1, h, w)`: noisy latent, given latent (0 without one), mask. Keys are noised too, as models expect."""
-    number = first
-    for index, key in enumerate(keys):
-        for step in range(factor if index else 1):
-            given = index == 0 or step == factor - 1
-            start = noise.at(number, 0).to(key) * sigma
-            known = key if given else torch.zeros_like(key)
-            yield torch.cat([start + known, known, torch.full_like(key[:1], float(given))])
-            number += 1
+    @property
+    def calls(self) -> int:
+        return self._steps.calls
 
+    @property
+    def lanes(self) -> int:
+        return self._steps.lanes
 
-def _keeping(filler: Filler, channels: int, first: int) -> Work:
-    """As `filler`, with given frames in its output unchanged."""
+    @property
+    def done(self) -> bool:
+        """Whether all frames have left."""
+        return self._steps.done
 
-    def work(window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
-        x, keys, given = window[:, :channels], window[:, channels : 2 * channels], window[:, -1, 0, 0] > 0
-        absolute = [first + number for number in numbers]
-        known = {}
-        for number, latent, is_given in zip(absolute, keys, given.tolist(), strict=True):
-            if is_given:
-                known[number] = latent
-        clean = filler(x, sigma, absolute, known)
-        return torch.where(given[:, None, None, None].to(clean.device), keys.to(clean), clean).to(window)
+    @property
+    def places(self) -> int:
+        """Number of latents in a stored state."""
+        return self._steps.places + self._key_room
 
-    return work
+    @property
+    def _key_room(self) -> int:
+        """Largest number of keys in the lanes: each has less than a window that the next one does not have."""
+        return (self._steps.lanes + 1) * self._plan.cut.size // self._plan.factor + 2
+
+    def push(self, key: Tensor) -> list[Tensor]:
+        """The latents that are finished after this key has entered. Keys are noised too, as models expect."""
+        number, finished = max(0, self._plan.frames(self.entered + 1) - 1), list[Tensor]()
+        self._keys[number] = key
+        for between in range(self._plan.frames(self.entered), number):
+            finished += self._steps.push(self._noisy(between, torch.zeros_like(key)))
+        finished += self._steps.push(self._noisy(number, key))
+        self.entered += 1
+        return self._with_keys(finished)
+
+    def finish(self) -> Iterator[list[Tensor]]:
+        """The remaining latents, lane by lane; the state may be stored between two of them."""
+        for finished in self._steps.finish():
+            yield self._with_keys(finished)
+
+    def state(self, shape: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
+        """Latents in the lanes and their keys `(places, c, h, w)`, and counters. shape: c h w."""
+        frames, counters = self._steps.state(shape)
+        keys = torch.zeros(self._key_room, *shape)
+        for place, key in zip(keys, self._keys.values(), strict=False):
+            place.copy_(key)
+        first = next(iter(self._keys), 0)
+        return torch.cat([frames, keys]), (self.entered, self._left, first, len(self._keys), *counters)
+
+    def restore(self, latents: Tensor, counters: Sequence[int]) -> None:
+        """Continues from a stored state."""
+        self.entered, self._left, first, keys = counters[:4]
+        frames, stored = latents[: self._steps.places], latents[self._steps.places :]
+        self._keys = {first + n * self._plan.factor: key for n, key in enumerate(stored[:keys])}
+        self._steps.restore(frames, counters[4:])
+
+    def _noisy(self, number: int, known: Tensor) -> Tensor:
+        return self._noise.at(self._first + number, 0).to(known) * self._sigma + known
+
+    def _with_keys(self, frames: list[Tensor]) -> list[Tensor]:
+        """Finished frames, with the keys among them as they were given, bit for bit."""
+        finished = [self._keys.get(number, frame) for number, frame in enumerate(frames, self._left)]
+        self._left += len(frames)
+        for old in [number for number in self._keys if number < min(self._left, self._steps.oldest)]:
+            del self._keys[old]
+        return finished
+
+    def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
+        """As the filler, with keys in its output unchanged."""
+        known = {self._first + number: self._keys[number] for number in numbers if number in self._keys}
+        absolute = [self._first + number for number in numbers]
+        clean = self._filler(window, sigma, absolute, known)
+        return torch.stack([known.get(number, row).to(clean) for number, row in zip(absolute, clean, strict=True)]).to(window)
 
 
 def takes(frames: Iterable[Tensor], cut: Callable[[Tensor, Tensor], bool]) -> Iterator[Iterator[Tensor]]:

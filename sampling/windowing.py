@@ -5,7 +5,7 @@ memory, and frames are processed one at a time, so a clip of any length takes th
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -91,43 +91,89 @@ def fitting(cut: WindowSpec, ratio: TimeRatio) -> WindowSpec:
 
 
 def cut_stream(items: Iterable[Tensor], cut: WindowSpec, ratio: TimeRatio) -> Iterator[tuple[int, Tensor]]:
-    """Cuts items into windows (first latent, items); ratio: items per latent.
+    """Cuts items into windows (first latent, items), as `Cutter`."""
+    cutter = Cutter(cut, ratio)
+    for item in items:
+        yield from cutter.push(item)
+    yield from cutter.finish()
+
+
+@dataclass
+class Cutter:
+    """Cuts items into windows (first latent, items), one item at a time; its fields are its whole state.
 
     Where windows overlap, the last one starts earlier, so that it is as long as the others, because results depend on the
     length of a window; without overlap it is shorter.
     """
-    size, onwards = ratio.frames(cut.size), ratio.start(cut.size - cut.overlap)
-    held: list[Tensor] = []
-    latent = 0
-    for item in items:
-        held.append(item)
-        if len(held) == size + onwards:
-            held, latent = held[onwards:], latent + cut.size - cut.overlap
-            yield latent, torch.stack(held)
-        elif len(held) == size and latent == 0:
-            yield latent, torch.stack(held)
-    beyond = len(held) - size
-    if held and beyond < 0:
-        yield latent, torch.stack(held)
-    elif held and beyond > 0:
-        further = -(-beyond // ratio.each) if cut.overlap else cut.size
-        yield latent + further, torch.stack(held[ratio.start(further) :])
+
+    cut: WindowSpec
+    ratio: TimeRatio
+    """Items per latent."""
+    latent: int = 0
+    """First latent of `held`."""
+    held: list[Tensor] = field(default_factory=list)
+
+    def push(self, item: Tensor) -> list[tuple[int, Tensor]]:
+        """The window that the item completes, if any."""
+        size, onwards = self._sizes()
+        self.held.append(item)
+        if len(self.held) == size + onwards:
+            self.held, self.latent = self.held[onwards:], self.latent + self.cut.size - self.cut.overlap
+        elif len(self.held) != size or self.latent:
+            return []
+        return [(self.latent, torch.stack(self.held))]
+
+    def finish(self) -> list[tuple[int, Tensor]]:
+        """The last window, where items are left."""
+        held, self.held = self.held, []
+        beyond = len(held) - self._sizes()[0]
+        if not held or not beyond:
+            return []
+        if beyond < 0:
+            return [(self.latent, torch.stack(held))]
+        further = -(-beyond // self.ratio.each) if self.cut.overlap else self.cut.size
+        return [(self.latent + further, torch.stack(held[self.ratio.start(further) :]))]
+
+    def _sizes(self) -> tuple[int, int]:
+        """Items of a window, and from one to the next."""
+        return self.ratio.frames(self.cut.size), self.ratio.start(self.cut.size - self.cut.overlap)
 
 
 def join_stream(made: Iterable[tuple[int, Tensor]], overlap: int, fade: bool) -> Iterator[Tensor]:
-    """Joins windows `(first item, items)`, in order, to items, one at a time; neighbours share `overlap` items or more."""
-    tail, end = None, 0
+    """Joins windows `(first item, items)`, in order, to items, one at a time, as `Joiner`."""
+    joiner = Joiner(overlap, fade)
     for start, items in made:
+        yield from joiner.push(start, items)
+    yield from joiner.finish()
+
+
+@dataclass
+class Joiner:
+    """Joins windows, in order, to items; neighbours share `overlap` items or more. Its fields are its whole state."""
+
+    overlap: int
+    fade: bool
+    end: int = 0
+    """Number of the item after the last window."""
+    tail: Tensor | None = None
+    """Items that the next window may change."""
+
+    def push(self, start: int, items: Tensor) -> list[Tensor]:
+        """Items that no later window changes, after a window that begins at item `start`."""
         stop, blended = start + len(items), items[:0]
-        if tail is not None:
-            fresh = items[end - start - len(tail) :]
-            blended, items = blend(tail, fresh[: len(tail)], fade), fresh[len(tail) :]
-        kept = max(0, len(blended) + len(items) - overlap)
-        yield from blended[:kept]
-        yield from items[: max(0, kept - len(blended))]
-        tail, end = torch.cat([blended[kept:], items[max(0, kept - len(blended)) :]]), stop
-    if tail is not None:
-        yield from tail
+        if self.tail is not None:
+            shared = len(self.tail)
+            fresh = items[self.end - start - shared :]
+            blended, items = blend(self.tail, fresh[:shared], self.fade), fresh[shared:]
+        kept = max(0, len(blended) + len(items) - self.overlap)
+        apart = max(0, kept - len(blended))
+        self.tail, self.end = torch.cat([blended[kept:], items[apart:]]), stop
+        return [*blended[:kept], *items[:apart]]  # not copied together: frames may be large
+
+    def finish(self) -> Iterable[Tensor]:
+        """The remaining items."""
+        tail, self.tail = self.tail, None
+        return () if tail is None else tail
 
 
 def blend(before: Tensor, after: Tensor, fade: bool) -> Tensor:

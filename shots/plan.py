@@ -1,4 +1,4 @@
-"""Estimate of a shot's time, memory and disk space from timed model calls."""
+"""Estimate of a shot's or job's time, memory and disk space from timed model calls."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -118,6 +118,65 @@ class Plan:
             lines.append(f"the disk is too small: lower frames to {fits}, or free {size(self.disk - found.disk_free)}")
         if found.memory is not None and found.memory_free is not None and found.memory > found.memory_free:
             lines.append("the device is too small for this window: lower window, then width and height")
+        return lines
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """Estimate for a job that samples a video in windows."""
+
+    frames: int
+    """Frames of the new video."""
+    calls: int
+    """Windows of all steps."""
+    places: int
+    """Latents in the stored state."""
+    latent_values: int
+    """Values per latent frame."""
+    measured: Measured
+    """`decode`: seconds to encode, decode and write a frame."""
+
+    @property
+    def seconds(self) -> float:
+        return self.calls * self.measured.call + self.frames * self.measured.decode
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of latents and of two copies of the state, while it is replaced, until the video is finished."""
+        return 4 * self.latent_values * (self.frames + 2 * (self.places + 16))
+
+    @property
+    def disk(self) -> int:
+        return self.unfinished + self.frames * self.measured.video_bytes
+
+    @property
+    def ram(self) -> int:
+        """Bytes of main memory, with those of the state and of its stored copy."""
+        return self.measured.ram + 2 * 4 * self.latent_values * self.places
+
+    def text(self) -> str:
+        """The plan as lines of text."""
+        found = self.measured
+        rows = [
+            f"time      {in_words(self.seconds)}: {self.calls} windows of {found.call:.2f} s in all steps, and {self.frames} "
+            f"frames of {found.decode:.2f} s to encode, decode and write",
+            f"disk      {size(self.disk)} of {size(found.disk_free)} free; {size(self.unfinished)} of it only until the end",
+            f"memory    {size(self.ram)} of main memory, whatever the length",
+        ]
+        if found.memory is not None and found.memory_free is not None:
+            rows.append(f"device    {size(found.memory)} at the peak, {size(found.memory_free)} free before")
+        return "\n".join(rows + [f"! {line}" for line in self.warnings()])
+
+    def warnings(self) -> list[str]:
+        """Resources that are too small, each with the remedy."""
+        found = self.measured
+        lines = []
+        if self.disk > found.disk_free:
+            lines.append(f"the disk is too small: free {size(self.disk - found.disk_free)}, or use a shorter clip")
+        if found.ram_total is not None and self.ram > found.ram_total:
+            lines.append("main memory is too small: lower steps, window, or the size of the video")
+        if found.memory is not None and found.memory_free is not None and found.memory > found.memory_free:
+            lines.append("the device is too small for this window: lower window, or the size of the video")
         return lines
 
 

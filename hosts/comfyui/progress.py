@@ -31,6 +31,7 @@ class NodeProgress:
         self._node_id, self._frames, self._lines = node_id, frames, lines
         self._bar: Any = None
         self._picture: Any = None
+        self._newest: Tensor | None = None
 
     def expect(self, frames: int) -> None:
         """Sets the expected number of frames."""
@@ -65,17 +66,23 @@ class NodeProgress:
                 last_preview = passed
                 self.progress(done, self._frames, frame, passed / done * (self._frames - done))
 
-    def rounds(self, done: int, total: int, seconds: float) -> None:
-        """Updates the progress of work that is counted in other units than frames. seconds: time that `done` took."""
-        left = seconds / done * (total - done) if 0 < done < total else 0.0
+    def rounds(self, done: int, total: int, seconds: float, earlier: int = 0, note: str = "") -> None:
+        """Updates the progress of work that is counted in other units than frames.
+
+        seconds   time since the run began, which did what `earlier` runs had not done
+        note      added to the line
+        """
+        if self._newest is not None:
+            self._picture, self._newest = as_image(self._newest), None
+        left = seconds / (done - earlier) * (total - done) if earlier < done < total else 0.0
         share = f"{min(100, 100 * done // max(1, total))} %"
-        self.show_text(share + (f", {in_words(left)} left" if left else ""))
+        self.show_text(share + (f", {in_words(left)} left" if left else "") + (f"; {note}" if note else ""))
         self._update(min(done, total), total)
 
     def previewed(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         """Passes frames through; the newest one is the preview of the next update."""
         for frame in frames:
-            self._picture = as_image(frame)
+            self._newest = frame
             yield frame
 
     def note(self, text: str) -> None:

@@ -77,6 +77,7 @@ def test_an_interrupted_run_is_continued_also_with_other_colours(
 ) -> None:
     from zoetrope.hosts.comfyui.jobs import restyle
     from zoetrope.hosts.comfyui.jobs.restyle_stages import Stages
+    from zoetrope.hosts.comfyui.progress import NodeProgress
     from zoetrope.shots import sinks
 
     monkeypatch.setattr(restyle, "MOST_TICKS", 1)
@@ -94,8 +95,10 @@ def test_an_interrupted_run_is_continued_also_with_other_colours(
     with pytest.raises(InterruptedError):
         run(demo, video(tmp_path, 17))
     assert [path.name for path in output.iterdir()] == ["other_unfinished_00001"]
-    ticks = 100
+    ticks, lines = 100, list[str]()
+    monkeypatch.setattr(NodeProgress, "show_text", lambda self, text: lines.append(text))
     run(demo, video(tmp_path, 17), match_colour="adain")
+    assert lines[0].startswith("42 %"), "three of seven ticks"
     assert ticks == 100 + (4 + 2 + 1) - 3, "three of seven ticks are not computed again"
     assert len(read_video(output / "other_00001_.mp4")[0]) == 17
     assert not (output / "other_unfinished_00001").exists()

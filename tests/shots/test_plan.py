@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from zoetrope.shots.measure import disk_free, ram, seconds_of, written
-from zoetrope.shots.plan import Measured, Plan, Work, in_words, size
+from zoetrope.shots.plan import JobPlan, Measured, Plan, Work, in_words, size
 
 WORK = Work(
     frames=100,
@@ -49,6 +49,26 @@ def test_time_and_disk_add_up() -> None:
     assert "5 min: 2.10 s a frame" in text
     assert "the first frame after 2 min" in text
     assert "6.4 GB at the peak, 8.6 GB free" in text
+
+
+def test_a_job_is_windows_in_all_steps_and_frames() -> None:
+    plan = JobPlan(100, 320, 300, 4 * 64 * 64, MEASURED)
+    assert plan.seconds == pytest.approx(320 * 0.5 + 100 * 0.1)
+    assert plan.unfinished == 65_536 * (100 + 2 * 316)
+    assert plan.disk == plan.unfinished + 100 * 20_000
+    assert plan.ram == (2 << 30) + 2 * 300 * 65_536
+    assert plan.warnings() == []
+    assert plan.text().splitlines() == [
+        "time      3 min: 320 windows of 0.50 s in all steps, and 100 frames of 0.10 s to encode, decode and write",
+        "disk      50 MB of 54 GB free; 48 MB of it only until the end",
+        "memory    2.2 GB of main memory, whatever the length",
+        "device    6.4 GB at the peak, 8.6 GB free before",
+    ]
+    small = replace(plan, measured=replace(MEASURED, disk_free=10_000_000, memory_free=1 << 30, ram_total=2 << 30))
+    disk, memory, device = small.warnings()
+    assert disk == "the disk is too small: free 40 MB, or use a shorter clip"
+    assert memory == "main memory is too small: lower steps, window, or the size of the video"
+    assert device == "the device is too small for this window: lower window, or the size of the video"
 
 
 def test_what_does_not_fit_names_the_number_to_lower() -> None:

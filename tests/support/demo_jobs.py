@@ -16,6 +16,15 @@ def world(frames: int, fps: float = 4, seed: int = 3, size: int = 64, **fixed: A
     return film(draw(torch.Generator().manual_seed(seed), **{"motion": "moving right", **fixed}), frames, size, fps)
 
 
+def fillers(demo: Any, prompt: str = "moving right at 16 fps", chunked_vae: Any = None) -> Any:
+    from zoetrope.hosts.comfyui.jobs.interpolate import InterpolationInputs
+    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
+
+    parts, model = demo
+    words = said(parts, prompt)
+    return InterpolationInputs(model, words, words, parts.motion, chunked_vae or ChunkedVae(parts.vae))
+
+
 def enlargers(large: Any, model: Any = None, vae: Any = None, tile: int = 0) -> Any:
     from zoetrope.hosts.comfyui.jobs.upscale import UpscaleInputs
     from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions

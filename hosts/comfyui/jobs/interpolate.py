@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ....sampling.interpolation import InterpolationSpec, fill, takes
+from ....sampling.interpolation import Filling, InterpolationSpec, takes
 from ....sampling.noise import FrameNoise
 from ....video.frames.cuts import is_cut
 from ..conditioning.frame_guide import apply_keyframes
 from ..motion.apply import HostMotion
 from ..sampling.guider import guider_of
-from ..sampling.rounds import ROUND, Prefetched, RoundRunner, sigmas_for
+from ..sampling.rounds import RoundRunner, sigmas_for
 from ..vae.chunked import ChunkedVae
 from ..vae.video import fitted
+from .unfinished import KEPT, Entry, Unfinished, encoded_before
 
 
 @dataclass(frozen=True)
@@ -53,32 +55,55 @@ def plan_for(motion: HostMotion, request: InterpolationRequest) -> Interpolation
     return InterpolationSpec(request.factor, clip, request.shared, bool(guide and guide.between == "ends"))
 
 
-def interpolate(inputs: InterpolationInputs, frames: Iterable[Tensor], request: InterpolationRequest) -> Iterator[Tensor]:
+def interpolate(
+    inputs: InterpolationInputs, frames: Iterable[Tensor], request: InterpolationRequest, run: Unfinished | None = None
+) -> Iterator[Tensor]:
     """Interpolates key frames `(3, h, w)` in [0, 1]; takes and yields frames one at a time, in the memory of a few windows.
 
     At a scene cut the last frame is repeated until the next key frame. Raises ValueError for a clip of one frame, and for
     a motion module or VAE that cannot interpolate.
+
+    run   the unfinished run that is continued and stored; None: nothing is stored
     """
-    plan, stage, number, last = plan_for(inputs.motion, request), None, 0, None
+    plan, stage, number, latents, last = plan_for(inputs.motion, request), None, 0, 0, None
     keys = (fitted(frame, inputs.chunked_vae) for frame in frames)
     for take in takes(keys, lambda before, after: is_cut(before, after, request.cut)):
         if last is not None:
             yield from [last] * (plan.factor - 1)
             number += plan.factor - 1
         first, second = next(take), next(take, None)
-        stage = stage or _Interpolation(inputs, first, plan, request)
-        frames_of_take = iter([first]) if second is None else stage.filled(chain([first, second], take), number)
+        stage = stage or _Interpolation(inputs, first, plan, request, run or Unfinished())
+        scene, begin = Scene(number, latents), number
+        frames_of_take = iter([first]) if second is None else stage.filled(chain([first, second], take), scene)
         for last in frames_of_take:
             yield last
             number += 1
+        latents += 0 if second is None else number - begin
     if number < 2:
         raise ValueError(f"expected two key frames or more to fill in between, got {number}; connect a clip, not a picture")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Place of a scene in the clip."""
+
+    first: int
+    """Number of its first frame."""
+    latents: int
+    """Number of latents in scenes before: scenes of one frame and repeated frames have none."""
 
 
 class _Interpolation:
     """An interpolation for one size of frames."""
 
-    def __init__(self, inputs: InterpolationInputs, first: Tensor, plan: InterpolationSpec, request: InterpolationRequest):
+    def __init__(
+        self,
+        inputs: InterpolationInputs,
+        first: Tensor,
+        plan: InterpolationSpec,
+        request: InterpolationRequest,
+        run: Unfinished,
+    ):
         vae, chunked_vae = inputs.chunked_vae.vae, inputs.chunked_vae
         if chunked_vae.squeezes:
             raise ValueError("this VAE compresses time, but every key frame needs a latent of its own; connect an image VAE")
@@ -86,25 +111,49 @@ class _Interpolation:
         model, self._key = apply_keyframes(inputs.model, inputs.motion, vae, size)
         self._entry: Mapping[str, Any] = model.model_options["transformer_options"][self._key]
         self._plan, self._chunked_vae, self._originals, self._base = plan, chunked_vae, request.originals, model.model
-        self._noise = FrameNoise(request.seed, (vae.latent_channels, *size))
+        self._shape, self._run = (vae.latent_channels, *size), run
+        self._noise = FrameNoise(request.seed, self._shape)
         sigmas = sigmas_for(model, request.steps)
         guider = guider_of(model, inputs.positive, inputs.negative, request.cfg)
-        remedy = "factor, or window, then the size of the pictures"
-        shape = (vae.latent_channels, *size)
-        self._rounds = RoundRunner(guider, shape, min(plan.cut.size, plan.clip), sigmas, request.seed, remedy)
+        remedy, rows = "factor, or window, then the size of the pictures", min(plan.cut.size, plan.clip)
+        self._rounds = RoundRunner(guider, self._shape, rows, sigmas, request.seed, remedy, kept=KEPT)
 
-    def filled(self, keys: Iterable[Tensor], first: int) -> Iterator[Tensor]:
-        """All frames of one scene. first: number of its first frame in the full clip."""
+    def filled(self, keys: Iterable[Tensor], scene: Scene) -> Iterator[Tensor]:
+        """All frames of one scene."""
         pictures: list[Tensor] = []
-        source = _recorded(keys, pictures) if self._originals else keys
-        latents = Prefetched(self._base.process_latent_in(latent[None])[0] for latent in self._chunked_vae.encode(source))
-        sigmas, plan = self._rounds.sigmas, self._plan
-        stream = fill(self._filler, latents, plan, sigmas, self._noise, first)
-        ahead = (len(sigmas) * plan.cut.size + ROUND) // plan.factor + 2  # key frames that the steps buffer, and of a round
-        filled = self._rounds.outside(stream, lambda: latents.make(ahead))
-        decoded = self._chunked_vae.decode(self._base.process_latent_out(latent[None])[0] for latent in filled)
+        source = _recorded(keys, pictures) if self._originals else iter(keys)
+        latents = self._latents(source, scene)
+        decoded = self._chunked_vae.decode(self._base.process_latent_out(latent[None])[0] for latent in latents)
         for number, frame in enumerate(decoded):
-            yield pictures.pop(0) if self._originals and number % plan.factor == 0 else frame
+            yield pictures.pop(0) if self._originals and number % self._plan.factor == 0 else frame
+
+    def _latents(self, keys: Iterator[Tensor], scene: Scene) -> Iterator[Tensor]:
+        """Latents of one scene: stored ones, each read after the key before it, then new ones."""
+        plan, run = self._plan, self._run
+        filling = Filling(self._filler, plan, self._rounds.sigmas, self._noise, scene.first)
+        run.open(filling.places, self._shape)
+        stored = run.stored(scene.latents)
+        if run.is_past(scene.latents):
+            for index, _ in enumerate(keys):
+                yield from islice(stored, plan.factor if index else 1)
+            return
+        run.restore(filling, scene.latents)
+        entering, entered = self._encoded(keys, filling.entered), 0
+        for number, latent in enumerate(stored):
+            if number % plan.factor == 0:
+                next(entering)
+                entered += 1
+            yield latent
+        for _ in islice(entering, filling.entered - entered):
+            pass
+        entry = Entry(plan.steps + 1, (plan.cut.size - plan.cut.overlap) // plan.factor)
+        yield from run.sampled(filling, entering, entry, self._rounds, scene.latents)
+
+    def _encoded(self, keys: Iterator[Tensor], entered: int) -> Iterator[Tensor]:
+        """Latents of keys; zeros for those that entered in an earlier run, where they are not needed to encode others."""
+        for _ in islice(keys, encoded_before(self._chunked_vae, entered)):
+            yield torch.zeros(self._shape)
+        yield from (self._base.process_latent_in(latent[None])[0] for latent in self._chunked_vae.encode(keys))
 
     def _filler(self, x: Tensor, sigma: float, numbers: Sequence[int], given: Mapping[int, Tensor]) -> Tensor:
         return self._rounds.live.at_level(x, sigma, numbers, **{self._key: {**self._entry, "given": given}})

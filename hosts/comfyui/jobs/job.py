@@ -47,6 +47,8 @@ class Job:
         if self.fps <= 0:
             raise ValueError("fps: expected more than 0, got 0; the input frames have no rate, so set one")
         self.node_progress = NodeProgress(node_id, 0)
+        self.resumed = 0
+        """Number of frames that earlier runs finished."""
         self._images, self._source = images, ""
         self._place = output_place(filename_prefix)
 
@@ -76,7 +78,8 @@ class Job:
         count = write_video(path, self.node_progress.counted(frames) if counted else frames, self.fps)
         silent = self._add_sound(path)
         stage.note(path)
-        self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{silent}")
+        resumed = f", {self.resumed} of them finished earlier" if self.resumed else ""
+        self.node_progress.show_text(f"{count} frames at {float(self.fps):g} per second{resumed}{silent}")
         return FinishedStage(path, self._place.subfolder)
 
     def recorded(self, settings: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -85,6 +88,11 @@ class Job:
         digests = {name: value if isinstance(value, plain) else digest(value) for name, value in settings.items()}
         self._source = self._source or source_digest(self._images)
         return {**digests, "source": self._source, "version": VERSION}
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the video."""
+        return self._place.folder
 
     def journal(self, sizes: Sizes, settings: Mapping[str, Any], made_with: Mapping[str, Scalar]) -> Journal:
         """The journal of an unfinished run with these settings, or a new one, beside the videos of this name."""
@@ -101,6 +109,11 @@ class Job:
             log.warning("Zoetrope: %s has no sound: %s", path.name, error)
             return f"; without sound ({error})"
         return ""
+
+
+def finished_earlier(frames: int) -> str:
+    """A note on the frames that earlier runs finished; empty without any."""
+    return f"{frames} frames were finished earlier" if frames else ""
 
 
 def settings_of(model: Any, vae: Any, conditions: Mapping[str, Any], node: str) -> dict[str, Scalar]:

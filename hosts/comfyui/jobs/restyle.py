@@ -22,10 +22,10 @@ from ....video.frames.colour import carried, grey
 from ....video.frames.cuts import is_cut
 from ..conditioning.hints import HintFrames
 from ..sampling.rounds import sigmas_for
-from ..vae.chunked import sees_time
 from ..vae.video import fitted
 from .restyle_request import INVERSION, SAME_NOISE, RestyleInputs, RestyleRequest
 from .restyle_stages import Place, Stages
+from .unfinished import encoded_before
 
 ROUND_SECONDS = 20.0
 """Aim for the length of a round, after which the state may be saved."""
@@ -56,6 +56,8 @@ class Restyling:
         self._sink: JournalSink | None = None
         self._ticks = 1
         """Ticks of the next round."""
+        self.earlier_ticks = self.earlier_frames = 0
+        """Ticks and finished frames of earlier runs."""
 
     def ticks(self, frames: int) -> int:
         """Number of ticks that a clip of one scene takes."""
@@ -113,6 +115,7 @@ class Restyling:
             return
         if place.first == begun and tick:
             place.tick = tick
+            self.earlier_ticks, self.earlier_frames = tick, sink.state.frame
             self._progress(tick)
             yield from sink.from_frame(place.first, sink.state.frame)
         yield from self._sampled(blocks(self._entering(pictures, place), self._spec), place, sink)
@@ -134,9 +137,8 @@ class Restyling:
 
     def _entering(self, pictures: Iterator[Tensor], place: Place) -> Iterator[Tensor]:
         """Latents as they enter the first lane. Those that entered in an earlier run are zeros and are not encoded."""
-        stride, cut = self._spec.size - self._spec.overlap, self._chunked_vae.cut
-        apart = not cut.overlap and not sees_time(self._chunked_vae.vae)  # batches of pictures do not depend on others
-        passed = max(0, place.tick - 1) * stride // cut.size * cut.size if apart else 0
+        stride = self._spec.size - self._spec.overlap
+        passed = encoded_before(self._chunked_vae, max(0, place.tick - 1) * stride)
         for _ in islice(pictures, passed):
             yield torch.zeros(self._latent)
         encoded = self._chunked_vae.encode(map(grey, pictures) if self._request.grey else pictures)

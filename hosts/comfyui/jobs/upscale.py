@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import comfy.conds
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ....models.vae.guided import GuidedVae
-from ....sampling.stream import euler_stream
+from ....sampling.stream import EulerSteps
 from ....sampling.tiles import Grid, over_tiles
 from ....sampling.upscale import LATENT, RGB, WINDOWS, laid_out, late_steps
 from ....sampling.windowing import WindowSpec
@@ -22,6 +22,7 @@ from ..sampling.guider import guider_of
 from ..sampling.rounds import RoundRunner, sigmas_for
 from ..unet import is_upscaler, unet_of
 from ..vae.chunked import ChunkedVae
+from .unfinished import KEPT, Entry, Unfinished
 
 TIMES = 4
 COLOURS = (STEADY, *MATCHES, "off")
@@ -63,18 +64,22 @@ class UpscaleInputs:
     chunked_vae: ChunkedVae
 
 
-def upscale(inputs: UpscaleInputs, frames: Iterable[Tensor], request: UpscaleRequest) -> Iterator[Tensor]:
+def upscale(
+    inputs: UpscaleInputs, frames: Iterable[Tensor], request: UpscaleRequest, run: Unfinished | None = None
+) -> Iterator[Tensor]:
     """Upscales frames `(3, h, w)` in [0, 1] to `(3, 4 h, 4 w)`; takes and yields them one at a time.
 
     Needs the memory of a few windows. Raises ValueError for a MODEL that is not an x4 upscaler, a VAE that is not an
     upscaler's, and a noise level outside the upscaler's range.
+
+    run   the unfinished run that is continued and stored; None: nothing is stored
     """
     _check(inputs, request)
     source = iter(frames)
     first = next(source, None)
     if first is None:
         raise ValueError("expected one frame or more, got none")
-    yield from _Upscaling(inputs, request, first.shape[-2:]).large(first, source)
+    yield from _Upscaling(inputs, request, first[:RGB].shape, run or Unfinished()).large(chain([first], source))
 
 
 def _check(inputs: UpscaleInputs, request: UpscaleRequest) -> None:
@@ -99,57 +104,73 @@ def _check(inputs: UpscaleInputs, request: UpscaleRequest) -> None:
 class _Upscaling:
     """An upscaling for one size of frames."""
 
-    def __init__(self, inputs: UpscaleInputs, request: UpscaleRequest, size: Sequence[int]):
-        height, width = size
+    def __init__(self, inputs: UpscaleInputs, request: UpscaleRequest, shape: torch.Size, run: Unfinished):
         self._request, self._chunked_vae, self._base = request, inputs.chunked_vae, inputs.model.model
-        self._cut = WindowSpec(request.window, request.overlap)
-        self._grid = Grid(request.tile, request.tile // 4, 1, 1) if 0 < request.tile < max(size) else None
+        self._shape, self._run = shape, run
+        self._grid = Grid(request.tile, request.tile // 4, 1, 1) if 0 < request.tile < max(shape[1:]) else None
         guider = guider_of(inputs.model, inputs.positive, inputs.negative, request.cfg)
         sigmas = sigmas_for(inputs.model, request.steps)
-        call_size = (request.tile, request.tile) if self._grid else (height, width)  # the host reserves memory for it
-        remedy = f"tile_size, or window (now {request.window})"
-        self._rounds = RoundRunner(
-            guider, (LATENT, *call_size), request.window, sigmas, request.seed, remedy, wrappers={UPSCALE: _with_small_pictures}
-        )
-        self._pictures: list[Tensor] = []
+        height, width = (request.tile, request.tile) if self._grid else shape[1:]  # the host reserves memory for a call
+        latent, remedy = (LATENT, height, width), f"tile_size, or window (now {request.window})"
+        wrappers = {UPSCALE: _with_small_pictures}
+        self._rounds = RoundRunner(guider, latent, request.window, sigmas, request.seed, remedy, kept=KEPT, wrappers=wrappers)
+        self._steps = EulerSteps(self._work, sigmas, WindowSpec(request.window, request.overlap))
+        self._pictures: dict[int, Tensor] = {}
+        """Small pictures of the frames that have not been decoded, by number."""
+        self._noised: dict[int, Tensor] = {}
+        """Noised small pictures of the frames that windows may still contain."""
         self._flows: dict[int, tuple[Tensor, Tensor]] = {}
         self._late = set(late_steps(sigmas)) if request.flow else set()
         self._decodes_with_picture = (
             isinstance(inputs.chunked_vae.vae.first_stage_model, GuidedVae) and inputs.chunked_vae.vae.first_stage_model.guide
         )
 
-    def large(self, first: Tensor, following: Iterator[Tensor]) -> Iterator[Tensor]:
-        pictures = self._pictures
-
-        def noisy() -> Iterator[Tensor]:
-            for number, frame in enumerate(chain([first], following)):
-                frame = frame[:RGB]
-                if frame.shape != first[:RGB].shape:
-                    raise ValueError(f"frame {number}: expected the size of the first, got {tuple(frame.shape[1:])}")
-                pictures.append(frame)
-                yield laid_out(number, frame, self._request.level, float(self._rounds.sigmas[0]), self._request.seed)
-
-        stream = (self._with_picture(latent, pictures, n) for n, latent in enumerate(self._sampled(noisy())))
-        frames = self._chunked_vae.decode(stream)
+    def large(self, source: Iterator[Tensor]) -> Iterator[Tensor]:
+        clean = (self._base.process_latent_out(latent[None])[0] for latent in self._latents(source))
+        frames = self._chunked_vae.decode(self._with_picture(latent, number) for number, latent in enumerate(clean))
         pairs = self._paired(frames)
         yield from (frame for frame, _ in pairs) if self._request.colours == "off" else carried(pairs, self._request.colours)
+
+    def _latents(self, source: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Clean latents `(c, h, w)` in the model's scale: stored ones, each read after its picture, then new ones."""
+        steps, run, request = self._steps, self._run, self._request
+        run.open(steps.places, (LATENT, *self._shape[1:]))
+        run.restore(steps, 0)
+        entering, read = self._noise_of(source), 0
+        for latent in run.stored(0):
+            next(entering)
+            read += 1
+            yield latent
+        for _ in islice(entering, steps.entered - read):
+            pass
+        yield from run.sampled(steps, entering, Entry(request.window, request.window - request.overlap), self._rounds, 0)
+
+    def _noise_of(self, source: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The noise `(c, h, w)` of each frame, after its picture has been stored."""
+        request, steps = self._request, self._steps
+        for number, frame in enumerate(source):
+            frame = frame[:RGB]
+            if frame.shape != self._shape:
+                raise ValueError(f"frame {number}: expected the size of the first, got {tuple(frame.shape[1:])}")
+            self._pictures[number] = frame
+            laid = laid_out(number, frame, request.level, float(self._rounds.sigmas[0]), request.seed)
+            if number >= steps.oldest:
+                self._noised[number] = laid[LATENT:].clone()
+            for old in [n for n in self._noised if n < steps.oldest]:
+                del self._noised[old]
+            yield laid[:LATENT]
 
     def _paired(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each large frame with its small one, whose memory is then freed."""
         for number, frame in enumerate(frames):
-            picture = self._pictures[number]
-            self._pictures[number] = picture.new_empty(0)  # the list keeps its indices
-            yield frame, picture
+            yield frame, self._pictures.pop(number)
 
-    def _sampled(self, frames: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Clean latents `(c, h, w)` without the model's scale, as the VAE takes them."""
-        clean = self._rounds.outside(euler_stream(self._work, frames, self._rounds.sigmas, self._cut))
-        return (self._base.process_latent_out(latent[None, :LATENT])[0] for latent in clean)
-
-    def _with_picture(self, latent: Tensor, pictures: list[Tensor], number: int) -> Tensor:
-        return torch.cat([latent, pictures[number].to(latent) * 2 - 1]) if self._decodes_with_picture else latent
+    def _with_picture(self, latent: Tensor, number: int) -> Tensor:
+        return torch.cat([latent, self._pictures[number].to(latent) * 2 - 1]) if self._decodes_with_picture else latent
 
     def _work(self, window: Tensor, sigma: float, numbers: Sequence[int]) -> Tensor:
+        window = torch.cat([window, torch.stack([self._noised[number] for number in numbers])], dim=1)
+
         def denoised(part: Tensor, corner: tuple[int, int]) -> Tensor:
             size = (window.shape[-2], window.shape[-1])
             options = {UPSCALE: (part[:, LATENT:], self._request.level), TILE: (*corner, size)}

@@ -1,13 +1,11 @@
 """Clips of any length through the host's guider, in rounds: the model runs in a round, the VAE between rounds.
 
-The host loads models when the guider is entered, and may offload them when it is left. So a few dozen latents of a stream
+The host loads models when the guider is entered, and may offload them when it is left. So several windows of a stream
 (`sampling.stream`) are computed inside the guider, then decoded outside. The result does not depend on where a round ends.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import comfy.samplers
@@ -17,9 +15,6 @@ from torch import Tensor
 from ....sampling.queue import Schedules
 from ..call import Wrapper
 from .guider import LiveModel, RoundSampler, enough_memory
-
-ROUND = 48
-"""Latents per round."""
 
 
 @dataclass(frozen=True)
@@ -48,40 +43,6 @@ class RoundRunner:
         with enough_memory(f"a call of {self.rows} frames", self.remedy, self.kept):
             sampler = RoundSampler(self.live, stream, self.window, self.schedules, self.wrappers)
             self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)
-
-    def outside(self, stream: Iterator[Tensor], before: Callable[[], object] = lambda: None) -> Iterator[Tensor]:
-        """Latents of the stream, computed in rounds and yielded between them. before: called before each round."""
-        while True:
-            latents: list[Tensor] = []
-            before()
-            self.run(_collected_in(latents, islice(stream, ROUND)))
-            yield from latents
-            if len(latents) < ROUND:
-                return
-
-
-def _collected_in(latents: list[Tensor], stream: Iterator[Tensor]) -> Iterator[Tensor]:
-    for latent in stream:
-        latents.append(latent)
-        yield latent
-
-
-class Prefetched:
-    """Iterator whose items are computed before a round, because computing one inside it would make the host move models."""
-
-    def __init__(self, source: Iterable[Tensor]):
-        self._source, self._buffer = iter(source), deque[Tensor]()
-
-    def make(self, upto: int) -> None:
-        """Computes items until `upto` are buffered or the source ends."""
-        self._buffer.extend(islice(self._source, max(0, upto - len(self._buffer))))
-
-    def __iter__(self) -> Iterator[Tensor]:
-        while True:
-            self.make(1)
-            if not self._buffer:
-                return
-            yield self._buffer.popleft()
 
 
 def sigmas_for(model: Any, steps: int, scheduler: str = "simple") -> Tensor:

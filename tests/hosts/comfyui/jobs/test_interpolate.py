@@ -5,19 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from demo_jobs import enlarged, said, world
+from demo_jobs import enlarged, fillers, said, world
 from torch import Tensor
 
 pytestmark = [pytest.mark.host, pytest.mark.usefixtures("inference")]
-
-
-def fillers(demo: Any, prompt: str = "moving right at 16 fps") -> Any:
-    from zoetrope.hosts.comfyui.jobs.interpolate import InterpolationInputs
-    from zoetrope.hosts.comfyui.vae.chunked import ChunkedVae
-
-    parts, model = demo
-    words = said(parts, prompt)
-    return InterpolationInputs(model, words, words, parts.motion, ChunkedVae(parts.vae))
 
 
 def request(**more: Any) -> Any:
@@ -91,11 +82,11 @@ def test_a_clip_without_an_end_takes_the_memory_of_a_few_windows(demo: Any) -> N
 
 @pytest.mark.one_host
 def test_where_a_round_ends_changes_no_bit(demo: Any, large: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoetrope.hosts.comfyui.sampling import rounds as comfyui_stream
+    from zoetrope.hosts.comfyui.jobs import unfinished
 
     keys, small = world(7), world(12, size=16)
     whole = filled(demo, keys), enlarged(large, small)
-    monkeypatch.setattr(comfyui_stream, "ROUND", 5)
+    monkeypatch.setattr(unfinished, "WINDOWS", 1)
     assert torch.equal(filled(demo, keys), whole[0])
     assert torch.equal(enlarged(large, small), whole[1])
 

@@ -1,4 +1,4 @@
-"""A restyling whose process is killed."""
+"""Jobs whose process is killed."""
 
 import random
 import subprocess
@@ -12,16 +12,21 @@ from safetensors.torch import load_file
 
 pytestmark = [pytest.mark.host, pytest.mark.one_host, pytest.mark.slow]
 
-PROCESS = Path(__file__).parents[3] / "support" / "restyle_process.py"
-FRAMES, KILLS = 1000, 10
+PROCESS = Path(__file__).parents[3] / "support" / "job_process.py"
+KILLS = 10
 
 
-def command(folder: Path) -> list[str]:
-    folder.mkdir(exist_ok=True)
-    return [sys.executable, str(PROCESS), str(folder), str(FRAMES)]
+@pytest.mark.parametrize(
+    ("job", "source", "made", "side"),
+    [("restyle", 1000, 1000, 64), ("interpolate", 300, 1197, 64), ("upscale", 600, 600, 64)],
+)
+def test_a_process_killed_ten_times_ends_with_the_same_bits(
+    tmp_path: Path, job: str, source: int, made: int, side: int
+) -> None:
+    def command(folder: Path) -> list[str]:
+        folder.mkdir(exist_ok=True)
+        return [sys.executable, str(PROCESS), job, str(folder), str(source)]
 
-
-def test_a_process_killed_ten_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     started = time.monotonic()
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     whole = time.monotonic() - started
@@ -34,5 +39,5 @@ def test_a_process_killed_ten_times_ends_with_the_same_bits(tmp_path: Path) -> N
         process.wait()
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
     a, b = (load_file(tmp_path / name / "frames.safetensors")["frames"] for name in ("whole", "killed"))
-    assert a.shape == (FRAMES, 3, 64, 64)
+    assert a.shape == (made, 3, side, side)
     assert torch.equal(a, b)
