@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any
 
 import comfy.model_management
-import torch
 from torch import Tensor
 
 from ....shots.journal import Scalar
 from ....shots.measure import disk_free, ram, written
 from ....shots.plan import JobPlan, Measured
+from ..environment import free_memory, peak_memory
 from .job import FinishedStage, Job, finished_earlier
 from .unfinished import Unfinished
 
@@ -65,12 +65,12 @@ class ResumableJob:
 
         make   as for `run`, with a single step
         """
-        source, free = list(islice(self.job.clip.frames, amount.window)), _free()
+        source, free = list(islice(self.job.clip.frames, amount.window)), free_memory()
         _Trial(make, source)
         trial = min((_Trial(make, source) for _ in range(2)), key=lambda trial: trial.call)
         write, video_bytes = written(trial.picture, float(self.job.fps))
         measured = Measured(
-            trial.call, {}, trial.frame + write, _peak() if free else None, free or None, ram(),
+            trial.call, {}, trial.frame + write, peak_memory() if free else None, free or None, ram(),
             int(comfy.model_management.total_ram * 2**20), disk_free(self.job.folder), video_bytes,
         )  # fmt: skip
         return JobPlan(amount.frames, amount.calls, trial.run.places * amount.steps, trial.run.values, measured)
@@ -85,15 +85,3 @@ class _Trial:
         self.picture = pictures[-1]
         self.call = self.run.seconds / self.run.called
         self.frame = max(0.0, time.monotonic() - started - self.run.seconds) / len(pictures)
-
-
-def _free() -> int:
-    device = comfy.model_management.get_torch_device()
-    if device.type != "cuda":
-        return 0
-    torch.cuda.reset_peak_memory_stats(device)
-    return comfy.model_management.get_free_memory(device) + torch.cuda.memory_allocated(device)
-
-
-def _peak() -> int:
-    return torch.cuda.max_memory_allocated(comfy.model_management.get_torch_device())

@@ -12,6 +12,7 @@ from ....sampling.pieces import Pieces
 from ....sampling.queue import trial_call, work_before
 from ....shots.measure import disk_free, ram, seconds_of, written
 from ....shots.plan import Measured, Plan, Work
+from ..environment import free_memory, peak_memory
 from .inputs import ShotInputs, ShotRequest
 from .sampler import ShotSampler
 from .shot import shape_for
@@ -23,7 +24,7 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
     sampler = ShotSampler(inputs, request, shape, None)
     per_window: dict[int, float] = {}
     peak: list[int] = []
-    free, noise = _free(), FrameNoise(0, inputs.latent)
+    free, noise = free_memory(), FrameNoise(0, inputs.latent)
 
     def measurements() -> Iterator[int]:
         for together in _counts(len(shape.windows())):
@@ -35,7 +36,7 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
                     raise
                 return
             if together == 1:
-                peak.append(_peak())
+                peak.append(peak_memory())
             yield together
 
     sampler.host.run(measurements())
@@ -68,16 +69,3 @@ def _counts(most: int) -> list[int]:
 def _synchronise(value: torch.Tensor) -> None:
     """Waits for the GPU by copying one value to the CPU."""
     value.flatten()[:1].cpu()
-
-
-def _free() -> int:
-    device = comfy.model_management.get_torch_device()
-    if device.type != "cuda":
-        return 0
-    torch.cuda.reset_peak_memory_stats(device)
-    return comfy.model_management.get_free_memory(device) + torch.cuda.memory_allocated(device)
-
-
-def _peak() -> int:
-    device = comfy.model_management.get_torch_device()
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
