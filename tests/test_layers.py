@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, str] = {
     "shots": "video.io",
     "video": "",
     "video.quality": "video.frames",
+    "video.damage": "",
     "video.frames": "",
     "video.io": "",
     "models": "",
