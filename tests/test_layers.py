@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, str] = {
     "video": "",
     "video.quality": "video.frames",
     "video.damage": "",
+    "video.restore": "video.frames",
     "video.frames": "",
     "video.io": "",
     "models": "",
