@@ -108,7 +108,8 @@ def _scene(scene: Iterable[FilmFrame], settings: RestoreSettings, painted: bool,
 class Damage:
     """Detected damage of one frame, `(h, w)` bool each."""
 
-    frame: FilmFrame
+    source: Tensor
+    """The frame `(3, h, w)`."""
     dust: Tensor
     lines: Tensor
 
@@ -124,22 +125,29 @@ def detected(frames: Iterable[Tensor], dust: bool, lines: bool, settings: Restor
 
 
 def _detected(scene: Scene, dust: bool, lines: bool, settings: RestoreSettings) -> Iterator[Damage]:
-    """The dust is searched in frames without flicker, whose changes would count as dust; lines are in the frame as it is."""
-    masks: dict[int, Tensor] = {}
+    """Dust is searched in frames without flicker, whose changes would count as dust, and lines in the frames as they are."""
+    kept: dict[int, tuple[Tensor, Tensor]] = {}  # frame number -> frame and mask of its lines
 
     def lined() -> Scene:
         for window, at, mask in lines_of(scene, settings.sensitivity):
-            masks[window[at].number] = mask
+            kept[window[at].number] = window[at].picture, mask
             yield window[at]
 
-    steps = evened(lined() if lines else scene, 1.0)
+    def plain() -> Scene:
+        for frame in scene:
+            kept[frame.number] = frame.picture, _nothing(frame)
+            yield frame
+
+    steps = lined() if lines else plain()
     if not dust:
         for frame in steps:
-            yield Damage(frame, _nothing(frame), masks.pop(frame.number))
+            source, mask = kept.pop(frame.number)
+            yield Damage(source, _nothing(frame), mask)
         return
-    for one in dust_of(steps, settings.sensitivity):
+    for one in dust_of(evened(steps, 1.0), settings.sensitivity):
         mask = one.mask if float(one.mask.float().mean()) <= settings.most else one.mask & False
-        yield Damage(one.frame, mask, masks.pop(one.frame.number) if lines else _nothing(one.frame))
+        source, of_lines = kept.pop(one.frame.number)
+        yield Damage(source, mask, of_lines)
 
 
 def _nothing(frame: FilmFrame) -> Tensor:

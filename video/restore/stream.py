@@ -43,9 +43,9 @@ Item = TypeVar("Item")
 
 
 def scenes(frames: Iterable[FilmFrame], threshold: float) -> Iterator[Scene]:
-    """Splits a film at its cuts, without holding more than three frames. Each scene is to be read before the next one.
+    """Splits a film at its cuts, without holding more than four frames. Each scene is to be read before the next one.
 
-    A single frame that looks different (a flash, a blotch) is no cut: the frame after it has to differ as well.
+    A single frame that looks different (a flash, a blotch) is no cut.
     """
     for _, scene in groupby(_labelled(frames, threshold), key=lambda pair: pair[0]):
         yield (frame for _, frame in scene)
@@ -53,10 +53,10 @@ def scenes(frames: Iterable[FilmFrame], threshold: float) -> Iterator[Scene]:
 
 def _labelled(frames: Iterable[FilmFrame], threshold: float) -> Iterator[tuple[int, FilmFrame]]:
     label = 0
-    for window, at in around(frames, 1, 1):
-        if at:
-            before, others = window[0].picture, window[at:]
-            label += all(is_cut(before, other.picture, threshold) for other in others)
+    for window, at in around(frames, 2, 1):
+        pairs = [(at - 1, at), (at - 1, at + 1), (at - 2, at)]  # the second rules out a flash here, the third one before
+        there = [(a, b) for a, b in pairs if a >= 0 and b < len(window)]
+        label += bool(there) and all(is_cut(window[a].picture, window[b].picture, threshold) for a, b in there)
         yield label, window[at]
 
 
