@@ -1,6 +1,6 @@
 """Detection and repair of film damage against classical methods, with exact truth.
 
-    python benchmarks/film.py [--pictures FOLDER] [--reference FILE] [--clips 7] [--output DIR] [--own-flow]
+    python benchmarks/film.py [--pictures FOLDER] [--reference FILE] [--clips 7] [--worlds 7] [--output DIR] [--own-flow]
 
 Clips of 32 frames of 192 x 256 with a camera that pans and zooms over photographs (FOLDER), and clips of the procedural world,
 get dust, scratches, flicker, weave, or all of the first three, as in the reference script (FILE, `restoration_baselines.py`),
@@ -38,7 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, help="folder of photographs")
     parser.add_argument("--reference", type=Path, default=REFERENCE)
-    parser.add_argument("--clips", type=int, default=7)
+    parser.add_argument("--clips", type=int, default=7, help="photographs")
+    parser.add_argument("--worlds", type=int, default=7, help="clips of the procedural world")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/sheets"))
     parser.add_argument("--own-flow", action="store_true")
     arguments = parser.parse_args()
@@ -51,7 +52,8 @@ def main() -> None:
         files = sorted(glob(f"{arguments.pictures}/*.png") + glob(f"{arguments.pictures}/*.jpg"))[: arguments.clips]
         clips = [reference.scene(path, files[(n + 2) % len(files)], n) for n, path in enumerate(files)]
         report("photographs", clips, reference, arguments.output)
-    report("procedural world", [worldly(n) for n in range(arguments.clips)], reference, arguments.output)
+    if arguments.worlds:
+        report("procedural world", [worldly(n) for n in range(arguments.worlds)], reference, arguments.output)
 
 
 def loaded(path: Path) -> Any:

@@ -13,6 +13,8 @@ COARSEST, FINEST, ROUNDS = 40, 480, 8
 """Least shorter side of the pyramid's smallest pictures, largest of those that are used, and iterations on each."""
 TUKEY = 4.685
 """Residuals beyond this multiple of their spread have no weight."""
+SHADING, BETTER = 17, 1.04
+"""Side of the mean that is subtracted; factor on the smallest difference up to which a simpler motion is preferred."""
 STILL = 1e-3
 """Change of a corner in pixels below which the iterations end."""
 
@@ -61,9 +63,26 @@ def global_motion(before: Tensor, after: Tensor, start: Motion | None = None) ->
     used = [(number, level) for number, level in enumerate(levels) if min(level.shape[-2:]) <= FINEST or level is levels[-1]]
     for number, level in reversed(used):
         shrunk = Motion(found.shift / 2**number, found.slope)
-        refined = _refined(_smoothed(level), shrunk)
+        refined = _refined(_detail(level), shrunk)
         found = Motion(refined.shift * 2**number, refined.slope)
-    return found
+    number, level = used[0]
+    return _most_likely(_detail(level), [still(), found], 2**number)
+
+
+def _most_likely(pair: Tensor, motions: list[Motion], scale: int) -> Motion:
+    """The first of some motions that leaves about the smallest differences; so a blank picture does not move.
+
+    Blurred first: interpolation blurs grain, which would make any motion by fractions of pixels look better.
+    """
+    pair = F.avg_pool2d(F.avg_pool2d(pair, 3, 1, 1), 3, 1, 1)
+    size = (pair.shape[-2], pair.shape[-1])
+    flows = torch.stack([Motion(one.shift / scale, one.slope).flow(size) for one in motions]).float()
+    moved = warped(pair[1:].expand(len(motions), -1, -1, -1), flows)
+    inside = (warped(torch.ones_like(moved), flows) > 0.999).float()
+    apart = (pair[:1] - moved).abs()
+    limit = 3 * apart[0].median() + 1e-4
+    costs = (apart.clamp(max=limit) * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3)).clamp_min(1)
+    return next(one for one, cost in zip(motions, costs, strict=True) if cost <= costs.min() * BETTER)
 
 
 def _refined(pair: Tensor, motion: Motion) -> Motion:
@@ -110,11 +129,12 @@ def _gradient(picture: Tensor) -> Tensor:
     return 0.5 * torch.stack([padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2], padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]])
 
 
-def _smoothed(pair: Tensor) -> Tensor:
-    """Against grain: a binomial filter of 3 x 3."""
+def _detail(pair: Tensor) -> Tensor:
+    """A picture without grain (a binomial filter of 3 x 3) and without shading, which changes with flicker."""
     line = pair.new_tensor([0.25, 0.5, 0.25])
     kernel = rearrange(line[:, None] * line, "h w -> 1 1 h w")
-    return F.conv2d(F.pad(pair, (1,) * 4, mode="replicate"), kernel)
+    smooth = F.conv2d(F.pad(pair, (1,) * 4, mode="replicate"), kernel)
+    return smooth - F.avg_pool2d(F.pad(smooth, (SHADING // 2,) * 4, mode="reflect"), SHADING, 1)
 
 
 def _grid(size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,9 @@ from ..frames.warp import warped
 from .stream import PAST, REACH, FilmFrame, Path, Scene, around
 
 BLOCKS = (3, 4)
-FLOOR, STEADY = 0.01, 0.0015
-"""Least standard deviation of a block; root mean square of the changes below which a film counts as free of flicker."""
+FLOOR, STEADY = 0.04, 0.0015
+"""Standard deviation of a block below which its contrast follows that of the whole picture; root mean square of the changes
+below which a film counts as free of flicker."""
 OUTLIER, COVERED = 3.0, 0.15
 """Residuals, in units of their spread, above which a pixel is not compared; least compared share of a block."""
 
@@ -67,17 +68,21 @@ def exposure_step(before: FilmFrame, frame: FilmFrame) -> Tensor:
 def _compared(picture: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     """Changes of mean and of log standard deviation from `other`, and the mean of `other`, `(3, 3, rows, columns)`."""
     share = F.adaptive_avg_pool2d(weight, BLOCKS)
-    total = weight.mean().clamp_min(1e-6)
 
-    def moments(one: Tensor) -> tuple[Tensor, Tensor]:
-        mean = F.adaptive_avg_pool2d(one * weight, BLOCKS) / share.clamp_min(1e-6)
-        square = F.adaptive_avg_pool2d(one * one * weight, BLOCKS) / share.clamp_min(1e-6)
-        whole = (one * weight).mean((1, 2), keepdim=True) / total
-        return torch.where(share > COVERED, mean, whole), (square - mean * mean).clamp_min(0)
+    def moments(one: Tensor, blocks: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        total = F.adaptive_avg_pool2d(weight, blocks).clamp_min(1e-6)
+        mean = F.adaptive_avg_pool2d(one * weight, blocks) / total
+        return mean, (F.adaptive_avg_pool2d(one * one * weight, blocks) / total - mean * mean).clamp_min(0) + 1e-5
 
-    (mean, variance), (other_mean, other_variance) = moments(picture), moments(other)
-    spread = 0.5 * ((variance + FLOOR**2).log() - (other_variance + FLOOR**2).log())
-    return torch.stack([mean - other_mean, torch.where(share > COVERED, spread, torch.zeros_like(spread)), other_mean])
+    (mean, variance), (other_mean, other_variance) = moments(picture, BLOCKS), moments(other, BLOCKS)
+    (whole, whole_variance), (other_whole, other_whole_variance) = moments(picture, (1, 1)), moments(other, (1, 1))
+    known = share > COVERED
+    trust = other_variance / (other_variance + FLOOR**2) * known
+    spread = 0.5 * torch.lerp(
+        (whole_variance / other_whole_variance).log().expand_as(trust), (variance / other_variance).log(), trust
+    )
+    change = torch.where(known, mean - other_mean, whole - other_whole)
+    return torch.stack([change, spread, torch.where(known, other_mean, other_whole)])
 
 
 def _field(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,8 +1,7 @@
 """Scratches: thin near-vertical lines that stay where they are on the screen, while the scene moves behind them.
 
 A line has to stand out in the frame itself, and in its difference from the frames around, moved along with the scene: there,
-what is vertical in the scene disappears, and a scratch stays. Where the scene does not move to the side, the line has to stand
-out more and be longer.
+what is vertical in the scene disappears. A scratch stays, because the scene moves behind it, or because it wanders.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,13 +21,13 @@ WIDTH = 480
 """Width to which larger pictures are reduced for the search."""
 ROWS, FLOOR, UNITS = 31, 6 / 255, 5.0
 """Rows that are averaged, least brightness of a line, and least brightness in units of the noise."""
-STEPS, LEAST_MOTION, LEAST_VIEWS = (-8, -6, -4, -2, 2, 4, 6, 8), 1.5, 2
-"""Frames that a frame is compared with; motion to the side that sets scene and scratch apart; least number of such frames."""
+STEPS, LEAST_VIEWS = (-8, -6, -4, -2, 2, 4, 6, 8), 2
+"""Frames that a frame is compared with, relative to it; least number of them that show the place."""
 KEPT, KEPT_UNITS = 0.3, 3.0
 """Least share of a line in the difference, and least brightness there in units of the noise."""
-NEAR, NEAR_SHARE, STILL_SHARE, STILL_UNITS = 4, 0.5, 0.7, 6.0
-"""Frames around in which a line has to be found too, their share; the same where the scene does not move (in `REACH`)."""
-SHORTEST, STILL_SHORTEST, GAP = 35, 90, 7
+NEAR, NEAR_SHARE = 4, 0.5
+"""Frames around in which a line has to be found too, and their share."""
+SHORTEST, GAP = 35, 7
 """Least length in rows of a picture 192 high; half the length of gaps that are closed."""
 EDGE, EDGE_ROWS = 0.02, 5
 """Contrast of a line's sides, averaged over a few rows."""
@@ -39,12 +38,7 @@ class Evidence:
     """Signs of lines in one frame, at the size of the search, int8 `(h, w)`: 1 bright, -1 dark."""
 
     frame: FilmFrame
-    moving: Tensor
-    """Lines that the scene moves behind."""
-    still: Tensor
-    """Lines where the scene does not move."""
-    seen: Tensor
-    """Where the scene moves enough to compare, bool."""
+    signs: Tensor
 
 
 def evidence_of(scene: Iterable[FilmFrame], sensitivity: float) -> Iterator[Evidence]:
@@ -55,33 +49,28 @@ def evidence_of(scene: Iterable[FilmFrame], sensitivity: float) -> Iterator[Evid
 def _evidence(window: Sequence[FilmFrame], at: int, sensitivity: float) -> Evidence:
     frame = window[at]
     here = small(frame)
-    difference, seen, moves = _against_the_scene(window, at, here)
     height, units = ridges(here)
-    kept, kept_units = ridges(difference)
+    kept, kept_units = ridges(_against_the_scene(window, at, here))
     signs = height.sign() * ((units.abs() > UNITS / sensitivity) & (height.abs() > FLOOR / sensitivity))
     stays = (kept * height > 0) & (kept.abs() > KEPT * height.abs()) & (kept_units.abs() > KEPT_UNITS / sensitivity)
-    strong = units.abs() > STILL_UNITS / sensitivity
-    return Evidence(frame, (signs * (seen & stays)).to(torch.int8), (signs * (~moves & strong)).to(torch.int8), seen)
+    return Evidence(frame, (signs * stays).to(torch.int8))
 
 
-def _against_the_scene(window: Sequence[FilmFrame], at: int, here: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The frame less the median of others moved to it, where enough of those moved to the side and are inside the picture, and
-    where any moved to the side; `(h, w)` each."""
+def _against_the_scene(window: Sequence[FilmFrame], at: int, here: Tensor) -> Tensor:
+    """The frame less the median of others moved to it, where enough of those show the place, else 0; `(h, w)`."""
     views: list[Tensor] = []
-    moves = torch.zeros_like(here, dtype=torch.bool)
     for step in STEPS:
         if 0 <= at + step < len(window):
             motion = motion_between(window, at, at + step)
             shrunk = Motion(motion.shift / factor_of(window[at]), motion.slope)
             flow = shrunk.flow((here.shape[0], here.shape[1])).float()
-            view, enough = moved(small(window[at + step])[None], flow)[0], flow[0].abs() >= LEAST_MOTION
-            views.append(torch.where(visible(flow) & enough, view, torch.nan))
-            moves |= enough
+            view = moved(small(window[at + step])[None], flow)[0]
+            views.append(torch.where(visible(flow), view, torch.nan))
     if len(views) < LEAST_VIEWS:
-        return torch.zeros_like(here), moves & False, moves
+        return torch.zeros_like(here)
     stack = torch.stack(views)
     seen = (~stack.isnan()).sum(0) >= LEAST_VIEWS
-    return torch.where(seen, here - stack.nanmedian(0).values, 0.0), seen, moves
+    return torch.where(seen, here - stack.nanmedian(0).values, 0.0)
 
 
 def ridges(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +86,7 @@ def ridges(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def lines_of(scene: Iterable[FilmFrame], sensitivity: float) -> Iterator[tuple[Sequence[FilmFrame], int, Tensor]]:
     """Finds the scratches of each frame. Yields its window, its place there and its mask `(h, w)` bool."""
-    for window, at in around(evidence_of(scene, sensitivity), REACH, REACH):
+    for window, at in around(evidence_of(scene, sensitivity), NEAR, NEAR):
         frame = window[at].frame
         found = _persistent(window, at)
         yield (
@@ -109,17 +98,10 @@ def lines_of(scene: Iterable[FilmFrame], sensitivity: float) -> Iterator[tuple[S
 
 def _persistent(window: Sequence[Evidence], at: int) -> Tensor:
     """Lines of a frame that are also in the frames around, at most one pixel away, and long enough; `(h, w)` bool."""
-    rows = window[at].moving.shape[0]
-    shortest, still_shortest = (max(8, round(rows * least / 192)) for least in (SHORTEST, STILL_SHORTEST))
-    near = [one for n, one in enumerate(window) if n != at and abs(n - at) <= NEAR]
-    far = [one for n, one in enumerate(window) if n != at]
-    total = torch.zeros_like(window[at].seen)
-    for sign in (1, -1):
-        here = _repeated(window[at].moving, [one.moving for one in near], sign, NEAR_SHARE)
-        total |= _long(here, shortest)
-        here = _repeated(window[at].still, [one.still for one in far], sign, STILL_SHARE)
-        total |= _long(here, still_shortest)
-    return total
+    here, others = window[at].signs, [one.signs for n, one in enumerate(window) if n != at]
+    shortest = max(8, round(here.shape[0] * SHORTEST / 192))
+    bright, dark = (_long(_repeated(here, others, sign, NEAR_SHARE), shortest) for sign in (1, -1))
+    return bright | dark
 
 
 def _repeated(here: Tensor, others: list[Tensor], sign: int, share: float) -> Tensor:
