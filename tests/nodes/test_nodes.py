@@ -73,6 +73,9 @@ IDS = {
     "ZoetropeInvertVideo",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
+    "ZoetropeAddFilmDamage",
+    "ZoetropeDetectDamage",
+    "ZoetropeRestoreFilm",
 }
 
 
