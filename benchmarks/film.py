@@ -1,6 +1,7 @@
 """Detection and repair of film damage against classical methods, with exact truth.
 
     python benchmarks/film.py [--pictures FOLDER] [--reference FILE] [--clips 7] [--worlds 7] [--output DIR] [--own-flow]
+    python benchmarks/film.py --long FRAMES
 
 Clips of 32 frames of 192 x 256 with a camera that pans and zooms over photographs (FOLDER), and clips of the procedural world,
 get dust, scratches, flicker, weave, or all of the first three, as in the reference script (FILE, `restoration_baselines.py`),
@@ -24,6 +25,9 @@ name_the_checkout()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from zoetrope.demo.lively_world import draw, film  # noqa: E402
+from zoetrope.shots.measure import ram  # noqa: E402
+from zoetrope.video.damage.film import damaged  # noqa: E402
+from zoetrope.video.damage.settings import PRESETS  # noqa: E402
 from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 from zoetrope.video.restore import motion  # noqa: E402
 from zoetrope.video.restore.film import RestoreSettings, detected, restored  # noqa: E402
@@ -42,9 +46,12 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=7, help="clips of the procedural world")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/sheets"))
     parser.add_argument("--own-flow", action="store_true")
+    parser.add_argument("--long", type=int, default=0, help="only restore a film of this many frames, for its memory")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.long:
+        return long_film(arguments.long)
     reference = loaded(arguments.reference)
     if arguments.own_flow:
         motion.has_flow = lambda: False
@@ -230,6 +237,16 @@ def found_masks(clip: np.ndarray, dusty: bool, lined: bool) -> np.ndarray:
 def save(path: Path, *clips: np.ndarray) -> None:
     """A sheet: damaged, classical, ours, truth; every sixth frame."""
     contact_sheet([torch.from_numpy(clip[3::6].astype(np.float32)).movedim(-1, 1) for clip in clips]).save(path)
+
+
+def long_film(count: int) -> None:
+    """Prints the memory after 200 frames and every 600 more of a damaged film of 64 x 64 pixels."""
+    scene = draw(torch.Generator().manual_seed(9_000_000), count=2, background="sea")
+    clean = (film(scene, 1, 64, 16, first=number)[0] for number in range(count))
+    spoilt = (one.picture for one in damaged(clean, PRESETS["old film"], 1))
+    for number, _ in enumerate(restored(spoilt, RestoreSettings()), 1):
+        if number % 600 == 200 or number == count:
+            print(f"{number} frames: {ram() / 2**20:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
