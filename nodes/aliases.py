@@ -25,6 +25,12 @@ ALIASES: dict[str, str] = {
     "ZoetropeLongShotNoise": "freenoise, freeinit, noise shuffle, same noise, sample settings",
     "ZoetropeInvertVideo": "ddim inversion, unsampler, unsample, invert, renoise, vid2vid, restyle video",
     "ZoetropeRestyleVideo": "vid2vid, v2v, video to video, style transfer, long video, video file, batch video",
+    "ZoetropeAddFilmDamage": "old film, film look, film grain, dust and scratches, vintage, retro, vhs, degrade, degradation",
+    "ZoetropeDetectDamage": "scratch mask, dust mask, scratch detection, dirt, blotches, old film, restoration, inpaint mask",
+    "ZoetropeRestoreFilm": (
+        "old film, film restoration, restore, repair, dust, dirt removal, scratch removal, deflicker, stabilise, stabilize, "
+        "gate weave, remove scratches"
+    ),
     "ZoetropeFollowFlow": "rerender, rerender a video, optical flow, warp, temporal consistency, flicker, restyle video",
     "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
     "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",

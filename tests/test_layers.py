@@ -32,6 +32,8 @@ MAY_IMPORT: dict[str, str] = {
     "shots": "video.io sampling",
     "video": "",
     "video.quality": "video.frames",
+    "video.damage": "",
+    "video.restore": "video.frames",
     "video.frames": "",
     "video.io": "",
     "models": "",

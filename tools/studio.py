@@ -184,6 +184,16 @@ def restyled_file(studio: Studio) -> None:
     put(sheet([before[::6], after[::6]]), help_page("RestyleVideo"))
 
 
+def old_film(studio: Studio) -> None:
+    """Frames of a damaged film, its damage in red, and the restored film."""
+    name = "39_restore_a_film_demo"
+    before, after = (studio.clips(name, kind)[0][2::4] for kind in ("SaveVideo", "ZoetropeRestoreFilm"))
+    red = torch.stack([pixels(path) for path in studio.files(name, "PreviewImage")])[2::4]
+    put(sheet([before]), help_page("AddFilmDamage"))
+    put(sheet([before, red]), help_page("DetectDamage"))
+    put(sheet([before, after]), help_page("RestoreFilm"))
+
+
 def restyled(studio: Studio) -> None:
     """Frames by the image model alone, each with its own noise, and the same with the nodes of Restyle."""
     alone: dict[str, dict[str, Any]] = {"ZoetropeLongShotNoise": {"mode": "shuffled"}}
@@ -229,7 +239,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, study, long_clips, keyframes, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

@@ -131,6 +131,7 @@ LONG_FILE = sheet(
     ("34_restyle_a_long_video_demo", "ZoetropeEndlessShot", 0, 0),
     ("34_restyle_a_long_video_demo", "ZoetropeRestyleVideo", 0, 0),
 )
+FILM = sheet(("39_restore_a_film_demo", "SaveVideo", 0, 0), ("39_restore_a_film_demo", "ZoetropeRestoreFilm", 0, 0))
 LOOKED = whole("18_look_across_frames_demo", "SaveVideo")
 MERGED = whole("19_merge_across_frames_demo", "SaveVideo")
 WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
@@ -172,6 +173,7 @@ CARDS = {
     "32_merge_across_frames_sdxl": Card("Restyle with merged tokens", "SDXL + ControlNet", MERGED),
     "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
     "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + ControlNet", LONG_FILE),
+    "39_restore_a_film_demo": Card("Restore an old film", "", FILM),
     "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
     "36_closed_loop_demo": Card("Closed loop", "", whole("36_closed_loop_demo", "ZoetropeEndlessShot")),
     "37_keyframes_demo": Card("Keyframes", "", whole("37_keyframes_demo", "ZoetropeEndlessShot")),

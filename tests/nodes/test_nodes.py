@@ -74,6 +74,9 @@ IDS = {
     "ZoetropeKeyframes",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
+    "ZoetropeAddFilmDamage",
+    "ZoetropeDetectDamage",
+    "ZoetropeRestoreFilm",
 }
 
 

@@ -5,10 +5,11 @@ from .drawing import Workflow
 from .larger import LARGER
 from .long import LONG
 from .own import OWN
+from .restore import RESTORE
 from .restyle import RESTYLE
 from .restyle_video import RESTYLE_VIDEO
 
-WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN, *RESTYLE, *RESTYLE_VIDEO), key=lambda one: one.name)
+WORKFLOWS = sorted((*DEMO, *LONG, *LARGER, *OWN, *RESTYLE, *RESTYLE_VIDEO, *RESTORE), key=lambda one: one.name)
 
 
 def workflow(name: str) -> Workflow:

@@ -14,6 +14,8 @@ INPUTS = (
     ("ZoetropeShotPlan", "frames"), ("ZoetropeInterpolateFrames", "factor"),
     ("KSampler", "seed"), ("ZoetropeEndlessShot", "seed"), ("RandomNoise", "noise_seed"), ("ZoetropeLongShotNoise", "seed"),
     ("ZoetropeUpscaleVideo", "seed"), ("ZoetropeRestyleVideo", "denoise"), ("ZoetropeRestyleVideo", "seed"),
+    ("ZoetropeAddFilmDamage", "preset"), ("ZoetropeAddFilmDamage", "seed"), ("ZoetropeRestoreFilm", "weave"),
+    ("ZoetropeRestoreFilm", "flicker"), ("ZoetropeRestoreFilm", "lines"), ("ZoetropeRestoreFilm", "dust"),
     ("CheckpointLoaderSimple", "ckpt_name"), ("ZoetropeLoadVideoCheckpoint", "checkpoint_name"),
     ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"), ("ZoetropeLoraByFrame", "lora_name"),
     ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"),
@@ -24,7 +26,7 @@ INPUTS = (
 """Node type and widget, in the order of the app: pictures, words, amounts, frames, seeds, files."""
 FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
-    "ZoetropeRestyleVideo",
+    "ZoetropeRestyleVideo", "ZoetropeRestoreFilm",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
 """Node types whose input videos are intermediate results."""

@@ -1,0 +1,1 @@
+"""Synthetic damage by seed and frame number: that of old film, with exact masks, and second-order degradations."""

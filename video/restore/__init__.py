@@ -1,0 +1,1 @@
+"""Restoration of old film without networks, in a stream: detectors of damage, weave, flicker, lines, dust."""
