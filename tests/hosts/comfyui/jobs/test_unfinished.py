@@ -137,6 +137,7 @@ def test_a_stopped_upscaling_continues_to_the_same_bits(
         check_stops(make, world(23, fps=16, size=16), tmp_path, OneOf(counted, tiles), (0.3, 0.6))
 
 
+@pytest.mark.slow
 def test_flow_in_late_steps_is_computed_again(large: Any, tmp_path: Path, counted: list[Any]) -> None:
     pytest.importorskip("cv2", reason="OpenCV is not installed: nothing to compute a flow with")
     make = upscaled(large, flow=True, steps=4)

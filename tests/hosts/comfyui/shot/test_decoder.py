@@ -96,6 +96,7 @@ def all_latents_of(folder: Path) -> Tensor:
     return all_latents(SimpleNamespace(video=folder / "x.mp4"), 999)
 
 
+@pytest.mark.slow
 def test_tiles_after_out_of_memory_are_stored_and_used_by_a_resumed_run(film: Any, tmp_path: Path) -> None:
     """The window in which memory ran out, and all after it, are decoded in tiles; earlier ones stay as they were."""
     import comfy.model_management as management
@@ -135,7 +136,7 @@ def test_latents_of_other_channels_are_refused_before_sampling(film: Any) -> Non
         film(4, vae=vae)
 
 
-@pytest.mark.one_host
+@pytest.mark.slow
 def test_windows_of_a_preview_do_not_change_the_video(film: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoetrope.shots import record
 

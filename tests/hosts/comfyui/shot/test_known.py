@@ -26,7 +26,7 @@ def interrupting(at: int) -> Any:
     return tell
 
 
-@pytest.mark.parametrize("size", [8, 64])
+@pytest.mark.parametrize("size", [pytest.param(8, marks=pytest.mark.slow), 64])
 def test_outside_a_mask_a_shot_has_the_given_latents(film: Any, size: int) -> None:
     given, mask = latents(5), torch.zeros(5, size, size)
     mask[:, : size // 2] = 1.0
