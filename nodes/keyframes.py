@@ -31,7 +31,7 @@ class KeyframesNode(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "reach", default=0, min=0, max=256,
-                    tooltip="Frames before and after that are drawn towards the picture. More makes slower motion there.",
+                    tooltip="Frames before and after that are drawn towards the picture.",
                 ),
             ],
             outputs=[KeyframesType.Output(display_name="keyframes", tooltip="For Endless Shot.")],

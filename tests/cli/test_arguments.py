@@ -13,10 +13,11 @@ import torch
 from naming import ROOT
 from zoetrope.cli import _parser, main
 from zoetrope.cli.checks import in_words, names_of
-from zoetrope.cli.shot import PRESET_NAMES
+from zoetrope.cli.shot import DECODER_NAMES, PRESET_NAMES
 from zoetrope.cli.study import CHANGES
 from zoetrope.demo.layout import part_path
 from zoetrope.demo.words import COLOURS, MOST_STEPS, MOTIONS, SHAPES
+from zoetrope.hosts.diffusers.demo.decoder import DECODERS
 from zoetrope.sampling.diffusion import SD_SIGMAS
 from zoetrope.sampling.queue import PRESETS
 from zoetrope.video.io.write import write_video
@@ -36,6 +37,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
 
 def test_constants_that_avoid_an_import_are_the_real_ones() -> None:
     assert tuple(PRESETS) == PRESET_NAMES
+    assert DECODERS == DECODER_NAMES
     assert tuple(RESAMPLINGS) == CHANGES
     assert len(SD_SIGMAS) == MOST_STEPS
 

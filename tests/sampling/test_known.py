@@ -160,3 +160,25 @@ def test_a_continued_clip_stays_and_keyframes_come_later() -> None:
     }
     assert all(torch.equal(made[number], given[number]) for number in range(-5, 0))
     assert torch.equal(made[3], clip(1, seed=4)[0])
+
+
+def test_the_model_gets_keyframes_and_a_loops_beginning_without_noise_and_continued_frames_with_it() -> None:
+    layout, pictures, seen = layout_of(SIGMAS, 4, 1, 1.0, 2), clip(1, seed=3), list[tuple[Tensor, Tensor, Tensor]]()
+
+    def watch(x: Tensor, sigma: Tensor, frame: Tensor) -> Tensor:
+        seen.append((x, sigma, frame))
+        return mixing(x, sigma, frame)
+
+    queue, known = queue_of(clip(5), layout, NOISE.at, -5), [before(clip(5)), keyframes(pictures, [6])]
+    made = list(islice(run(watch, queue, layout, NOISE.at, -7, known=known, loop=Loop(9, 4)), 14))
+    first = {frame: latents[0] for frame, latents, _ in made}
+    at_keyframe = [(x[row], float(sigma[row])) for x, sigma, frame in seen for row in (frame == 6).nonzero().flatten()]
+    assert len(at_keyframe) >= len(SIGMAS) - 1
+    assert all(torch.equal(x, pictures[0]) and level <= 0.0301 for x, level in at_keyframe)
+    numbers = torch.cat([frame for *_, frame in seen])
+    assert int(numbers.max()) == 8, "frames after the end have the numbers of the beginning"
+    again = [x[row] for x, sigma, frame in seen for row in ((frame == 0) & (sigma < 0.0301)).nonzero().flatten()]
+    assert again
+    assert all(torch.equal(x, first[0]) for x in again)
+    continued = [float(sigma[row]) for _, sigma, frame in seen for row in (frame == -1).nonzero().flatten()]
+    assert min(continued) > 0.09
