@@ -102,6 +102,11 @@ def compared(name: str, measure: Callable[[Any], float], *values: Any) -> Named:
             yield f"{name}/{column}", float(measure(value))
 
 
+def of_masks(kind: str, reference: Any, truth: np.ndarray, classical: np.ndarray, found: np.ndarray) -> Named:
+    for n, name in enumerate(("IoU", "precision", "recall")):
+        yield from compared(f"{kind}: mask {name}", lambda m, n=n: reference.scores(m, truth)[n], None, classical, found)
+
+
 def dust(reference: Any, clip: np.ndarray, number: int, sheet: Path) -> Named:
     random = np.random.default_rng(100 + number)
     base = reference.grain(clip, random)
@@ -113,10 +118,7 @@ def dust(reference: Any, clip: np.ndarray, number: int, sheet: Path) -> Named:
         filling = reference.cleaned(reference.responses(damaged[t], before, after)["srod"] > 0.1)
         classical[t] = reference.filled(damaged[t], filling, before, after, "temporal")
     mine, found = ours(damaged, dust=1.0), found_masks(damaged, True, False)
-    for n, name in enumerate(("IoU", "precision", "recall")):
-        yield from compared(
-            f"dust: mask {name}", lambda m, n=n: reference.scores(m, truth[INNER])[n], None, masks[INNER], found[INNER]
-        )
+    yield from of_masks("dust", reference, truth[INNER], masks[INNER], found[INNER])
     parts = [one[INNER] for one in (damaged, classical, mine)]
     yield from compared("dust: PSNR in damage", lambda c: reference.psnr(c, base[INNER], truth[INNER]), *parts)
     yield from compared("dust: PSNR", lambda c: reference.psnr(c, base[INNER]), *parts)
@@ -130,8 +132,7 @@ def lines(reference: Any, clip: np.ndarray, number: int, sheet: Path) -> Named:
     damaged, truth = reference.scratches(base, random)
     masks = np.stack([grown_sideways(mask) for mask in reference.lines_of(damaged)])
     classical, mine, found = reference.lines_filled(damaged, masks), ours(damaged, lines=1.0), found_masks(damaged, False, True)
-    for n, name in enumerate(("IoU", "precision", "recall")):
-        yield from compared(f"lines: mask {name}", lambda m, n=n: reference.scores(m, truth)[n], None, masks, found)
+    yield from of_masks("lines", reference, truth, masks, found)
     yield from compared("lines: PSNR in damage", lambda c: reference.psnr(c, base, truth), damaged, classical, mine)
     yield from compared("lines: PSNR", lambda c: reference.psnr(c, base), damaged, classical, mine)
     save(sheet, damaged, classical, mine, base)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from . import fifo
-from .known import Known
+from .known import Known, Loop
 from .layout import FifoLayout, layout_of, published_layout
 from .noise import FrameNoise
 from .tail import CoherentTail
@@ -89,20 +89,21 @@ class InitialQueue:
 
 def begin(
     denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None,
-    known: Sequence[Known] = (),
+    known: Sequence[Known] = (), loop: Loop | None = None,
 ) -> InitialQueue:  # fmt: skip
     """Fills a queue: from given frames (to continue them), from a base clip, or from noise.
 
     known   given latents, which a base clip has
+    loop    gets the frames that are finished already
     """
-    *_, made = beginning(denoise, layout, noise, start, given, known)
+    *_, made = beginning(denoise, layout, noise, start, given, known, loop)
     assert isinstance(made, InitialQueue)
     return made
 
 
 def beginning(
     denoise: fifo.Denoiser, layout: FifoLayout, noise: FrameNoise, start: str, given: Tensor | None = None,
-    known: Sequence[Known] = (),
+    known: Sequence[Known] = (), loop: Loop | None = None,
 ) -> Iterator[int | InitialQueue]:  # fmt: skip
     """As `begin`, yielding the number of steps done after each step of the base clip, then the filled queue."""
     if given is not None:
@@ -115,7 +116,10 @@ def beginning(
             yield step
         clip = clip.float().cpu()
     frame = fifo.first_frame(clip, layout, number)
-    yield InitialQueue(fifo.queue_of(clip, layout, noise.at, number), frame, clip[: max(0, frame)] if number == 0 else clip[:0])
+    finished = clip[: max(0, frame)] if number == 0 else clip[:0]
+    if loop:
+        loop.finish(0, finished)
+    yield InitialQueue(fifo.queue_of(clip, layout, noise.at, number), frame, finished)
 
 
 def trial_call(layout: FifoLayout, noise: FrameNoise, together: int) -> tuple[Tensor, Tensor, Tensor]:

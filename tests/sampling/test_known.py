@@ -30,10 +30,8 @@ def clip(frames: int, seed: int = 1) -> Tensor:
 
 def filmed(frames: int, known: list[Known], loop: Loop | None = None, block: int = 1, start: str = "noise") -> Tensor:
     layout = layout_of(SIGMAS, 4, 1, 1.0, 2, block)
-    *_, initial = beginning(mixing, layout, NOISE, start, None, known)
+    *_, initial = beginning(mixing, layout, NOISE, start, None, known, loop)
     assert isinstance(initial, InitialQueue)
-    if loop:
-        loop.finish(0, initial.finished)
     parts = [initial.finished]
     for frame, latents, _ in run(mixing, initial.queue, layout, NOISE.at, initial.frame, known=known, loop=loop):
         parts.append(latents[max(0, -frame) :])
@@ -182,3 +180,11 @@ def test_the_model_gets_keyframes_and_a_loops_beginning_without_noise_and_contin
     assert all(torch.equal(x, first[0]) for x in again)
     continued = [float(sigma[row]) for _, sigma, frame in seen for row in (frame == -1).nonzero().flatten()]
     assert min(continued) > 0.09
+
+
+def test_frames_that_a_short_queue_finishes_at_once_belong_to_a_loop() -> None:
+    loop = Loop(9, 4)
+    *_, start = beginning(mixing, layout_of(SIGMAS[-3:], 4, 1, 1.0), NOISE, "base clip", None, (), loop)
+    assert isinstance(start, InitialQueue)
+    assert len(start.finished) == len(loop.first) == 2
+    assert torch.equal(torch.stack(loop.first), start.finished)

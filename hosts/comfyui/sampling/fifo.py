@@ -60,10 +60,8 @@ class FifoSampler(LongShot):
             given = None
         elif given is not None:
             known = [before(given)]
-        start = begin(denoise, shape, frame_noise, self._queue.start, given, known)
+        start = begin(denoise, shape, frame_noise, self._queue.start, given, known, loop)
         finished = list(start.finished[: self._frames].to(noise))
-        if loop:
-            loop.finish(0, start.finished)
         tail, together = tail_of(self._queue, model_wrap), self._queue.windows_per_call
         shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, known, tail, loop)
         while len(finished) < self._frames:

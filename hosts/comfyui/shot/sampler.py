@@ -129,8 +129,6 @@ class ShotSampler(ShotDecoder):
             start = self._start()
             state = State(start.frame, start.queue, start.finished)
             self.progress.begun(state.frame)
-            if self._loop:
-                self._loop.finish(0, state.pending)
             yield Step(state.frame, state.queue, state.pending)
         self.progress.begun(state.frame)
         queue, together = state.queue.to(comfy.model_management.get_torch_device()), self._request.queue.windows_per_call
@@ -140,7 +138,8 @@ class ShotSampler(ShotDecoder):
         yield from starmap(Step.of_queue, run)
 
     def _start(self) -> InitialQueue:
-        for event in beginning(self.host.live, self._shape, self._noise, self._request.queue.start, self._given, self._known):
+        start, known = self._request.queue.start, self._known
+        for event in beginning(self.host.live, self._shape, self._noise, start, self._given, known, self._loop):
             if isinstance(event, InitialQueue):
                 return event
             self.progress.starting(event, len(self._shape.sigmas))

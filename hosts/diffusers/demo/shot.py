@@ -142,11 +142,9 @@ class DemoSampler:
         shot, shape = self._shot, self._shot.shape
         assert self._denoise, "steps are pulled inside a round only"
         if state is None:
-            for event in beginning(self._denoise, shape, self._noise, shot.queue.start):
+            for event in beginning(self._denoise, shape, self._noise, shot.queue.start, loop=self._loop):
                 if isinstance(event, InitialQueue):
                     state = State(event.frame, event.queue, event.finished)
-                    if self._loop:
-                        self._loop.finish(0, state.pending)
                     yield Step(state.frame, state.queue, state.pending)
                 else:
                     self.starting(event, len(shape.sigmas))
