@@ -10,6 +10,7 @@ python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --
 python -m zoetrope.training.demo image_long   --output runs/image   --vae runs/vae --half  then, longer:
 python -m zoetrope.training.demo sight        --output runs/sight   --vae runs/vae --from runs/image
 python -m zoetrope.training.demo picture_long --output runs/picture --vae runs/vae --from runs/image --sight runs/sight --half
+python -m zoetrope.training.demo picture_more --output runs/more --vae runs/weights --from runs/weights --half  a copy of demo/weights
 torchrun --nproc-per-node 2 -m zoetrope.training.demo video ...          two processes, twice the batch
 python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae runs/vae
 python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae
@@ -38,7 +39,7 @@ from torch import nn
 
 from ...demo.layout import load_text, new_upscaler_motion
 from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
-from ..loop import averaged_weights, is_main_process, train
+from ..loop import is_main_process, train
 from .config import (
     DecoderRun,
     ImageRun,
@@ -53,7 +54,7 @@ from .config import (
 )
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
-from .export import calibrated_vae, upscaler_vae, write_demo, write_upscaler
+from .export import calibrated_vae, upscaler_vae, weights_to_start_from, write_demo, write_upscaler
 from .library import Library, build_library, build_starts, fingerprint
 from .lively import in_half, new_stage
 from .networks import new_motion, new_projector, new_temporal_vae, new_text, new_unet, new_vae, new_vision, trainable
@@ -208,8 +209,8 @@ def train_sight(run: SightRun, arguments: argparse.Namespace) -> None:
 
 
 def start_from(folder: Path, modules: dict[str, Any]) -> None:
-    """Loads the averaged weights of an earlier stage; modules that it lacks keep their initial weights."""
-    weights = averaged_weights(folder)
+    """Loads the weights of an earlier stage or of an exported model; modules that it lacks keep their initial weights."""
+    weights = weights_to_start_from(folder)
     for name, module in modules.items():
         if name in weights:
             module.load_state_dict(weights[name])

@@ -22,6 +22,7 @@ from ...demo.layout import (
     UPSCALER_WINDOW,
     VISION,
     VISION_LAYOUT,
+    read_part,
     text_header,
 )
 from ...hosts.diffusers.demo.model import filled
@@ -72,6 +73,18 @@ def latent_statistics(vae: Any, side: int = PIXELS, world: World = PLAIN) -> tup
     latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in pictures.split(32 * PIXELS // side)])
     flat = rearrange(latents, "b c h w -> c (b h w)")
     return flat.mean(1), flat.std(1)
+
+
+def weights_to_start_from(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Averaged weights of a stage's output folder, or those of an exported model (`demo/weights`): module -> key -> tensor."""
+    if (folder / STATE).is_file() or not (folder / "unet.safetensors").is_file():
+        return averaged_weights(folder)
+    names = [name for name in ("unet", "text", "motion", VISION, PROJECTOR) if (folder / f"{name}.safetensors").is_file()]
+    weights = {name: {key: value.float() for key, value in read_part(name, folder)[0].items()} for name in names}
+    if PROJECTOR in weights:
+        ours, _ = ip_adapter.table_for(SD1).rename(weights.pop(PROJECTOR))
+        weights["projector"] = {key.replace(":", ".", 1): value for key, value in ours.items()}
+    return weights
 
 
 def upscaler_vae(folder: Path) -> Any:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_training import STAGES, tiny_run
 from torch import Tensor
-from zoetrope.demo.layout import TEMPORAL_VAE, part_path
+from zoetrope.demo.layout import FOLDER, PROJECTOR, TEMPORAL_VAE, VISION, part_path, read_part
 from zoetrope.demo.world import draw, film
 from zoetrope.hosts.diffusers.demo.model import load_demo
 from zoetrope.models.image_prompt.pixels import pixels_of
@@ -28,7 +28,7 @@ from zoetrope.training.demo.config import (
 )
 from zoetrope.training.demo.decoder import ClipCritic, decoder_loss, errors
 from zoetrope.training.demo.denoising import Batch, denoising_error, image_loss, video_loss
-from zoetrope.training.demo.export import calibrated_vae
+from zoetrope.training.demo.export import calibrated_vae, weights_to_start_from, write_demo
 from zoetrope.training.demo.library import LENGTH, STARTS, Library, scene_of
 from zoetrope.training.demo.networks import (
     new_motion,
@@ -43,7 +43,7 @@ from zoetrope.training.demo.networks import (
 )
 from zoetrope.training.demo.pictures import draw_pictures, picture_loss, sight_loss
 from zoetrope.training.demo.vae import vae_loss
-from zoetrope.training.loop import averaged_weights, generators
+from zoetrope.training.loop import STATE, averaged_weights, generators
 
 
 def test_a_calibrated_vae_gives_the_same_pictures_and_normal_latents(tmp_path: Path) -> None:
@@ -226,8 +226,25 @@ class Stages:
         long = self.run("picture_long", "long", "--vae", vae, "--from", begun, "--sight", sight, "--half", **more)
         demo = self.folder / "demo"
         self.call("export", "--output", demo, "--vae", vae, "--from", picture, "--decoder", whole)
+        self.run("picture_more", "on", "--vae", vae, "--from", demo, "--half", **more)
         return {"image": image, "video": video, "picture": picture, "decoder": decoder, "whole": whole,
-                "begun": begun, "long": long, "demo": demo}  # fmt: skip
+                "begun": begun, "long": long, "demo": demo, "on": self.folder / "on"}  # fmt: skip
+
+
+def test_an_exported_model_is_a_start_and_exports_to_the_same_weights(tmp_path: Path) -> None:
+    weights = weights_to_start_from(FOLDER)
+    assert set(weights) == {"unet", "text", "motion", "vision", "projector"}
+    unet = new_unet()
+    built = {"unet": unet, "text": new_text(), "motion": new_motion(), "vision": new_vision(), "projector": new_projector(unet)}
+    for name, module in built.items():
+        module.load_state_dict(weights[name], strict=True)
+    (tmp_path / "stage").mkdir()
+    torch.save({"average": {name: module.state_dict() for name, module in built.items()}}, tmp_path / "stage" / STATE)
+    write_demo(tmp_path / "again", FOLDER, tmp_path / "stage")
+    for part in ("unet", "text", "motion", VISION, PROJECTOR, "vae"):
+        before, after = read_part(part, FOLDER)[0], read_part(part, tmp_path / "again")[0]
+        assert set(before) == set(after)
+        assert all(torch.equal(before[key], after[key]) for key in before), part
 
 
 @pytest.mark.slow
@@ -252,6 +269,8 @@ def test_the_stages_make_a_model_that_films(tmp_path: Path, monkeypatch: pytest.
     begun, long = (averaged_weights(folders[stage]) for stage in ("begun", "long"))
     assert 0 < (long["unet"]["conv_in.weight"] - begun["unet"]["conv_in.weight"]).abs().max() < 1e-2
     assert set(long) == {"unet", "text", "motion", "vision", "projector"}
+    on = averaged_weights(folders["on"])["unet"]["conv_in.weight"]
+    assert 0 < (on - kept.half()).abs().max() < 1e-3, "the last stage went on from the exported model"
     decoder = load_vae(part_path(TEMPORAL_VAE, folders["demo"]))
     assert decoder.family.name == "svd"
     first, second = (averaged_weights(folders[stage])["decoder"] for stage in ("decoder", "whole"))
