@@ -7,12 +7,15 @@ from statistics import mean
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 from zoetrope.demo.detector import detect
 from zoetrope.demo.prompt import read_prompt
 from zoetrope.demo.world import MOTIONS
 from zoetrope.video.quality.sheet import contact_sheet
 
 BLOCK = 16
+NEAR, AWAY = 0.1, 3
+"""Distance in colour up to which a pixel is background; pixels around the shape and its trail that do not count."""
 AROUND = 8
 """Number of moves over which the motion at a frame is averaged."""
 SPEEDS = (0.25, 0.55)
@@ -43,6 +46,8 @@ class Figures:
     """Second difference of the track over the speed."""
     seam: float
     """Mean difference of neighbouring frames at window borders, divided by that elsewhere."""
+    flicker: float
+    """Mean difference of neighbouring frames in the plain background, which should not change, in levels of 255."""
 
 
 def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
@@ -62,7 +67,8 @@ def figures(clip: Tensor, prompt: str, fps: int, border: int) -> Figures:
     return Figures(
         object=share(right), motion=share(moving), early=share(moving[:32]), late=share(moving[-32:]), identity=share(same),
         colour_drift=drift(inks), ground_drift=drift(grounds),
-        jerk=float(move.diff(dim=0).square().sum(-1).mean().sqrt()) / max(speed, 1e-6), seam=seam_ratio(clip, border),
+        jerk=float(move.diff(dim=0).square().sum(-1).mean().sqrt()) / max(speed, 1e-6),
+        seam=seam_ratio(clip, border), flicker=ground_flicker(clip, grounds),
     )  # fmt: skip
 
 
@@ -100,7 +106,25 @@ def seam_ratio(clip: Tensor, border: int) -> float:
     return float(apart[at_border].mean() / apart[~at_border].mean().clamp(min=1e-9))
 
 
-SIGN = {"object": 1, "motion": 1, "late": 1, "identity": 1, "colour_drift": -1, "ground_drift": -1, "jerk": -1, "seam": -1}
+def ground_flicker(clip: Tensor, grounds: Tensor) -> float:
+    """As `Figures.flicker`. grounds: colour of each frame's background `(f, 3)`."""
+    inked = (clip - grounds[:, :, None, None]).abs().amax(1, keepdim=True) > NEAR
+    inked = max_pool2d(inked.float(), 2 * AWAY + 1, 1, AWAY) > 0
+    plain = ~(inked[1:] | inked[:-1])
+    return float(255 * (clip.diff(dim=0).abs() * plain).sum() / (3 * plain.sum()).clamp(min=1))
+
+
+SIGN = {
+    "object": 1,
+    "motion": 1,
+    "late": 1,
+    "identity": 1,
+    "colour_drift": -1,
+    "ground_drift": -1,
+    "jerk": -1,
+    "seam": -1,
+    "flicker": -1,
+}
 """Whether a higher value is better."""
 OF_RIGHT_SHOTS = ("colour_drift", "ground_drift", "identity", "jerk", "seam")
 

@@ -18,6 +18,7 @@ ALIASES: dict[str, str] = {
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
     "ZoetropeKeyframes": "keyframe, keyframes, image at frame, first frame, last frame, in-between, image interpolation",
+    "ZoetropeAnchor": "ipadapter, ip adapter, reference frame, identity, character consistency, consistent character, drift",
     "ZoetropeQueueSettings": "fifo settings, lookahead",
     "ZoetropeShotPlan": "estimate time, estimate memory, vram",
     "ZoetropeFifoSampler": "fifo, fifo diffusion, long video sampler",

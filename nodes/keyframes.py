@@ -1,14 +1,17 @@
-"""Node of the category Long shot: pictures at frames of an Endless Shot."""
+"""Nodes of the category Long shot: pictures at frames of an Endless Shot, and its own frames as an image prompt."""
 
 from typing import Any
 
 from ..hosts.comfyui.api import io
+from ..hosts.comfyui.conditioning.anchor import Anchor, AnchorSettings
 from ..hosts.comfyui.sampling.known import Keyframes
+from ..sampling.timeline import read_numbers
 from ..video.frames.images import as_images
 from .checking import checked
+from .inputs import strength_input
 from .parsing import read_frames
 from .schema import Schema
-from .types import KeyframesType
+from .types import AnchorType, KeyframesType, Projector
 
 
 class KeyframesNode(io.ComfyNode):
@@ -43,4 +46,45 @@ class KeyframesNode(io.ComfyNode):
         return io.NodeOutput(Keyframes(as_images(images)[..., :3], read_frames(frames, "frames"), strength, reach))
 
 
-NODES: list[type[io.ComfyNode]] = [KeyframesNode]
+class AnchorNode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="ZoetropeAnchor",
+            display_name="Shot Anchor",
+            category="Zoetrope/Long shot",
+            description=(
+                "Keeps the content of an Endless Shot: its first frames become an image prompt for all later ones, beside "
+                "the text."
+            ),
+            inputs=[
+                Projector.Input("projector", tooltip="From Load Image Projector, Load Video Checkpoint or Load Demo Model."),
+                io.ClipVision.Input("clip_vision", tooltip="Image encoder that the projector was trained with."),
+                strength_input("Weight of the frames beside the text: 0 off, 1 as trained."),
+                io.Int.Input("frame", default=0, min=0, max=1_000_000, tooltip="Number of the first frame that is used."),
+                io.Int.Input("frames", default=4, min=1, max=16, tooltip="Number of frames whose image prompts are averaged."),
+                io.Float.Input(
+                    "refresh", default=0.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="Weight of each newer part of 16 frames in a moving average. 0: only the frames chosen above.",
+                ),
+                io.String.Input(
+                    "strength_by_frame", default="", optional=True,
+                    tooltip="Multiplier of strength by frame. 0: 1 / 48: 0 ~12 fades out from frame 48 to frame 60. Empty: 1.",
+                ),
+            ],
+            outputs=[AnchorType.Output(display_name="anchor", tooltip="For Endless Shot.")],
+        )  # fmt: skip
+
+    @classmethod
+    @checked
+    def execute(
+        cls, projector: Any, clip_vision: Any, strength: float, frame: int, frames: int, refresh: float,
+        strength_by_frame: str = "",
+    ) -> io.NodeOutput:  # fmt: skip
+        if projector is None:
+            raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
+        by_frame = read_numbers(strength_by_frame, "strength_by_frame", 0, 4) if strength_by_frame.strip() else None
+        return io.NodeOutput(Anchor(projector, clip_vision, AnchorSettings(strength, frame, frames, refresh, by_frame)))
+
+
+NODES: list[type[io.ComfyNode]] = [KeyframesNode, AnchorNode]

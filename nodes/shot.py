@@ -21,7 +21,7 @@ from ..shots.folder import ShotFolder
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
 from .schema import Schema
-from .types import KeyframesType, QueueType
+from .types import AnchorType, KeyframesType, QueueType
 
 MOST_FRAMES = 10_000_000
 
@@ -128,6 +128,7 @@ class EndlessShot(io.ComfyNode):
                 ),
                 KeyframesType.Input("keyframes", optional=True, tooltip="Pictures at frames of the shot, from Keyframes."),
                 loop_input(),
+                AnchorType.Input("anchor", optional=True, tooltip="Image prompt from the shot's own frames, from Shot Anchor."),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="Video file of the shot. Save Video makes a copy."),
@@ -143,12 +144,13 @@ class EndlessShot(io.ComfyNode):
         cls, model: Any, positive: Any, negative: Any, vae: Any, latent: Any, seed: int, frames: int, fps: float, cfg: float,
         preset: str, filename_prefix: str, queue: QueueSettings | None = None, sigmas: Any = None, cfg_by_frame: str = "",
         strength_by_frame: str = "", guider: Any = None, keyframes: Any = None, loop: bool = False,
+        anchor: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         place = output_place(filename_prefix)
         inputs, request = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
         request = replace(
             request, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
-            schedules=schedules_of(cfg_by_frame, strength_by_frame), keyframes=keyframes, loop=loop,
+            schedules=schedules_of(cfg_by_frame, strength_by_frame), keyframes=keyframes, loop=loop, anchor=anchor,
         )  # fmt: skip
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
         shot, reason = comfyui_shot.make_shot(inputs, request, ShotFolder(place.folder, place.name), strip)

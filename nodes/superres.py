@@ -112,6 +112,10 @@ class InterpolateFrames(io.ComfyNode):
                     tooltip="Return the input frames unchanged instead of their VAE reconstruction.",
                 ),
                 plan_input(),
+                io.Boolean.Input(
+                    "loop", default=False, optional=True,
+                    tooltip="Closed loop: new frames also between the last input frame and the first.",
+                ),
             ],
             **to_a_file(),
         )  # fmt: skip
@@ -121,9 +125,9 @@ class InterpolateFrames(io.ComfyNode):
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, motion: Any, images: Any, factor: int, seed: int, steps: int,
         cfg: float, fps: float, filename_prefix: str, window: int = 0, shared_steps: int = 1, scene_cut: float = 0.3,
-        keep_pictures: bool = False, plan_only: bool = False,
+        keep_pictures: bool = False, plan_only: bool = False, loop: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
-        request = InterpolationRequest(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures)
+        request = InterpolationRequest(factor, steps, cfg, seed, window, shared_steps, scene_cut, keep_pictures, loop)
         job = Job(own_id(cls), images, filename_prefix, fps, factor)
         chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
         if factor == 1 and plan_only:
@@ -134,9 +138,9 @@ class InterpolateFrames(io.ComfyNode):
         plan = plan_for(needed("motion", motion), request)
         inputs = InterpolationInputs(model, positive, negative, motion, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Interpolate Frames")
-        settings |= {**asdict(request), **of_motion(motion)}
+        settings |= {**request.settings(), **of_motion(motion)}
         resumable = ResumableJob(job, settings, ("originals",), made_with(model, vae))
-        frames = plan.frames(job.clip.count)
+        frames = request.frames(job.clip.count, plan)
         amount = Amount(frames, calls_of(frames, steps, plan.cut), steps, plan.steps + 1)
 
         def make(source: Any, run: Unfinished, **changes: Any) -> Any:

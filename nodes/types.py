@@ -14,5 +14,8 @@ Projector = io.Custom("ZOETROPE_PROJECTOR")
 KeyframesType = io.Custom("ZOETROPE_KEYFRAMES")
 """Pictures at frames of a long shot: `hosts.comfyui.sampling.known.Keyframes`."""
 
+AnchorType = io.Custom("ZOETROPE_ANCHOR")
+"""Image prompt from a long shot's own frames: `hosts.comfyui.conditioning.anchor.Anchor`."""
+
 QueueType = io.Custom("ZOETROPE_QUEUE")
 """Queue settings of a long shot: `hosts.comfyui.sampling.fifo.QueueSettings`."""

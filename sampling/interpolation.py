@@ -7,6 +7,7 @@ function of its number, so that windows agree, and key frames stay unchanged.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor
@@ -152,6 +153,26 @@ class Filling:
         absolute = [self._first + number for number in numbers]
         clean = self._filler(window, sigma, absolute, known)
         return torch.stack([known.get(number, row).to(clean) for number, row in zip(absolute, clean, strict=True)]).to(window)
+
+
+class Closed:
+    """Keys of a closed loop: after the last one the first ones again, so that windows span the seam. To be iterated once.
+
+    again   how many keys are repeated; they are held in memory
+    count   number of keys, once the source has ended; None before
+    """
+
+    def __init__(self, keys: Iterable[Tensor], again: int):
+        self._keys, self._again = keys, again
+        self.count: int | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        first, count = list[Tensor](), 0
+        for count, key in enumerate(self._keys, 1):  # noqa: B007  the last number is used
+            first += [key] if len(first) < self._again else []
+            yield key
+        self.count = count
+        yield from islice(cycle(first), self._again)
 
 
 def takes(frames: Iterable[Tensor], cut: Callable[[Tensor, Tensor], bool]) -> Iterator[Iterator[Tensor]]:

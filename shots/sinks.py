@@ -73,7 +73,7 @@ class JournalSink(Sink):
     def take(self, step: Step) -> None:
         if not bool(step.queue.isfinite().all() and step.finished.isfinite().all()):
             raise ValueError(
-                f"undefined numbers (NaN) while frame {step.frame - 1} was being finished. The shot stops here; the frames "
+                f"undefined numbers (NaN) while frame {step.frame - 1} was being finished. The run stops here; the frames "
                 f"before it are stored in {self.journal.folder}. Lower the cfg, or run the model in bf16 or fp32."
             )
         pending = torch.cat([self.state.pending, step.finished.to("cpu", torch.float32)])

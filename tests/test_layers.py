@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, str] = {
         "shots video.* sampling models.*"
     ),
     "hosts.comfyui.loaders": ("hosts.comfyui hosts.comfyui.motion hosts.comfyui.conditioning hosts.comfyui.vae demo models.*"),
-    "hosts.comfyui.shot": "hosts.comfyui hosts.comfyui.sampling hosts.comfyui.vae shots sampling",
+    "hosts.comfyui.shot": "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.sampling hosts.comfyui.vae shots sampling",
     "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
     "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning sampling models.*",
     "hosts.comfyui.conditioning": "hosts.comfyui hosts.comfyui.motion sampling models.*",

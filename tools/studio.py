@@ -221,6 +221,13 @@ def keyframes(studio: Studio) -> None:
     put(sheet([shot[:25], shot[24:]]), help_page("Keyframes"))
 
 
+def anchored(studio: Studio) -> None:
+    """A shot whose prompt names no colour, without and with an anchor."""
+    name, kind = "40_shot_anchor_demo", "ZoetropeEndlessShot"
+    without = studio.clips(name, kind, ZoetropeAnchor={"strength": 0.0})
+    put(sheet([*without, *studio.clips(name, kind)]), help_page("Anchor"))
+
+
 def guidance(studio: Studio) -> None:
     """Stills of every fourth square of the evaluation set: guidance at every step, and in the demo model's interval."""
     demo = replace(load_demo(), motion=None)
@@ -239,7 +246,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, anchored, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

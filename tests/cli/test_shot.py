@@ -47,3 +47,26 @@ def test_a_shot_with_a_coherent_tail_is_resumed_to_the_bit(
         assert state is not None
         last.append(state.queue)
     assert torch.equal(*last)
+
+
+def test_the_length_of_a_closed_loop_is_a_setting_of_the_shot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "fast", QueueSettings(window=4, partitions=1, context=0, start="noise"))
+    arguments = ("shot", "--preset", "fast", "--output", tmp_path, "--frames")
+
+    def made(*more: object) -> tuple[str, torch.Tensor]:
+        status, out, _ = run(capsys, *arguments, *more)
+        assert status == 0
+        said = json.loads(out)
+        return said["story"], Journal.open(Path(said["video"]).parent).first(5)
+
+    open_end = made(5)[1]
+    story, closed = made(5, "--loop")
+    assert story == "5 frames, a new shot because of: closed loop of frames (none, now 5)"
+    assert made(5, "--loop")[0] == "5 frames, all finished earlier"
+    assert (closed[-1] - closed[0]).norm() < (open_end[-1] - open_end[0]).norm()
+    assert made(6, "--loop")[0] == "6 frames, a new shot because of: closed loop of frames (5, now 6)"
+    status, _, err = run(capsys, *arguments, 3, "--loop")
+    assert status != 0
+    assert "loop: expected 4 frames or more" in err

@@ -72,6 +72,7 @@ IDS = {
     "ZoetropeMergeAcrossFrames",
     "ZoetropeInvertVideo",
     "ZoetropeKeyframes",
+    "ZoetropeAnchor",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
     "ZoetropeAddFilmDamage",

@@ -75,7 +75,7 @@ PATCHES = (
     Row("Deep Shrink", "in a queue it goes by the cleanest frame of each window", by_batch=True),
     Row("UNet Self-Attention Multiply"),
     Row("UNet Cross-Attention Multiply"),
-    Row("Differential Diffusion", "it acts on noise masks, which long shots refuse", idle=True),
+    Row("Differential Diffusion", "it acts on noise masks of ordinary samplers; long shots apply them themselves", idle=True),
     Row("EasyCache", CACHE, everywhere(RESTS, "windows", *LONG), idle=True),
     Row("LazyCache", CACHE, everywhere(RESTS, "windows", *LONG), idle=True),
     Row("TorchCompileModel", "a model that was compiled without our nodes before is compiled anew", idle=True),

@@ -137,7 +137,8 @@ def test_a_blueprint_is_one_node_whose_wires_end_where_they_say(blueprint: Bluep
         if link["origin_id"] in nodes:
             assert link["id"] in nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["links"]
     open_ends = [(node["type"], one["name"]) for node in nodes.values() for one in node["inputs"] if not one["link"]]
-    assert {name for _, name in open_ends} <= {"audio", "guider", "keyframes", "last", "queue", "settings", "sigmas"}, open_ends
+    optional = {"anchor", "audio", "guider", "keyframes", "last", "queue", "settings", "sigmas"}
+    assert {name for _, name in open_ends} <= optional, open_ends
     for number, widget in outside["properties"]["proxyWidgets"]:
         assert any(one["name"] == widget for one in nodes[int(number)]["inputs"])
 

@@ -110,4 +110,29 @@ The video is in `output/zoetrope/masked_...`.
     ),
 )  # fmt: skip
 
-GIVEN = (LOOP, KEYFRAMES, MASKED)
+ANCHOR = Workflow(
+    "40_shot_anchor_demo", "0.3.64",
+    """
+## A shot that keeps its colours, nothing to download
+
+Press **Run**. The prompt names no colour, so the model chooses one; *5. Shot Anchor* makes the first frames of the shot an image prompt for all later ones.
+
+**First, change**
+
+- `strength`: 0 is the shot without the anchor
+- `refresh`: above 0 newer frames are mixed in, and slow changes are allowed
+- `strength_by_frame` of the anchor: `0: 1 / 48: 0 ~12` ends it at frame 60
+
+With your own checkpoint: **Load Image Projector** (IP-Adapter) and **Load CLIP Vision** in place of the demo model's. The video is in `output/zoetrope/anchor_...`.
+""",
+    (
+        column("Model and prompt", demo_model(), prompt("3. No colour", "a triangle moving up on black at 8 fps"), avoid(),
+               frames("4. Only the size counts", 1)),
+        column("Motion and anchor", motion(),
+               node("anchor", "ZoetropeAnchor", "5. The shot's own first frames", projector="@demo.projector",
+                    clip_vision="@demo.clip_vision", strength=1.0, frame=0, frames=4, refresh=0.0)),
+        column("Shot", shot("6. anchor connected", "anchor", anchor="@anchor.anchor", frames=64), width=440),
+    ),
+)  # fmt: skip
+
+GIVEN = (LOOP, KEYFRAMES, MASKED, ANCHOR)

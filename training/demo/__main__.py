@@ -10,7 +10,7 @@ python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --
 python -m zoetrope.training.demo image_long   --output runs/image   --vae runs/vae --half  then, longer:
 python -m zoetrope.training.demo sight        --output runs/sight   --vae runs/vae --from runs/image
 python -m zoetrope.training.demo picture_long --output runs/picture --vae runs/vae --from runs/image --sight runs/sight --half
-python -m zoetrope.training.demo picture_more --output runs/more --vae runs/weights --from runs/weights --half  a copy of demo/weights
+python -m zoetrope.training.demo picture_more --output runs/more --vae runs/demo --from runs/demo --half  (demo/weights copied)
 torchrun --nproc-per-node 2 -m zoetrope.training.demo video ...          two processes, twice the batch
 python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae runs/vae
 python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae

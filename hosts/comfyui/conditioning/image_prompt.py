@@ -87,22 +87,37 @@ def apply_image_prompt(model: Any, projector: HostProjector, vision: Any, images
 
     Raises ValueError where the projector does not fit this model, or the CLIP-Vision does not fit the projector.
     """
-    network = projector.loaded.network
-    network.image.check_fit(unet_places(unet_of(model)))
-    check_levels(settings.levels, network.image.places, "the image projector")
-    patched = model.clone()
+    check_projector(model, projector, settings)
     if settings.strength == 0:
-        return patched
+        return model.clone()
     tokens, null = encode(projector, vision, images)
-    options = patched.model_options["transformer_options"]
-    key = free_key(IMAGE_PROMPT, options)
+    patched, key = add_image_prompt(model, projector, settings)
+    entry = patched.model_options["transformer_options"][key]
+    entry |= {"tokens": _sets(tokens, settings.batch), "null": _sets(null.expand_as(tokens), settings.batch)}
+    return patched
+
+
+def check_projector(model: Any, projector: HostProjector, settings: ImagePromptSettings) -> None:
+    """Raises ValueError where the projector does not fit this model, or `levels` names places that it does not have."""
+    image = projector.loaded.network.image
+    image.check_fit(unet_places(unet_of(model)))
+    check_levels(settings.levels, image.places, "the image projector")
+
+
+def add_image_prompt(model: Any, projector: HostProjector, settings: ImagePromptSettings) -> tuple[Any, str]:
+    """A clone of MODEL with an image prompt that has no tokens yet and does not act, and the key of its options.
+
+    Raises ValueError as `check_projector`.
+    """
+    check_projector(model, projector, settings)
+    patched = model.clone()
+    key = free_key(IMAGE_PROMPT, patched.model_options["transformer_options"])
     entry = {
-        "tokens": _sets(tokens, settings.batch), "null": _sets(null.expand_as(tokens), settings.batch),
         "strength": settings.strength, "by_frame": settings.by_frame, "start": settings.start, "end": settings.end,
         "levels": dict(settings.levels),
     }  # fmt: skip
     ImagePromptHooks(key).add_to(patched, projector.keys, entry)
-    return patched
+    return patched, key
 
 
 def encode(projector: HostProjector, vision: Any, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +167,7 @@ class ImagePromptHooks(HostEdit[ImageInputs]):
 
     def inputs(self, call: UnetCall) -> ImageInputs | None:
         entry, options = call.entry, call.options
-        if not entry:
+        if "tokens" not in entry:
             return None
         chunks = options.get("cond_or_uncond", (0,))
         part = frames_per_clip(call.x.shape[0], len(chunks), 0)

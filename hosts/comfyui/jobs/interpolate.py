@@ -1,14 +1,14 @@
 """Frame interpolation in ComfyUI: key frames through the VAE, frames between them through any guider, window by window."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ....sampling.interpolation import Filling, InterpolationSpec, takes
+from ....sampling.interpolation import Closed, Filling, InterpolationSpec, takes
 from ....sampling.noise import FrameNoise
 from ....video.frames.cuts import is_cut
 from ..conditioning.frame_guide import apply_keyframes
@@ -36,6 +36,16 @@ class InterpolationRequest:
     """Colour difference of two key frames above which there is a scene cut between them; 0: no cuts."""
     originals: bool = False
     """Whether to return key frames as the input pictures instead of through the VAE."""
+    loop: bool = False
+    """Whether the clip is a closed loop: frames are also generated between its last frame and its first."""
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by name; `loop` only where it is on, as runs before it was added are continued."""
+        return {name: value for name, value in asdict(self).items() if name != "loop" or value}
+
+    def frames(self, keys: int, plan: InterpolationSpec) -> int:
+        """Number of frames of the new clip."""
+        return keys * plan.factor if self.loop else plan.frames(keys)
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,30 @@ def interpolate(
 
     run   the unfinished run that is continued and stored; None: nothing is stored
     """
+    return (_closed if request.loop else _open)(inputs, frames, request, run)
+
+
+def _closed(
+    inputs: InterpolationInputs, frames: Iterable[Tensor], request: InterpolationRequest, run: Unfinished | None
+) -> Iterator[Tensor]:
+    plan = plan_for(inputs.motion, request)
+    keys = Closed(frames, plan.steps)
+    for number, frame in enumerate(_open(inputs, keys, request, run), 1):
+        if keys.count is not None:
+            _check_count(keys.count)
+        yield frame
+        if keys.count is not None and number == request.frames(keys.count, plan):
+            return
+
+
+def _check_count(keys: int) -> None:
+    if keys < 2:
+        raise ValueError(f"expected two key frames or more to fill in between, got {keys}; connect a clip, not a picture")
+
+
+def _open(
+    inputs: InterpolationInputs, frames: Iterable[Tensor], request: InterpolationRequest, run: Unfinished | None
+) -> Iterator[Tensor]:
     plan, stage, number, latents, last = plan_for(inputs.motion, request), None, 0, 0, None
     keys = (fitted(frame, inputs.chunked_vae) for frame in frames)
     for take in takes(keys, lambda before, after: is_cut(before, after, request.cut)):
@@ -79,8 +113,7 @@ def interpolate(
             yield last
             number += 1
         latents += 0 if second is None else number - begin
-    if number < 2:
-        raise ValueError(f"expected two key frames or more to fill in between, got {number}; connect a clip, not a picture")
+    _check_count(number)
 
 
 @dataclass(frozen=True)

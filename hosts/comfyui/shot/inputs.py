@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ....sampling.queue import QueueSettings, Schedules
+from ..conditioning.anchor import Anchor
 from ..sampling.known import Keyframes
 
 
@@ -27,6 +28,8 @@ class ShotRequest:
     keyframes: Keyframes | None = None
     loop: bool = False
     """Whether the shot ends where it begins."""
+    anchor: Anchor | None = None
+    """Image prompt from the shot's own frames."""
 
     @property
     def continued(self) -> Tensor | None:

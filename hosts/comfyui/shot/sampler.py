@@ -21,6 +21,7 @@ from ..sampling.fifo import tail_of
 from ..sampling.known import masked
 from ..sampling.rounds import RoundRunner
 from ..vae.chunked import check_frame_by_frame
+from .anchor import ShotAnchor
 from .decoder import ShotDecoder
 from .inputs import ShotInputs, ShotRequest
 
@@ -83,6 +84,8 @@ class ShotSampler(ShotDecoder):
     """A guider of the host as a `shots.record.Sampler`."""
 
     def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: FifoLayout, listener: ProgressListener | None):
+        self._anchor = ShotAnchor(request.anchor, inputs) if request.anchor else None
+        inputs = self._anchor.inputs if self._anchor else inputs
         super().__init__(inputs)
         self.progress = Progress(listener, request.frames, self.pieces)
         self._inputs, self._request, self._shape = inputs, request, shape
@@ -99,7 +102,9 @@ class ShotSampler(ShotDecoder):
         )  # fmt: skip
 
     def resume(self, journal: Journal) -> None:
-        """Takes what a resumed shot needs of its finished frames."""
+        """Takes the journal, and what a resumed shot needs of its finished frames."""
+        self._journal, state = journal, journal.state()
+        self._next = state.frame if state else 0
         if self._loop:
             self._loop.finish(0, journal.first(self._shape.window))
 
@@ -147,10 +152,13 @@ class ShotSampler(ShotDecoder):
 
     def rounds(self, streams: Iterator[Iterator[Step]]) -> Iterator[None]:
         for steps in streams:
+            if self._anchor:
+                self._anchor.update(self._next, self._journal, self)
             self.host.run(self._counted(steps))
             yield
 
     def _counted(self, steps: Iterator[Step]) -> Iterator[Step]:
         for step in steps:
+            self._next = step.frame
             self.progress.stepped(step.frame)
             yield step

@@ -78,4 +78,5 @@ def settings_of(inputs: ShotInputs, request: ShotRequest, shape: FifoLayout) -> 
         **({"noise mask": digest(request.mask)} if request.mask is not None else {}),
         **(request.keyframes.settings() if request.keyframes else {}),
         **({"closed loop of frames": request.frames} if request.loop else {}),
+        **(request.anchor.digests() if request.anchor else {}),
     }

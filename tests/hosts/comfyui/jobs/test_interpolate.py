@@ -50,6 +50,23 @@ def test_what_is_between_is_the_truth_rather_than_a_cross_fade(demo: Any) -> Non
     assert psnr(out, truth)[middle].mean() > psnr(fade, truth)[middle].mean() + 2
 
 
+def test_a_closed_loop_is_filled_up_to_its_first_frame(demo: Any) -> None:
+    """At half a picture width a second and 8 fps the shape is back where it began after 16 frames."""
+    from zoetrope.video.quality.image_metrics import psnr
+
+    truth = world(16, fps=8, shape="square", colour="red", background="black", speed=0.5)
+    keys, prompt = truth[::4], "a red square moving right on black at 8 fps"
+    out = filled(demo, keys, prompt, steps=12, loop=True)
+    assert out.shape == truth.shape
+    again = torch.cat([keys, keys])[: 4 + 3]  # a window of 16 frames has four keys, three steps apart
+    assert torch.equal(out, filled(demo, again, prompt, steps=12)[:16])
+    share = torch.tensor([1, 2, 3])[:, None, None, None] / 4
+    fade = torch.lerp(keys[3:].expand(3, -1, -1, -1), keys[:1].expand(3, -1, -1, -1), share)
+    assert psnr(out[13:], truth[13:]).mean() > psnr(fade, truth[13:]).mean() + 2
+    with pytest.raises(ValueError, match="expected two key frames or more"):
+        filled(demo, keys[:1], prompt, loop=True)
+
+
 @pytest.mark.one_host
 def test_the_model_is_asked_once_per_window_and_step(demo: Any, counted: list[tuple[int, ...]]) -> None:
     filled(demo, world(9))  # 33 frames; windows of 13 that share 5
