@@ -23,27 +23,33 @@ def add_metrics(metrics: argparse.ArgumentParser) -> None:
     metrics.add_argument(
         "--window", type=int, default=0, metavar="N", help="measure seams where windows of N frames meet; default: none"
     )
-    metrics.add_argument("--flow", action="store_true", help="add the warping error along OpenCV's optical flow")
+    metrics.add_argument("--flow", action="store_true", help="add the warping error and the motion along OpenCV's flow")
+    metrics.add_argument("--json", type=Path, metavar="FILE.json", help="write all metrics, also those of each frame")
     metrics.add_argument("--plot", type=Path, metavar="FILE.png", help="write a chart as well")
     metrics.set_defaults(run=_metrics, stopped="nothing was written")
 
 
 def _metrics(arguments: argparse.Namespace) -> None:
-    """Prints a table in Markdown, one row per file, and writes the chart."""
+    """Prints a table in Markdown, a row per metric, and writes the chart and JSON."""
     check_between("window", arguments.window, 0, 1_000_000)
     for path in (*arguments.files, *([arguments.truth] if arguments.truth else ())):
         check_file("metrics", path)
     from ..video.io.read import frames_of
     from ..video.io.whole_file import whole
     from ..video.quality.chart import curves, stacked
-    from ..video.quality.clip_metrics import along_flow, lines_of, measure, table_of
+    from ..video.quality.clip_metrics import measure
+    from ..video.quality.clip_tables import json_of, lines_of, table_of
+    from ..video.quality.meters import FlowMeter, SignalMeter
 
-    carry = along_flow if arguments.flow else None
     found = {}
     for name, path in zip(names_of(arguments.files), arguments.files, strict=True):
         truth = frames_of(arguments.truth) if arguments.truth else None
-        found[name] = measure(frames_of(path), truth, carry)
+        meters = [SignalMeter(), *([FlowMeter()] if arguments.flow else [])]
+        found[name] = measure(frames_of(path), truth, meters)
     print(table_of(found, arguments.window))
+    if arguments.json:
+        with whole(arguments.json) as unfinished:
+            unfinished.write_text(json_of(found, arguments.window, frames=True))
     if arguments.plot:
         charts = [curves(title, "", lines) for title, lines in lines_of(found).items()]
         with whole(arguments.plot) as unfinished:

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from ..hosts.comfyui.api import io, ui
-from ..hosts.comfyui.vae import study as comfyui_study
 from ..hosts.comfyui.vae import video as comfyui_clips
+from ..hosts.comfyui.vae.metrics import MetricsRequest, metrics_of
 from .checking import checked
 from .schema import Schema
 from .vae import clip_input
@@ -20,8 +20,8 @@ class VideoMetrics(io.ComfyNode):
             display_name="Video Metrics",
             category="Zoetrope/Video",
             description=(
-                "Measures flicker, colour drift and window seams of a clip, as a table and a plot; with a ground truth, errors "
-                "as well. Files of any length are read frame by frame."
+                "Measures flicker, colour drift, sharpness, cuts and window seams of a clip, as a table and a plot; with a "
+                "ground truth, errors as well. Files of any length are read frame by frame."
             ),
             inputs=[
                 clip_input("Clip or video to measure."),
@@ -36,12 +36,17 @@ class VideoMetrics(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "flow", default=False, optional=True,
-                    tooltip="Warping error: difference of neighbouring frames along the optical flow. Needs OpenCV.",
+                    tooltip="Warping error, amount and evenness of motion along the optical flow. Needs OpenCV.",
                 ),
+                io.ClipVision.Input(
+                    "clip_vision", optional=True, tooltip="Image encoder; adds the likeness of frames to each other."
+                ),
+                io.Image.Input("reference", optional=True, tooltip="Picture to compare all frames with; needs clip_vision."),
             ],
             outputs=[
-                io.String.Output(display_name="table", tooltip="One row per clip, in levels of 255 unless stated."),
+                io.String.Output(display_name="table", tooltip="One row per metric, one column per clip."),
                 io.Image.Output(display_name="plot", tooltip="Differences frame by frame, and the spectrum of the brightness."),
+                io.String.Output(display_name="json", tooltip="All metrics as JSON."),
             ],
             is_output_node=True,
         )  # fmt: skip
@@ -49,11 +54,12 @@ class VideoMetrics(io.ComfyNode):
     @classmethod
     @checked
     def execute(
-        cls, images: Any, images_2: Any = None, truth: Any = None, seam_every: int = 0, flow: bool = False
-    ) -> io.NodeOutput:
+        cls, images: Any, images_2: Any = None, truth: Any = None, seam_every: int = 0, flow: bool = False,
+        clip_vision: Any = None, reference: Any = None,
+    ) -> io.NodeOutput:  # fmt: skip
         clips = {f"clip {number}": one for number, one in enumerate((images, images_2), 1) if one is not None}
-        found = comfyui_study.quality_of(clips, truth, seam_every, flow)
-        return io.NodeOutput(found.table, found.plot, ui=ui.PreviewText(found.table))
+        found = metrics_of(clips, MetricsRequest(truth, seam_every, flow, clip_vision, reference))
+        return io.NodeOutput(found.table, found.plot, found.json, ui=ui.PreviewText(found.table))
 
 
 class LoadVideoSegment(io.ComfyNode):

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, str] = {
     "demo": "models.*",
     "shots": "video.io sampling",
     "video": "",
-    "video.quality": "video.frames",
+    "video.quality": "video.frames video.io",
     "video.damage": "",
     "video.restore": "video.frames",
     "video.frames": "",

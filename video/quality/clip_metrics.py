@@ -1,24 +1,26 @@
-"""Metrics of a clip without a network: flicker, warping error, seams, colour drift, and the spectrum of the brightness.
+"""Metrics of a clip without a network: flicker, seams, colour drift, cuts, and the spectrum of the brightness.
 
-Frames are processed one at a time, so a file of any length is measured in the memory of two frames and a few numbers per frame.
-With a ground truth, errors are computed against it; with a flow, neighbours are compared along it.
+Frames are processed one at a time, so a file of any length is measured in the memory of three frames and a few numbers per
+frame. With a ground truth, errors are computed against it; `meters.py` has further metrics.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from statistics import median
 
 import torch
 from torch import Tensor
 
-from ..frames.flow import flow_between
-from ..frames.warp import trusted, warped
+from ..frames.cuts import is_cut
 from .image_metrics import psnr
+from .meters import Meter
 
 LEVELS = 255
-
-Carry = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(frame number, previous frame, frame) -> (previous frame warped to the frame, mask where reliable `(h, w)` bool)."""
+FROZEN = 0.255
+"""Difference in levels up to which a frame repeats the one before: -60 dB, as in FFmpeg's freezedetect."""
+CUT = 0.3
+"""Difference of colours above which a scene begins."""
 
 
 @dataclass
@@ -33,10 +35,14 @@ class Quality:
     """Error of the difference from the previous frame; with a ground truth only."""
     psnr: list[float] = field(default_factory=list)
     """PSNR in dB; with a ground truth only."""
-    warping: list[float] = field(default_factory=list)
-    """Difference from the previous frame warped along the flow, where the flow is reliable; with a flow only."""
     colours: list[tuple[float, float, float]] = field(default_factory=list)
     """Mean red, green and blue of each frame."""
+    cuts: list[int] = field(default_factory=list)
+    """Numbers of the frames with which scenes begin, except the first."""
+    around: float = 0.0
+    """Mean absolute difference of the last frame from the first."""
+    more: dict[str, Sequence[float]] = field(default_factory=dict)
+    """Values of meters by frame."""
 
     @property
     def frames(self) -> int:
@@ -48,6 +54,16 @@ class Quality:
         colours = torch.tensor(self.colours)
         early = colours[: max(1, len(colours) // 4)].mean(0)
         return float((colours - early).norm(dim=-1).max())
+
+    @property
+    def frozen(self) -> float:
+        """Share of frames that repeat the one before."""
+        return sum(value <= FROZEN for value in self.difference) / len(self.difference)
+
+    @property
+    def loop_gap(self) -> float:
+        """Difference of the last frame from the first over the median difference of neighbours; about 1 in a closed loop."""
+        return self.around / max(median(self.difference), 1e-9)
 
     def seams(self, every: int, first: int = 0) -> float:
         """Ratio of the differences at window borders (every `every` frames) to those elsewhere; 1: no visible seam.
@@ -75,44 +91,49 @@ class Quality:
         return float(power[len(power) // 2 :].sum().sqrt())
 
 
-def along_flow(number: int, before: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """A `Carry`: the previous frame warped along OpenCV's optical flow to this one, and the mask where the flow is reliable."""
-    there, back = flow_between(frame, before)[None], flow_between(before, frame)[None]
-    return warped(before[None], there)[0], trusted(there, back)[0, 0]
-
-
-def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, carry: Carry | None = None) -> Quality:
+def measure(frames: Iterable[Tensor], truth: Iterable[Tensor] | None = None, meters: Sequence[Meter] = ()) -> Quality:
     """Measures frames `(3, h, w)` in [0, 1].
 
-    truth   ground truth: as many frames of the same size
-    carry   warps a frame along a flow, for the warping error
+    truth    ground truth: as many frames of the same size
+    meters   new ones, for further metrics
     Raises ValueError for fewer than two frames, and for a truth of another length or size.
     """
     found = Quality()
+    first: Tensor | None = None
     before: Tensor | None = None
     gap_before: Tensor | None = None
     step_before: Tensor | None = None
     for number, (frame, real) in enumerate(_paired(frames, truth)):
+        first = frame if first is None else first
         found.colours.append(tuple((frame.mean((1, 2)) * LEVELS).tolist()))
         gap = None if real is None else frame - real
         if real is not None:
             found.psnr.append(float(psnr(frame[None], real[None])))
         if before is not None:
-            step = frame - before
-            found.difference.append(float(step.abs().mean()) * LEVELS)
-            if step_before is not None:
-                found.second.append(float((step - step_before).abs().mean()) * LEVELS)
-            if gap is not None and gap_before is not None:
-                found.error.append(float((gap - gap_before).abs().mean()) * LEVELS)
-            if carry is not None:
-                warped_before, reliable = carry(number, before, frame)
-                error = (frame - warped_before).abs().mean(0)[reliable]
-                found.warping.append(float(error.mean()) * LEVELS if bool(reliable.any()) else 0.0)
-            step_before = step
+            step_before = _step(found, number, before, frame, step_before)
+        if gap is not None and gap_before is not None:
+            found.error.append(float((gap - gap_before).abs().mean()) * LEVELS)
+        for meter in meters:
+            meter.take(before, frame)
         before, gap_before = frame, gap
     if found.frames < 2:
         raise ValueError(f"expected a clip of 2 frames or more, got {found.frames}: a single frame has no motion")
+    assert first is not None
+    assert before is not None
+    found.around = float((before - first).abs().mean()) * LEVELS
+    for meter in meters:
+        found.more |= meter.series()
     return found
+
+
+def _step(found: Quality, number: int, before: Tensor, frame: Tensor, step_before: Tensor | None) -> Tensor:
+    """Adds what is measured between two frames. Returns their difference."""
+    step = frame - before
+    found.difference.append(float(step.abs().mean()) * LEVELS)
+    found.cuts += [number] if is_cut(before, frame, CUT) else []
+    if step_before is not None:
+        found.second.append(float((step - step_before).abs().mean()) * LEVELS)
+    return step
 
 
 def _paired(frames: Iterable[Tensor], truth: Iterable[Tensor] | None) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -125,48 +146,3 @@ def _paired(frames: Iterable[Tensor], truth: Iterable[Tensor] | None) -> Iterato
         if frame.shape != real.shape:
             raise ValueError(f"frame {number}: expected the truth's size {tuple(real.shape[1:])}, got {tuple(frame.shape[1:])}")
         yield frame, real
-
-
-def table_of(clips: Mapping[str, Quality], every: int = 0, first: int = 0) -> str:
-    """A table in Markdown, one row per clip; metrics that were not measured have no column.
-
-    every, first   interval and first frame of window borders, for the seam ratio
-    """
-    columns: list[tuple[str, Callable[[Quality], float | None]]] = [
-        ("PSNR dB", lambda one: _mean(one.psnr)),
-        ("difference", lambda one: _mean(one.difference)),
-        ("its error", lambda one: _mean(one.error)),
-        ("second difference", lambda one: _mean(one.second)),
-        ("warping error", lambda one: _mean(one.warping)),
-        ("drift", lambda one: one.drift),
-        ("pulse", lambda one: one.pulse() if one.frames >= 4 else None),
-        ("seams", lambda one: one.seams(every, first) if every else None),
-    ]
-    measured = [(name, [of(one) for one in clips.values()]) for name, of in columns]
-    found = [(name, values) for name, values in measured if any(value is not None for value in values)]
-    lines = [["clip", "frames", *(name for name, _ in found)], ["---", *["---:"] * (len(found) + 1)]]
-    for row, (name, one) in enumerate(clips.items()):
-        figures = ["" if values[row] is None else f"{values[row]:.2f}" for _, values in found]
-        lines.append([name, str(one.frames), *figures])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def lines_of(clips: Mapping[str, Quality]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Title of a chart -> clip -> points: differences (or their errors) by frame, and the spectrum of the brightness."""
-    known = all(one.error for one in clips.values())
-    title = "Error of differences between neighbouring frames" if known else "Difference between neighbouring frames"
-    by_frame = {
-        name: [(float(n), value) for n, value in enumerate(one.error if known else one.difference, 1)]
-        for name, one in clips.items()
-    }
-    charts: dict[str, dict[str, list[tuple[float, float]]]] = {f"{title}, in levels of 255": by_frame}
-    if all(one.frames >= 4 for one in clips.values()):
-        spectra = {name: one.spectrum() for name, one in clips.items()}
-        charts["Brightness that comes and goes, by frequency (cycles per frame)"] = {
-            name: [(0.5 * n / len(power), float(value)) for n, value in enumerate(power, 1)] for name, power in spectra.items()
-        }
-    return charts
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -1,6 +1,6 @@
-"""Studies of the host's VAEs on clips, and metrics of clips, as tables and charts."""
+"""Studies of the host's VAEs on clips, as tables and charts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....video.quality.chart import chart_of, curves, stacked
-from ....video.quality.clip_metrics import along_flow, lines_of, measure
-from ....video.quality.clip_metrics import table_of as quality_table
+from ....video.quality.chart import chart_of
 from ....video.quality.study import study, table_of
 from .chunked import ChunkedVae
-from .video import InputClip, clip_of
+from .video import InputClip
 
 
 @dataclass(frozen=True)
@@ -34,22 +32,10 @@ def study_of(clip: InputClip, vaes: Mapping[str, Any], changes: Sequence[str], f
     truth = torch.stack(first)[:, :3].float()
     chunked = {name: ChunkedVae(vae) for name, vae in vaes.items()}
     results = study(truth, {name: (trip(vae), vae.side) for name, vae in chunked.items()}, changes)
-    return Study(table_of(results), _as_images(chart_of(results)))
+    return Study(table_of(results), as_images(chart_of(results)))
 
 
-def quality_of(clips: Mapping[str, Any], truth: Any, window: int, flow: bool) -> Study:
-    """Measures every clip (IMAGE or VIDEO) frame by frame, against the truth (IMAGE or VIDEO) if there is one."""
-    carry = along_flow if flow else None
-
-    def frames(images: Any) -> Iterator[Tensor]:
-        return (frame[:3].float() for frame in clip_of(images).frames)
-
-    measured = {name: measure(frames(clip), None if truth is None else frames(truth), carry) for name, clip in clips.items()}
-    charts = [curves(title, "", lines) for title, lines in lines_of(measured).items()]
-    return Study(quality_table(measured, window), _as_images(stacked(charts)))
-
-
-def _as_images(page: Any) -> Tensor:
+def as_images(page: Any) -> Tensor:
     return torch.from_numpy(np.asarray(page).copy())[None] / 255
 
 

@@ -1,14 +1,15 @@
 """What can be said about a clip without a network."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from layers import noise
 from zoetrope.demo.world import draw, film
-from zoetrope.video.frames.warp import trusted, warped
 from zoetrope.video.quality.chart import curves, stacked
-from zoetrope.video.quality.clip_metrics import Quality, lines_of, measure, table_of
+from zoetrope.video.quality.clip_metrics import Quality, measure
+from zoetrope.video.quality.clip_tables import columns_of, differences, json_of, lines_of, table_of
 
 
 def shot(frames: int = 32, size: int = 32) -> torch.Tensor:
@@ -45,43 +46,37 @@ def test_seams_are_larger_where_windows_meet() -> None:
         measure(jumps).seams(40)
 
 
-def test_the_warping_error_of_a_known_motion_is_that_of_what_is_added() -> None:
-    pattern = noise(1, 3, 24, 64)[0].sigmoid()
-    clip = torch.stack([pattern.roll(2 * n, -1) for n in range(6)])[..., 16:48]
-    back = torch.zeros(2, 24, 32)
-    back[0] = -2
-
-    def carry(number: int, before: torch.Tensor, frame: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        held = trusted(back[None], -back[None])[0, 0]
-        held[:, :2] = False  # came in at the edge
-        return warped(before[None], back[None])[0], held
-
-    moving = measure(clip, carry=carry)
-    assert max(moving.warping) < 0.01
-    assert min(moving.difference) > 10
-    flickering = measure(clip + 0.02 * (torch.arange(6) % 2)[:, None, None, None], carry=carry)
-    assert min(flickering.warping) == pytest.approx(0.02 * 255, rel=0.01)
+def test_frozen_frames_cuts_and_the_gap_of_a_loop_are_found() -> None:
+    clip = shot(24)
+    stuck = clip.clone()
+    stuck[6:12] = clip[5]
+    assert measure(stuck).frozen == pytest.approx(6 / 23)
+    assert measure(clip).frozen == 0
+    other = torch.cat([clip[:12], 1 - clip[12:]])
+    assert (measure(clip).cuts, measure(other).cuts) == ([], [12])
+    circle = film(draw(torch.Generator().manual_seed(2), motion="moving right", speed=0.5), 33, 32, 16)  # back after 32 frames
+    assert measure(circle[:32]).loop_gap == pytest.approx(1, abs=0.15)
+    assert measure(circle[:20]).loop_gap > 2
 
 
-def test_opencvs_flow_finds_the_same_motion() -> None:
-    pytest.importorskip("cv2", reason="OpenCV is not installed: nothing to compute a flow with")
-    from zoetrope.video.frames.flow import flow_between, has_flow
-    from zoetrope.video.quality.clip_metrics import along_flow
-
-    assert has_flow()
-    clip = shot(4, 64)
-    assert measure(clip, carry=along_flow).warping[1] < 0.5 * measure(clip).difference[1]
-    with pytest.raises(ValueError, match="pictures of 16x16 or more, got 8x8"):
-        flow_between(clip[0, :, :8, :8], clip[1, :, :8, :8])
-
-
-def test_a_table_has_columns_for_what_was_measured_and_a_chart_can_be_drawn(tmp_path: Path) -> None:
-    truth = shot(12)
+def test_two_clips_have_a_row_for_each_metric_with_the_interval_of_their_difference(tmp_path: Path) -> None:
+    truth = shot(32)
     found = {"a": measure(truth), "b": measure(truth + 0.01 * noise(*truth.shape))}
-    table = table_of(found).splitlines()
-    assert table[0] == "| clip | frames | difference | second difference | drift | pulse |"
-    assert [row.split("|")[1].strip() for row in table[2:]] == ["a", "b"]
-    assert "PSNR dB | difference | its error" in table_of({"a": measure(truth, truth)}, 4)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table_of(found).splitlines()]
+    assert rows[0] == ["metric", "a", "b", "b minus a (95 %)"]
+    named = {row[0]: row[1:] for row in rows[2:]}
+    assert list(named) == [
+        "frames", "difference", "second difference", "drift", "pulse", "frozen", "cuts", "loop gap"
+    ]  # fmt: skip
+    gap, low, high = differences(found)["difference"]
+    assert gap == pytest.approx(float(named["difference"][1]) - float(named["difference"][0]), abs=0.02)
+    assert 0 < low <= gap <= high
+    assert "PSNR dB" not in named
+    assert {"PSNR dB", "its error", "seams"} <= set(columns_of({"a": measure(truth, truth)}, 4))
+    assert differences({"a": measure(truth), "b": measure(truth[:20])}) == {}
+    page = json.loads(json_of(found, frames=True))
+    assert page["clips"]["b"]["metrics"]["difference"] == pytest.approx(sum(found["b"].difference) / 31, abs=1e-4)
+    assert len(page["clips"]["a"]["by frame"]["second difference"]) == 30
     pages = [curves(title, "", lines) for title, lines in lines_of(found).items()]
     page = stacked(pages)
     assert page.height == sum(one.height for one in pages)
