@@ -69,13 +69,16 @@ def guider(name: str, patcher: Any = None, cfg: float = 3.0, **more: Any) -> Any
     return made
 
 
-def in_round(guider: Any, name: str, window: int, work: Callable[[Any], Any], schedules: Any = None, together: int = 1) -> Any:
-    """What `work(denoiser)` returns inside a run of the guider."""
+def in_round(
+    guider: Any, name: str, window: int, work: Callable[[Any], Any], schedules: Any = None, together: int = 1,
+    latent: tuple[int, int, int] | None = None,
+) -> Any:  # fmt: skip
+    """What `work(denoiser)` returns inside a run of the guider. latent: c h w; None: the usual ones."""
     from zoetrope.hosts.comfyui.sampling.rounds import RoundRunner
     from zoetrope.sampling.queue import Schedules
 
     rounds = RoundRunner(
-        guider, MODELS[name][2], window * together, torch.tensor([1.0, 0.0]), 1, "", window, schedules or Schedules()
+        guider, latent or MODELS[name][2], window * together, torch.tensor([1.0, 0.0]), 1, "", window, schedules or Schedules()
     )
     made: list[Any] = []
 
