@@ -11,6 +11,7 @@ from ..hosts.comfyui.api import VideoFromFile, io, ui
 from ..hosts.comfyui.conditioning import timeline as comfyui_timeline
 from ..hosts.comfyui.output_path import output_place
 from ..hosts.comfyui.sampling.guider import guider_of
+from ..hosts.comfyui.sampling.layouts import presets_for
 from ..hosts.comfyui.shot import filmstrip as comfyui_strip
 from ..hosts.comfyui.shot import plan as comfyui_plan
 from ..hosts.comfyui.shot import shot as comfyui_shot
@@ -45,8 +46,8 @@ def schedules_of(cfg_by_frame: str, strength_by_frame: str) -> Schedules:
     return Schedules(read(cfg_by_frame, "cfg_by_frame", 100), read(strength_by_frame, "strength_by_frame", 2))
 
 
-def queue_of(preset: str, queue: QueueSettings | None) -> QueueSettings:
-    return queue or PRESETS[chosen("preset", preset, PRESETS)]
+def queue_of(preset: str, queue: QueueSettings | None, model: Any) -> QueueSettings:
+    return queue or presets_for(model)[chosen("preset", preset, PRESETS)]
 
 
 def preset_input() -> Any:
@@ -79,7 +80,7 @@ def loop_input() -> Any:
 def shot_inputs() -> list[Any]:
     """Inputs that Endless Shot and Shot Plan share."""
     return [
-        io.Model.Input("model", tooltip="Video model: a checkpoint with Apply Motion Module, or Load Video Checkpoint."),
+        io.Model.Input("model", tooltip="Video model: of Apply Motion Module or Load Video Checkpoint, or Wan, LTX-Video."),
         io.Conditioning.Input("positive", tooltip="Prompt for the shot. Use Prompt Timeline to change it by frame."),
         io.Conditioning.Input("negative", tooltip="Negative prompt."),
         io.Vae.Input("vae", tooltip="VAE that decodes the finished frames. A temporal VAE gives less flicker."),
@@ -149,7 +150,7 @@ class EndlessShot(io.ComfyNode):
         place = output_place(filename_prefix)
         inputs, request = comfyui_shot.prepare(guider or guider_of(model, positive, negative, cfg), vae, latent)
         request = replace(
-            request, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue), sigmas=sigmas,
+            request, frames=frames, fps=fps, seed=seed, queue=queue_of(preset, queue, inputs.model), sigmas=sigmas,
             schedules=schedules_of(cfg_by_frame, strength_by_frame), keyframes=keyframes, loop=loop, anchor=anchor,
         )  # fmt: skip
         strip = comfyui_strip.Filmstrip(own_id(cls), workflow_id(cls), frames)
@@ -158,7 +159,7 @@ class EndlessShot(io.ComfyNode):
         subfolder = os.path.join(place.subfolder, shot.video.parent.relative_to(place.folder))
         saved = ui.SavedResult(shot.video.name, subfolder, io.FolderType.output)
         return io.NodeOutput(
-            VideoFromFile(str(shot.video)), {"samples": inputs.latent_out(shot.latents)}, ui=ui.PreviewVideo([saved])
+            VideoFromFile(str(shot.video)), {"samples": inputs.samples(shot.latents)}, ui=ui.PreviewVideo([saved])
         )
 
 
@@ -185,7 +186,7 @@ class ShotPlan(io.ComfyNode):
         queue: QueueSettings | None = None, sigmas: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         inputs, request = comfyui_shot.prepare(guider_of(model, positive, negative, cfg), vae, latent)
-        request = replace(request, frames=frames, queue=queue_of(preset, queue), sigmas=sigmas)
+        request = replace(request, frames=frames, queue=queue_of(preset, queue, inputs.model), sigmas=sigmas)
         plan = comfyui_plan.plan(inputs, request, Path(folder_paths.get_output_directory()))
         return io.NodeOutput(plan.text(), ui={"text": (plan.text(),), "zoetrope_plan": [plan.figures()]})
 

@@ -7,12 +7,12 @@ from ..hosts.comfyui.sampling import windows as comfyui_windows
 from ..hosts.comfyui.sampling.fifo import FifoSampler
 from ..hosts.comfyui.sampling.noise import FrequencyMix, SameNoise
 from ..sampling.frequency import FILTERS, LowPass
-from ..sampling.queue import QueueSettings
+from ..sampling.queue import PRESETS, QueueSettings
 from ..sampling.windows import FUSES, SCHEDULES, Windows
 from .checking import checked
 from .inputs import chosen
 from .schema import Schema
-from .shot import by_frame_inputs, loop_input, preset_input, queue_input, queue_of, schedules_of
+from .shot import by_frame_inputs, loop_input, preset_input, queue_input, schedules_of
 
 
 class FifoSamplerNode(io.ComfyNode):
@@ -56,7 +56,8 @@ class FifoSamplerNode(io.ComfyNode):
     ) -> io.NodeOutput:
         published = chosen("noise_levels", noise_levels, cls.LEVELS) == "published"
         schedules = schedules_of(cfg_by_frame, strength_by_frame)
-        return io.NodeOutput(FifoSampler(queue_of(preset, queue), frames, schedules, published, loop))
+        settings = queue or chosen("preset", preset, PRESETS)
+        return io.NodeOutput(FifoSampler(settings, frames, schedules, published, loop))
 
 
 class SlidingWindows(io.ComfyNode):

@@ -34,7 +34,8 @@ class Known:
     repeats: bool = False
     """Whether the last latent is also that of all later frames."""
     clean: bool = False
-    """Whether the model gets frames that are given wholly without noise, at the level `CLEAN`."""
+    """Whether the model gets frames that are given wholly without noise, at the level `level`."""
+    level: float = CLEAN
 
     def restored(self, frames: Tensor, numbers: Tensor, levels: Levels, drawn: Callable[[Tensor], Tensor]) -> Tensor:
         """Frames `(f, c, h, w)` at these levels, with the given latents put back.
@@ -56,7 +57,9 @@ class Known:
             here, index = here[whole], index[whole]
         if not self.clean or not len(here):
             return frames, sigma
-        return self._put(frames, here, self.latents[index].to(frames)), self._put(sigma, here, sigma.clamp(max=CLEAN)[here])
+        return self._put(frames, here, self.latents[index].to(frames)), self._put(
+            sigma, here, sigma.clamp(max=self.level)[here]
+        )
 
     def exact(self, frames: Tensor, numbers: Tensor) -> Tensor:
         """Finished frames `(f, c, h, w)`, with the given latents where the mask is 0."""
@@ -89,9 +92,12 @@ class Known:
         return changed
 
 
-def before(latents: Tensor) -> Known:
-    """A clip `(f, c, h, w)` that a shot continues: its frames are numbered -f to -1."""
-    return Known(latents, range(-len(latents), 0))
+def before(latents: Tensor, level: float | None = None) -> Known:
+    """A clip `(f, c, h, w)` that a shot continues: its frames are numbered -f to -1.
+
+    level   at which the model gets them without noise, if it was trained so; None: noised to the level of their places
+    """
+    return Known(latents, range(-len(latents), 0), clean=level is not None, level=CLEAN if level is None else level)
 
 
 def keyframes(latents: Tensor, numbers: Sequence[int], strength: float = 1.0, reach: int = 0) -> Known:

@@ -34,11 +34,22 @@ class QueueSettings:
     """Share of its low frequencies that an entering frame takes from the one before it: 0 to 1."""
     block: int = 1
     """Frames that share a noise level: they enter and leave the queue together."""
+    steps: int = 0
+    """Noise levels for models whose schedule is not the published one; 0: window * partitions."""
 
-    def layout(self, table: Tensor | None, sigmas: Tensor | None) -> FifoLayout:
-        """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler."""
+    @property
+    def levels(self) -> int:
+        """Number of noise levels where no scheduler gives them."""
+        return self.steps or self.window * self.partitions
+
+    def layout(self, table: Tensor | None, sigmas: Tensor | None, clean_scales: Tensor | None = None) -> FifoLayout:
+        """Layout of the queue for the noise levels of a model (cleanest first), or for the sigmas of a scheduler.
+
+        clean_scales   of the sigmas but the last one, as for `layout_of`
+        """
         if sigmas is not None:
-            return layout_of(sigmas.float().cpu(), self.window, self.context, self.eta, self.shift, self.block)
+            sigmas = sigmas.float().cpu()
+            return layout_of(sigmas, self.window, self.context, self.eta, self.shift, self.block, clean_scales)
         if table is None:
             raise ValueError("this MODEL has no table of noise levels; connect sigmas (from a scheduler node)")
         shift = self.shift % max(1, self.window - self.context)
@@ -65,6 +76,20 @@ PRESETS = {
     "fast": QueueSettings(context=0, shift=8),
 }
 """`recommended` was the best within 1.35 times the model calls of a queue without lookahead (benchmarks/RESULTS.md)."""
+
+
+def clip_presets(window: int, steps: int) -> dict[str, QueueSettings]:
+    """Settings by the names of `PRESETS` for video transformers, whose windows are clips of `window` latents.
+
+    steps   usual number of sampling steps
+    Every window has at least one latent of context, because the first latent of a clip is a single frame in training. Not
+    compared on published weights.
+    """
+    return {
+        "recommended": QueueSettings(window, 1, min(2, window // 2), eta=0.0, steps=steps),
+        "paper": QueueSettings(window, 4, max(1, window // 2), shift=0),
+        "fast": QueueSettings(window, 1, 1, 0, eta=0.0, block=2, steps=max(1, steps // 2)),
+    }
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,12 @@ MAY_IMPORT: dict[str, str] = {
         "shots video.* sampling models.*"
     ),
     "hosts.comfyui.loaders": ("hosts.comfyui hosts.comfyui.motion hosts.comfyui.conditioning hosts.comfyui.vae demo models.*"),
-    "hosts.comfyui.shot": "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.sampling hosts.comfyui.vae shots sampling",
+    "hosts.comfyui.shot": (
+        "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.dit hosts.comfyui.sampling hosts.comfyui.vae shots sampling"
+    ),
     "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
-    "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning sampling models.*",
+    "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.dit sampling models.*",
+    "hosts.comfyui.dit": "hosts.comfyui models.*",
     "hosts.comfyui.conditioning": "hosts.comfyui hosts.comfyui.motion sampling models.*",
     "hosts.comfyui.motion": "hosts.comfyui sampling models.*",
     "hosts.comfyui": "shots models.*",

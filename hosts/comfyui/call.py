@@ -47,6 +47,8 @@ INTERVAL = "zoetrope.interval"
 """In `transformer_options`: (start, end) of guidance as fractions of the sampling."""
 GUARD = "zoetrope.watch"
 """In `transformer_options`: counter of model calls and runs (`call_guard.CallGuard`)."""
+DIT = "zoetrope.dit"
+"""Wrappers that give video transformers a noise level per latent frame."""
 PREVIEWS = "zoetrope.previews"
 """Wrapper that sends previews of the clip being sampled to the editor."""
 
@@ -67,11 +69,12 @@ ORDER = (
     PLACES,
     CONTROL,
     UPSCALE,
+    DIT,
 )
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.
 
 A clip is first cut into windows; guidance is limited per window; given frames replace rows before each frame gets its
-conditioning; last, small pictures are added to the remaining rows.
+conditioning; last, small pictures are added to the remaining rows, or a video transformer gets a level per frame.
 """
 
 OURS = "zoetrope."
@@ -100,9 +103,10 @@ def wrap_model(patched: Any, kind: str, key: str, wrapper: Wrapper) -> None:
     patched.wrappers[kind] = _in_order(patched.wrappers[kind])
 
 
-def wrap_call(model_options: Mapping[str, Any], key: str, wrapper: Wrapper) -> dict[str, Any]:
-    """A copy of a run's options with this CALC_COND_BATCH wrapper, sorted by `ORDER`; an existing one of that key is kept."""
-    kind = WrappersMP.CALC_COND_BATCH
+def wrap_call(
+    model_options: Mapping[str, Any], key: str, wrapper: Wrapper, kind: str = WrappersMP.CALC_COND_BATCH
+) -> dict[str, Any]:
+    """A copy of a run's options with this wrapper, sorted by `ORDER`; an existing one of that kind and key is kept."""
     options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
     copied = options["transformer_options"]
     copied["wrappers"] = {name: dict(wrappers) for name, wrappers in copied.get("wrappers", {}).items()}

@@ -115,11 +115,12 @@ def test_parts_join_without_a_frame_too_many_or_too_few(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("decoder", ["image", "windows"])
+@pytest.mark.parametrize("decoder", ["image", "windows", "carried"])
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(
     tmp_path: Path, whole: tuple[Tensor, str, Path], decoder: str
 ) -> None:
-    expected = picture_hash(take(tmp_path / "undisturbed", FRAMES, CheapSampler(decoder=decoder)).video)
+    frames = 65 if decoder == "carried" else FRAMES  # at least as many latents
+    expected = picture_hash(take(tmp_path / "undisturbed", frames, CheapSampler(decoder=decoder)).video)
     program = Path(__file__).parents[1] / "support" / "shot_process.py"
     chance, kills, moments = random.Random(5), 0, set()
     attempt = 0
@@ -128,7 +129,7 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(
         folder = tmp_path / f"shot{attempt}"
         while True:
             process = subprocess.Popen(
-                [sys.executable, str(program), str(folder), str(FRAMES), decoder], stdout=subprocess.PIPE, text=True
+                [sys.executable, str(program), str(folder), str(frames), decoder], stdout=subprocess.PIPE, text=True
             )
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -140,6 +141,8 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(
                 break
             kills += 1
             moments.add(tuple(sorted(path.name for path in folder.glob("*"))) if folder.exists() else ())
-        assert torch.equal(all_latents(folder, FRAMES), whole[0])
-        assert picture_hash(folder / "shot_00020_frames.mp4") == expected
+        made = all_latents(folder, FRAMES)
+        assert len(made) >= 17
+        assert torch.equal(made, whole[0][: len(made)])
+        assert picture_hash(folder / f"shot_{frames:05}_frames.mp4") == expected
     assert len(moments) > 3  # in different states of the folder

@@ -13,7 +13,7 @@ from zoetrope.shots.sinks import DecodedFrame, Step
 from zoetrope.shots.videos import decoding_for
 
 pytest.importorskip("av")
-LENGTHS = {"windows": 20, "causal": 60}
+LENGTHS = {"windows": 20, "causal": 60, "carried": 60}
 
 
 class Stop(Exception):
@@ -32,7 +32,7 @@ class StoppingAt(CheapSampler):
             yield step
 
 
-@pytest.fixture(scope="module", params=["windows", "causal"])
+@pytest.fixture(scope="module", params=list(LENGTHS))
 def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Tensor, str]:
     folder = tmp_path_factory.mktemp("undisturbed") / "shot"
     made = take(folder, LENGTHS[request.param], CheapSampler(decoder=request.param))

@@ -22,7 +22,7 @@ from torch import Tensor  # noqa: E402
 from zoetrope.sampling import fifo  # noqa: E402
 from zoetrope.sampling.layout import published_layout  # noqa: E402
 from zoetrope.sampling.noise import FrameNoise  # noqa: E402
-from zoetrope.sampling.pieces import Pieces  # noqa: E402
+from zoetrope.sampling.pieces import CarriedPieces, Pieces  # noqa: E402
 from zoetrope.sampling.schedule import LINEAR  # noqa: E402
 from zoetrope.sampling.windowing import TimeRatio, WindowSpec  # noqa: E402
 from zoetrope.shots.journal import Journal, Sizes, State  # noqa: E402
@@ -36,6 +36,7 @@ DECODERS = {
     "image": Pieces(),
     "windows": Pieces(cut=WindowSpec(5, 2)),
     "causal": Pieces(TimeRatio(each=4, first=1), WindowSpec(4, 1)),
+    "carried": CarriedPieces(TimeRatio(each=4, first=1), each=2, back=5),
 }
 SETTINGS = {"seed": 3, "model": "sha256:cheap"}
 
@@ -51,6 +52,7 @@ class CheapSampler:
     def __init__(self, seconds_per_frame: float = 0.0, decoder: str = "image"):
         self._seconds, self._noise = seconds_per_frame, FrameNoise(3, LATENT)
         self.pieces, self.tiles = DECODERS[decoder], dict[int, int]()
+        self._state, self._next = torch.zeros(0), -1
 
     def steps(self, state: State | None) -> Iterator[Step]:
         if state is None:
@@ -70,10 +72,20 @@ class CheapSampler:
             yield
 
     def decode(self, latents: Tensor, piece: int | None) -> Tensor:
-        each = self.pieces.ratio.frames(len(latents)) / len(latents)
+        count = self.pieces.ratio.frames(len(latents))
+        if isinstance(self.pieces, CarriedPieces) and piece is not None:
+            latents, first = self._with_state(latents, piece, self.pieces)
+            count = 1 if first else self.pieces.frames_of_trial
         mixed = latents + (latents.mean(0) if self.pieces.cut.size > 1 else 0)  # a frame depends on its whole window
-        frames = mixed[(torch.arange(self.pieces.ratio.frames(len(latents))) / each).long()]
+        frames = mixed[(torch.arange(count) * len(latents) / count).long()]
         return (frames[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3) / 4 + 0.5).clamp(0, 1)
+
+    def _with_state(self, latents: Tensor, piece: int, pieces: CarriedPieces) -> tuple[Tensor, bool]:
+        """Latents that depend on the last ones of the pieces before, and whether there is no piece before."""
+        first = piece != self._next or len(latents) < pieces.each
+        before = latents[:0] if first else self._state
+        self._state, self._next = torch.cat([before, latents])[-pieces.back :], piece + 1
+        return latents + 0.1 * before.sum(0), first
 
 
 def journal(folder: Path) -> Journal:

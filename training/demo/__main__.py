@@ -18,6 +18,7 @@ python -m zoetrope.training.demo upscaler           --output runs/up       --vae
 python -m zoetrope.training.demo upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
 python -m zoetrope.training.demo export_upscaler --output demo/weights --vae runs/up_whole --from runs/up --video runs/up_video
 python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --from runs/video --decoder runs/decoder_whole
+python -m zoetrope.training.demo dit     --output runs/dit --vae runs/vae   a video transformer of Wan's class
 python -m zoetrope.training.demo lively_vae   --output runs/lively_vae --half            the lively world, for a GPU (gpu.sh)
 python -m zoetrope.training.demo lively_image --output runs/lively_image --vae runs/lively_vae --half
 python -m zoetrope.training.demo lively_video --output runs/lively_video --vae runs/lively_vae --from runs/lively_image --half
@@ -42,6 +43,7 @@ from ...hosts.diffusers.demo.superres import new_upscaler, new_upscaler_vae
 from ..loop import is_main_process, train
 from .config import (
     DecoderRun,
+    DitRun,
     ImageRun,
     LivelyRun,
     PictureRun,
@@ -54,6 +56,7 @@ from .config import (
 )
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
+from .dit import dit_loss, new_dit, show_dit
 from .export import calibrated_vae, upscaler_vae, weights_to_start_from, write_demo, write_upscaler
 from .library import Library, build_library, build_starts, fingerprint
 from .lively import in_half, new_stage
@@ -98,6 +101,8 @@ def main() -> None:
         train(run, {"vae": vae}, loss, show_vae(run.size), arguments.output, arguments.until)
     elif isinstance(run, DecoderRun):
         train_decoder(run, arguments, device)
+    elif isinstance(run, DitRun):
+        train_dit(run, arguments, device)
     elif isinstance(run, (ImageRun, VideoRun)):
         train_denoiser(run, arguments, device)
 
@@ -190,7 +195,19 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     train(run, modules, loss, show_clips(vae), arguments.output, arguments.until)
 
 
-def encoded_library(run: ImageRun | VideoRun, folder: Path, vae: Any, half: bool) -> Library:
+def train_dit(run: DitRun, arguments: argparse.Namespace, device: torch.device) -> None:
+    """Trains the video transformer, with a text encoder of its own."""
+    vae = calibrated_vae(arguments.vae).to(device)
+    library = encoded_library(run, arguments.vae, vae, arguments.half)
+    modules = {"dit": new_dit(run).to(device), "text": new_text().to(device)}
+    if arguments.start:
+        start_from(arguments.start, modules)
+    loss = dit_loss(run, library, modules["dit"], modules["text"])
+    loss = in_half(loss, device) if arguments.half else loss
+    train(run, modules, loss, show_dit(vae), arguments.output, arguments.until)
+
+
+def encoded_library(run: ImageRun | VideoRun | DitRun, folder: Path, vae: Any, half: bool) -> Library:
     """Shots of the run, encoded in bfloat16 if `half`."""
     maker, encoder = fingerprint(vae), copy.deepcopy(vae).bfloat16() if half else vae
     library = build_library(folder / "library.pt", encoder, maker, run.shots, run.size, note)

@@ -159,6 +159,26 @@ class LivelyVideoRun(VideoRun):
     """As in the image stage."""
 
 
+@dataclass(frozen=True)
+class DitRun(Run):
+    """Settings of the video transformer's stage (training/demo/dit.py)."""
+
+    shots: int
+    """Number of encoded shots, as in the image stages."""
+    frames: tuple[int, ...]
+    """Clip lengths; each step draws one, with batch * frames[-1] pictures in total."""
+    levels: dict[str, float]
+    """Kind of noise levels (training/demo/levels.py) -> share of the clips."""
+    level_bias: float
+    """Exponent of the distribution of noise levels: 1 is uniform, below 1 prefers high ones."""
+    dropped_prompts: float
+    loose_prompts: float
+    level_weights: tuple[float, ...]
+    width: int
+    layers: int
+    heads: int
+
+
 LivelyRun = LivelyVaeRun | LivelyImageRun | LivelyVideoRun
 
 STAGES: dict[str, type[Run]] = {
@@ -170,6 +190,7 @@ STAGES: dict[str, type[Run]] = {
     "picture": PictureRun,
     "upscaler_vae": UpscalerVaeRun,
     "upscaler": UpscalerRun,
+    "dit": DitRun,
     "lively_vae": LivelyVaeRun,
     "lively_image": LivelyImageRun,
     "lively_video": LivelyVideoRun,

@@ -14,7 +14,7 @@ from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
 from ...sampling.diffusion import SD_SIGMAS, add_noise, rows, velocity
 from ..loop import Loss
-from .config import ImageRun, VideoRun
+from .config import DitRun, ImageRun, VideoRun
 from .levels import draw_levels
 from .library import Library, pick_rate
 
@@ -118,7 +118,7 @@ def draw_paths(share: float, clips: int, frames: int, generator: torch.Generator
 
 
 def draw_clips(
-    run: ImageRun | VideoRun, library: Library, clips: int, frames: int, generator: torch.Generator
+    run: ImageRun | VideoRun | DitRun, library: Library, clips: int, frames: int, generator: torch.Generator
 ) -> tuple[Tensor, list[str]]:
     """Draws latents `(b f) c h w` and a prompt per clip."""
     parts, prompts = [], []

@@ -11,10 +11,13 @@ from ....sampling.known import Loop, before
 from ....sampling.noise import FrameNoise
 from ....sampling.queue import QueueSettings, Schedules, begin
 from ....sampling.tail import CoherentTail
+from ....sampling.windowing import TimeRatio
 from ..conditioning.timeline import cuts_of
+from ..dit.model import as_clip, by_frame, dit_of, given_level
 from ..latents import check_latent
 from .guider import LongShot, denoiser
 from .known import masked
+from .layouts import layout_for, presets_for
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +31,14 @@ class FifoSampler(LongShot):
     """Samples a shot for SamplerCustomAdvanced; returns `frames` latents, whatever the batch size of the input.
 
     An empty latent starts from a base clip or from noise (`queue.start`); other latents are continued or, with a noise mask,
-    kept outside it. loop: whether the shot ends where it begins.
+    kept outside it. The latents of a video transformer are a clip `(1, c, f, h, w)`.
+
+    queue       settings, or the name of a preset
+    published   whether to use the levels of the preset instead of those of the sampling
+    loop        whether the shot ends where it begins
     """
 
-    def __init__(self, queue: QueueSettings, frames: int, schedules: Schedules, published: bool, loop: bool = False):
+    def __init__(self, queue: QueueSettings | str, frames: int, schedules: Schedules, published: bool, loop: bool = False):
         self._queue, self._frames, self._schedules, self._published = queue, frames, schedules, published
         self._closed = loop
 
@@ -39,35 +46,62 @@ class FifoSampler(LongShot):
         self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Any = None,
         denoise_mask: Any = None, disable_pbar: bool = False,
     ) -> Tensor:  # fmt: skip
-        check_latent(noise, model_wrap.model_patcher)
-        table = getattr(model_wrap.inner_model.model_sampling, "sigmas", None)
-        shape = self._queue.layout(table, None if self._published else sigmas)
-        rows = shape.window * self._queue.windows_per_call
-        if len(noise) < rows:
-            log.info(
-                "Zoetrope: the latent has batch_size %d, the queue samples %d frames per call; if memory runs out, set "
-                "batch_size to %d, so that ComfyUI reserves enough",
-                len(noise),
-                rows,
-                rows,
-            )
+        model = model_wrap.model_patcher
+        dit = dit_of(model)
+        if dit is None:
+            check_latent(noise, model)
+            return self._sampled(model_wrap, sigmas, extra_args, callback, noise, latent_image, denoise_mask, self._frames)
+        if self._closed:
+            raise ValueError("loop: expected off for this MODEL: the first latent is a single frame, so its end cannot meet it")
+        if callback is not None:
+            callback = _of_clips(callback)
+        count = TimeRatio(dit.each).latents(self._frames)
+        given, mask = (None if part is None else by_frame(part) for part in (latent_image, denoise_mask))
+        return as_clip(self._sampled(model_wrap, sigmas, extra_args, callback, by_frame(noise), given, mask, count))
+
+    def _sampled(
+        self, model_wrap: Any, sigmas: Any, extra_args: Any, callback: Any, noise: Tensor, latent_image: Tensor | None,
+        denoise_mask: Tensor | None, count: int,
+    ) -> Tensor:  # fmt: skip
+        """`count` latents `(f, c, h, w)`; all tensors by frame."""
+        model = model_wrap.model_patcher
+        queue = presets_for(model)[self._queue] if isinstance(self._queue, str) else self._queue
+        shape = layout_for(model, queue, None if self._published else sigmas)
+        _advise(len(noise), shape.window * queue.windows_per_call)
         frame_noise = FrameNoise(extra_args.get("seed") or 0, tuple(noise.shape[1:]))
         denoise = denoiser(model_wrap, extra_args, shape.window, self._schedules)
         given = latent_image if latent_image is not None and bool(latent_image.any()) else None
-        known, loop = [], Loop(self._frames, shape.window) if self._closed else None
+        known, loop = [], Loop(count, shape.window) if self._closed else None
+        level, clip = given_level(dit_of(model)), dit_of(model) is not None
         if denoise_mask is not None:  # the host has scaled it to the latents
-            known = [masked(torch.zeros_like(noise) if given is None else given, denoise_mask.amax(1), 1)]
-            given = None
+            kept = torch.zeros_like(noise) if given is None else given
+            known, given = [masked(kept, denoise_mask.amax(1), 1, level, not clip)], None
         elif given is not None:
-            known = [before(given)]
-        start = begin(denoise, shape, frame_noise, self._queue.start, given, known, loop)
-        finished = list(start.finished[: self._frames].to(noise))
-        tail, together = tail_of(self._queue, model_wrap), self._queue.windows_per_call
+            known = [before(given, level)]
+        start = begin(denoise, shape, frame_noise, queue.start, given, known, loop)
+        finished = list(start.finished[:count].to(noise))
+        tail, together = tail_of(queue, model_wrap), queue.windows_per_call
         shot = fifo.run(denoise, start.queue.to(noise), shape, frame_noise.at, start.frame, together, known, tail, loop)
-        while len(finished) < self._frames:
+        while len(finished) < count:
             frame, latents, _ = next(shot)
             finished += latents[max(0, -frame) :].to(noise)
             if callback is not None:
-                preview = torch.stack(finished[: self._frames]) if len(finished) >= self._frames else latents[-1:]
-                callback(frame - start.frame, preview, preview, self._frames - start.frame)
-        return torch.stack(finished[: self._frames])
+                preview = torch.stack(finished[:count]) if len(finished) >= count else latents[-1:]
+                callback(frame - start.frame, preview, preview, count - start.frame)
+        return torch.stack(finished[:count])
+
+
+def _of_clips(callback: Any) -> Any:
+    """A sampler's callback for latents by frame, whose previews are of clips."""
+    return lambda step, clean, x, steps: callback(step, as_clip(clean), as_clip(x), steps)
+
+
+def _advise(given: int, rows: int) -> None:
+    """Logs that the host reserves too little memory for a call of `rows` frames. given: frames of the latent."""
+    if given < rows:
+        log.info(
+            "Zoetrope: the latent has %d frames, the queue samples %d per call; if memory runs out, make the empty latent that "
+            "long (batch_size, or length), so that ComfyUI reserves enough",
+            given,
+            rows,
+        )

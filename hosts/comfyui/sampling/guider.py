@@ -13,9 +13,10 @@ from torch import Tensor
 from ....models.layers.strength import rows_at, spread
 from ....sampling.queue import Schedules
 from ....sampling.timeline import Numbers
-from ..call import CLIP, FRAMES, MOTION, Wrapper, wrap_call
+from ..call import CLIP, DIT, FRAMES, MOTION, Wrapper, wrap_call
 from ..call_guard import call_states_of, for_other_frames, guarded
 from ..conditioning.per_frame import add_frames
+from ..dit.clips import clips_for
 
 LONG_SHOT = "a long shot"
 
@@ -48,13 +49,16 @@ def denoiser(
 
     window     frames per clip; 0: the rows of a call are one clip
     wrappers   further CALC_COND_BATCH wrappers of the run, by their key in `call.ORDER`
-    To be called inside a sampler's `sample` only; latents may be on any device. Raises ValueError for flow models, and for a
-    guidance scale per frame with guiders that it does not work with.
+    To be called inside a sampler's `sample` only; latents may be on any device. Raises ValueError for flow models of images,
+    video models that take one noise level per clip, and a guidance scale per frame with guiders that it does not work with.
     """
     device = guided.model_patcher.load_device
     base = guided.inner_model
-    _check_sampling(base.model_sampling)
+    clips = clips_for(guided, window)
+    if clips is None:
+        _check_sampling(base.model_sampling)
     options = add_frames(for_other_frames(extra_args.get("model_options", {}), base.model_sampling, LONG_SHOT))
+    options = clips.add_to(options) if clips else options
     for key, wrapper in (wrappers or {}).items():
         options = wrap_call(options, key, wrapper)
     transformer_options, call_states = options["transformer_options"], call_states_of(options)
@@ -74,7 +78,7 @@ def denoiser(
             transformer_options.update(guard)
             return guided(x.to(device), sigma.to(device), model_options=options, seed=extra_args.get("seed"))
 
-    return denoise
+    return clips.denoiser(denoise, transformer_options) if clips else denoise
 
 
 def motion_options(
@@ -131,11 +135,13 @@ def _cfg_by_frame(cfg: Numbers) -> Callable[[dict[str, Any]], Tensor]:
     """A post-cfg function that corrects the guider's scale to each frame's; exact, as classifier-free guidance is linear."""
 
     def post_cfg(args: dict[str, Any]) -> Tensor:
-        numbers = args["model_options"]["transformer_options"].get(FRAMES)
+        options, denoised = args["model_options"]["transformer_options"], args["denoised"]
+        numbers = options.get(DIT) or options.get(FRAMES)
         if numbers is None:
-            return args["denoised"]
-        scales = torch.tensor([cfg.at(number) for number in numbers]).to(args["denoised"]).reshape(-1, 1, 1, 1)
-        return args["denoised"] + (scales - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
+            return denoised
+        scales = torch.tensor([cfg.at(number) for number in numbers]).to(denoised)
+        scales = scales.reshape(len(denoised), 1, -1, 1, 1) if denoised.ndim == 5 else scales.reshape(-1, 1, 1, 1)
+        return denoised + (scales - args["cond_scale"]) * (args["cond_denoised"] - args["uncond_denoised"])
 
     return post_cfg
 

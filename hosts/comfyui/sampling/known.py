@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from ....sampling.known import Known, keyframes
+from ....sampling.known import CLEAN, Known, keyframes
 from ..conditioning.frame_guide import encode_pictures
 from ..fingerprint import digest
 
@@ -35,14 +35,18 @@ class Keyframes:
         return {"keyframes": digest([self.pictures, list(self.frames), self.strength, self.reach])}
 
 
-def masked(latents: Tensor, mask: Tensor, side: int) -> Known:
-    """Latents `(f, c, h, w)` that are kept where a noise mask is 0; a single one is kept in all frames.
+def masked(latents: Tensor, mask: Tensor, side: int, level: float | None = None, repeats: bool = True) -> Known:
+    """Latents `(f, c, h, w)` that are kept where a noise mask is 0; a single one in all frames, if it `repeats`.
 
-    mask   `(1 or f, h, w)` or `(1 or f, 1, h, w)`, of the latents' size or of their pictures' (`side` pixels per latent): 1
-           where frames are generated. A latent pixel is generated if any part of it is, so that what is kept is whole.
+    mask    `(1 or f, h, w)`, `(1 or f, 1, h, w)` or `(1, 1, 1 or f, h, w)`, of the latents' size, of their pictures' (`side`
+            pixels per latent) or 1x1: 1 where frames are generated. A latent pixel is generated if any part of it is, so that
+            what is kept is whole.
+    level   as for `sampling.known.before`, for frames that are kept wholly
     """
     mask = mask.float().reshape(-1, 1, *mask.shape[-2:])
     h, w = latents.shape[-2:]
+    if tuple(mask.shape[-2:]) == (1, 1):
+        mask = mask.expand(-1, 1, h, w)
     if tuple(mask.shape[-2:]) not in ((h, w), (h * side, w * side)):
         raise ValueError(
             f"noise_mask: expected {w}x{h}, the size of the latents, or {w * side}x{h * side}, that of their pictures, got "
@@ -55,4 +59,5 @@ def masked(latents: Tensor, mask: Tensor, side: int) -> Known:
             "noise_mask: the latent is empty, so there is nothing to keep; encode the pictures to keep with the VAE"
         )
     pooled = adaptive_max_pool2d(mask.clamp(0, 1), (h, w)).expand(len(latents), 1, h, w)
-    return Known(latents, range(len(latents)), pooled, repeats=len(latents) == 1)
+    repeats, clean = repeats and len(latents) == 1, level is not None
+    return Known(latents, range(len(latents)), pooled, repeats, clean, CLEAN if level is None else level)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ....sampling.queue import Schedules
 from ..call import Wrapper
+from ..dit.model import call_shape
 from .guider import LiveModel, RoundSampler, enough_memory
 
 
@@ -39,7 +40,7 @@ class RoundRunner:
 
     def run(self, stream: Iterator[Any]) -> None:
         """Runs one round: the host loads models for `rows` frames, and the stream is iterated to its end."""
-        rows = torch.zeros(self.rows, *self.latent)
+        rows = torch.zeros(call_shape(self.guider.model_patcher, self.rows, self.window, self.latent))
         with enough_memory(f"a call of {self.rows} frames", self.remedy, self.kept):
             sampler = RoundSampler(self.live, stream, self.window, self.schedules, self.wrappers)
             self.guider.sample(rows, rows, sampler, self.sigmas, disable_pbar=True, seed=self.seed)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ....sampling.queue import QueueSettings, Schedules
 from ..conditioning.anchor import Anchor
+from ..dit.model import as_clip, by_frame, dit_of, given_level
 from ..sampling.known import Keyframes
 
 
@@ -50,6 +51,26 @@ class ShotInputs:
     def model(self) -> Any:
         return self.guider.model_patcher
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether the model is a video transformer, whose LATENT is a clip `(1, c, f, h, w)`."""
+        return dit_of(self.model) is not None
+
+    @property
+    def given_level(self) -> float | None:
+        """Noise level at which the model gets given frames; None: that of their places."""
+        return given_level(dit_of(self.model))
+
+    def latent_in(self, latents: Tensor) -> Tensor:
+        """Latents `(f, c, h, w)` of a LATENT in the sampler's scale, in float32 on the CPU."""
+        base, latents = self.model.model, latents.float()
+        return (by_frame(base.process_latent_in(as_clip(latents))) if self.is_clip else base.process_latent_in(latents)).cpu()
+
     def latent_out(self, latents: Tensor) -> Tensor:
-        """Latents in the sampler's scale as those of a LATENT, in float32."""
-        return self.model.model.process_latent_out(latents.float())
+        """Latents `(f, c, h, w)` in the sampler's scale as those of a LATENT, in float32."""
+        base, latents = self.model.model, latents.float()
+        return by_frame(base.process_latent_out(as_clip(latents))) if self.is_clip else base.process_latent_out(latents)
+
+    def samples(self, latents: Tensor) -> Tensor:
+        """Latents `(f, c, h, w)` in the sampler's scale as the samples of a LATENT: with a video transformer one clip."""
+        return as_clip(self.latent_out(latents)) if self.is_clip else self.latent_out(latents)

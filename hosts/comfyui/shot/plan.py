@@ -1,6 +1,7 @@
 """A shot's plan in ComfyUI, computed from a few measured calls of the model and the VAE."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import comfy.model_management
@@ -41,9 +42,14 @@ def plan(inputs: ShotInputs, request: ShotRequest, folder: Path) -> Plan:
 
     sampler.host.run(measurements())
     pieces = sampler.pieces
-    latents = torch.stack([noise.at(frame, 0) for frame in range(pieces.cut.size)])
-    pictures = sampler.decode(latents, 0)
-    decode = seconds_of(lambda: sampler.decode(latents, 0)) / pieces.final(pieces.cut.size)
+    numbers = count()
+
+    def decoded() -> torch.Tensor:
+        size = pieces.size(number := next(numbers))
+        return sampler.decode(torch.stack([noise.at(frame, 0) for frame in range(size)]), number)
+
+    pictures = decoded()
+    decode = seconds_of(decoded) / pieces.frames_of_trial
     write, video_bytes = written(pictures[0], request.fps)
     measured = Measured(
         per_window.get(request.queue.windows_per_call, per_window[1]), per_window, decode + write,

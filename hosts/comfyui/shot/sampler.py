@@ -86,12 +86,12 @@ class ShotSampler(ShotDecoder):
     def __init__(self, inputs: ShotInputs, request: ShotRequest, shape: FifoLayout, listener: ProgressListener | None):
         self._anchor = ShotAnchor(request.anchor, inputs) if request.anchor else None
         inputs = self._anchor.inputs if self._anchor else inputs
-        super().__init__(inputs)
+        super().__init__(inputs, request.continued)
         self.progress = Progress(listener, request.frames, self.pieces)
         self._inputs, self._request, self._shape = inputs, request, shape
         self._noise = FrameNoise(request.seed, inputs.latent)
-        base, together = inputs.model.model, request.queue.windows_per_call
-        self._given = None if request.continued is None else base.process_latent_in(request.continued.float()).cpu()
+        together = request.queue.windows_per_call
+        self._given = None if request.continued is None else inputs.latent_in(request.continued)
         self._known, self._loop = self._given_latents(), self._closed()
         fewer = f"windows_per_call (now {together}) in Queue Settings, then " if together > 1 else ""
         self.host = RoundRunner(
@@ -111,10 +111,10 @@ class ShotSampler(ShotDecoder):
     def _given_latents(self) -> list[Known]:
         """All given latents, in the sampler's scale."""
         request, inputs = self._request, self._inputs
-        known = [] if self._given is None else [before(self._given)]
+        known = [] if self._given is None else [before(self._given, inputs.given_level)]
         if request.mask is not None and request.given is not None:
-            latents = inputs.model.model.process_latent_in(request.given.float()).cpu()
-            known.append(masked(latents, request.mask.cpu(), side_of(inputs.vae)))
+            given, side = inputs.latent_in(request.given), side_of(inputs.vae)
+            known.append(masked(given, request.mask.cpu(), side, inputs.given_level, not inputs.is_clip))
         if request.keyframes:
             check_frame_by_frame(inputs.vae, "keyframes")
             last = max(request.keyframes.frames)
@@ -154,6 +154,7 @@ class ShotSampler(ShotDecoder):
         for steps in streams:
             if self._anchor:
                 self._anchor.update(self._next, self._journal, self)
+            self.park()
             self.host.run(self._counted(steps))
             yield
 

@@ -10,9 +10,12 @@ from ....sampling.layout import FifoLayout
 from ....shots.folder import ShotFolder, journal_for
 from ....shots.journal import SEGMENT, Scalar, Sizes
 from ....shots.record import Recording, Shot
+from ..dit.conditions import check_conditions
+from ..dit.model import clip_frames_in, dit_of
 from ..environment import made_with
 from ..fingerprint import digest, model_settings
 from ..latents import frames_in
+from ..sampling.layouts import layout_for
 from .inputs import ShotInputs, ShotRequest
 from .sampler import ProgressListener, ShotSampler
 
@@ -20,9 +23,15 @@ from .sampler import ProgressListener, ShotSampler
 def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, ShotRequest]:
     """Inputs and default settings of a shot, which continues the latents unless they are empty.
 
-    With a noise mask they are the shot's first frames instead. Raises ValueError for latents that do not fit the model.
+    With a noise mask they are the shot's first frames instead. Raises ValueError for latents that do not fit the model, and for
+    video models and conditions that need one noise level per clip.
     """
-    samples = frames_in(latent, guider.model_patcher)
+    model = guider.model_patcher
+    if dit_of(model):
+        check_conditions(guider.original_conds)
+        samples = clip_frames_in(latent, model)
+    else:
+        samples = frames_in(latent, model)
     c, h, w = samples.shape[1:]
     mask = latent.get("noise_mask")
     return ShotInputs(guider, vae, (c, h, w)), ShotRequest(
@@ -32,7 +41,7 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, 
 
 def shape_for(inputs: ShotInputs, request: ShotRequest) -> FifoLayout:
     """Layout of the queue for the model's noise schedule."""
-    return request.queue.layout(getattr(inputs.model.get_model_object("model_sampling"), "sigmas", None), request.sigmas)
+    return layout_for(inputs.model, request.queue, request.sigmas)
 
 
 def make_shot(

@@ -57,6 +57,25 @@ def test_interrupted_lengthened_and_resumed_shots_have_the_pixels_of_an_undistur
     assert torch.equal(pixels(film(3, vae=vae_of(kind))[0]), first[:3]), "a shorter shot is cut, not decoded in another way"
 
 
+@pytest.mark.one_host
+def test_noise_of_a_decoder_is_that_of_the_window(film: Any) -> None:
+    """LTX-Video's decoder adds noise from torch's own generator."""
+    import comfy.model_management as management
+
+    def noisy() -> Any:
+        vae = vae_of("svd")
+        decode = vae.first_stage_model.decode
+        vae.first_stage_model.decode = lambda x: decode(x + torch.randn_like(x))
+        return vae
+
+    whole, _ = film(FRAMES, "whole", vae=noisy())
+    with pytest.raises(management.InterruptProcessingException):
+        film(FRAMES, vae=noisy(), tell=interrupting(WINDOW + 8))
+    parts, _ = film(FRAMES, vae=noisy())
+    assert torch.equal(pixels(parts), pixels(whole))
+    assert not torch.equal(pixels(film(FRAMES, "without", vae=vae_of("svd"))[0]), pixels(whole))
+
+
 def test_the_frames_are_those_of_decode_video(film: Any) -> None:
     """The latents of whole windows, decoded as a clip, give the same pixels."""
     vae, made = vae_of("svd"), dict[int, Tensor]()

@@ -1,0 +1,1 @@
+"""Video transformers of ComfyUI with a noise level per latent frame."""
