@@ -10,6 +10,7 @@ layers, are not published.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -62,9 +63,8 @@ class Guidance:
         if self.kind not in GUIDANCE:
             raise ValueError(f"guidance: expected one of {', '.join(GUIDANCE)}, got {self.kind!r}")
 
-    @property
-    def remembers(self) -> bool:
-        return self.kind in (SOURCE, NEGATIVE)
+    def applied(self, clean: Tensor, rest: Tensor) -> Tensor:
+        return rest + self.scale * (clean - rest)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ class LiveLayout:
 
 @dataclass(frozen=True)
 class LiveState:
-    """Frames in the queue between two calls, cleanest first."""
+    """Frames in the queue between two calls, cleanest first; contiguous, as a stored state is, because the layout in memory may
+    change the bits of the model's output."""
 
     frame: int
     """Number of the frame that is finished next; negative during warm-up."""
@@ -119,13 +120,16 @@ class LiveState:
         """Number of the frame that enters next."""
         return self.frame + len(self.queue)
 
-    def to(self, like: Tensor) -> "LiveState":
-        return replace(self, queue=self.queue.to(like), rests=self.rests.to(like), context=self.context.to(like))
+    def to(self, device: torch.device) -> "LiveState":
+        return replace(self, queue=self.queue.to(device), rests=self.rests.to(device), context=self.context.to(device))
 
 
 def live_noise(noise: Noise, same: bool) -> Noise:
-    """Noise by (frame, number of the level, the noisiest 0). same: every frame has that of frame 0."""
-    return (lambda _, level: noise(0, level)) if same else noise
+    """Noise by (frame, number of the level, the noisiest 0). same: every frame has that of frame 0, which is drawn once."""
+    if not same:
+        return noise
+    drawn = cache(lambda level: noise(0, level))
+    return lambda _, level: drawn(level)
 
 
 def beginning(first: Tensor, sigmas: Tensor, layout: LiveLayout, noise: Noise) -> LiveState:
@@ -159,29 +163,26 @@ def step(
     """
     now, after, steps = _levels(state, sigmas, layout)
     drawn = _drawn(noise, state.entering, steps[layout.waiting :], entering)
+    assert negative or guidance.kind not in (NEGATIVE, FULL)
     entered = now[slice(layout.waiting, None)].noised(entering, drawn)
     queue = torch.cat([state.queue, entered])
     numbers = torch.arange(state.frame, state.frame + len(queue))
     rests = torch.cat([state.rests, entering])
-    if guidance.kind == NEGATIVE:
-        assert negative is not None
-        part = slice(layout.waiting, None)
-        rests[part] = negative(entered, now.sigma[part], numbers[part]).to(rests)
+    if guidance.kind == NEGATIVE and negative:
+        new = slice(layout.waiting, None)
+        rests[new] = negative(entered, now.sigma[new], numbers[new]).to(rests)
     clean = _with_context(positive, state, queue, now, numbers)
-    if guidance.kind != OFF:
-        if guidance.remembers:
-            rest = torch.lerp(queue, rests, guidance.delta)
-        else:
-            assert negative is not None
-            rest = _with_context(negative, state, queue, now, numbers)
-        clean = rest + guidance.scale * (clean - rest)
+    if guidance.kind == FULL and negative:
+        clean = guidance.applied(clean, _with_context(negative, state, queue, now, numbers))
+    elif guidance.kind != OFF:
+        clean = guidance.applied(clean, torch.lerp(queue, rests, guidance.delta))
     block = layout.block
     finished, frame = clean[:block], state.frame + block
     drawn = _drawn(noise, frame, steps[block:] + 1, clean)
     kept = torch.cat([state.context, finished])[-layout.context :] if layout.context and state.frame >= 0 else state.context
     schedules = torch.cat([state.sigmas, sigmas[None].to(state.sigmas)])[1:]
     renoised = after[slice(block, None)].noised(clean[block:], drawn)
-    return finished, LiveState(frame, renoised, rests[block:], schedules, kept)
+    return finished, LiveState(frame, renoised.contiguous(), rests[block:].contiguous(), schedules, kept.contiguous())
 
 
 def _with_context(denoise: Denoiser, state: LiveState, queue: Tensor, now: Levels, numbers: Tensor) -> Tensor:

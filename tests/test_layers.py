@@ -20,6 +20,10 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "hosts.comfyui.loaders": ("hosts.comfyui hosts.comfyui.motion hosts.comfyui.conditioning hosts.comfyui.vae demo models.*"),
     "hosts.comfyui.shot": "hosts.comfyui hosts.comfyui.sampling hosts.comfyui.vae shots sampling",
+    "hosts.comfyui.live": (
+        "hosts.comfyui hosts.comfyui.shot hosts.comfyui.sampling hosts.comfyui.conditioning hosts.comfyui.vae "
+        "shots video.io video.live sampling"
+    ),
     "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
     "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning sampling models.*",
     "hosts.comfyui.conditioning": "hosts.comfyui hosts.comfyui.motion sampling models.*",
@@ -29,11 +33,12 @@ MAY_IMPORT: dict[str, str] = {
     "training.demo": "training hosts.diffusers demo video.* sampling models.*",
     "training": "",
     "demo": "models.*",
-    "shots": "video.io sampling",
+    "shots": "video.io video.live sampling",
     "video": "",
     "video.quality": "video.frames",
     "video.damage": "",
     "video.restore": "video.frames",
+    "video.live": "video.io",
     "video.frames": "",
     "video.io": "",
     "models": "",

@@ -221,6 +221,12 @@ def keyframes(studio: Studio) -> None:
     put(sheet([shot[:25], shot[24:]]), help_page("Keyframes"))
 
 
+def live_shot(studio: Studio) -> None:
+    """Frames of a source, and of the live shot made of it."""
+    source, live = (studio.clips("42_live_shot_demo", kind)[0] for kind in ("ZoetropeDecodeVideoToFile", "ZoetropeLiveShot"))
+    put(sheet([source[::3], live[::3]]), help_page("LiveShot"))
+
+
 def guidance(studio: Studio) -> None:
     """Stills of every fourth square of the evaluation set: guidance at every step, and in the demo model's interval."""
     demo = replace(load_demo(), motion=None)
@@ -239,7 +245,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, live_shot, guidance, colour, template_dialog,
 )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ IDS = {
     "ZoetropeMergeAcrossFrames",
     "ZoetropeInvertVideo",
     "ZoetropeKeyframes",
+    "ZoetropeLiveShot",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
     "ZoetropeAddFilmDamage",

@@ -53,13 +53,13 @@ def run(
     guidance: Guidance, state: LiveState | None = None,
 ) -> tuple[Tensor, LiveState]:  # fmt: skip
     """Finished frames of all calls, warm-up left out."""
-    state = beginning(sources[0], sigmas, layout, noise) if state is None else state  # type: ignore[arg-type]
+    now = state or beginning(sources[0], sigmas, layout, noise)  # type: ignore[arg-type]
     made = [sources[:0]]
     for block in sources.split(layout.block):
-        finished, after = step(denoise, negative, state, block, sigmas, layout, noise, guidance)  # type: ignore[arg-type]
-        made += [finished] if state.frame >= 0 else []
-        state = after
-    return torch.cat(made), state
+        finished, after = step(denoise, negative, now, block, sigmas, layout, noise, guidance)  # type: ignore[arg-type]
+        made += [finished] if now.frame >= 0 else []
+        now = after
+    return torch.cat(made), now
 
 
 @pytest.mark.parametrize("path", golden.claim(*FOLLOWED))
