@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..demo.cpu import share_the_cpu
-from . import demo, inspect, shot, study
+from . import demo, inspect, live, shot, study
 from .checks import in_words
 
 __all__ = ["main"]
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     shot.add_shot(
         commands.add_parser("shot", help="make a shot of any length with the embedded model; run again to continue it")
     )
+    live.add_live(commands.add_parser("live", help="give a video the look of a prompt while it arrives; run again to go on"))
     study.add_metrics(commands.add_parser("metrics", help="measure flicker, seams and drift of videos, as a table and a chart"))
     study.add_study(commands.add_parser("vae-study", help="measure VAEs on clips with changes of time, as a table and a chart"))
     return parser

@@ -16,6 +16,10 @@ ALIASES: dict[str, str] = {
     ),
     "ZoetropeMotionReport": "inspect motion module, model info",
     "ZoetropeEndlessShot": "fifo, fifo diffusion, long video, infinite video, endless video",
+    "ZoetropeLiveShot": (
+        "streamdiffusion, stream diffusion, real-time, realtime, webcam, camera, live, live video, comfystream, vid2vid, lcm, "
+        "turbo"
+    ),
     "ZoetropePromptTimeline": "prompt travel, prompt schedule, batch prompt schedule, keyframe, keyframes, fizznodes",
     "ZoetropeKeyframes": "keyframe, keyframes, image at frame, first frame, last frame, in-between, image interpolation",
     "ZoetropeAnchor": "ipadapter, ip adapter, reference frame, identity, character consistency, consistent character, drift",

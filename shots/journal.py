@@ -106,7 +106,7 @@ class Journal:
         if not path.exists():
             return None
         shapes = {"queue": (self.sizes.places, *self.sizes.latent), "pending": (None, *self.sizes.latent)}
-        tensors = _read(path, shapes, self.sizes.places + self.sizes.segment)
+        tensors = read_tensors(path, shapes, self.sizes.places + self.sizes.segment)
         pending, frame = tensors["pending"], _frame_of(path, tensors)
         segments = max(0, frame) // self.sizes.segment
         if len(pending) != max(0, frame) % self.sizes.segment or not all(
@@ -129,7 +129,7 @@ class Journal:
     def latents(self, number: int) -> Tensor:
         """Reads the latents of a full segment `(segment, c, h, w)`. Raises ValueError where the file is damaged."""
         shape = (self.sizes.segment, *self.sizes.latent)
-        return _read(self.latents_path(number), {"latents": shape}, self.sizes.segment)["latents"]
+        return read_tensors(self.latents_path(number), {"latents": shape}, self.sizes.segment)["latents"]
 
     def first(self, count: int) -> Tensor:
         """The first `count` finished latents, or as many as there are `(n, c, h, w)`. Raises ValueError for a damaged file."""
@@ -164,7 +164,7 @@ def _both(before: Scalar, now: Scalar) -> str:
     return "" if digests else f" ({texts[0]}, now {texts[1]})"
 
 
-def _read(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
+def read_tensors(path: Path, shapes: Mapping[str, tuple[int | None, ...]], most: int) -> dict[str, Tensor]:
     """Reads and checks the tensors of one file. most: largest possible number of frames."""
     _, *latent = next(iter(shapes.values()))
     cap = most * 4 * int(torch.tensor(latent).prod()) + LARGEST_HEADER

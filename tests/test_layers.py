@@ -22,6 +22,10 @@ MAY_IMPORT: dict[str, str] = {
     "hosts.comfyui.shot": (
         "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.dit hosts.comfyui.sampling hosts.comfyui.vae shots sampling"
     ),
+    "hosts.comfyui.live": (
+        "hosts.comfyui hosts.comfyui.shot hosts.comfyui.sampling hosts.comfyui.conditioning hosts.comfyui.vae "
+        "shots video.io video.live sampling"
+    ),
     "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
     "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.dit sampling models.*",
     "hosts.comfyui.dit": "hosts.comfyui models.*",
@@ -32,11 +36,12 @@ MAY_IMPORT: dict[str, str] = {
     "training.demo": "training hosts.diffusers demo video.* sampling models.*",
     "training": "",
     "demo": "models.*",
-    "shots": "video.io sampling",
+    "shots": "video.io video.live sampling",
     "video": "",
     "video.quality": "video.frames video.io",
     "video.damage": "",
     "video.restore": "video.frames",
+    "video.live": "video.io",
     "video.frames": "",
     "video.io": "",
     "models": "",

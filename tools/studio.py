@@ -7,7 +7,6 @@ workflows/*.jpg, the pictures of the help pages (web/docs/pictures) and the clip
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,20 +18,18 @@ from naming import name_the_checkout
 from PIL import Image
 from torch import Tensor
 
-ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 name_the_checkout()
 
 import thumbnails  # noqa: E402
 from real_server import Server, error_of, serve  # noqa: E402
+from studio_pages import ROOT, fitted, help_page, moving, put, sheet  # noqa: E402
 from templates import WORKFLOWS  # noqa: E402
 from zoetrope.hosts.diffusers.demo.model import load_demo  # noqa: E402
 from zoetrope.sampling.guidance import EVERYWHERE  # noqa: E402
 from zoetrope.training.demo.evaluation import read_set  # noqa: E402
 from zoetrope.video.io.read import frames_of  # noqa: E402
-from zoetrope.video.quality.sheet import contact_sheet  # noqa: E402
 
-WIDTH = 760
 GRAPHS = {  # help pages whose node is shown in its workflow, where no weights of its family can be had
     "LoadMotionModule": "02_text_to_video_sd15_animatediff",
     "MotionReport": "20_text_to_video_sdxl",
@@ -86,36 +83,6 @@ class Studio:
     def picture(self, workflow: str, kind: str, at: int = 0) -> Image.Image:
         """Previews of a node."""
         return Image.open(self.files(workflow, kind)[at]).convert("RGB")
-
-
-def spread(clip: Tensor, count: int) -> Tensor:
-    """Evenly spaced frames of a clip."""
-    return clip[torch.linspace(0, len(clip) - 1, count).round().long()]
-
-
-def sheet(rows: Sequence[Tensor], count: int = 8, side: int = 94) -> Image.Image:
-    """Rows of frames, all made of one size."""
-    return contact_sheet(
-        [torch.nn.functional.interpolate(spread(row, count), size=(side, side), mode="nearest") for row in rows]
-    )
-
-
-def moving(path: Path, clip: Tensor, fps: float, side: int = 192) -> None:
-    """Writes a clip as a looping WebP."""
-    large = torch.nn.functional.interpolate(clip, size=(side, side), mode="nearest")
-    frames = [contact_sheet([one[None]], gap=0) for one in large]
-    path.parent.mkdir(exist_ok=True)
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, quality=60, method=6)
-
-
-def put(image: Image.Image, *paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(exist_ok=True)
-        image.convert("RGB").save(path, quality=80, optimize=True)
-
-
-def help_page(node: str) -> Path:
-    return ROOT / "web" / "docs" / "pictures" / f"Zoetrope{node}.jpg"
 
 
 def template_dialog(studio: Studio) -> None:
@@ -228,6 +195,12 @@ def anchored(studio: Studio) -> None:
     put(sheet([*without, *studio.clips(name, kind)]), help_page("Anchor"))
 
 
+def live_shot(studio: Studio) -> None:
+    """Frames of a source, and of the live shot made of it."""
+    source, live = (studio.clips("42_live_shot_demo", kind)[0] for kind in ("ZoetropeDecodeVideoToFile", "ZoetropeLiveShot"))
+    put(sheet([source[::3], live[::3]]), help_page("LiveShot"))
+
+
 def guidance(studio: Studio) -> None:
     """Stills of every fourth square of the evaluation set: guidance at every step, and in the demo model's interval."""
     demo = replace(load_demo(), motion=None)
@@ -246,7 +219,8 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, anchored, guidance, colour, template_dialog,
+    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, anchored, live_shot, guidance,
+    colour, template_dialog,
 )  # fmt: skip
 
 
@@ -254,14 +228,6 @@ def pixels(path: Path) -> Tensor:
     image = torch.frombuffer(bytearray(Image.open(path).convert("RGB").tobytes()), dtype=torch.uint8)
     width, height = Image.open(path).size
     return image.reshape(height, width, 3).permute(2, 0, 1) / 255
-
-
-def fitted(image: Image.Image, width: int = WIDTH) -> Image.Image:
-    return (
-        image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-        if image.width > width
-        else image
-    )
 
 
 def graphs(server: Server, folder: Path) -> None:

@@ -178,6 +178,7 @@ CARDS = {
     "36_closed_loop_demo": Card("Closed loop", "", whole("36_closed_loop_demo", "ZoetropeEndlessShot")),
     "37_keyframes_demo": Card("Keyframes", "", whole("37_keyframes_demo", "ZoetropeEndlessShot")),
     "40_shot_anchor_demo": Card("Shot anchor", "", whole("40_shot_anchor_demo", "ZoetropeEndlessShot")),
+    "42_live_shot_demo": Card("Live shot", "", whole("42_live_shot_demo", "ZoetropeLiveShot")),
     "38_masked_continuation_demo": Card("Keep a part, continue the rest", "", whole(
         "38_masked_continuation_demo", "ZoetropeEndlessShot")),
 }  # fmt: skip

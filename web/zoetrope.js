@@ -57,7 +57,7 @@ app.registerExtension({
   nodeCreated(node) {
     fillInPrefix(node, app)
     if (node.comfyClass === 'ZoetropePromptTimeline' && set('Timeline')) addTimeline(node)
-    if (node.comfyClass === 'ZoetropeEndlessShot' && set('Filmstrip')) addFilmstrip(node)
+    if (['ZoetropeEndlessShot', 'ZoetropeLiveShot'].includes(node.comfyClass) && set('Filmstrip')) addFilmstrip(node)
     if (node.comfyClass === 'ZoetropeShotPlan' && set('Plan')) addPlan(node)
   },
   loadedGraphNode(node) {

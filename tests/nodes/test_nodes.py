@@ -73,6 +73,7 @@ IDS = {
     "ZoetropeInvertVideo",
     "ZoetropeKeyframes",
     "ZoetropeAnchor",
+    "ZoetropeLiveShot",
     "ZoetropeFollowFlow",
     "ZoetropeRestyleVideo",
     "ZoetropeAddFilmDamage",

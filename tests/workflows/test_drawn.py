@@ -28,7 +28,7 @@ CORE = {
 """Nodes of the host, of the oldest one but for frame interpolation."""
 SHOWN = {
     "PreviewImage", "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames",
-    "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
+    "ZoetropeLiveShot", "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
 }  # fmt: skip
 
 

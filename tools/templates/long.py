@@ -45,6 +45,45 @@ Your own checkpoint: `27_endless_shot_sd15`.
     ),
 )  # fmt: skip
 
+LIVE = Workflow(
+    "42_live_shot_demo", "0.3.64",
+    f"""
+## A video in another look while it is read, nothing to download
+
+Press **Run**. A clip of a red circle is sampled and written to a file. **Live Shot** reads this file frame by frame: each frame gets noise, passes two levels of a short queue, and leaves it as a blue circle. The newest frames are on the filmstrip.
+
+**A source of your own:** connect **Load Video**, or disconnect `video` and set `folder` to a folder in ComfyUI's input folder that another program writes pictures into. It then runs until **Interrupt**; run it again to go on.
+
+**First, change** the prompt, `strength` (low keeps the source), `levels`, `block` and `guidance`. The demo model knows:
+
+{WORDS}
+
+It is not a few-step model, so its result is rough. With a checkpoint of your own use an LCM or Lightning LoRA, and TAESD as `vae`. The files are in `output/zoetrope/live_...`.
+""",
+    (
+        *demo_clip(RED, count=32, scene="The source"),
+        column(
+            "As a file",
+            node(
+                "file", "ZoetropeDecodeVideoToFile", "5. The source (or Load Video)", room=185, samples="@sampler.LATENT",
+                vae="@demo.temporal_vae", fps=8.0, filename_prefix="zoetrope/live_source",
+            ),
+            prompt("6. The new look", "a blue circle moving right on black at 8 fps", key="look"),
+            width=360,
+        ),
+        column(
+            "Live",
+            node(
+                "live", "ZoetropeLiveShot", "7. Frames enter and leave", room=420, model="@motion.model",
+                positive="@look.CONDITIONING", negative="@negative.CONDITIONING", vae="@demo.vae", width=64, height=64, seed=0,
+                strength=0.7, levels=2, block=4, context=4, guidance="full", guidance_scale=3.0, filename_prefix="zoetrope/live",
+                video="@file.video",
+            ),
+            width=440,
+        ),
+    ),
+)  # fmt: skip
+
 CONTINUE = Workflow(
     "11_continue_a_video_demo", "0.3.64",
     """
@@ -177,4 +216,4 @@ Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was tr
     ),
 )  # fmt: skip
 
-LONG = (ENDLESS_SHOT, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT, *GIVEN)
+LONG = (ENDLESS_SHOT, LIVE, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT, *GIVEN)

@@ -7,6 +7,7 @@ python -m zoetrope.training.demo image   --output runs/image --vae runs/vae
 python -m zoetrope.training.demo video   --output runs/video --vae runs/vae --from runs/image
 python -m zoetrope.training.demo sight   --output runs/sight --vae runs/vae --from runs/video
 python -m zoetrope.training.demo picture --output runs/picture --vae runs/vae --from runs/video --sight runs/sight
+python -m zoetrope.training.demo few_steps --output runs/few --vae runs/vae --from runs/video       for live shots
 python -m zoetrope.training.demo image_long   --output runs/image   --vae runs/vae --half  then, longer:
 python -m zoetrope.training.demo sight        --output runs/sight   --vae runs/vae --from runs/image
 python -m zoetrope.training.demo picture_long --output runs/picture --vae runs/vae --from runs/image --sight runs/sight --half
@@ -44,6 +45,7 @@ from ..loop import is_main_process, train
 from .config import (
     DecoderRun,
     DitRun,
+    FewStepRun,
     ImageRun,
     LivelyRun,
     PictureRun,
@@ -54,6 +56,7 @@ from .config import (
     VideoRun,
     read_config,
 )
+from .consistency import Networks, few_step_loss
 from .decoder import ClipCritic, decoder_loss
 from .denoising import image_loss, video_loss
 from .dit import dit_loss, new_dit, show_dit
@@ -181,7 +184,10 @@ def train_denoiser(run: ImageRun | VideoRun, arguments: argparse.Namespace, devi
     if isinstance(run, ImageRun):
         loss = image_loss(run, library, unet, text)
     else:
-        loss = video_loss(run, library, unet, text, motion)
+        few = isinstance(run, FewStepRun)
+        loss = (
+            few_step_loss(run, library, Networks(unet, text, motion)) if few else video_loss(run, library, unet, text, motion)
+        )
         modules["motion"] = motion
         unet.requires_grad_(run.train_image)
         text.requires_grad_(run.train_image)

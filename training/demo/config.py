@@ -86,6 +86,16 @@ class VideoRun(Run):
 
 
 @dataclass(frozen=True)
+class FewStepRun(VideoRun):
+    """Settings of the few-step stage, which distils the video stage."""
+
+    guidance: float
+    """Guidance scale of the teacher, which the student then has built in."""
+    huber: float
+    """Error at which the pseudo-Huber distance turns from square to linear."""
+
+
+@dataclass(frozen=True)
 class SightRun(Run):
     """Settings of the stage of image encoder and projector."""
 
@@ -186,6 +196,7 @@ STAGES: dict[str, type[Run]] = {
     "decoder": DecoderRun,
     "image": ImageRun,
     "video": VideoRun,
+    "few_steps": FewStepRun,
     "sight": SightRun,
     "picture": PictureRun,
     "upscaler_vae": UpscalerVaeRun,

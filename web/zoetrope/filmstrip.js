@@ -1,4 +1,4 @@
-// The panel of Endless Shot: its frames as they are finished, what is left, and whether it goes on from an earlier run.
+// The panel of Endless Shot and Live Shot: their frames as they are finished, what is left, and whether it goes on from an earlier run.
 import { LIGHTBOX_STYLE, openLightbox } from './lightbox.js'
 import { addPanel, make } from './panel.js'
 import { say, spoken } from './words.js'
@@ -29,7 +29,7 @@ export function restoreFilmstrip(node, key) {
   if (reels.has(key)) node.zoetropeFilmstrip?.play(reels.get(key), true)
 }
 
-/** A message of hosts/comfyui/shot/filmstrip.py, or of the page itself: {kind: "stopped" | "failed"}. `node` is null while it is out of sight. */
+/** A message of hosts/comfyui/shot/filmstrip.py or live/panel.py, or of the page itself: {kind: "stopped" | "failed"}. `node` is null while it is out of sight. */
 export function tellFilmstrip(node, key, message, most) {
   const reel = take(reels.get(key) ?? { frames: new Map() }, message, most)
   reels.delete(key) // the newest ones are the last ones
@@ -45,9 +45,10 @@ function take(reel, message, most) {
     return { frames: new Map(kept), folder: message.folder, frame: message.resumed, total: message.frames, state: message, news: message.news }
   }
   if (message.kind === 'look') addFrame(reel.frames, message, most)
+  else if (message.kind === 'live') Object.assign(reel, { frame: message.frame, total: message.frame, state: message })
   else if (message.kind === 'frame') Object.assign(reel, { frame: message.frame, total: message.frames, state: message })
   else if (!['stopped', 'failed'].includes(message.kind)) reel.state = message
-  else if (['open', 'base', 'frame'].includes(reel.state?.kind)) reel.state = { ...message, after: reel.state.kind }
+  else if (['open', 'base', 'frame', 'live'].includes(reel.state?.kind)) reel.state = { ...message, after: reel.state.kind }
   return reel
 }
 
@@ -69,7 +70,7 @@ class Filmstrip {
   play(reel, laid) {
     const { words, share, fault } = describe(reel)
     this.head.className = fault ? 'line fault' : 'line'
-    this.head.setAttribute('aria-live', ['base', 'frame'].includes(reel.state?.kind) ? 'off' : 'polite')
+    this.head.setAttribute('aria-live', ['base', 'frame', 'live'].includes(reel.state?.kind) ? 'off' : 'polite')
     this.head.textContent = this.head.title = words
     this.bar.style.width = `${100 * share}%`
     this.progress.setAttribute('aria-valuenow', Math.round(100 * share))
@@ -110,6 +111,7 @@ function describe({ state, folder, frame = 0, total, news = [] }) {
       return { words: state.resumed ? `${folder}: ${say('resumed', { n: state.resumed })}` : folder, share }
     case 'base': return { words: say('base', state), share: 0 }
     case 'frame': return { words: [frame > 0 ? say('filming', { frame, frames }) : say('warming', { n: 1 - frame }), ...(state.left ? [say('left', { time: spoken(state.left) })] : [])].join(', '), share }
+    case 'live': return { words: say('live', { frame, fps: state.fps.toFixed(1), delay: state.delay.toFixed(2), dropped: state.dropped }), share: 0 }
     case 'stopped': return { words: say(frame > 0 ? 'stopped' : state.after === 'base' ? 'again' : 'early', { frame, frames }), share }
     case 'failed': return { words: say('failed', { frame: Math.max(0, frame), frames }), share, fault: true }
     case 'done': {

@@ -1,0 +1,1 @@
+"""Live shots in ComfyUI."""

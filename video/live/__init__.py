@@ -1,0 +1,1 @@
+"""Frames that arrive while a model works: sources, and the feed between source and model."""
