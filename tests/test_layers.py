@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, str] = {
     ),
     "hosts.comfyui.vae": "hosts.comfyui video.* sampling models.*",
     "hosts.comfyui.sampling": "hosts.comfyui hosts.comfyui.conditioning hosts.comfyui.dit sampling models.*",
-    "hosts.comfyui.dit": "hosts.comfyui models.*",
+    "hosts.comfyui.dit": "hosts.comfyui hosts.comfyui.conditioning models.*",
     "hosts.comfyui.conditioning": "hosts.comfyui hosts.comfyui.motion sampling models.*",
     "hosts.comfyui.motion": "hosts.comfyui sampling models.*",
     "hosts.comfyui": "shots models.*",

@@ -166,6 +166,7 @@ CARDS = {
     "25_image_to_video_sparsectrl": Card("Picture or drawing to video", "SD 1.5 + SparseCtrl", PICTURE_CLIP),
     "26_camera_moves_motion_lora": Card("Camera moves", "SD 1.5 + motion LoRA", whole("16_match_colours_demo", FILE)),
     "27_endless_shot_sd15": Card("Endless shot with a timeline", "SD 1.5 + AnimateDiff", SHOT),
+    "43_endless_shot_wan": Card("Endless shot with a timeline", "Wan text to video", SHOT),
     "28_upscale_your_video": Card("Upscale your video 4 times", "an x4 upscaler", larger),
     "29_less_flicker_svd_vae": Card("Less flicker when decoding", "SD 1.5 + SVD's VAE", DECODED),
     "30_restyle_by_inversion_sd15": Card("Restyle by inversion", "SD 1.5 + AnimateDiff", INVERTED),

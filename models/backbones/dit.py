@@ -26,6 +26,8 @@ class VideoDit:
     """Whether the network takes a level per token `(b, f h w)` instead of per frame `(b, f)`."""
     clean_frames: bool = False
     """Whether it was trained with given frames at level 0 beside noisy ones."""
+    frame_prompts: bool = False
+    """Whether its blocks have a `cross_attn(x, context)` on tokens `b (f n) d`, so that each frame can have its own prompt."""
     marks_given: bool = False
     """Whether its input has a channel after the latent's, which is 1 in given frames."""
 
@@ -35,8 +37,8 @@ class VideoDit:
 
 
 DITS: dict[tuple[str, str], VideoDit] = {
-    ("WAN21", "WanModel"): VideoDit("Wan text to video", 4, 21, 30),
-    ("WAN22", "WanModel"): VideoDit("Wan 2.2 5B", 4, 31, 30, clean_frames=True),
+    ("WAN21", "WanModel"): VideoDit("Wan text to video", 4, 21, 30, frame_prompts=True),
+    ("WAN22", "WanModel"): VideoDit("Wan 2.2 5B", 4, 31, 30, clean_frames=True, frame_prompts=True),
     ("LTXV", "LTXVModel"): VideoDit("LTX-Video", 8, 13, 30, per_token=True, clean_frames=True),
     ("CosmosPredict2", "MiniTrainDIT"): VideoDit(
         "Cosmos Predict2 Video2World", 4, 24, 35, clean_frames=True, marks_given=True
@@ -49,15 +51,15 @@ WHAT_WORKS = (
     "with a motion module"
 )
 _ONE_LEVEL = "its network takes one noise level per clip, but the frames of a long shot have different ones"
-_CONDITIONS = "its conditions are bound to the frames of one clip, and the windows of a long shot are not"
+CLIP_CONDITIONS = "its conditions are bound to the frames of one clip, and the windows of a long shot are not"
 
 REFUSED: dict[str, str] = {
     "WAN21_Vace": f"{_ONE_LEVEL}. Use the Wan 2.1 text-to-video model of the same size",
     "WAN21_Camera": f"{_ONE_LEVEL}. Use the Wan 2.1 text-to-video model of the same size",
     "WAN21_CausalAR": "it generates block after block with a cache. Use core's sampler for it, or Wan 2.1 text to video",
-    "WAN21_HuMo": f"{_CONDITIONS}. Use Wan 2.1 text to video",
-    "WAN22_S2V": f"{_CONDITIONS}. Use Wan 2.1 text to video",
-    "WAN22_Animate": f"{_CONDITIONS}. Use Wan 2.1 text to video",
+    "WAN21_HuMo": f"{CLIP_CONDITIONS}. Use Wan 2.1 text to video",
+    "WAN22_S2V": f"{CLIP_CONDITIONS}. Use Wan 2.1 text to video",
+    "WAN22_Animate": f"{CLIP_CONDITIONS}. Use Wan 2.1 text to video",
     "LTXAV": (
         "it generates picture and sound together, and the sound's noise levels are not supported. Use LTX-Video (0.9), or make "
         "the sound afterwards"

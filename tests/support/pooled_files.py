@@ -139,3 +139,27 @@ def clip_vision(path: Path, kind: str) -> Path:
     layout = json.loads((Path(comfy.clip_vision.__file__).parent / f"clip_vision_config_{kind}.json").read_text())
     vision = comfy.clip_model.CLIPVisionModelProjection(layout, torch.float16, "meta", comfy.ops.disable_weight_init)
     return save({key: tuple(value.shape) for key, value in vision.state_dict().items()}, path)
+
+
+def wan_model(path: Path) -> Path:
+    """Wan 2.1 text to video, 1.3B. Needs the host's class for its shapes."""
+    import comfy.ops
+    from comfy.ldm.wan.model import WanModel
+
+    sizes = {"dim": 1536, "ffn_dim": 8960, "num_heads": 12, "num_layers": 30, "freq_dim": 256, "text_dim": 4096}
+    network = WanModel(
+        model_type="t2v", in_dim=16, out_dim=16, cross_attn_norm=True, dtype=torch.float16, device="meta",
+        operations=comfy.ops.disable_weight_init, **sizes,
+    )  # fmt: skip
+    return save({key: tuple(value.shape) for key, value in network.state_dict().items()}, path)
+
+
+def wan_vae(path: Path) -> Path:
+    """The VAE of Wan 2.1, at full size."""
+    from comfy.ldm.wan.vae import WanVAE
+
+    with torch.device("meta"):
+        network = WanVAE(
+            dim=96, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], temperal_downsample=[False, True, True]
+        )
+    return save({key: tuple(value.shape) for key, value in network.state_dict().items()}, path)

@@ -20,6 +20,7 @@ WINDOW, SHARE, READABLE = (1600, 900), 0.75, 0.45
 NAMES = [one.name for one in WORKFLOWS]
 CORE = {
     "BasicScheduler", "CFGGuider", "CLIPLoader", "CLIPTextEncode", "CLIPVisionLoader", "Canny", "CheckpointLoaderSimple",
+    "EmptyHunyuanLatentVideo", "UNETLoader",
     "ControlNetApplyAdvanced", "ControlNetLoader", "CreateVideo", "EmptyImage", "EmptyLatentImage", "FrameInterpolate",
     "FrameInterpolationModelLoader", "GetVideoComponents", "ImageBatch", "ImageCompositeMasked", "ImageScaleBy", "KSampler",
     "KSamplerSelect", "LoadImage", "LoadVideo", "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",

@@ -18,7 +18,7 @@ INPUTS = (
     ("ZoetropeRestoreFilm", "flicker"), ("ZoetropeRestoreFilm", "lines"), ("ZoetropeRestoreFilm", "dust"),
     ("CheckpointLoaderSimple", "ckpt_name"), ("ZoetropeLoadVideoCheckpoint", "checkpoint_name"),
     ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"), ("ZoetropeLoraByFrame", "lora_name"),
-    ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"),
+    ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"), ("UNETLoader", "unet_name"),
     ("ZoetropeLoadTemporalVae", "vae_name"), ("ZoetropeLoadImageProjector", "projector_name"),
     ("CLIPVisionLoader", "clip_name"), ("ControlNetLoader", "control_net_name"),
     ("ZoetropeLoadSparseCtrl", "control_net_name"), ("FrameInterpolationModelLoader", "model_name"),

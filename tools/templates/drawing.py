@@ -15,7 +15,7 @@ from .routing import GROUP_HEAD, MARGIN, TITLE, Net, Plan, knots
 MISSING = 30
 PICKS_A_FILE = {
     "CLIPLoader", "CLIPVisionLoader", "CheckpointLoaderSimple", "ControlNetLoader", "FrameInterpolationModelLoader", "LoraLoader",
-    "VAELoader", "ZoetropeApplyMotionLora", "ZoetropeLoadImageProjector", "ZoetropeLoadMotionModule", "ZoetropeLoadSparseCtrl",
+    "UNETLoader", "VAELoader", "ZoetropeApplyMotionLora", "ZoetropeLoadImageProjector", "ZoetropeLoadMotionModule", "ZoetropeLoadSparseCtrl",
     "ZoetropeLoadTemporalVae", "ZoetropeLoadVideoCheckpoint", "ZoetropeLoadVideoUpscaler", "ZoetropeLoraByFrame",
 }  # fmt: skip
 HEIGHTS: dict[str, int] = json.loads((Path(__file__).parent / "heights.json").read_text())

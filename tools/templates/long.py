@@ -216,4 +216,40 @@ Out of memory: lower `window` in *Queue Settings* (16 is what AnimateDiff was tr
     ),
 )  # fmt: skip
 
-LONG = (ENDLESS_SHOT, LIVE, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT, *GIVEN)
+SHOT_WAN = Workflow(
+    "43_endless_shot_wan", "0.3.64",
+    """
+## An endless shot with Wan, LTX-Video or Cosmos
+
+Files of the smallest Wan (repackaged for ComfyUI, Comfy-Org/Wan_2.1_ComfyUI_repackaged on Hugging Face):
+
+1. `wan2.1_t2v_1.3B_fp16.safetensors` in `models/diffusion_models`
+2. `umt5_xxl_fp8_e4m3fn_scaled.safetensors` in `models/text_encoders`
+3. `wan_2.1_vae.safetensors` in `models/vae`
+
+Press **Run**. `frames` counts frames; a latent has 4 (the first one 1), a window 21 latents. Memory does not grow, the file grows in `output/zoetrope/wan_...`. **Stopped?** Run again: it continues at the same frame. **Longer?** Raise `frames`.
+
+**First, change** the timeline; in Wan each latent has its own prompt.
+
+**Other models:** *Wan 2.2 5B* (`wan2.2_ti2v_5B_fp16.safetensors`, `wan2.2_vae.safetensors`, latent from *Wan22ImageToVideoLatent*, which also sets a first frame) and *LTX-Video* (its checkpoint, `t5xxl_fp16.safetensors`, *EmptyLTXVLatentVideo* or *LTXVImgToVideo*, *LTXVConditioning*).
+
+**An experiment:** these weights were trained with one noise level per clip. Pusa (a LoRA for Wan 14B) and SkyReels-V2-DF 14B were trained with one per frame. With few-step LoRAs connect 4 to 8 *sigmas* and set `cfg` to 1.
+""",
+    (
+        column("Load", node("model", "UNETLoader", "1. Wan text to video", unet_name="wan2.1_t2v_1.3B_fp16.safetensors"),
+               node("text", "CLIPLoader", "2. Its text encoder", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan"),
+               node("vae", "VAELoader", "3. Its VAE", vae_name="wan_2.1_vae.safetensors")),
+        column("Prompts and size",
+               timeline("What to film, and when it changes",
+                        f"0: {BOAT}\n160: a small sailing boat in a storm at dusk, high waves, film still", "@text.CLIP"),
+               avoid(NEVER, "@text.CLIP"),
+               node("empty", "EmptyHunyuanLatentVideo", "Only the size counts", width=832, height=480, length=81, batch_size=1),
+               width=440),
+        column("The shot", node("shot", "ZoetropeEndlessShot", "4. Raise frames and run again: it goes on", room=420,
+                                model="@model.MODEL", positive="@timeline.conditioning", negative="@negative.CONDITIONING",
+                                vae="@vae.VAE", latent="@empty.LATENT", seed=0, frames=321, fps=16.0, cfg=6.0,
+                                filename_prefix="zoetrope/wan"), width=440),
+    ),
+)  # fmt: skip
+
+LONG = (ENDLESS_SHOT, LIVE, CONTINUE, LONG_CLIPS, SHOT_PLAN, SHOT, SHOT_WAN, *GIVEN)

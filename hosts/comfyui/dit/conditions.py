@@ -1,9 +1,11 @@
-"""Conditions of a video transformer in a long shot: one prompt per window, and which conditions are refused."""
+"""Conditions of a video transformer in a long shot: which frame a window's prompt is chosen by, and which are refused."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import comfy.conds
+
+from ..conditioning.per_frame import CUE
 
 CLIP_BOUND = ("keyframe_idxs", "reference_latents", "time_dim_concat", "guide_attention_entries")
 """Keys of conditions that belong to frames of one clip: guides of LTX-Video, references of Wan."""
@@ -41,9 +43,13 @@ def check_conditions(conds: Mapping[str, Iterable[Mapping[str, Any]] | None]) ->
 def for_windows(conds: Mapping[str, Any], window: int) -> None:
     """Changes a run's conditions, which the host prepared for the clip that it was given, to windows of `window` latents.
 
-    Masks are given by the levels of the frames. Pictures to be concatenated are none, as models that need them are refused.
+    Noise masks are given by the levels of the frames, and a timeline's masks, which are for ordinary samplers, by its cues.
+    Pictures to be concatenated are none, as models that need them are refused.
     """
     for part in (part for parts in conds.values() for part in parts or ()):
+        mask = part.get("mask")
+        if CUE in part and mask is not None and bool(((mask - mask[..., :1, :1]).abs() < 1e-3).all()):
+            del part["mask"]
         values = dict(part.get("model_conds", {}))
         values.pop("denoise_mask", None)
         for name, value in values.items():

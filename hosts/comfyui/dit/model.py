@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ....models.backbones.dit import DITS, IMAGES_ONLY, NEEDS_PICTURE, REFUSED, UNKNOWN, VideoDit, refusal
+from ....models.backbones.dit import CLIP_CONDITIONS, DITS, IMAGES_ONLY, NEEDS_PICTURE, REFUSED, UNKNOWN, VideoDit, refusal
 
 
 def dit_of(model: Any) -> VideoDit | None:
@@ -27,7 +27,7 @@ def dit_of(model: Any) -> VideoDit | None:
         raise refusal(name, UNKNOWN)
     extra = channels_in(base) - base.latent_format.latent_channels
     if extra and not dit.marks_given:
-        raise refusal(name, NEEDS_PICTURE)
+        raise refusal(name, NEEDS_PICTURE if base.image_to_video else CLIP_CONDITIONS)
     if not extra and dit.marks_given:
         raise refusal(name, IMAGES_ONLY)
     return dit

@@ -52,7 +52,11 @@ class FifoSampler(LongShot):
             check_latent(noise, model)
             return self._sampled(model_wrap, sigmas, extra_args, callback, noise, latent_image, denoise_mask, self._frames)
         if self._closed:
-            raise ValueError("loop: expected off for this MODEL: the first latent is a single frame, so its end cannot meet it")
+            raise ValueError(
+                "loop: not available with this MODEL: its first latent is a single frame, which the end cannot meet"
+            )
+        if self._schedules.strength:
+            raise ValueError("strength_by_frame: not available with this MODEL: it has no motion module")
         if callback is not None:
             callback = _of_clips(callback)
         count = TimeRatio(dit.each).latents(self._frames)

@@ -40,7 +40,15 @@ def prepare(guider: Any, vae: Any, latent: dict[str, Any]) -> tuple[ShotInputs, 
 
 
 def shape_for(inputs: ShotInputs, request: ShotRequest) -> FifoLayout:
-    """Layout of the queue for the model's noise schedule."""
+    """Layout of the queue for the model's noise schedule. Raises ValueError for what a video transformer does not have."""
+    absent = {
+        "keyframes": (request.keyframes is not None, "its latents are of several frames; set first frames in the latent"),
+        "loop": (request.loop, "its first latent is a single frame, so the end cannot meet it"),
+        "strength_by_frame": (request.schedules.strength is not None, "it has no motion module"),
+    }
+    for name, (given, reason) in absent.items():
+        if inputs.is_clip and given:
+            raise ValueError(f"{name}: not available with this MODEL: {reason}")
     return layout_for(inputs.model, request.queue, request.sigmas)
 
 

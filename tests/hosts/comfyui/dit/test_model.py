@@ -62,6 +62,9 @@ def test_pictures_to_concatenate_and_models_of_single_pictures_are_refused(dits:
     i2v = dits.built("WAN21_I2V", {**dits.WAN, "model_type": "i2v", "in_dim": 36, "out_dim": 16})
     with pytest.raises(ValueError, match="it needs a picture at the head of every clip"):
         dit_of(i2v)
+    control = dits.built("WAN21_FunControl2V", {**dits.WAN, "in_dim": 48, "out_dim": 16})
+    with pytest.raises(ValueError, match="its conditions are bound to the frames of one clip"):
+        dit_of(control)
     with pytest.raises(ValueError, match="trained on single pictures. Use Cosmos Predict2 Video2World"):
         dit_of(dits.built("CosmosT2IPredict2", {**dits.COSMOS, "in_channels": 16}))
 

@@ -135,7 +135,7 @@ def test_a_shot_continues_a_clip(shot_of: Any, name: str) -> None:
 
 
 @pytest.mark.one_host
-def test_a_prompt_timeline_changes_windows_by_their_middle_frame(shot_of: Any) -> None:
+def test_a_prompt_timeline_changes_the_shot(shot_of: Any) -> None:
     import tiny_dits
     from zoetrope.hosts.comfyui.conditioning.timeline import encode_timeline
     from zoetrope.sampling.timeline import read_timeline
@@ -149,7 +149,7 @@ def test_a_prompt_timeline_changes_windows_by_their_middle_frame(shot_of: Any) -
 
     def made(text: str, folder: str) -> Tensor:
         guider = tiny_dits.guider("wan21")
-        guider.set_conds(encode_timeline(Words(), read_timeline(text, "text"), 16), tiny_dits.text("wan21", 4))
+        guider.set_conds(encode_timeline(Words(), read_timeline(text, "text"), 24), tiny_dits.text("wan21", 4))
         return all_latents(shot_of("wan21", 29, folder, guider=guider)[0], 8)
 
     red, both, blue = (
@@ -165,7 +165,8 @@ def test_a_prompt_timeline_changes_windows_by_their_middle_frame(shot_of: Any) -
 @pytest.mark.one_host
 def test_what_does_not_fit_is_refused_before_sampling(shot_of: Any, tmp_path: Path) -> None:
     import tiny_dits
-    from zoetrope.sampling.queue import QueueSettings
+    from zoetrope.sampling.queue import QueueSettings, Schedules
+    from zoetrope.sampling.timeline import read_numbers
 
     small = QueueSettings(window=WINDOW, context=1, shift=0, steps=4)
     cases: list[tuple[dict[str, Any], str]] = [
@@ -174,7 +175,8 @@ def test_what_does_not_fit_is_refused_before_sampling(shot_of: Any, tmp_path: Pa
         ({"queue": replace(small, context=0)}, "context: expected 1 or more for this MODEL, got 0"),
         ({"queue": replace(small, coherent_tail=0.5)}, "coherent_tail: expected 0 for this MODEL"),
         ({"sigmas": torch.tensor([1.0, 0.6, 0.3])}, "sigmas: expected 0 as the last noise level for this MODEL, got 0.3"),
-        ({"loop": True}, "loop: this VAE makes 4 frames of each latent"),
+        ({"loop": True}, "loop: not available with this MODEL: its first latent is a single frame"),
+        ({"schedules": Schedules(strength=read_numbers("0: 1", "x", 0, 2))}, "strength_by_frame: .* it has no motion module"),
         ({"vae": tiny_dits.vae("wan22")}, "vae: this VAE decodes latents of 48 channels"),
     ]
     for change, message in cases:
