@@ -22,7 +22,6 @@ CLAIMED: set[str] = set()
 
 AWAITED: dict[str, tuple[str, ...]] = {
     "live shot": ("streambatch_*", "similarity_filter", "lcm_schedule_and_steps", "pix2pix_turbo_vae"),
-    "film restoration": ("diffbir_*",),
     "film restoration, after the first families": ("stablesr_*", "mgld_*"),
     "regions and metrics": ("peekaboo",),
     "not planned: the smooth background of this release cannot run": ("t2vzero_motion_smooth_bg",),
