@@ -77,6 +77,8 @@ IDS = {
     "ZoetropeAddFilmDamage",
     "ZoetropeDetectDamage",
     "ZoetropeRestoreFilm",
+    "ZoetropeRepaintDamage",
+    "ZoetropeLoadRestorationControl",
 }
 
 

@@ -22,13 +22,14 @@ CORE = {
     "BasicScheduler", "CFGGuider", "CLIPLoader", "CLIPTextEncode", "CLIPVisionLoader", "Canny", "CheckpointLoaderSimple",
     "ControlNetApplyAdvanced", "ControlNetLoader", "CreateVideo", "EmptyImage", "EmptyLatentImage", "FrameInterpolate",
     "FrameInterpolationModelLoader", "GetVideoComponents", "ImageBatch", "ImageCompositeMasked", "ImageScaleBy", "KSampler",
-    "KSamplerSelect", "LoadImage", "LoadVideo", "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",
+    "KSamplerSelect", "LoadImage", "LoadVideo", "LoraLoader",
+    "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",
     "SamplerCustom", "SamplerCustomAdvanced", "SaveVideo", "SetLatentNoiseMask", "SolidMask", "VAEDecode", "VAELoader",
 }  # fmt: skip
 """Nodes of the host, of the oldest one but for frame interpolation."""
 SHOWN = {
     "PreviewImage", "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames",
-    "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
+    "ZoetropeRepaintDamage", "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
 }  # fmt: skip
 
 
