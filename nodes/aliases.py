@@ -36,6 +36,10 @@ ALIASES: dict[str, str] = {
         "old film, film restoration, restore, repair, dust, dirt removal, scratch removal, deflicker, stabilise, stabilize, "
         "gate weave, remove scratches"
     ),
+    "ZoetropeRepaintDamage": (
+        "video inpainting, inpaint video, inpaint damage, blotches, tears, remove object, old film, film restoration, restore"
+    ),
+    "ZoetropeLoadRestorationControl": "diffbir, ircontrolnet, restoration, restore, deblur, denoise, upscale",
     "ZoetropeFollowFlow": "rerender, rerender a video, optical flow, warp, temporal consistency, flicker, restyle video",
     "ZoetropeEncodeVideo": "vid2vid, v2v, video to video, video to latent, restyle video",
     "ZoetropeDecodeVideo": "video decode, latent to video, vae decode video",

@@ -33,7 +33,7 @@ VIDEO = ModelFolder("video checkpoint", ("checkpoints", "diffusion_models", "zoe
 PROJECTORS = ModelFolder(
     "image projector", ("ipadapter", "checkpoints", "zoetrope_projector"), ("ipadapter", "zoetrope_projector")
 )
-CONTROLS = ModelFolder("SparseCtrl", ("controlnet",), ())
+CONTROLS = ModelFolder("ControlNet", ("controlnet",), ())
 
 
 def register_folders() -> None:

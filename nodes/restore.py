@@ -1,16 +1,36 @@
 """Nodes of the category Restore: film damage, its detection, and the restoration of old films."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
+from functools import partial
 from typing import Any, cast
 
 from ..hosts.comfyui.api import io, ui
+from ..hosts.comfyui.environment import made_with
 from ..hosts.comfyui.jobs.film import damaged_clip, detected_damage, masks_of, restoring
-from ..hosts.comfyui.jobs.job import Job
+from ..hosts.comfyui.jobs.job import Job, settings_of
+from ..hosts.comfyui.jobs.repaint import RepaintInputs, RepaintRequest, example_masks, repainting
+from ..hosts.comfyui.jobs.resumable import Amount, ResumableJob
+from ..hosts.comfyui.loaders import restoration_control
+from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
+from ..sampling.stream import calls_of
+from ..sampling.windowing import WindowSpec
 from ..video.damage.settings import PRESETS, FilmDamage
 from ..video.restore.film import Found, RestoreSettings
 from .checking import checked
+from .files import CONTROLS, file_input, fingerprint, path_of
 from .inputs import chosen, own_id
-from .jobs import file_inputs, output_of, scene_cut_input, to_a_file
+from .jobs import (
+    file_inputs,
+    needed,
+    output_of,
+    overlap_input,
+    plan_input,
+    plan_output,
+    scene_cut_input,
+    seed_input,
+    to_a_file,
+    window_input,
+)
 from .schema import Schema
 from .vae import clip_input
 
@@ -173,4 +193,93 @@ class RestoreFilm(io.ComfyNode):
         return output_of(made)
 
 
-NODES: list[type[io.ComfyNode]] = [AddFilmDamage, DetectDamage, RestoreFilm]
+class RepaintDamage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="ZoetropeRepaintDamage",
+            display_name="Repaint Damage",
+            category="Zoetrope/Restore",
+            description=(
+                "Inpaints damage of a film with any Stable Diffusion checkpoint and motion module, from file to file: blotches "
+                "and tears that no other frame can fill. Undamaged pixels keep every bit."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="Checkpoint with the motion module applied; one for inpainting works as well."),
+                io.Conditioning.Input("positive", tooltip="Prompt: what is in the film."),
+                io.Conditioning.Input("negative", tooltip="Negative prompt. Unused if cfg is 1."),
+                io.Vae.Input("vae", tooltip="VAE of the checkpoint."),
+                clip_input("The film, from Load Video, or its frames. Best after Restore Film."),
+                io.Mask.Input("mask", tooltip="Damage to repaint: one mask per frame, or one for all. From Detect Damage."),
+                seed_input(),
+                io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Sampling steps (Euler)."),
+                io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance. 1: none, half the time."),
+                io.Float.Input(
+                    "denoise", default=0.6, min=0.01, max=1.0, step=0.01,
+                    tooltip="Freedom of the model. Low: near to what the frames around have there; 1: all new.",
+                ),
+                *file_inputs("zoetrope/repainted", "Playback rate of the new video. 0: that of the source."),
+                window_input(16, 256, "Frames per window: the length the motion module was trained on."),
+                overlap_input(4),
+                io.Int.Input(
+                    "feather", default=2, min=0, max=64, optional=True,
+                    tooltip="Pixels inside the edge of the mask over which new pixels fade in.",
+                ),
+                io.Int.Input(
+                    "grow_latent", default=1, min=0, max=16, optional=True,
+                    tooltip="Latent pixels around the mask that are sampled too, for a seamless edge.",
+                ),
+                scene_cut_input("Windows do not span cuts."),
+                plan_input(),
+            ],
+            **to_a_file(),
+        )  # fmt: skip
+
+    @classmethod
+    @checked
+    def execute(
+        cls, model: Any, positive: Any, negative: Any, vae: Any, images: Any, mask: Any, seed: int, steps: int, cfg: float,
+        denoise: float, fps: float, filename_prefix: str, window: int = 16, overlap: int = 4, feather: int = 2,
+        grow_latent: int = 1, scene_cut: float = 0.3, plan_only: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        request = RepaintRequest(steps, cfg, seed, denoise, window, overlap, feather, grow_latent, scene_cut)
+        job = Job(own_id(cls), images, filename_prefix, fps)
+        chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(), job.node_progress.note)
+        inputs, masks = RepaintInputs(model, positive, negative, chunked_vae), masks_of(mask)
+        settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Repaint Damage")
+        settings |= {**asdict(request), "mask": masks}
+        resumable = ResumableJob(job, settings, ("feather",), made_with(model, vae))
+        spec, count = WindowSpec(window, overlap), job.clip.count
+        amount = Amount(count, calls_of(count, steps, spec), steps, max(window, 3))
+        if plan_only:
+            once = replace(request, steps=1)
+            return plan_output(job, resumable.plan(partial(repainting, inputs, once, example_masks(masks)), amount).text())
+        return output_of(resumable.run(partial(repainting, inputs, request, masks), amount))
+
+
+class LoadRestorationControl(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return Schema(
+            node_id="ZoetropeLoadRestorationControl",
+            display_name="Load Restoration Control",
+            category="Zoetrope/Restore",
+            description=(
+                "Loads DiffBIR, which restores pictures with Stable Diffusion 2.1: a ControlNet for core's Apply ControlNet, "
+                "with the poor pictures as its image and the checkpoint's VAE."
+            ),
+            inputs=[file_input("control_net_name", CONTROLS, "A DiffBIR file in models/controlnet.")],
+            outputs=[io.ControlNet.Output(display_name="control_net", tooltip="ControlNet, for Apply ControlNet.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, control_net_name: str | None = None) -> Any:
+        return fingerprint(CONTROLS, control_net_name)
+
+    @classmethod
+    @checked
+    def execute(cls, control_net_name: str) -> io.NodeOutput:
+        return io.NodeOutput(restoration_control.load(path_of(CONTROLS, control_net_name)))
+
+
+NODES: list[type[io.ComfyNode]] = [AddFilmDamage, DetectDamage, RestoreFilm, RepaintDamage, LoadRestorationControl]

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.environment import made_with
+from ..hosts.comfyui.jobs.film import masks_of
 from ..hosts.comfyui.jobs.interpolate import InterpolationInputs, InterpolationRequest, interpolate, plan_for
 from ..hosts.comfyui.jobs.job import Job, coloured, of_motion, settings_of
 from ..hosts.comfyui.jobs.resumable import Amount, ResumableJob
 from ..hosts.comfyui.jobs.unfinished import Unfinished
-from ..hosts.comfyui.jobs.upscale import COLOURS, UpscaleInputs, UpscaleRequest, upscale
+from ..hosts.comfyui.jobs.upscale import COLOURS, TIMES, UpscaleInputs, UpscaleRequest, prepared, upscale
 from ..hosts.comfyui.loaders.upscaler import load_upscaler
 from ..hosts.comfyui.motion import apply as comfyui
 from ..hosts.comfyui.vae.chunked import ChunkedVae, ChunkOptions
@@ -159,7 +160,7 @@ class UpscaleVideo(io.ComfyNode):
             display_name="Upscale Video",
             category="Zoetrope/Temporal SR",
             description=(
-                "Enlarges a video to four times its width and height with a Stable Diffusion x4 upscaler, from file to file. "
+                "Enlarges a video up to four times with a Stable Diffusion x4 upscaler, from file to file. "
                 "Overlapping windows share one noise field; temporal layers reduce flicker."
             ),
             inputs=[
@@ -191,6 +192,14 @@ class UpscaleVideo(io.ComfyNode):
                     tooltip="Carry detail along the motion in late steps (Upscale-A-Video). Needs OpenCV.",
                 ),
                 plan_input(),
+                io.Float.Input(
+                    "factor", default=4.0, min=1.0, max=4.0, step=0.25, optional=True,
+                    tooltip="Size of the new video. Below 4 the input is reduced first. 1: the input's size, to restore it.",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True,
+                    tooltip="Damage, one mask per frame or one for all: filled from the frames around, so it is not enlarged.",
+                ),
             ],
             **to_a_file(),
         )  # fmt: skip
@@ -200,7 +209,8 @@ class UpscaleVideo(io.ComfyNode):
     def execute(
         cls, model: Any, positive: Any, negative: Any, vae: Any, images: Any, seed: int, steps: int, cfg: float,
         noise_level: int, fps: float, filename_prefix: str, window: int = 8, overlap: int = 2, tile_size: int = 0,
-        match_colour: str = COLOURS[0], follow_flow: bool = False, plan_only: bool = False,
+        match_colour: str = COLOURS[0], follow_flow: bool = False, plan_only: bool = False, factor: float = 4.0,
+        mask: Any = None,
     ) -> io.NodeOutput:  # fmt: skip
         chosen("match_colour", match_colour, COLOURS)
         request = UpscaleRequest(steps, cfg, seed, noise_level, window, overlap, tile_size, match_colour, follow_flow)
@@ -208,12 +218,15 @@ class UpscaleVideo(io.ComfyNode):
         chunked_vae = ChunkedVae(needed("vae", vae), ChunkOptions(tile=4 * tile_size), job.node_progress.note)
         inputs = UpscaleInputs(model, positive, negative, chunked_vae)
         settings = settings_of(model, vae, {"positive": positive, "negative": negative}, "Upscale Video")
-        settings |= asdict(request)
+        settings |= {**asdict(request), **({} if factor == TIMES else {"factor": factor})}
+        masks = None if mask is None else masks_of(mask)
+        settings |= {} if masks is None else {"mask": masks}
         resumable = ResumableJob(job, settings, ("colours",), made_with(model, vae))
         amount = Amount(job.clip.count, calls_of(job.clip.count, steps, WindowSpec(window, overlap)), steps, window)
 
         def make(source: Any, run: Unfinished, **changes: Any) -> Any:
-            return upscale(inputs, source, replace(request, **changes), run)
+            frames = prepared(source, factor, None if plan_only else masks)  # a plan reads a few frames only
+            return upscale(inputs, frames, replace(request, **changes), run)
 
         if plan_only:
             return plan_output(job, resumable.plan(partial(make, steps=1), amount).text())

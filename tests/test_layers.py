@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, str] = {
     "video.io": "",
     "models": "",
     "models.image_prompt": "models models.motion models.backbones models.layers models.formats",
+    "models.restorers": "models.formats",
     "models.vae": "models.formats models.layers sampling",
     "models.motion": "models models.backbones models.layers models.formats",
     "models.edits": "models models.backbones models.layers",

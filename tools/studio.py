@@ -35,6 +35,7 @@ GRAPHS = {  # help pages whose node is shown in its workflow, where no weights o
     "MotionReport": "20_text_to_video_sdxl",
     "LoadVideoCheckpoint": "21_text_to_video_videocrafter2",
     "LoadImageProjector": "23_picture_as_prompt_ip_adapter",
+    "LoadRestorationControl": "41_restore_diffbir",
     "LoadSparseCtrl": "25_image_to_video_sparsectrl",
     "ApplyMotionLora": "26_camera_moves_motion_lora",
     "MotionSettings": "26_camera_moves_motion_lora",
@@ -48,7 +49,8 @@ GRAPHS = {  # help pages whose node is shown in its workflow, where no weights o
 FILES = {
     "CheckpointLoaderSimple": "checkpoints", "ZoetropeLoadMotionModule": "animatediff_models",
     "ZoetropeApplyMotionLora": "animatediff_motion_lora", "ZoetropeLoadImageProjector": "ipadapter",
-    "ZoetropeLoadSparseCtrl": "controlnet", "ZoetropeLoadVideoCheckpoint": "checkpoints",
+    "ZoetropeLoadSparseCtrl": "controlnet", "ZoetropeLoadRestorationControl": "controlnet", "LoraLoader": "loras",
+    "ZoetropeLoadVideoCheckpoint": "checkpoints",
     "ZoetropeLoadVideoUpscaler": "checkpoints", "ZoetropeLoraByFrame": "loras",
 }  # fmt: skip
 
@@ -161,6 +163,13 @@ def old_film(studio: Studio) -> None:
     put(sheet([before, after]), help_page("RestoreFilm"))
 
 
+def repainted(studio: Studio) -> None:
+    """Frames with blotches, and the same repainted."""
+    name = "40_repaint_damage_demo"
+    before, after = (studio.clips(name, kind)[0] for kind in ("SaveVideo", "ZoetropeRepaintDamage"))
+    put(sheet([before, after]), help_page("RepaintDamage"))
+
+
 def restyled(studio: Studio) -> None:
     """Frames by the image model alone, each with its own noise, and the same with the nodes of Restyle."""
     alone: dict[str, dict[str, Any]] = {"ZoetropeLongShotNoise": {"mode": "shuffled"}}
@@ -190,7 +199,7 @@ def keyframes(studio: Studio) -> None:
 
 def anchored(studio: Studio) -> None:
     """A shot whose prompt names no colour, without and with an anchor."""
-    name, kind = "40_shot_anchor_demo", "ZoetropeEndlessShot"
+    name, kind = "45_shot_anchor_demo", "ZoetropeEndlessShot"
     without = studio.clips(name, kind, ZoetropeAnchor={"strength": 0.0})
     put(sheet([*without, *studio.clips(name, kind)]), help_page("Anchor"))
 
@@ -219,7 +228,7 @@ def colour(studio: Studio) -> None:
 
 SCENES = (
     text_to_video, endless_shot, temporal_vae, image_to_video, interpolate, upscale, cascade, image_prompt,
-    another_look, restyled, restyled_file, old_film, study, long_clips, keyframes, anchored, live_shot, guidance,
+    another_look, restyled, restyled_file, old_film, repainted, study, long_clips, keyframes, anchored, live_shot, guidance,
     colour, template_dialog,
 )  # fmt: skip
 

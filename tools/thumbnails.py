@@ -132,6 +132,7 @@ LONG_FILE = sheet(
     ("34_restyle_a_long_video_demo", "ZoetropeRestyleVideo", 0, 0),
 )
 FILM = sheet(("39_restore_a_film_demo", "SaveVideo", 0, 0), ("39_restore_a_film_demo", "ZoetropeRestoreFilm", 0, 0))
+REPAINTED = sheet(("40_repaint_damage_demo", "SaveVideo", 0, 0), ("40_repaint_damage_demo", "ZoetropeRepaintDamage", 0, 0))
 LOOKED = whole("18_look_across_frames_demo", "SaveVideo")
 MERGED = whole("19_merge_across_frames_demo", "SaveVideo")
 WINDOWS = whole("14_long_clips_fifo_windows_demo", FILE, 1)
@@ -175,10 +176,13 @@ CARDS = {
     "34_restyle_a_long_video_demo": Card("Another look for a long video", "", LONG_FILE),
     "35_restyle_a_long_video_sd15": Card("Restyle a long video", "SD 1.5 + ControlNet", LONG_FILE),
     "39_restore_a_film_demo": Card("Restore an old film", "", FILM),
+    "40_repaint_damage_demo": Card("Repaint damage", "", REPAINTED),
+    "41_restore_diffbir": Card("Restore with DiffBIR", "SD 2.1 + DiffBIR", FILM),
+    "44_old_film_sd15": Card("An old film, whole again", "SD 1.5 + AnimateDiff", FILM),
     "33_lora_fades_in_sd15": Card("A LoRA that fades in", "SD 1.5 + LoRA", fading),
     "36_closed_loop_demo": Card("Closed loop", "", whole("36_closed_loop_demo", "ZoetropeEndlessShot")),
     "37_keyframes_demo": Card("Keyframes", "", whole("37_keyframes_demo", "ZoetropeEndlessShot")),
-    "40_shot_anchor_demo": Card("Shot anchor", "", whole("40_shot_anchor_demo", "ZoetropeEndlessShot")),
+    "45_shot_anchor_demo": Card("Shot anchor", "", whole("45_shot_anchor_demo", "ZoetropeEndlessShot")),
     "42_live_shot_demo": Card("Live shot", "", whole("42_live_shot_demo", "ZoetropeLiveShot")),
     "38_masked_continuation_demo": Card("Keep a part, continue the rest", "", whole(
         "38_masked_continuation_demo", "ZoetropeEndlessShot")),

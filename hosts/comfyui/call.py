@@ -21,6 +21,8 @@ FRAMES = "zoetrope.frames"
 """In `transformer_options`: absolute frame number of each row of x."""
 UPSCALE = "zoetrope.small"
 """In `transformer_options`: (noisy small picture of each row, their noise level): additional input of the x4 upscaler."""
+INPAINT = "zoetrope.inpaint"
+"""In `transformer_options`: mask and blanked picture of each row, additional input of inpainting models."""
 LENGTH = "zoetrope.length"
 """In `transformer_options`, beside `FRAMES`: number of frames in the clip; absent in an endless shot."""
 COUNTED = "zoetrope.counted"
@@ -69,6 +71,7 @@ ORDER = (
     PLACES,
     CONTROL,
     UPSCALE,
+    INPAINT,
     DIT,
 )
 """Keys of the pack's wrappers from the outermost to the innermost, the same for every kind of wrapper.

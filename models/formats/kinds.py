@@ -46,6 +46,26 @@ VISION = "load it with core's Load CLIP Vision (models/clip_vision)"
 VISION_BARE = "add the prefix visual. to its keys and load it with core's Load CLIP Vision (models/clip_vision)"
 EMBEDDING = "use it in a prompt as embedding:NAME (models/embeddings)"
 
+S_LAB = "no node loads it yet: this pack recognises its keys, its network is to come; S-Lab License 1.0, not for commercial use"
+APACHE = "no node loads it yet: this pack recognises its keys, its network is to come; Apache-2.0"
+RESTORATION = "load it with Load Restoration Control (models/controlnet)"
+
+RESTORERS = (
+    *kinds("restorer", "the UNet of MGLD-VSR, a video restorer", S_LAB,
+           ("structcond_stage_model.{*}", "middle_block.{}.temporal_conv.weight")),
+    *kinds("restorer", "the image restorer StableSR", S_LAB, ("structcond_stage_model.{*}",)),
+    *kinds("restorer", "the VAE of MGLD-VSR, a video restorer", S_LAB,
+           ("decoder.fusion_layer_{}.{*}", "decoder.temporal_mixing.temporal_conv.weight")),
+    *kinds("restorer", "the VAE of StableSR (controllable feature wrapping)", S_LAB, ("decoder.fusion_layer_{}.{*}",)),
+    *kinds("restorer", "the ControlNet of SeeSR, an image restorer", APACHE,
+           ("controlnet_cond_embedding.conv_in.weight", "down_blocks.{}.image_attentions.{*}")),
+    *kinds("restorer", "the UNet of SeeSR, an image restorer", APACHE, ("down_blocks.{}.image_attentions.{*}",)),
+    *kinds("restorer", "the ControlNet of PASD, an image restorer", APACHE, ("controlnet_cond_embedding.to_rgbs.{}.weight",)),
+    *kinds("restorer", "the UNet of PASD, an image restorer", APACHE,
+           ("up_blocks.{}.pixel_attentions.{*}",), ("up_blocks.{}.{*}attn2_plus.to_q.weight",)),
+    *kinds("diffbir", "the restoration control of DiffBIR", RESTORATION,
+           ("zero_convs.{}.{}.weight", "middle_block_out.{}.weight")),
+)  # fmt: skip
 GUIDES = (
     *kinds("sparsectrl", "a SparseCtrl", SPARSECTRL,
            ("controlnet_cond_embedding.conv_in.weight", "{*}motion_modules.{*}"),
@@ -109,8 +129,6 @@ PICTURES = (
            ("attn2.processor.to_k_ip.{*}",)),
 )  # fmt: skip
 UNETS = (
-    *kinds("restorer", "part of an image restorer (StableSR)", NOBODY,
-           ("structcond_stage_model.{*}",), ("decoder.fusion_layer_{}.{*}",)),
     *kinds("x4_upscaler", "an upscaler checkpoint (SD x4)", UPSCALER,
            ("class_embedding.weight", "down_blocks.{}.resnets.{}.conv1.weight"),
            ("label_emb.weight", "input_blocks.{}.{}.in_layers.{}.weight")),
@@ -182,5 +200,6 @@ OTHERS = (
 )  # fmt: skip
 
 KINDS: tuple[Kind, ...] = (
-    *GUIDES, *VIDEOS[:3], *PICTURES[:1], *LORAS, *VIDEOS[3:], *PICTURES[1:], *UNETS, *VAES, *ENCODERS, *TRANSFORMERS, *OTHERS,
+    *RESTORERS[:-1], *GUIDES[:-1], *RESTORERS[-1:], *GUIDES[-1:],
+    *VIDEOS[:3], *PICTURES[:1], *LORAS, *VIDEOS[3:], *PICTURES[1:], *UNETS, *VAES, *ENCODERS, *TRANSFORMERS, *OTHERS,
 )  # fmt: skip

@@ -79,6 +79,8 @@ IDS = {
     "ZoetropeAddFilmDamage",
     "ZoetropeDetectDamage",
     "ZoetropeRestoreFilm",
+    "ZoetropeRepaintDamage",
+    "ZoetropeLoadRestorationControl",
 }
 
 

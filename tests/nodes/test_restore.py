@@ -141,3 +141,35 @@ def test_bad_input_is_refused_by_name(output: Path, tiny: Any) -> None:
     ):
         with pytest.raises(ValueError, match=words):
             damage(clip, **more)
+
+
+def repaint(pictures: Any, mask: Any, **more: Any) -> Any:
+    from zoetrope.hosts.comfyui.loaders.demo import load_demo
+    from zoetrope.hosts.comfyui.motion.apply import Settings, apply
+    from zoetrope.nodes.restore import RepaintDamage
+
+    parts = load_demo()
+    words = parts.clip.encode_from_tokens_scheduled(parts.clip.tokenize("a red circle"))
+    plain = {"seed": 0, "steps": 1, "cfg": 1.0, "denoise": 0.5, "fps": 0.0, "filename_prefix": "zoetrope/film", "window": 4}
+    given = {"model": apply(parts.model, parts.motion, Settings()), "positive": words, "negative": words, "vae": parts.vae}
+    return RepaintDamage.execute(**{**given, "images": pictures, "mask": mask, **plain, "overlap": 1, **more})
+
+
+@pytest.mark.one_host
+def test_repainted_files_have_even_sides_and_are_found_again(tmp_path: Path, output: Path, tiny: Any) -> None:
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    source, mask = video(tmp_path, images(6, (64, 64))), torch.zeros(6, 64, 64)
+    mask[:, 20:40, 20:40] = 1
+    repaint(source, mask)
+    (made,) = output.glob("*.mp4")
+    frames, _ = read_video(made)
+    assert frames.shape[0] == 6
+    repaint(source, mask)
+    assert len(list(output.glob("*.mp4"))) == 1
+    assert not list(output.glob("*unfinished*"))
+    odd = repaint(images(4, (51, 49)), mask[:1, :51, :49], fps=8.0).args[0]
+    assert odd.get_dimensions() == (48, 50)
+    assert isinstance(repaint(source, mask, plan_only=True, seed=1).args[0], ExecutionBlocker)
+    assert len(list(output.glob("*.mp4"))) == 2
+    tiny.unload()

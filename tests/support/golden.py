@@ -25,7 +25,6 @@ AWAITED: dict[str, tuple[str, ...]] = {
     "not planned: the published guidance uses noise of another frame": (
         "streambatch_1step_self*", "streambatch_1step_initialize", "streambatch_*_still",
     ),
-    "film restoration": ("diffbir_*",),
     "film restoration, after the first families": ("stablesr_*", "mgld_*"),
     "regions and metrics": ("peekaboo",),
     "not planned: the smooth background of this release cannot run": ("t2vzero_motion_smooth_bg",),

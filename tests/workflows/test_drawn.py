@@ -23,13 +23,15 @@ CORE = {
     "EmptyHunyuanLatentVideo", "UNETLoader",
     "ControlNetApplyAdvanced", "ControlNetLoader", "CreateVideo", "EmptyImage", "EmptyLatentImage", "FrameInterpolate",
     "FrameInterpolationModelLoader", "GetVideoComponents", "ImageBatch", "ImageCompositeMasked", "ImageScaleBy", "KSampler",
-    "KSamplerSelect", "LoadImage", "LoadVideo", "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",
+    "KSamplerSelect", "LoadImage", "LoadVideo", "LoraLoader",
+    "MarkdownNote", "MaskComposite", "PreviewAny", "PreviewImage", "RandomNoise",
     "SamplerCustom", "SamplerCustomAdvanced", "SaveVideo", "SetLatentNoiseMask", "SolidMask", "VAEDecode", "VAELoader",
 }  # fmt: skip
 """Nodes of the host, of the oldest one but for frame interpolation."""
 SHOWN = {
     "PreviewImage", "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames",
-    "ZoetropeLiveShot", "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan", "ZoetropeUpscaleVideo",
+    "ZoetropeLiveShot", "ZoetropeRepaintDamage", "ZoetropeRestoreFilm", "ZoetropeRestyleVideo", "ZoetropeShotPlan",
+    "ZoetropeUpscaleVideo",
 }  # fmt: skip
 
 

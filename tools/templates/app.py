@@ -16,17 +16,19 @@ INPUTS = (
     ("ZoetropeUpscaleVideo", "seed"), ("ZoetropeRestyleVideo", "denoise"), ("ZoetropeRestyleVideo", "seed"),
     ("ZoetropeAddFilmDamage", "preset"), ("ZoetropeAddFilmDamage", "seed"), ("ZoetropeRestoreFilm", "weave"),
     ("ZoetropeRestoreFilm", "flicker"), ("ZoetropeRestoreFilm", "lines"), ("ZoetropeRestoreFilm", "dust"),
+    ("ZoetropeRepaintDamage", "denoise"), ("ZoetropeRepaintDamage", "seed"), ("LoraLoader", "strength_model"),
     ("CheckpointLoaderSimple", "ckpt_name"), ("ZoetropeLoadVideoCheckpoint", "checkpoint_name"),
     ("ZoetropeLoadMotionModule", "motion_name"), ("ZoetropeApplyMotionLora", "lora_name"), ("ZoetropeLoraByFrame", "lora_name"),
     ("ZoetropeLoadVideoUpscaler", "upscaler_name"), ("CLIPLoader", "clip_name"), ("VAELoader", "vae_name"), ("UNETLoader", "unet_name"),
     ("ZoetropeLoadTemporalVae", "vae_name"), ("ZoetropeLoadImageProjector", "projector_name"),
     ("CLIPVisionLoader", "clip_name"), ("ControlNetLoader", "control_net_name"),
-    ("ZoetropeLoadSparseCtrl", "control_net_name"), ("FrameInterpolationModelLoader", "model_name"),
+    ("ZoetropeLoadSparseCtrl", "control_net_name"), ("ZoetropeLoadRestorationControl", "control_net_name"),
+    ("LoraLoader", "lora_name"), ("FrameInterpolationModelLoader", "model_name"),
 )  # fmt: skip
 """Node type and widget, in the order of the app: pictures, words, amounts, frames, seeds, files."""
 FILMS = (
     "SaveVideo", "ZoetropeDecodeVideoToFile", "ZoetropeEndlessShot", "ZoetropeInterpolateFrames", "ZoetropeUpscaleVideo",
-    "ZoetropeRestyleVideo", "ZoetropeRestoreFilm",
+    "ZoetropeRestyleVideo", "ZoetropeRestoreFilm", "ZoetropeRepaintDamage",
 )  # fmt: skip
 CONTINUED_BY = (*FILMS[2:], "ZoetropeLoadVideoSegment", "GetVideoComponents")
 """Node types whose input videos are intermediate results."""

@@ -111,7 +111,7 @@ The video is in `output/zoetrope/masked_...`.
 )  # fmt: skip
 
 ANCHOR = Workflow(
-    "40_shot_anchor_demo", "0.3.64",
+    "45_shot_anchor_demo", "0.3.64",
     """
 ## A shot that keeps its colours, nothing to download
 

@@ -17,6 +17,7 @@ python -m zoetrope.training.demo upscaler_vae       --output runs/up_vae   --vae
 python -m zoetrope.training.demo upscaler_vae_whole --output runs/up_whole --from runs/up_vae
 python -m zoetrope.training.demo upscaler           --output runs/up       --vae runs/up_whole
 python -m zoetrope.training.demo upscaler_video     --output runs/up_video --vae runs/up_whole --from runs/up
+python -m zoetrope.training.demo upscaler_damage    --output runs/up_film --vae runs/up_whole --from runs/up  # restores, too
 python -m zoetrope.training.demo export_upscaler --output demo/weights --vae runs/up_whole --from runs/up --video runs/up_video
 python -m zoetrope.training.demo export --output demo/weights --vae runs/vae --from runs/video --decoder runs/decoder_whole
 python -m zoetrope.training.demo dit     --output runs/dit --vae runs/vae   a video transformer of Wan's class
@@ -158,7 +159,8 @@ def train_decoder(run: DecoderRun, arguments: argparse.Namespace, device: torch.
 def train_upscaler(run: UpscalerRun, arguments: argparse.Namespace, device: torch.device) -> None:
     """Trains the image upscaler or its temporal layers, with the embedded model's frozen text encoder."""
     vae = upscaler_vae(arguments.vae)
-    windows = build_windows(arguments.vae / f"windows_{run.window}_{run.shots}.pt", vae, run)
+    spoilt = f"_{run.damage.replace(' ', '_')}" if run.damage else ""
+    windows = build_windows(arguments.vae / f"windows_{run.window}_{run.shots}{spoilt}.pt", vae, run)
     unet, motion, text = new_upscaler(), new_upscaler_motion(), load_text().requires_grad_(False)
     if arguments.start:
         start_from(arguments.start, {"unet": unet, "motion": motion})

@@ -137,6 +137,9 @@ class UpscalerRun(Run):
     """Highest noise level of the small picture; levels are drawn uniformly from 0 on."""
     grain: float
     """Highest standard deviation of simulated grain in the small picture; each clip draws one."""
+    damage: str
+    """Preset of film damage (`PRESETS` in video/damage/settings.py) on the small pictures, but for weave and fading, which move
+    and recolour what is to be restored; empty: none."""
     flicker: float
     """Weight of the error of differences between neighbouring frames, for clips."""
     over_frames: bool

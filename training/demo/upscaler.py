@@ -20,6 +20,8 @@ from ...hosts.diffusers.motion import motion_in
 from ...models.motion.module import MotionModule
 from ...sampling.diffusion import add_noise, velocity
 from ...sampling.upscale import X4_SIGMAS, low_res_noised
+from ...video.damage.film import damaged
+from ...video.damage.settings import PRESETS
 from ..loop import Loss
 from .config import UpscalerRun
 
@@ -70,11 +72,18 @@ def build_windows(path: Path, vae: Any, run: UpscalerRun) -> Windows:
             with torch.autocast("cpu", torch.bfloat16):
                 mean = vae.encode(clip * 2 - 1).latent_dist.mean
             latents.append((mean.float() * vae.config.scaling_factor).half())
-            small.append(F.avg_pool2d(clip, UPSCALER_TIMES).half())
+            reduced = F.avg_pool2d(clip, UPSCALER_TIMES)
+            small.append((damaged_clip(reduced, run.damage, SEED + index) if run.damage else reduced).half())
             captions.append(scene.caption)
         stored = {"latents": torch.stack(latents), "small": torch.stack(small), "captions": captions}
         torch.save(stored, path)
     return Windows(stored["latents"], stored["small"], tuple(stored["captions"]))
+
+
+def damaged_clip(clip: Tensor, preset: str, seed: int) -> Tensor:
+    """A clip `(f, 3, h, w)` in [0, 1] with the damage of a preset, without what moves or recolours the whole picture."""
+    amounts = PRESETS[preset].times(weave=0.0, fading=0.0)
+    return torch.stack([frame.picture for frame in damaged(clip, amounts, seed)])
 
 
 def window_of(scene: Scene, run: UpscalerRun, generator: torch.Generator) -> Tensor:

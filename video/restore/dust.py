@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .detectors import srod
 from .filling import between
 from .masks import connected, grown, without_single_pixels
-from .motion import compensated, visible
+from .motion import compensated, moved, refined, visible
 from .stream import FilmFrame, Scene, around, motion_between
 
 SURE, POSSIBLE, EDGE = 0.2, 0.08, 0.02
@@ -18,6 +19,9 @@ UNSURE = 0.5
 """Share of the difference between the two neighbours that is added to the core's threshold."""
 ONE_SIDED = 2.5
 """Factor on the thresholds in a scene's first and last frame, whose two neighbours are on the same side."""
+CONTINUED, FITS, THING = 3, 0.85, 15
+"""Iterations that find where a pixel comes from whose motion is known at its destination; factor on the difference from the
+neighbour below which a thing's own motion is better than that of the whole picture; side of the square where it is compared."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ def dust_of(scene: Iterable[FilmFrame], sensitivity: float) -> "Iterable[Dusted]
             yield Dusted(frame, nothing, frame.picture, frame.picture)
             continue
         places, factor = _neighbours(window, at)
-        flows = tuple(motion_between(window, at, place).flow(frame.size).float() for place in places)
-        before, after = compensated(frame.picture, *(window[place].picture for place in places), flows)  # type: ignore[arg-type]
+        flows = _guesses(window, at, places)
+        before, after = compensated(frame.picture, window[places[0]].picture, window[places[1]].picture, flows)
         mask = dust_mask(frame.picture, before, after, factor / sensitivity)
         yield Dusted(frame, mask & visible(flows[0]) & visible(flows[1]), before, after)
 
@@ -55,6 +59,31 @@ def _neighbours(window: Sequence[FilmFrame], at: int) -> tuple[tuple[int, int], 
     if at == len(window) - 1:
         return (at - 1, at - 2), ONE_SIDED
     return (at - 1, at + 1), 1.0
+
+
+def _guesses(window: Sequence[FilmFrame], at: int, places: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """First guesses of the flows to both neighbours, `(2, h, w)`: the motion of the whole picture.
+
+    For neighbours on the same side, things that move on their own are assumed to continue as between those two. Else they would
+    differ from both neighbours in the same direction, as dust does.
+    """
+    frame = window[at]
+    near, far = (motion_between(window, at, place).flow(frame.size).float() for place in places)
+    if (places[0] < at) != (places[1] < at):
+        return near, far
+    whole = motion_between(window, *places).flow(frame.size).float()
+    local = refined(window[places[0]].picture, window[places[1]].picture, whole) - whole
+    flow = near
+    for _ in range(CONTINUED):
+        flow = near + moved(local, flow)
+    apart = [_around(frame.picture - moved(window[places[0]].picture, one)) for one in (near, flow)]
+    change = (flow - near) * (apart[1] < FITS * apart[0])
+    return near + change, far + 2 * change
+
+
+def _around(difference: Tensor) -> Tensor:
+    """Mean absolute difference in the square around each pixel, `(h, w)`: that of a thing rather than of dust on it."""
+    return F.avg_pool2d(difference.abs().mean(0)[None, None], THING, 1, THING // 2, count_include_pad=False)[0, 0]
 
 
 def dust_mask(now: Tensor, before: Tensor, after: Tensor, factor: float = 1.0) -> Tensor:

@@ -11,7 +11,7 @@ from .dust import dust_filled, dust_of
 from .flicker import evened
 from .interlacing import checked_for_interlacing
 from .lines import lines_of
-from .lines_filling import lines_filled, painted_filled
+from .lines_filling import PAINTED, lines_filled, painted_filled
 from .stream import FilmFrame, Scene, registered, scenes
 from .weave import steadied
 
@@ -102,6 +102,18 @@ def _scene(scene: Iterable[FilmFrame], settings: RestoreSettings, painted: bool,
     if settings.dust:
         steps = dust_filled(steps, settings.dust, settings.sensitivity, settings.most, found.left)
     return steps
+
+
+def painted_over(
+    frames: Iterable[Tensor], masks: Iterable[Tensor], scene_cut: float
+) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    """The scenes of a film, each as pairs of a frame `(3, h, w)` with its damage filled from the frames around, and the damage
+    `(h, w)` bool. Each scene is to be read before the next one. Arguments and errors as of `restored`.
+    """
+    for scene in scenes(film_frames(frames, masks), scene_cut):
+        yield (
+            (one.picture, one.painted > PAINTED) for one in painted_filled(registered(scene), 1.0) if one.painted is not None
+        )
 
 
 @dataclass(frozen=True)

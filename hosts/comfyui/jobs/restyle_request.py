@@ -51,10 +51,15 @@ class RestyleRequest:
         check_refine(self.refine)
 
     def levels(self, sigmas_for: Callable[[int], Tensor]) -> Tensor:
-        """Noise levels `(steps + 1,)`: the last ones of a schedule that is longer where `denoise` is below 1, as core's."""
-        if self.steps < 1:
-            raise ValueError(f"steps: expected 1 or more, got {self.steps}")
-        return sigmas_for(max(self.steps, int(self.steps / self.denoise)))[-(self.steps + 1) :]
+        """Noise levels `(steps + 1,)`, as `last_levels`."""
+        return last_levels(self.steps, self.denoise, sigmas_for)
+
+
+def last_levels(steps: int, denoise: float, sigmas_for: Callable[[int], Tensor]) -> Tensor:
+    """Noise levels `(steps + 1,)`: the last ones of a schedule that is longer where `denoise` is below 1, as core's."""
+    if steps < 1:
+        raise ValueError(f"steps: expected 1 or more, got {steps}")
+    return sigmas_for(max(steps, int(steps / denoise)))[-(steps + 1) :]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import comfy.conds
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ....models.vae.guided import GuidedVae
 from ....sampling.stream import EulerSteps
@@ -17,6 +18,7 @@ from ....sampling.windowing import WindowSpec
 from ....video.frames.colour import MATCHES, STEADY, carried
 from ....video.frames.flow import flow_between, has_flow
 from ....video.frames.warp import propagate
+from ....video.restore.film import painted_over
 from ..call import TILE, UPSCALE
 from ..sampling.guider import guider_of
 from ..sampling.rounds import RoundRunner, sigmas_for
@@ -25,6 +27,8 @@ from ..vae.chunked import ChunkedVae
 from .unfinished import KEPT, Entry, Unfinished
 
 TIMES = 4
+SMALLEST, SCENE_CUT = 16, 0.3
+"""Least side of a reduced frame; colour difference that counts as a cut where damage is filled."""
 COLOURS = (STEADY, *MATCHES, "off")
 """Methods of matching the small frames' colours."""
 
@@ -62,6 +66,30 @@ class UpscaleInputs:
     positive: Any
     negative: Any
     chunked_vae: ChunkedVae
+
+
+def prepared(frames: Iterable[Tensor], factor: float, masks: Iterable[Tensor] | None) -> Iterable[Tensor]:
+    """Frames `(3 or 4, h, w)` at the size from which the upscaler makes `factor` times the source's, and without damage.
+
+    factor   1 to 4; 1: the source's size, for restoration; 4: frames keep every bit
+    masks    damage `(h, w)` in [0, 1], one mask per frame or one for all, filled from the frames around; None: none
+    Raises ValueError for another factor, and for masks that do not fit.
+    """
+    if not 1 <= factor <= TIMES:
+        raise ValueError(f"factor: expected 1 to {TIMES}, got {factor:g}")
+    if masks is not None:
+        frames = (picture for scene in painted_over(frames, masks, SCENE_CUT) for picture, _ in scene)
+    return frames if factor == TIMES else (_reduced(frame, factor) for frame in frames)
+
+
+def _reduced(frame: Tensor, factor: float) -> Tensor:
+    height, width = (round(side * factor / TIMES) for side in frame.shape[1:])
+    if min(height, width) < SMALLEST:
+        raise ValueError(
+            f"factor: with {factor:g} the frames are reduced to {width}x{height} pixels first, expected {SMALLEST}x{SMALLEST} "
+            "or more; raise it"
+        )
+    return interpolate(frame[None], (height, width), mode="area")[0]
 
 
 def upscale(

@@ -51,7 +51,16 @@ def test_windows_show_the_shape_in_both_sizes(tmp_path: Path) -> None:
     assert again.captions == windows.captions
 
 
-@pytest.mark.parametrize("name", ["upscaler", "upscaler_video"])
+def test_small_pictures_of_the_damage_stages_are_damaged_and_large_ones_are_not(tmp_path: Path) -> None:
+    vae = new_upscaler_vae()
+    clean, spoilt = (build_windows(tmp_path / f"{name}.pt", vae, run_of(name)) for name in ("upscaler", "upscaler_damage"))
+    assert torch.equal(clean.latents, spoilt.latents)
+    change = (clean.small - spoilt.small).float().abs()
+    assert change.mean() > 0.005
+    assert (change.flatten(1).amax(1) > 0.02).all()
+
+
+@pytest.mark.parametrize("name", ["upscaler", "upscaler_video", "upscaler_damage", "upscaler_damage_video"])
 def test_each_stage_teaches_its_own_layers(name: str) -> None:
     run = run_of(name)
     torch.manual_seed(0)

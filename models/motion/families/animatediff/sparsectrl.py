@@ -14,9 +14,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from ....formats.checkpoint import read_file
-from ....formats.facts import FileShapes, largest, smallest
+from ....formats.facts import FileShapes, smallest
 from ....formats.keytable import KeyTable, Row, prefixed, product, weights
 from ....formats.ldm import diffusers_spatial
+from ....formats.ldm_control import control_layout
 from ....formats.leftovers import clean_weights
 from ....formats.published import Contents, Published, Shapes, Spelling
 from ....formats.recognise import LoaderTarget, known
@@ -111,7 +112,7 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, not
     layout: dict[str, Any] = {}
 
     def build(contents: Contents, ops: Any) -> MotionModule:
-        layout.update(layout_of(contents.parts.get("control", FileShapes())))
+        layout.update(control_layout(contents.parts.get("control", FileShapes()), {"num_heads": HEADS}))
         tables = (shape[1] for key, shape in contents.weights.items() if key.endswith(".positions.pe"))
         return MotionModule(transformers(contents.weights, "frame", ops), smallest(tables, "position tables"))
 
@@ -120,33 +121,6 @@ def sparsectrl_from(tensors: Mapping[str, Tensor], file: str, ops: Any = nn, not
     check_numbers({f"control:{key}": value for key, value in control.items()}, SPARSECTRL, table)
     kind = "rgb" if "input_hint_block.2.weight" not in control else "scribble"
     return SparseCtrl(file, kind, loaded.network, control, layout, table, (*notes, *cleaned.notes))
-
-
-def layout_of(shapes: Shapes) -> dict[str, Any]:
-    """Constructor arguments of the host's ControlNet for weights in LDM spelling."""
-    width = shapes["input_blocks.0.0.weight"][0]
-    blocks = 1 + largest((int(key.split(".")[1]) for key in shapes if key.startswith("input_blocks.")), "its input blocks")
-    downs = [n for n in range(1, blocks) if f"input_blocks.{n}.0.op.weight" in shapes]
-    each = (downs[0] if downs else blocks) - 1
-    firsts = range(1, blocks, each + 1)
-    return {
-        "image_size": 32,
-        "in_channels": shapes["input_blocks.0.0.weight"][1],
-        "hint_channels": shapes["input_hint_block.0.weight"][1],
-        "model_channels": width,
-        "num_res_blocks": [each] * len(firsts),
-        "channel_mult": [shapes[f"input_blocks.{n}.0.out_layers.3.weight"][0] // width for n in firsts],
-        "transformer_depth": [
-            int(f"input_blocks.{first + n}.1.proj_in.weight" in shapes) for first in firsts for n in range(each)
-        ],
-        "transformer_depth_middle": 1,
-        "context_dim": shapes["middle_block.1.transformer_blocks.0.attn2.to_k.weight"][1],
-        "num_heads": HEADS,
-        "use_spatial_transformer": True,
-        "use_linear_in_transformer": False,
-        "adm_in_channels": None,
-        "legacy": False,
-    }
 
 
 def spread(count: int, frames: int) -> list[int]:

@@ -61,6 +61,27 @@ def test_odd_sizes_one_frame_and_no_colour_match(large: Any) -> None:
     assert not torch.equal(plain, enlarged(large, small))
 
 
+def test_a_smaller_factor_reduces_the_frames_first_and_masked_damage_is_not_enlarged(large: Any) -> None:
+    from zoetrope.hosts.comfyui.jobs.upscale import prepared
+
+    clip = world(5, size=64)
+    assert torch.equal(torch.stack(list(prepared(clip, 4.0, None))), clip)
+    small = torch.stack(list(prepared(clip, 1.0, None)))
+    assert torch.allclose(small, torch.nn.functional.avg_pool2d(clip, 4), atol=1e-6)
+    assert enlarged(large, small).shape == clip.shape
+    assert next(iter(prepared(clip, 2.5, None))).shape == (3, 40, 40)
+    spoilt, masks = clip.clone(), torch.zeros(5, 64, 64)
+    spoilt[2, :, 8:14, 40:46] = 0.0 if clip[2, :, 8:14, 40:46].mean() > 0.5 else 1.0
+    masks[2, 8:14, 40:46] = 1
+    repaired = torch.stack(list(prepared(spoilt, 4.0, masks)))
+    assert (repaired[2] - clip[2]).square().mean() < 0.1 * (spoilt[2] - clip[2]).square().mean()
+    assert torch.equal(repaired[masks[:, None].expand_as(clip) == 0], spoilt[masks[:, None].expand_as(clip) == 0])
+    with pytest.raises(ValueError, match="factor: expected 1 to 4, got 5"):
+        prepared(clip, 5.0, None)
+    with pytest.raises(ValueError, match="factor: with 1 the frames are reduced to 10x10 pixels first, expected 16x16 or more"):
+        list(prepared(world(1, size=40), 1.0, None))
+
+
 def test_wrong_partners_are_refused(large: Any, demo: Any) -> None:
     small = world(2, size=16)
     parts, model = demo

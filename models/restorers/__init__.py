@@ -1,0 +1,1 @@
+"""Networks that restore pictures, beside an image model."""
