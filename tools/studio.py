@@ -50,8 +50,7 @@ FILES = {
     "CheckpointLoaderSimple": "checkpoints", "ZoetropeLoadMotionModule": "animatediff_models",
     "ZoetropeApplyMotionLora": "animatediff_motion_lora", "ZoetropeLoadImageProjector": "ipadapter",
     "ZoetropeLoadSparseCtrl": "controlnet", "ZoetropeLoadRestorationControl": "controlnet", "LoraLoader": "loras",
-    "ZoetropeLoadVideoCheckpoint": "checkpoints",
-    "ZoetropeLoadVideoUpscaler": "checkpoints", "ZoetropeLoraByFrame": "loras",
+    "ZoetropeLoadVideoCheckpoint": "checkpoints", "ZoetropeLoadVideoUpscaler": "checkpoints", "ZoetropeLoraByFrame": "loras",
 }  # fmt: skip
 
 
@@ -165,8 +164,7 @@ def old_film(studio: Studio) -> None:
 
 def repainted(studio: Studio) -> None:
     """Frames with blotches, and the same repainted."""
-    name = "40_repaint_damage_demo"
-    before, after = (studio.clips(name, kind)[0] for kind in ("SaveVideo", "ZoetropeRepaintDamage"))
+    before, after = (studio.clips("40_repaint_damage_demo", kind)[0] for kind in ("SaveVideo", "ZoetropeRepaintDamage"))
     put(sheet([before, after]), help_page("RepaintDamage"))
 
 
