@@ -32,10 +32,10 @@ from zoetrope.hosts.diffusers.demo.live import LATENT, TABLE, DemoLive  # noqa: 
 from zoetrope.hosts.diffusers.demo.model import PIXELS, load_demo  # noqa: E402
 from zoetrope.sampling.live import FULL, OFF, SOURCE, Guidance, LiveLayout  # noqa: E402
 from zoetrope.shots.folder import ShotFolder  # noqa: E402
-from zoetrope.shots.live import LiveRun  # noqa: E402
-from zoetrope.shots.live_files import live_journal  # noqa: E402
-from zoetrope.shots.live_host import LiveFigures, LiveSettings  # noqa: E402
-from zoetrope.shots.live_input import from_feed  # noqa: E402
+from zoetrope.shots.live.files import live_journal  # noqa: E402
+from zoetrope.shots.live.host import LiveFigures, LiveSettings  # noqa: E402
+from zoetrope.shots.live.input import from_feed  # noqa: E402
+from zoetrope.shots.live.run import LiveRun  # noqa: E402
 from zoetrope.shots.measure import ram  # noqa: E402
 from zoetrope.video.io.read import frames_of  # noqa: E402
 from zoetrope.video.live.feed import Arrived, feeding  # noqa: E402

@@ -16,7 +16,7 @@ from .prompts import understand
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..shots.live_host import LiveFigures
+    from ..shots.live.host import LiveFigures
 
 GUIDANCE_NAMES = ("off", "remembered source", "remembered negative", "full")
 """`sampling.live.GUIDANCE`, which imports torch."""
@@ -67,7 +67,7 @@ def _live(arguments: argparse.Namespace) -> None:
     from ..hosts.diffusers.demo.live import LATENT, TABLE, DemoLive
     from ..sampling.live import Guidance, LiveLayout, live_sigmas
     from ..shots.folder import ShotFolder
-    from ..shots.live_host import LiveSettings
+    from ..shots.live.host import LiveSettings
 
     layout = LiveLayout(arguments.levels, arguments.block, arguments.context)
     guidance = Guidance(arguments.guidance, arguments.scale, arguments.delta)
@@ -85,10 +85,10 @@ def _made(
 ) -> dict[str, Any]:
     from ..sampling.live import SimilarityFilter
     from ..shots.cache import file_digest
-    from ..shots.live import LiveRun
-    from ..shots.live_control import ControlFile
-    from ..shots.live_files import live_journal
-    from ..shots.live_input import from_feed
+    from ..shots.live.control import ControlFile
+    from ..shots.live.files import live_journal
+    from ..shots.live.input import from_feed
+    from ..shots.live.run import LiveRun
     from ..video.live.feed import feeding
     from ..video.live.sources import PictureFolder, VideoFile
 
@@ -112,8 +112,8 @@ def _replayed(
     arguments: argparse.Namespace, settings: Any, host: Any, place: Any, line: "Line", latent: tuple[int, ...]
 ) -> dict[str, Any]:
     from ..shots.journal import Journal
-    from ..shots.live import LiveRun
-    from ..shots.live_files import replay
+    from ..shots.live.files import replay
+    from ..shots.live.run import LiveRun
 
     record = Journal.open(arguments.replay)
     others = {**host.settings(), "similarity": record.settings.get("similarity")}
@@ -157,7 +157,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 class Line:
-    """Progress of a live shot in one line on stderr; implements `shots.live.LiveListener`."""
+    """Progress of a live shot in one line on stderr; implements `shots.live.host.LiveListener`."""
 
     def __init__(self) -> None:
         self._figures: LiveFigures | None = None

@@ -16,7 +16,7 @@ from ..hosts.comfyui.shot.inputs import ShotInputs
 from ..hosts.comfyui.vae.video import stream_of
 from ..sampling.live import GUIDANCE, Guidance, LiveLayout
 from ..shots.folder import ShotFolder
-from ..shots.live_host import LiveSettings
+from ..shots.live.host import LiveSettings
 from .checking import checked
 from .inputs import chosen, own_id, workflow_id
 from .schema import Schema

@@ -7,7 +7,7 @@ import pytest
 import torch
 from zoetrope.cli import main
 from zoetrope.shots.journal import Journal
-from zoetrope.shots.live_files import same_latents
+from zoetrope.shots.live.files import same_latents
 from zoetrope.video.io.write import write_video
 
 

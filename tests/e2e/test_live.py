@@ -94,7 +94,7 @@ def memory(server: Server) -> int:
 def test_a_folder_is_followed_spoiled_interrupted_killed_and_replayed(host: Path, tmp_path: Path) -> None:
     from films import read_video
     from zoetrope.shots.journal import Journal
-    from zoetrope.shots.live_files import same_latents
+    from zoetrope.shots.live.files import same_latents
 
     with serve(host, tmp_path) as server, camera(tmp_path / "input" / "camera") as state:
         pictures, folder = tmp_path / "input" / "camera", shot_folder(server)

@@ -11,11 +11,11 @@ from zoetrope.sampling.pieces import Pieces
 from zoetrope.sampling.schedule import LINEAR
 from zoetrope.shots.folder import ShotFolder
 from zoetrope.shots.journal import Journal
-from zoetrope.shots.live import LiveRun
-from zoetrope.shots.live_files import live_journal
-from zoetrope.shots.live_host import LiveFigures, LiveSettings
-from zoetrope.shots.live_input import FromFeed
-from zoetrope.shots.live_record import PromptFrom
+from zoetrope.shots.live.files import live_journal
+from zoetrope.shots.live.host import LiveFigures, LiveSettings
+from zoetrope.shots.live.input import FromFeed
+from zoetrope.shots.live.record import PromptFrom
+from zoetrope.shots.live.run import LiveRun
 from zoetrope.video.live.feed import Arrived, feeding
 
 LATENT = (4, 2, 2)

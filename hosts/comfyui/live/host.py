@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ....sampling.live import LiveLayout
 from ....sampling.timeline import Cue
-from ....shots.live_record import PromptFrom
+from ....shots.live.record import PromptFrom
 from ..conditioning.per_frame import CUE, TimelinePart
 from ..sampling.guider import enough_memory
 from ..sampling.rounds import RoundRunner
@@ -26,7 +26,7 @@ REMEDY = "levels, block or context, then width and height"
 
 
 class ComfyLive(ShotDecoder):
-    """Implements `shots.live.LiveHost`.
+    """Implements `shots.live.host.LiveHost`.
 
     The guider is entered once for each set of prompts. Where memory does not suffice for the model and the VAE together, the
     host moves the model away while the VAE works; the guider is then entered again, which is slower and changes no bit.

@@ -10,7 +10,7 @@ from typing import Any
 import comfy.model_management
 from torch import Tensor
 
-from ....shots.live_host import LiveFigures
+from ....shots.live.host import LiveFigures
 from ....shots.sinks import DecodedFrame
 from ..progress import NodeProgress
 from ..shot.filmstrip import EVENT, jpeg
@@ -24,7 +24,7 @@ LINES = 0.5
 
 
 class LivePanel:
-    """Implements `shots.live.LiveListener`."""
+    """Implements `shots.live.host.LiveListener`."""
 
     def __init__(self, node_id: Any, workflow_id: str):
         self._node, self._workflow = NodeProgress(node_id, 0), workflow_id

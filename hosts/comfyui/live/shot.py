@@ -10,11 +10,11 @@ from ....sampling.live import SimilarityFilter
 from ....shots.cache import file_digest
 from ....shots.folder import ShotFolder
 from ....shots.journal import Journal, Scalar
-from ....shots.live import LiveRun, LiveShot
-from ....shots.live_control import ControlFile
-from ....shots.live_files import live_journal, replay
-from ....shots.live_host import LiveSettings
-from ....shots.live_input import from_feed
+from ....shots.live.control import ControlFile
+from ....shots.live.files import live_journal, replay
+from ....shots.live.host import LiveSettings
+from ....shots.live.input import from_feed
+from ....shots.live.run import LiveRun, LiveShot
 from ....video.io.read import Part
 from ....video.live.feed import feeding
 from ....video.live.sources import PictureFolder, VideoFile

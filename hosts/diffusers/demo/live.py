@@ -13,7 +13,7 @@ from ....demo.layout import FOLDER, PARTS, part_path
 from ....sampling.diffusion import SD_SIGMAS
 from ....sampling.pieces import Pieces
 from ....shots.journal import Scalar
-from ....shots.live_record import PromptFrom
+from ....shots.live.record import PromptFrom
 from ..motion import motion_in
 from .model import PIXELS, Demo
 
@@ -23,7 +23,7 @@ TABLE = SD_SIGMAS
 
 @dataclass
 class DemoLive:
-    """The embedded model as a `shots.live.LiveHost`. prompt: in the words of its text encoder; motion: with temporal layers."""
+    """The embedded model as a `shots.live.host.LiveHost`. prompt: in its text encoder's words; motion: with temporal layers."""
 
     demo: Demo
     prompt: str

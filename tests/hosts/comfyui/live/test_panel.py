@@ -27,7 +27,7 @@ class Server:
 def test_figures_notes_and_the_newest_picture_are_sent_and_not_more_often_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     from zoetrope.hosts.comfyui import progress
     from zoetrope.hosts.comfyui.live import panel as comfyui_panel
-    from zoetrope.shots.live_host import LiveFigures
+    from zoetrope.shots.live.host import LiveFigures
 
     server, now = Server(), [100.0]
     monkeypatch.setattr(progress, "_server", lambda: server)
@@ -56,7 +56,7 @@ def test_figures_notes_and_the_newest_picture_are_sent_and_not_more_often_than_a
 def test_an_interrupt_is_raised_while_the_shot_waits_for_its_source() -> None:
     import comfy.model_management as management
     from zoetrope.hosts.comfyui.live.panel import LivePanel
-    from zoetrope.shots.live_host import LiveFigures
+    from zoetrope.shots.live.host import LiveFigures
 
     management.interrupt_current_processing()
     with pytest.raises(management.InterruptProcessingException):

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ..sampling.live import LiveLayout, LiveState
-from ..video.io.whole_file import write_whole
-from .journal import LARGEST_HEADER, Journal, Sizes, State, read_tensors
-from .sinks import JournalSink
+from ...sampling.live import LiveLayout, LiveState
+from ...video.io.whole_file import write_whole
+from ..journal import LARGEST_HEADER, Journal, Sizes, State, read_tensors
+from ..sinks import JournalSink
 
 LIVE_SEGMENT = 64
 """Frames per segment."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..video.io.write import VideoWriter
+from ...video.io.write import VideoWriter
 
 WAITING = 128
 """Frames that wait for the encoder; then the shot waits too."""

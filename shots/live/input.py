@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..video.live.feed import Arrived, Feed
-from .journal import Journal
-from .live_record import LIVE_SEGMENT, sources
+from ...video.live.feed import Arrived, Feed
+from ..journal import Journal
+from .record import LIVE_SEGMENT, sources
 
 PATIENCE = 0.2
 """Seconds that a take waits for a block; then the caller may look for an interrupt."""

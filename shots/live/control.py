@@ -10,7 +10,7 @@ import re
 import time
 from pathlib import Path
 
-from .live_record import LONGEST_PROMPT, Change
+from .record import LONGEST_PROMPT, Change
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at the file."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from .folder import ShotFolder, journal_for
-from .journal import Journal, Scalar, changed
-from .live import LiveRun, LiveShot
-from .live_host import LiveSettings
-from .live_input import FromRecord
-from .live_record import sizes_of
+from ..folder import ShotFolder, journal_for
+from ..journal import Journal, Scalar, changed
+from .host import LiveSettings
+from .input import FromRecord
+from .record import sizes_of
+from .run import LiveRun, LiveShot
 
 REPLAY = "replay of"
 """Setting of a shot that is a replay: the folder of the recorded one."""

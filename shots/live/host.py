@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..sampling.live import OFF, Guidance, LiveLayout, live_sigmas
-from .journal import Scalar
-from .live_record import Change, PromptFrom
-from .videos import Decoder
+from ...sampling.live import OFF, Guidance, LiveLayout, live_sigmas
+from ..journal import Scalar
+from ..videos import Decoder
+from .record import Change, PromptFrom
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..sampling.live import LiveState, beginning, live_noise, step
-from ..sampling.noise import FrameNoise
-from .journal import Journal, Scalar
-from .live_host import Control, LiveFigures, LiveHost, LiveListener, LiveSettings
-from .live_input import Entering, LiveInput
-from .live_record import Changes, LiveSink, Place, packed, unpacked
-from .live_video import SegmentWriter
-from .sinks import Step
-from .videos import VideoSink, decoding_for
+from ...sampling.live import LiveState, beginning, live_noise, step
+from ...sampling.noise import FrameNoise
+from ..journal import Journal, Scalar
+from ..sinks import Step
+from ..videos import VideoSink, decoding_for
+from .host import Control, LiveFigures, LiveHost, LiveListener, LiveSettings
+from .input import Entering, LiveInput
+from .record import Changes, LiveSink, Place, packed, unpacked
+from .video import SegmentWriter
 
 log = logging.getLogger(__name__)
 

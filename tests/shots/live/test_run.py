@@ -11,12 +11,12 @@ from live_shots import SETTINGS, Audience, Host, Numbered, Stopped, journal_in, 
 from zoetrope.sampling.live import LiveLayout
 from zoetrope.shots.folder import ShotFolder
 from zoetrope.shots.journal import Journal
-from zoetrope.shots.live import LiveRun
-from zoetrope.shots.live_control import ControlFile, read_control
-from zoetrope.shots.live_files import replay, same_latents
-from zoetrope.shots.live_host import LiveSettings
-from zoetrope.shots.live_input import FromFeed
-from zoetrope.shots.live_record import Change, Changes, PromptFrom
+from zoetrope.shots.live.control import ControlFile, read_control
+from zoetrope.shots.live.files import replay, same_latents
+from zoetrope.shots.live.host import LiveSettings
+from zoetrope.shots.live.input import FromFeed
+from zoetrope.shots.live.record import Change, Changes, PromptFrom
+from zoetrope.shots.live.run import LiveRun
 from zoetrope.video.io.read import facts_of, frames_of
 from zoetrope.video.live.feed import feeding
 
@@ -149,7 +149,7 @@ def test_invalid_changes_are_reported_and_change_nothing(tmp_path: Path) -> None
 
 
 def test_a_control_file_is_read_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoetrope.shots.live_control.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("zoetrope.shots.live.control.LOOK_EVERY", 0.0)
     path = tmp_path / "control.txt"
     control = ControlFile(path, at_once=True)
     assert control.changed(None, None) is None

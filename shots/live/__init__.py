@@ -1,0 +1,1 @@
+"""Live shots: a source that goes on, its record, and their replay."""
