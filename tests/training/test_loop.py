@@ -14,6 +14,8 @@ from tiny_training import STAGES, tiny_run
 from torch import Tensor, nn
 from zoetrope.training.demo.config import (
     DecoderRun,
+    DitRun,
+    FewStepRun,
     ImageRun,
     LivelyImageRun,
     LivelyVaeRun,
@@ -33,12 +35,13 @@ from zoetrope.training.loop import average_gradients, averaged_weights, generato
 def test_the_shipped_stages_can_be_read() -> None:
     kinds = {path.stem: type(read_config(path)) for path in STAGES.glob("*.json")}
     decoders = {"decoder": DecoderRun, "decoder_whole": DecoderRun}
-    pictures = {"sight": SightRun, "picture": PictureRun, "picture_long": PictureRun}
+    pictures = {"sight": SightRun, "picture": PictureRun, "picture_long": PictureRun, "picture_more": PictureRun}
     upscalers = {
         "upscaler_vae": UpscalerVaeRun, "upscaler_vae_whole": UpscalerVaeRun, "upscaler": UpscalerRun,
-        "upscaler_video": UpscalerRun,
+        "upscaler_video": UpscalerRun, "upscaler_damage": UpscalerRun, "upscaler_damage_video": UpscalerRun,
     }  # fmt: skip
     others = {"vae": VaeRun, "image": ImageRun, "image_long": ImageRun, "video": VideoRun, "video_frozen": VideoRun}
+    others |= {"dit": DitRun, "few_steps": FewStepRun}
     lively = {"lively_vae": LivelyVaeRun, "lively_image": LivelyImageRun, "lively_video": LivelyVideoRun}
     assert kinds == {**others, **decoders, **pictures, **upscalers, **lively}
     video = read_config(STAGES / "video.json")

@@ -90,12 +90,14 @@ def stopped_after(seconds: float) -> Iterator[None]:
     """Interrupts the block after some seconds as Ctrl-C does, unless they are 0."""
     timer = Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.daemon = True
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this in the background
     if seconds:
         timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def train_and_evaluate(output: Path, clock: Clock, device: torch.device, every: int) -> None:

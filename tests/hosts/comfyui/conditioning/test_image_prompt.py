@@ -39,7 +39,7 @@ def test_guidance_in_one_call_or_in_two_is_the_same(tiny: Any, base: Any, vision
     monkeypatch.setattr(patched.model, "memory_required", lambda *_, **__: 1 << 60, raising=False)
     apart = tiny.sample(patched)
     assert set(calls) == {1}
-    assert torch.allclose(together, apart, atol=1e-5)
+    assert (together - apart).abs().max() < 1e-6 * apart.abs().max()  # calls of other sizes round differently
 
 
 def test_two_prompts_on_one_model_commute(tiny: Any, base: Any, vision: Any) -> None:

@@ -27,7 +27,8 @@ def cut(model: Any, **more: Any) -> Any:
 
 
 def test_a_clip_no_longer_than_a_window_is_the_ordinary_one(tiny: Any, moving: Any) -> None:
-    assert torch.allclose(tiny.sample(cut(moving)), tiny.sample(moving), atol=1e-5)
+    windowed, plain = tiny.sample(cut(moving)), tiny.sample(moving)
+    assert (windowed - plain).abs().max() < 1e-6 * plain.abs().max()  # calls of other sizes round differently
 
 
 def test_a_longer_clip_is_sampled_in_windows(tiny: Any, moving: Any) -> None:
