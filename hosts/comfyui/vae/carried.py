@@ -60,11 +60,12 @@ class CarriedDecoder:
         vae, device = self._vae, self._vae.device
         comfy.model_management.throw_exception_if_processing_interrupted()
         first = piece != self._next or len(latents) < self.pieces.each
+        lead_in = first and not piece and len(self._before) > 0
         self._next = -1  # after an error
         memory = vae.memory_used_decode((1, *latents.shape[1:2], len(latents), *latents.shape[2:]), vae.vae_dtype)
         comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory, force_full_load=vae.disable_offload)
         state = [None] * self._layers if first else [_moved(part, device) for part in self._state]
-        for begin in range(1 - self.pieces.each, len(self._before), self.pieces.each) if first and not piece else ():
+        for begin in range(1 - self.pieces.each, len(self._before), self.pieces.each) if lead_in else ():
             self._run(self._before[max(0, begin) : begin + self.pieces.each], state, begin <= 0)
             first = False
         pictures = self._run(latents, state, first).to("cpu", torch.float32)
