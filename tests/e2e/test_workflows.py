@@ -20,7 +20,10 @@ from zoetrope.video.io.read import frames_of
 pytestmark = [pytest.mark.e2e, pytest.mark.host]
 
 FOLDER = Path(__file__).parents[2] / "workflows"
-PANELS = {"ZoetropePromptTimeline": "timeline", "ZoetropeEndlessShot": "filmstrip", "ZoetropeShotPlan": "plan"}
+PANELS = {
+    "ZoetropePromptTimeline": "timeline", "ZoetropeEndlessShot": "filmstrip", "ZoetropeLiveShot": "filmstrip",
+    "ZoetropeShotPlan": "plan",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=hosting.found_hosts(), ids=lambda host: hosting.version(host))
