@@ -5,11 +5,11 @@ from typing import Any
 from ..hosts.comfyui.api import io
 from ..hosts.comfyui.conditioning.anchor import Anchor, AnchorSettings
 from ..hosts.comfyui.sampling.known import Keyframes
-from ..sampling.timeline import read_numbers
 from ..video.frames.images import as_images
 from .checking import checked
 from .inputs import strength_input
 from .parsing import read_frames
+from .picture import check_projector, image_strengths, image_strengths_input
 from .schema import Schema
 from .types import AnchorType, KeyframesType, Projector
 
@@ -67,10 +67,7 @@ class AnchorNode(io.ComfyNode):
                     "refresh", default=0.0, min=0.0, max=1.0, step=0.01,
                     tooltip="Weight of each newer part of 16 frames in a moving average. 0: only the frames chosen above.",
                 ),
-                io.String.Input(
-                    "strength_by_frame", default="", optional=True,
-                    tooltip="Multiplier of strength by frame. 0: 1 / 48: 0 ~12 fades out from frame 48 to frame 60. Empty: 1.",
-                ),
+                image_strengths_input(),
             ],
             outputs=[AnchorType.Output(display_name="anchor", tooltip="For Endless Shot.")],
         )  # fmt: skip
@@ -81,9 +78,8 @@ class AnchorNode(io.ComfyNode):
         cls, projector: Any, clip_vision: Any, strength: float, frame: int, frames: int, refresh: float,
         strength_by_frame: str = "",
     ) -> io.NodeOutput:  # fmt: skip
-        if projector is None:
-            raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
-        by_frame = read_numbers(strength_by_frame, "strength_by_frame", 0, 4) if strength_by_frame.strip() else None
+        check_projector(projector)
+        by_frame = image_strengths(strength_by_frame)
         return io.NodeOutput(Anchor(projector, clip_vision, AnchorSettings(strength, frame, frames, refresh, by_frame)))
 
 

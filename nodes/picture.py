@@ -8,13 +8,31 @@ from ..hosts.comfyui.conditioning import image_prompt as comfyui_picture
 from ..hosts.comfyui.conditioning import sparsectrl as comfyui_sparsectrl
 from ..hosts.comfyui.motion import apply as comfyui
 from ..models.motion.frame_guide import AFFINITIES
-from ..sampling.timeline import read_numbers
+from ..sampling.timeline import Numbers, read_numbers
 from .checking import checked
 from .files import CONTROLS, PROJECTORS, file_input, fingerprint, path_of
 from .inputs import chosen, range_inputs, strength_input
 from .parsing import read_levels
 from .schema import Schema
 from .types import Motion, Projector
+
+
+def check_projector(projector: Any) -> None:
+    """Raises ValueError for None, which loaders output for checkpoints without an image projector."""
+    if projector is None:
+        raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
+
+
+def image_strengths(text: str) -> Numbers | None:
+    """Factors of an image prompt's strength by frame, from the text of an input; None for an empty one."""
+    return read_numbers(text, "strength_by_frame", 0, 4) if text.strip() else None
+
+
+def image_strengths_input() -> Any:
+    return io.String.Input(
+        "strength_by_frame", default="", optional=True,
+        tooltip="Multiplier of strength by frame. 0: 1 / 48: 0 ~12 fades out from frame 48 to frame 60. Empty: 1.",
+    )  # fmt: skip
 
 
 class LoadImageProjector(io.ComfyNode):
@@ -67,10 +85,7 @@ class ImagePrompt(io.ComfyNode):
                 io.Image.Input("image", tooltip="Image to use as a prompt. For several, see batch. Alpha is ignored."),
                 strength_input("Weight of the image beside the text: 0 off, 1 as trained."),
                 start, end,
-                io.String.Input(
-                    "strength_by_frame", default="", optional=True,
-                    tooltip="Multiplier of strength by frame. 0: 1 / 48: 0 ~12 fades out from frame 48 to frame 60. Empty: 1.",
-                ),
+                image_strengths_input(),
                 io.Combo.Input(
                     "batch", options=list(comfyui_picture.BATCHES), default=comfyui_picture.TOGETHER, optional=True,
                     tooltip=(
@@ -93,9 +108,8 @@ class ImagePrompt(io.ComfyNode):
         start: float = 0.0, end: float = 1.0, strength_by_frame: str = "", batch: str = comfyui_picture.TOGETHER,
         levels: str = "",
     ) -> io.NodeOutput:  # fmt: skip
-        if projector is None:
-            raise ValueError("projector: the connected checkpoint has no image projector; connect Load Image Projector")
-        by_frame = read_numbers(strength_by_frame, "strength_by_frame", 0, 4) if strength_by_frame.strip() else None
+        check_projector(projector)
+        by_frame = image_strengths(strength_by_frame)
         settings = comfyui_picture.ImagePromptSettings(
             strength, start, end, chosen("batch", batch, comfyui_picture.BATCHES), by_frame, read_levels(levels)
         )

@@ -27,6 +27,17 @@ class Audience:
             self.tell(done, total, decoded, seconds_left)
 
 
+def interrupting(at: int) -> Any:
+    """A `tell` that interrupts after this number of latents."""
+    import comfy.model_management as management
+
+    def tell(done: int, total: int, picture: Any, left: float) -> None:
+        if done == at:
+            raise management.InterruptProcessingException
+
+    return tell
+
+
 def guider_for(
     tiny: Any, tmp_path: Path, prediction: str = "EPS", scale: float = 0.05, cfg: float = 3.0, hint: float = 0.0,
     strength: float = 1.0,

@@ -45,7 +45,7 @@ SIGNALS = {
 
 SI, TI: spatial and temporal information (ITU-T P.910), the largest over the clip is its measure. blur: width of edges in
 pixels (Marziliano et al. 2002). blockiness: strength of a grid, 1 without one. VMAF motion: mean difference of blurred frames.
-flashing: share of the limit of a flash between two frames that photosensitive people cannot bear; above 1 is a risk.
+flashing: strength of the flash between two frames, as FFmpeg's filter against photosensitive seizures measures it.
 """
 
 

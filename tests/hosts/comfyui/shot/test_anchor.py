@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from host_shots import WINDOW, all_latents, guider_for
+from host_shots import WINDOW, all_latents, guider_for, interrupting
 from host_vaes import host_vae
 from torch import Tensor
 
@@ -21,16 +21,6 @@ def anchor(tiny: Any, tmp_path: Path) -> Any:
         return Anchor(tiny.projector(tiny.model()), tiny.vision(tmp_path), AnchorSettings(**settings))
 
     return make
-
-
-def interrupting(at: int) -> Any:
-    import comfy.model_management as management
-
-    def tell(done: int, total: int, picture: Any, left: float) -> None:
-        if done == at:
-            raise management.InterruptProcessingException
-
-    return tell
 
 
 def test_a_shot_is_as_without_an_anchor_until_its_block_is_finished(film: Any, anchor: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from host_shots import WINDOW, all_latents
+from host_shots import WINDOW, all_latents, interrupting
 from host_vaes import host_vae
 from torch import Tensor
 
@@ -14,16 +14,6 @@ SCALE = 0.18215
 
 def latents(frames: int, seed: int = 1) -> Tensor:
     return torch.randn(frames, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
-
-
-def interrupting(at: int) -> Any:
-    import comfy.model_management as management
-
-    def tell(done: int, total: int, picture: Any, left: float) -> None:
-        if done == at:
-            raise management.InterruptProcessingException
-
-    return tell
 
 
 @pytest.mark.parametrize("size", [pytest.param(8, marks=pytest.mark.slow), 64])
