@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from films import read_video
-from host_shots import WINDOW, all_latents
+from host_shots import WINDOW, all_latents, interrupting
 from host_vaes import decoded, host_vae
 from torch import Tensor
 
@@ -26,16 +26,6 @@ def vae_of(kind: str) -> Any:
 
 def pixels(shot: Any) -> Tensor:
     return read_video(shot.video)[0]
-
-
-def interrupting(at: int) -> Any:
-    import comfy.model_management as management
-
-    def tell(done: int, total: int, picture: Any, left: float) -> None:
-        if done == at:
-            raise management.InterruptProcessingException
-
-    return tell
 
 
 @pytest.mark.parametrize("kind", ["svd", "cv_vae"])

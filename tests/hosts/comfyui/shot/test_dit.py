@@ -1,6 +1,5 @@
 """Long shots of the host's video transformers: longer, interrupted, killed, in blocks, with given frames, through Wan's VAE."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from films import read_video
-from host_shots import Audience, all_latents
+from host_shots import Audience, all_latents, interrupting
 from torch import Tensor
 
 pytestmark = pytest.mark.host
@@ -45,16 +44,6 @@ def shot_of(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def pixels(shot: Any) -> Tensor:
     return read_video(shot.video)[0]
-
-
-def interrupting(at: int) -> Callable[..., None]:
-    import comfy.model_management as management
-
-    def tell(done: int, total: int, picture: Any, left: float) -> None:
-        if done == at:
-            raise management.InterruptProcessingException
-
-    return tell
 
 
 @pytest.mark.parametrize("name", ["wan21", "wan22"])
